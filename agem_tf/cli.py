@@ -1,0 +1,76 @@
+"""What every command shares: flags, one-line errors, exit statuses.
+
+Commands load the heavy rooms through `lazy`, so that `--help` and a mistyped
+flag are answered before TensorFlow's import, which takes seconds.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+from absl import flags, logging
+
+from agem_tf.errors import UserError
+
+USER_ERROR_STATUS = 2
+
+
+class _LazyModule(ModuleType):
+    """Imports the module of its name when an attribute is asked for."""
+
+    def __getattr__(self, attribute: str) -> object:
+        return getattr(importlib.import_module(self.__name__), attribute)
+
+
+def lazy(module: str) -> ModuleType:
+    """Returns a module that is imported when first used, its parents too."""
+    return _LazyModule(module)
+
+
+def parse(arguments: Sequence[str]) -> list[str]:
+    """Parses flags for absl's app.run; a mistake ends with status 2."""
+    try:
+        rest = flags.FLAGS(list(arguments))
+        if rest[1:]:
+            raise flags.Error(f"unexpected argument {rest[1]!r}")
+    except flags.Error as error:
+        _fail(f"{error} (see --help)")
+    except SystemExit:
+        # absl ends --help with status 1, as if asking were a mistake.
+        sys.exit(0)
+    return rest
+
+
+def command(run: Callable[[], object]) -> Callable[[Sequence[str]], None]:
+    """Wraps a command for app.run: a UserError is one line and status 2."""
+
+    def main(argv: Sequence[str]) -> None:
+        del argv  # `parse` has refused any.
+        # TensorFlow's C++ start-up chatter would bury the plain lines.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        logging.set_verbosity(logging.INFO)
+        try:
+            run()
+        except UserError as error:
+            _fail(str(error))
+
+    return main
+
+
+def floats(flag: str, values: Sequence[str]) -> tuple[float, ...]:
+    """Converts the values of a list flag.
+
+    Raises:
+        UserError: one is not a number.
+    """
+    try:
+        return tuple(float(value) for value in values)
+    except ValueError as error:
+        raise UserError(f"--{flag} takes numbers: {error}.") from error
+
+
+def _fail(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(USER_ERROR_STATUS)

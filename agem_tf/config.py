@@ -1,0 +1,301 @@
+"""Recipes: every setting of a training run as nested plain dataclasses.
+
+The defaults are the quickstart, so a recipe states only what differs from it.
+Nothing here imports TensorFlow: a recipe is checked before anything slow runs.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from agem_tf import registry
+from agem_tf.errors import UserError
+
+ATTENTIONS = ("cbam", "agem", "none")
+BATCH_NORMS = ("frozen_statistics", "frozen", "trainable")
+INTERPOLATIONS = ("bilinear", "bicubic", "lanczos3")
+MERGES = ("residual", "add", "mul")
+PLACEMENTS = ("C2", "C3", "C4", "C5", "blocks")
+PRECISIONS = ("float32", "mixed_bfloat16")
+RESIZES = ("square", "aspect")
+SELECTIONS = ("validation_loss", "validation_map")
+STRATEGIES = ("auto", "one", "mirrored")
+WHITENINGS = ("learned", "pca", "none")
+
+
+@dataclasses.dataclass
+class DataConfig:
+    """Where the photos come from.
+
+    Attributes:
+        dataset: name of a dataset builder.
+        directory: the prepared dataset; empty means `data` in the workdir.
+        source: what the builder reads (a folder or a CSV); empty if it needs
+            nothing.
+        options: keyword arguments of the builder.
+        train_split, validation_split, test_split: names of splits, or several
+            joined by "+". An empty validation or test split is skipped.
+    """
+
+    dataset: str = "synthetic_landmarks"
+    directory: str = ""
+    source: str = ""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    train_split: str = "train"
+    validation_split: str = "validation"
+    test_split: str = "test"
+
+
+@dataclasses.dataclass
+class ImageConfig:
+    """How a photo becomes the network's input.
+
+    Attributes:
+        size: pixels of the longer side.
+        resize: "square" stretches every photo to size x size; "aspect" keeps
+            its proportions.
+        enlarge: whether a smaller photo is scaled up under "aspect" (the GeM
+            reference never does).
+        interpolation: of the resampling; Pillow's filter of that name. The GeM
+            reference takes "lanczos3".
+    """
+
+    size: int = 160
+    resize: str = "square"
+    enlarge: bool = False
+    interpolation: str = "bicubic"
+
+
+@dataclasses.dataclass
+class ModelConfig:
+    """The network; the fields are the arguments of `models.AGeM`."""
+
+    backbone: str = "efficientnet_lite0"
+    weights: str | None = "imagenet"
+    feature_map: str = "C5"
+    attention: str = "cbam"
+    attention_placement: tuple[str, ...] = ("C5",)
+    attention_merge: str = "residual"
+    attention_bias: float = 4.0
+    pooling: str = "gem"
+    pooling_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    regional: bool = False
+    whitening_dimension: int = 0
+    batch_norm: str = "frozen_statistics"
+
+
+@dataclasses.dataclass
+class LossConfig:
+    """The loss over tuples and its keyword arguments."""
+
+    name: str = "contrastive"
+    options: dict[str, Any] = dataclasses.field(
+        default_factory=lambda: {"margin": 0.85}
+    )
+
+
+@dataclasses.dataclass
+class MiningConfig:
+    """The tuples of an epoch: queries, positives and mined hard negatives.
+
+    Attributes:
+        num_queries: (query, positive) pairs an epoch, at most; the paper of
+            GeM takes 2000.
+        pool_size: images that negatives are mined from, at most; 20000 there.
+        num_negatives: negatives a tuple.
+    """
+
+    num_queries: int = 2000
+    pool_size: int = 20000
+    num_negatives: int = 5
+
+
+@dataclasses.dataclass
+class OptimizerRule:
+    """Settings of the variables whose path matches `pattern` (a glob).
+
+    Attributes:
+        pattern: matched against the whole variable path, "*" spans "/".
+        learning_rate_scale: factor on the recipe's learning rate; 0 freezes.
+        weight_decay: L2 coefficient added to the gradient, as in the published
+            recipes (not the decoupled decay of AdamW).
+        optional: whether the rule may match no variable.
+    """
+
+    pattern: str
+    learning_rate_scale: float = 1.0
+    weight_decay: float = 0.0
+    optional: bool = False
+
+
+def default_rules() -> list[OptimizerRule]:
+    """GeM's rules: p learns ten times faster and does not decay."""
+    return [
+        OptimizerRule("pooling*/p", 10.0, 0.0, optional=True),
+        OptimizerRule("*", 1.0, 1e-6),
+    ]
+
+
+@dataclasses.dataclass
+class OptimizerConfig:
+    """Adam with a learning rate that decays exponentially by epoch."""
+
+    learning_rate: float = 1e-4
+    decay: float = 0.01
+    rules: list[OptimizerRule] = dataclasses.field(
+        default_factory=default_rules
+    )
+
+
+@dataclasses.dataclass
+class TrainingConfig:
+    """The loop.
+
+    Attributes:
+        epochs: passes over freshly mined tuples; 0 only evaluates.
+        batch_tuples: tuples a step over all replicas together.
+        steps_per_call: steps a call of the compiled function.
+        checkpoint_steps: steps between checkpoints inside an epoch; 0 saves at
+            the end of an epoch only.
+        keep_checkpoints: newest checkpoints kept, besides the best one.
+        select_best: what decides which checkpoint is the best one.
+        precision: Keras dtype policy of the layers.
+        seed: every random choice is a function of it.
+    """
+
+    epochs: int = 4
+    batch_tuples: int = 4
+    steps_per_call: int = 1
+    checkpoint_steps: int = 0
+    keep_checkpoints: int = 2
+    select_best: str = "validation_loss"
+    precision: str = "float32"
+    seed: int = 0
+
+
+@dataclasses.dataclass
+class ExtractionConfig:
+    """How descriptors are extracted for mining, validation and tests.
+
+    Attributes:
+        scales: factors on the resized photo; several are merged.
+        batch_size: photos a step over all replicas together.
+        whitening: "learned" or "pca" learns one from the training split after
+            training, and exports it with the model; "none" does not.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    batch_size: int = 16
+    whitening: str = "learned"
+
+
+@dataclasses.dataclass
+class Config:
+    """A whole recipe."""
+
+    name: str = "quickstart"
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    image: ImageConfig = dataclasses.field(default_factory=ImageConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    mining: MiningConfig = dataclasses.field(default_factory=MiningConfig)
+    optimizer: OptimizerConfig = dataclasses.field(
+        default_factory=OptimizerConfig
+    )
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    extraction: ExtractionConfig = dataclasses.field(
+        default_factory=ExtractionConfig
+    )
+
+
+def validate(config: Config) -> Config:
+    """Checks every field and reports all faults at once.
+
+    Raises:
+        UserError: one sentence a fault, joined.
+    """
+    faults = list(_faults(config))
+    if faults:
+        raise UserError("Recipe: " + "; ".join(faults) + ".")
+    return config
+
+
+def _faults(config: Config) -> Iterator[str]:
+    yield from _unknown_names(config)
+    yield from _impossible_numbers(config)
+    yield from _impossible_combinations(config)
+
+
+def _unknown_names(config: Config) -> Iterator[str]:
+    for field, value, known in (
+        ("data.dataset", config.data.dataset, registry.names("dataset")),
+        ("extraction.whitening", config.extraction.whitening, WHITENINGS),
+        ("image.interpolation", config.image.interpolation, INTERPOLATIONS),
+        ("image.resize", config.image.resize, RESIZES),
+        ("loss.name", config.loss.name, registry.names("loss")),
+        ("model.attention", config.model.attention, ATTENTIONS),
+        ("model.attention_merge", config.model.attention_merge, MERGES),
+        ("model.backbone", config.model.backbone, registry.names("backbone")),
+        ("model.batch_norm", config.model.batch_norm, BATCH_NORMS),
+        ("model.feature_map", config.model.feature_map, PLACEMENTS[:-1]),
+        ("model.pooling", config.model.pooling, registry.names("pooling")),
+        ("training.precision", config.training.precision, PRECISIONS),
+        ("training.select_best", config.training.select_best, SELECTIONS),
+        *(
+            ("model.attention_placement", name, PLACEMENTS)
+            for name in config.model.attention_placement
+        ),
+    ):
+        if value not in known:
+            yield f"unknown {field} {value!r}, known are {', '.join(known)}"
+
+
+def _impossible_numbers(config: Config) -> Iterator[str]:
+    for field, value, least in (
+        ("extraction.batch_size", config.extraction.batch_size, 1),
+        ("image.size", config.image.size, 32),
+        ("mining.num_negatives", config.mining.num_negatives, 1),
+        ("mining.num_queries", config.mining.num_queries, 1),
+        ("mining.pool_size", config.mining.pool_size, 1),
+        ("model.whitening_dimension", config.model.whitening_dimension, 0),
+        ("training.batch_tuples", config.training.batch_tuples, 1),
+        ("training.checkpoint_steps", config.training.checkpoint_steps, 0),
+        ("training.epochs", config.training.epochs, 0),
+        ("training.keep_checkpoints", config.training.keep_checkpoints, 1),
+        ("training.steps_per_call", config.training.steps_per_call, 1),
+    ):
+        if value < least:
+            yield f"{field} must be at least {least}, not {value}"
+    if config.optimizer.learning_rate <= 0:
+        yield (
+            "optimizer.learning_rate must be positive, not "
+            f"{config.optimizer.learning_rate}"
+        )
+    scales = config.extraction.scales
+    if not scales or not all(0 < scale <= 4 for scale in scales):
+        yield f"extraction.scales must lie in (0, 4], not {scales}"
+
+
+def _impossible_combinations(config: Config) -> Iterator[str]:
+    model = config.model
+    if not config.data.train_split and config.training.epochs:
+        yield "data.train_split is empty but training.epochs is not 0"
+    if not config.data.validation_split and config.training.epochs:
+        yield "data.validation_split is empty, the best epoch needs one"
+    if model.attention == "cbam" and not model.attention_placement:
+        yield "model.attention cbam needs a model.attention_placement"
+    if "blocks" in model.attention_placement[1:] or (
+        len(model.attention_placement) > 1
+        and "blocks" in model.attention_placement
+    ):
+        yield "model.attention_placement is either ('blocks',) or map names"
+    if model.attention == "agem" and not model.backbone.startswith("resnet"):
+        yield (
+            "model.attention agem sits on conv5 of a ResNet, not on "
+            f"{model.backbone}; take cbam"
+        )
+    if config.image.resize == "aspect" and model.batch_norm == "trainable":
+        yield (
+            "image.resize aspect runs photo by photo, so batch statistics "
+            "would be of one photo; take batch_norm frozen_statistics"
+        )

@@ -1,0 +1,87 @@
+"""Names that recipes use, and the factories behind them.
+
+Factories are stored as "module:attribute" so that a recipe can be checked, and
+`--help` printed, without importing TensorFlow, which takes seconds.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+POOLINGS = {
+    "gem": "agem_tf.layers:GeM",
+    "mac": "agem_tf.layers:MAC",
+    "spoc": "agem_tf.layers:SPoC",
+    "crow": "agem_tf.layers:CroW",
+    "scda": "agem_tf.layers:SCDA",
+    "rmac": "agem_tf.layers:RMAC",
+}
+
+LOSSES = {
+    "contrastive": "agem_tf.losses:ContrastiveLoss",
+    "triplet": "agem_tf.losses:TripletLoss",
+}
+
+DATASETS = {
+    "photo_folder": "agem_tf.data:PhotoFolder",
+    "synthetic_landmarks": "agem_tf.data:SyntheticLandmarks",
+}
+
+_OWN_BACKBONES = {
+    "efficientnet_lite0": "agem_tf.backbones.efficientnet_lite:build",
+    "efficientnet_lite2": "agem_tf.backbones.efficientnet_lite:build",
+    "resnet50": "agem_tf.backbones.resnet:build",
+    "resnet101": "agem_tf.backbones.resnet:build",
+    "resnet152": "agem_tf.backbones.resnet:build",
+    "resnet50_half": "agem_tf.backbones.resnet:build",
+}
+
+# Lower-cased function names of keras.applications; ResNet v1 has its own graph
+# above, because attention enters it block by block. NASNet is left out: Keras
+# wires its graph for one fixed image size.
+_APPLICATIONS = """
+    convnexttiny convnextsmall convnextbase convnextlarge convnextxlarge
+    densenet121 densenet169 densenet201
+    efficientnetb0 efficientnetb1 efficientnetb2 efficientnetb3
+    efficientnetb4 efficientnetb5 efficientnetb6 efficientnetb7
+    efficientnetv2b0 efficientnetv2b1 efficientnetv2b2 efficientnetv2b3
+    efficientnetv2s efficientnetv2m efficientnetv2l
+    inceptionresnetv2 inceptionv3 mobilenet mobilenetv2 mobilenetv3large
+    mobilenetv3small resnet50v2 resnet101v2 resnet152v2 vgg16 vgg19 xception
+""".split()
+
+BACKBONES = _OWN_BACKBONES | dict.fromkeys(
+    _APPLICATIONS, "agem_tf.backbones.applications:build"
+)
+
+_TABLES = {
+    "backbone": BACKBONES,
+    "dataset": DATASETS,
+    "loss": LOSSES,
+    "pooling": POOLINGS,
+}
+
+
+def names(kind: str) -> list[str]:
+    """Returns the sorted names known for `kind`, such as "pooling"."""
+    return sorted(_TABLES[kind])
+
+
+def factory(kind: str, name: str) -> Callable[..., Any]:
+    """Imports and returns the factory registered as `name`.
+
+    Raises:
+        ValueError: `name` is unknown; the message lists the known names.
+    """
+    if name not in _TABLES[kind]:
+        raise ValueError(
+            f"Unknown {kind}. Known: {', '.join(names(kind))}. "
+            f"Received: {kind}={name!r}"
+        )
+    module, attribute = _TABLES[kind][name].split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def create(kind: str, name: str, **options: Any) -> Any:
+    """Builds the `kind` called `name` with `options`."""
+    return factory(kind, name)(**options)
