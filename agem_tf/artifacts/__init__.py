@@ -1,0 +1,29 @@
+"""The documented files in which one command hands its result to the next.
+
+Every artifact is a directory with a manifest.json that names its kind and the
+checksum of each file, and it appears under its final name only when complete.
+"""
+
+from agem_tf.artifacts.descriptor_set import DescriptorSet, DescriptorWriter
+from agem_tf.artifacts.manifest import (
+    MANIFEST,
+    read_manifest,
+    write_manifest,
+)
+from agem_tf.artifacts.provenance import check_same_provenance
+from agem_tf.artifacts.ranking import Ranking
+from agem_tf.artifacts.whitening import Whitening
+from agem_tf.artifacts.writing import atomic_directory, atomic_file
+
+__all__ = [
+    "MANIFEST",
+    "DescriptorSet",
+    "DescriptorWriter",
+    "Ranking",
+    "Whitening",
+    "atomic_directory",
+    "atomic_file",
+    "check_same_provenance",
+    "read_manifest",
+    "write_manifest",
+]

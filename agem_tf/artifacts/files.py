@@ -1,0 +1,52 @@
+"""Lists of photo names and arrays on disk, with errors that name the file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agem_tf.errors import UserError
+
+
+def check_names(names: Sequence[str], meaning: str) -> list[str]:
+    """Returns `names` as a list whose entries each fit on one line of a file.
+
+    Raises:
+        UserError: a name is empty or contains a line break.
+    """
+    for name in names:
+        if not name or "\n" in name or "\r" in name:
+            raise UserError(
+                f"{meaning} must be non-empty and free of line breaks; rename "
+                f"the photo. Received: {name!r}"
+            )
+    return list(names)
+
+
+def write_names(path: Path, names: Sequence[str]) -> None:
+    """Writes one name per line, also names that are not valid UTF-8."""
+    text = "".join(f"{name}\n" for name in names)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def read_names(path: Path) -> list[str]:
+    """Reads what `write_names` wrote.
+
+    Only the newline separates: photos may have U+2028 in their names.
+    """
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    return text.split("\n")[:-1]
+
+
+def load_array(path: Path, mmap: bool = False) -> np.ndarray:
+    """Loads an .npy file, optionally without reading it into memory.
+
+    Raises:
+        UserError: the file is missing, truncated or not an array.
+    """
+    try:
+        return np.load(path, mmap_mode="r" if mmap else None)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path} is not a readable array; write its directory again."
+        ) from error

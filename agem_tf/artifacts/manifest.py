@@ -1,0 +1,153 @@
+"""manifest.json: what a directory holds, who wrote it, and its checksums.
+
+Stages run on different days and machines; the manifest turns a truncated copy
+or a mixed-up flag into one sentence instead of a wrong score.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from agem_tf._version import __version__
+from agem_tf.errors import UserError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def write_manifest(directory: Path, kind: str, **fields: Any) -> dict[str, Any]:
+    """Describes every file now in `directory`; call it last.
+
+    Args:
+        directory: holds the finished files, possibly in subdirectories.
+        kind: what they are, such as "descriptors".
+        **fields: further entries, which JSON can hold.
+
+    Returns:
+        The manifest: {"kind", "format", "created_by", **fields,
+        "files": {relative name: {"bytes", "sha256"}}}.
+    """
+    manifest = {
+        "kind": kind,
+        "format": FORMAT,
+        "created_by": f"agem_tf {__version__}",
+        **fields,
+        "files": {
+            file: {
+                "bytes": (directory / file).stat().st_size,
+                "sha256": _sha256(directory / file),
+            }
+            for file in _files(directory)
+        },
+    }
+    text = json.dumps(manifest, indent=2) + "\n"
+    (directory / MANIFEST).write_text(text, encoding="utf-8")
+    return manifest
+
+
+def read_manifest(
+    directory: Path, kind: str, verify: bool = False
+) -> dict[str, Any]:
+    """Reads the manifest and checks that its files are all there.
+
+    Args:
+        directory: where `write_manifest` wrote.
+        kind: what the caller expects to find.
+        verify: also compare checksums, which reads every file.
+
+    Raises:
+        UserError: the directory is missing, of another kind, from a newer
+            version, or a file is missing, truncated or (verify) altered.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise UserError(
+            f"{directory} does not exist; give the directory of the {kind}."
+        )
+    manifest = _parse(directory / MANIFEST, kind)
+    if manifest["kind"] != kind:
+        raise UserError(
+            f"{directory} holds {manifest['kind']}; give a directory of {kind}."
+        )
+    if manifest["format"] != FORMAT:
+        raise UserError(
+            f"{directory} has format {manifest['format']}, but this version of "
+            f"agem_tf reads format {FORMAT}; update agem_tf or write it again."
+        )
+    for file, facts in manifest["files"].items():
+        _check_file(directory / file, facts, verify)
+    return manifest
+
+
+def check_replaceable(directory: Path) -> None:
+    """Refuses a directory with files that its manifest does not list.
+
+    Raises:
+        UserError: `directory` is a file, or holds somebody else's files.
+    """
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise UserError(f"{directory} is a file; choose another directory.")
+    files = _files(directory)
+    listed = {}
+    if (directory / MANIFEST).exists():
+        listed = _parse(directory / MANIFEST, "artifacts")["files"]
+    for file in files:
+        if file not in listed:
+            raise UserError(
+                f"{directory} holds {file}, which agem_tf did not write there; "
+                "choose another directory or move that file away."
+            )
+
+
+def _files(directory: Path) -> list[str]:
+    """The relative names of all files but the manifest, sorted."""
+    return sorted(
+        path.relative_to(directory).as_posix()
+        for path in directory.rglob("*")
+        if not path.is_dir() and path != directory / MANIFEST
+    )
+
+
+def _parse(path: Path, kind: str) -> dict[str, Any]:
+    if not path.exists():
+        raise UserError(
+            f"{path.parent} has no {MANIFEST}; give a directory of {kind}."
+        )
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError:
+        manifest = None
+    complete = isinstance(manifest, dict) and {
+        "kind",
+        "format",
+        "files",
+    } <= set(manifest)
+    if not complete:
+        raise UserError(
+            f"{path} is damaged; remove its directory and write it again."
+        )
+    return manifest
+
+
+def _check_file(path: Path, facts: dict[str, Any], verify: bool) -> None:
+    if not path.exists():
+        raise UserError(f"{path} is missing; write its directory again.")
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        raise UserError(
+            f"{path} has {size} bytes instead of {facts['bytes']}; copy or "
+            "write its directory again."
+        )
+    if verify and _sha256(path) != facts["sha256"]:
+        raise UserError(
+            f"{path} differs from its checksum; copy or write its directory "
+            "again."
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

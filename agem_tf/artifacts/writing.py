@@ -1,0 +1,137 @@
+"""Writes files and directories so that their final name is never half written.
+
+Hours of extraction end in one file, and a killed job must leave either the old
+result or the new one. Work happens in a hidden directory beside the target,
+under a lock that the operating system releases when its process dies; the next
+write to the same target thereby knows which leftovers nobody works in.
+"""
+
+import contextlib
+import fcntl
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from agem_tf.artifacts.manifest import check_replaceable
+from agem_tf.errors import UserError
+
+# What tempfile.mkdtemp puts between prefix and suffix; without a dot, so that
+# the leftovers of "a" are not mistaken for those of "a.b".
+_RANDOM_PART = "?" * 8
+_REPLACED = "replaced"
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a path to write to, which becomes `path` if the block succeeds.
+
+    The yielded path has the same file name, hence the same suffix. Missing
+    parent directories are created.
+
+    Raises:
+        UserError: the parent directory cannot be written.
+    """
+    target = Path(path)
+    with _workspace(target) as workspace:
+        temporary = workspace / target.name
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+        _flush(target.parent)
+
+
+@contextlib.contextmanager
+def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields an empty directory, which becomes `path` if the block succeeds.
+
+    An existing `path` is replaced as a whole, but only if its manifest lists
+    every file in it: the photos of a user who mixes up two flags survive.
+
+    Raises:
+        UserError: `path` holds files that no manifest lists, or its parent
+            directory cannot be written. Raised before the block runs.
+    """
+    target = Path(path)
+    check_replaceable(target)
+    with _workspace(target) as workspace:
+        temporary = workspace / target.name
+        temporary.mkdir()
+        yield temporary
+        _flush_tree(temporary)
+        if target.exists():
+            os.replace(target, workspace / _REPLACED)
+        os.replace(temporary, target)
+        _flush(target.parent)
+
+
+@contextlib.contextmanager
+def _workspace(target: Path) -> Iterator[Path]:
+    """Yields a locked, hidden directory on the target's own file system."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
+        workspace = Path(
+            tempfile.mkdtemp(
+                prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
+            )
+        )
+    except OSError as error:
+        raise UserError(
+            f"{target} cannot be written: {error.strerror}; choose another "
+            "place or change its permissions."
+        ) from error
+    try:
+        with _lock(workspace):
+            yield workspace
+    finally:
+        shutil.rmtree(workspace)
+
+
+@contextlib.contextmanager
+def _lock(directory: Path) -> Iterator[bool]:
+    """Yields whether this process holds the lock while the block runs.
+
+    On file systems without locks nobody ever holds one: writing works, and
+    leftovers stay.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        acquired = True
+    except OSError:
+        acquired = False
+    try:
+        yield acquired
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    pattern = f".{glob.escape(target.name)}.{_RANDOM_PART}.tmp"
+    for leftover in target.parent.glob(pattern):
+        with _lock(leftover) as abandoned:
+            if not abandoned:
+                continue
+            # Killed between the two renames: the old result is still here.
+            if (leftover / _REPLACED).exists() and not target.exists():
+                os.replace(leftover / _REPLACED, target)
+            shutil.rmtree(leftover)
+
+
+def _flush_tree(directory: Path) -> None:
+    for parent, _, files in os.walk(directory):
+        for file in files:
+            _flush(Path(parent) / file)
+        _flush(Path(parent))
+
+
+def _flush(path: Path) -> None:
+    """Forces a file, or a directory's entries, onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,230 @@
+"""Which database photos each query should, may and should not find.
+
+The JSON form has the keys of the revisited Oxford and Paris ground truth
+(https://arxiv.org/abs/1803.11285), so that benchmark and private photos are
+scored by the same code.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from agem_tf.artifacts import atomic_file
+from agem_tf.errors import UserError
+
+_SETS = ("easy", "hard", "junk")
+
+
+@dataclass(eq=False)
+class QueryTruth:
+    """What one query should find.
+
+    Attributes:
+        easy: int64 database indices of clearly visible positives.
+        hard: int64 database indices of difficult positives.
+        junk: int64 database indices that count neither for nor against.
+        box: (x1, y1, x2, y2) in pixels of the query photo, to which it is to
+            be cropped; None for the whole photo.
+    """
+
+    easy: np.ndarray
+    hard: np.ndarray
+    junk: np.ndarray
+    box: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in _SETS:
+            setattr(self, name, _indices(getattr(self, name), name))
+        if self.box is not None:
+            self.box = tuple(float(edge) for edge in self.box)
+            _check_box(self.box)
+
+
+@dataclass(eq=False)
+class GroundTruth:
+    """The photos of a benchmark and what its queries should find.
+
+    Query names may occur in the database; then their own photo should be junk.
+
+    Attributes:
+        database_names: what the indices of the queries point to.
+        query_names: one per query.
+        queries: one per query name.
+
+    Raises:
+        UserError: an index is outside the database or in two sets of a query.
+    """
+
+    database_names: Sequence[str]
+    query_names: Sequence[str]
+    queries: Sequence[QueryTruth]
+
+    def __post_init__(self) -> None:
+        self.database_names = list(self.database_names)
+        self.query_names = list(self.query_names)
+        self.queries = list(self.queries)
+        if len(self.query_names) != len(self.queries):
+            raise UserError(
+                f"Ground truth names {len(self.query_names)} queries, but "
+                f"describes {len(self.queries)}."
+            )
+        for name, query in zip(self.query_names, self.queries, strict=True):
+            _check_query(name, query, len(self.database_names))
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any query is a part of its photo."""
+        return any(query.box is not None for query in self.queries)
+
+    @classmethod
+    def from_labels(
+        cls,
+        names: Sequence[str],
+        labels: Sequence[object],
+        boxes: np.ndarray | None = None,
+    ) -> Self:
+        """Makes every photo a query that should find its own landmark.
+
+        The query itself is left out (its own index is junk), the other photos
+        of its landmark are easy. Protocols skip the only photo of a landmark.
+
+        Args:
+            names: of the photos.
+            labels: (photos,) landmark of each photo, integers or strings.
+            boxes: (photos, 4) x1, y1, x2, y2 in pixels of what is searched
+                for in each photo; all zeros for the whole photo.
+        """
+        if boxes is None:
+            boxes = np.zeros((len(names), 4))
+        if not len(names) == len(labels) == len(boxes):
+            raise UserError(
+                f"Each photo needs one label and one box. Received: "
+                f"{len(names)} names, {len(labels)} labels, {len(boxes)} boxes"
+            )
+        queries = [
+            QueryTruth(
+                same[same != photo], [], [photo], box if box.any() else None
+            )
+            for photo, (same, box) in enumerate(
+                zip(_same_label(labels), np.asarray(boxes), strict=True)
+            )
+        ]
+        return cls(names, names, queries)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Reads {"imlist", "qimlist", "gnd": [{"bbx", "easy", ...}]}.
+
+        Raises:
+            UserError: a key is missing or a value has the wrong form.
+        """
+        try:
+            queries = [
+                QueryTruth(
+                    *(entry[name] for name in _SETS), box=entry.get("bbx")
+                )
+                for entry in content["gnd"]
+            ]
+            return cls(content["imlist"], content["qimlist"], queries)
+        except KeyError as error:
+            raise UserError(f"Ground truth has no {error}.") from error
+        except UserError:
+            raise
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UserError(
+                'Ground truth must be {"imlist", "qimlist", "gnd": [{"bbx", '
+                '"easy", "hard", "junk"}]}.'
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what `from_dict` reads, ready for JSON."""
+        return {
+            "imlist": self.database_names,
+            "qimlist": self.query_names,
+            "gnd": [
+                {
+                    "bbx": None if query.box is None else list(query.box),
+                    **{name: getattr(query, name).tolist() for name in _SETS},
+                }
+                for query in self.queries
+            ],
+        }
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes a JSON file."""
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Reads a JSON file.
+
+        Raises:
+            UserError: the file is missing, not JSON, or not a ground truth.
+        """
+        try:
+            content = json.loads(Path(path).read_bytes())
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read: {error.strerror}; give the JSON file "
+                "of the ground truth."
+            ) from error
+        except ValueError as error:
+            raise UserError(
+                f"{path} is not valid JSON; write the ground truth again."
+            ) from error
+        try:
+            return cls.from_dict(content)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+
+
+def _same_label(labels: Sequence[object]) -> list[np.ndarray]:
+    """Per photo the rising indices of all photos with its label."""
+    _, landmarks, counts = np.unique(
+        np.asarray(labels), return_inverse=True, return_counts=True
+    )
+    photos = np.argsort(landmarks, kind="stable")
+    groups = np.split(photos, np.cumsum(counts)[:-1])
+    return [groups[landmark] for landmark in landmarks]
+
+
+def _indices(values: Sequence[int], name: str) -> np.ndarray:
+    indices = np.asarray(values)
+    if not indices.size:
+        return np.empty(0, np.int64)
+    if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
+        raise UserError(
+            f"`{name}` must be a list of integers. Received: {name}={values!r}"
+        )
+    return indices.astype(np.int64)
+
+
+def _check_box(box: tuple[float, ...]) -> None:
+    if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+        raise UserError(
+            "`box` must be (x1, y1, x2, y2) with x1 < x2 and y1 < y2. "
+            f"Received: box={box}"
+        )
+
+
+def _check_query(name: str, query: QueryTruth, photos: int) -> None:
+    indices = np.concatenate([getattr(query, key) for key in _SETS])
+    if not indices.size:
+        return
+    if indices.min() < 0 or indices.max() >= photos:
+        raise UserError(
+            f"Query {name!r} has indices from {indices.min()} to "
+            f"{indices.max()}, but the database has photos 0 to {photos - 1}."
+        )
+    distinct, counts = np.unique(indices, return_counts=True)
+    if len(distinct) < len(indices):
+        raise UserError(
+            f"Query {name!r} lists photo {distinct[counts.argmax()]} twice; a "
+            "photo is easy, hard or junk."
+        )

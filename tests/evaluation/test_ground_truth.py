@@ -1,0 +1,100 @@
+"""Ground truth, made and read."""
+
+import json
+
+import numpy as np
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.evaluation import GroundTruth, QueryTruth
+
+
+def _content():
+    return {
+        "imlist": ["a", "b", "c", "d"],
+        "qimlist": ["q", "r"],
+        "gnd": [
+            {"bbx": [1, 2, 30.5, 40], "easy": [0], "hard": [3], "junk": []},
+            {"bbx": None, "easy": [], "hard": [1, 2], "junk": [0]},
+        ],
+    }
+
+
+def test_json_is_read_back(tmp_path):
+    truth = GroundTruth.from_dict(_content())
+    truth.save(tmp_path / "ground_truth.json")
+    loaded = GroundTruth.load(tmp_path / "ground_truth.json")
+    assert loaded.to_dict() == _content()
+    assert loaded.queries[0].box == (1, 2, 30.5, 40)
+    assert loaded.queries[1].hard.tolist() == [1, 2]
+    assert loaded.has_boxes
+
+
+def test_every_photo_searches_the_others_of_its_landmark():
+    truth = GroundTruth.from_labels(list("abcde"), ["x", "y", "x", "x", "z"])
+    assert truth.query_names == truth.database_names == list("abcde")
+    easy = [query.easy.tolist() for query in truth.queries]
+    assert easy == [[2, 3], [], [0, 3], [0, 2], []]
+    junk = [query.junk.tolist() for query in truth.queries]
+    assert junk == [[0], [1], [2], [3], [4]]
+    assert not any(query.hard.size for query in truth.queries)
+    assert not truth.has_boxes
+
+
+def test_boxes_of_photos_become_boxes_of_queries():
+    boxes = np.array([[0, 0, 0, 0], [5, 6, 70, 80]], np.float32)
+    truth = GroundTruth.from_labels(["a", "b"], [1, 1], boxes)
+    assert [query.box for query in truth.queries] == [None, (5, 6, 70, 80)]
+
+
+def test_names_need_labels():
+    with pytest.raises(UserError, match="2 names, 3 labels"):
+        GroundTruth.from_labels(["a", "b"], [1, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"easy": [4]}, "Query 'q' has indices from 3 to 4"),
+        ({"junk": [-1]}, "Query 'q' has indices from -1"),
+        ({"junk": [3]}, "Query 'q' lists photo 3 twice"),
+        ({"easy": [0.5]}, "easy=.0.5."),
+        ({"bbx": [10, 2, 5, 40]}, "x1 < x2"),
+        ({"bbx": [1, 2, 3]}, "x1 < x2"),
+        ({"bbx": ["left", 1, 2, 3]}, "Ground truth must be"),
+    ],
+)
+def test_faulty_queries_are_refused(change, message):
+    content = _content()
+    content["gnd"][0].update(change)
+    with pytest.raises(UserError, match=message):
+        GroundTruth.from_dict(content)
+
+
+def test_missing_parts_are_named():
+    content = _content()
+    del content["gnd"][1]["hard"]
+    with pytest.raises(UserError, match="no 'hard'"):
+        GroundTruth.from_dict(content)
+    with pytest.raises(UserError, match="2 queries, but describes 1"):
+        GroundTruth(["a"], ["q", "r"], [QueryTruth([0], [], [])])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[1]", "Ground truth must be"),
+        (json.dumps({"imlist": []}), "no 'gnd'"),
+    ],
+)
+def test_faulty_files_are_named(tmp_path, text, message):
+    path = tmp_path / "truth.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"truth\.json.*{message}"):
+        GroundTruth.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.json cannot be read"):
+        GroundTruth.load(tmp_path / "nowhere.json")

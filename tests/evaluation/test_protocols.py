@@ -1,0 +1,97 @@
+"""Scores against worked examples of the revisited protocol."""
+
+import numpy as np
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.evaluation import (
+    GroundTruth,
+    QueryTruth,
+    average_precision,
+    evaluate_revisited,
+)
+from agem_tf.evaluation.protocols import precision_at
+
+_RANKS = np.array(
+    [[3, 7, 0, 5, 1, 9, 2, 4, 8, 6], [4, 0, 8, 2, 6, 1, 3, 5, 7, 9]]
+)
+
+
+@pytest.fixture
+def ground_truth():
+    return GroundTruth(
+        [f"photo {i}" for i in range(10)],
+        ["q0", "q1"],
+        [QueryTruth([0, 1], [7, 4], [3, 2]), QueryTruth([], [8, 9], [4])],
+    )
+
+
+@pytest.mark.parametrize(
+    ("positions", "num_positives", "expected"),
+    [
+        ([0, 2, 5], 4, 0.5083333),
+        ([0], 1, 1.0),
+        ([1], 1, 0.25),
+        ([9], 1, 0.05),
+        ([], 3, 0.0),
+    ],
+)
+def test_average_precision_by_hand(positions, num_positives, expected):
+    actual = average_precision(np.array(positions, int), num_positives)
+    assert actual == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("difficulty", "mean", "average_precisions", "precisions"),
+    [
+        ("easy", 0.7916667, [0.7916667, np.nan], [1, 0.6666667, 0.6666667]),
+        ("medium", 0.5236111, [0.8354167, 0.2118056], [0.5, 0.4, 0.4444444]),
+        ("hard", 0.4600694, [0.7083333, 0.2118056], [0.5, 0.35, 0.3611111]),
+    ],
+)
+def test_difficulties_by_hand(
+    ground_truth, difficulty, mean, average_precisions, precisions
+):
+    scores = getattr(evaluate_revisited(_RANKS, ground_truth), difficulty)
+    assert scores.mean_average_precision == pytest.approx(mean, abs=1e-7)
+    np.testing.assert_allclose(
+        scores.average_precisions, average_precisions, atol=1e-7
+    )
+    assert list(scores.mean_precision_at) == [1, 5, 10]
+    np.testing.assert_allclose(
+        list(scores.mean_precision_at.values()), precisions, atol=1e-7
+    )
+
+
+def test_positives_cut_off_count_as_not_found(ground_truth):
+    """Of q0's positives 0, 1, 4 and 7 the ranking 3, 7, 0, 5 keeps two."""
+    scores = evaluate_revisited(_RANKS[:, :4], ground_truth).medium
+    found_first_two = (1 + 1) / 2 / 4 + (1 + 1) / 2 / 4
+    assert scores.average_precisions[0] == pytest.approx(found_first_two)
+    # q1 finds 8 at position 1, after its junk photo 4, and misses 9.
+    assert scores.average_precisions[1] == pytest.approx((0 + 1 / 2) / 2 / 2)
+    assert scores.mean_precision_at[5] == pytest.approx((2 / 5 + 1 / 5) / 2)
+
+
+def test_a_query_is_judged_only_up_to_its_last_positive():
+    assert precision_at(np.array([0, 2]), 2, cutoff=10) == 2 / 3
+    assert precision_at(np.array([0, 2]), 3, cutoff=10) == 2 / 10
+
+
+def test_without_positives_there_is_no_score():
+    truth = GroundTruth.from_labels(["a", "b", "c"], [1, 1, 2])
+    ranks = np.array([[0, 1, 2], [2, 1, 0], [2, 0, 1]])
+    scores = evaluate_revisited(ranks, truth, cutoffs=(1, 2))
+    assert np.isnan(scores.hard.mean_average_precision)
+    assert np.isnan(list(scores.hard.mean_precision_at.values())).all()
+    np.testing.assert_allclose(
+        scores.easy.average_precisions, [1, 0.25, np.nan]
+    )
+    assert scores.easy.mean_precision_at == {1: 0.5, 2: 0.75}
+
+
+def test_a_ranking_of_other_photos_is_refused(ground_truth):
+    with pytest.raises(UserError, match=r"2 queries and 10 .*\(1, 10\)"):
+        evaluate_revisited(_RANKS[:1], ground_truth)
+    with pytest.raises(UserError, match=r"shape \(2, 20\)"):
+        evaluate_revisited(np.tile(_RANKS, 2), ground_truth)
