@@ -1,0 +1,97 @@
+"""Whitening inside the network, trainable from a learned start."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from agem_tf.ops.precision import widen
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class Whitening(keras.layers.Layer):
+    """Linear projection of descriptors, with a bias.
+
+    `y = x K + b`, which is `P (x - m)` for `K = P^T` and `b = -P m`
+
+    It computes in float32 under every dtype policy, because the rows of a
+    whitening projection differ in scale by orders of magnitude. The result is
+    not L2-normalized.
+
+    Args:
+        dimension: of the whitened descriptors, at least 1.
+        **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
+
+    Input shape:
+        `(batch, input dimension)`.
+
+    Output shape:
+        `(batch, dimension)`.
+
+    Example:
+
+    >>> layer = Whitening(2)
+    >>> layer.set_from(mean=[1.0, 2.0, 3.0], projection=np.eye(3))
+    >>> layer([[2.0, 4.0, 9.0]])  # [[1.0, 2.0]]
+
+    Reference:
+        [Radenovic et al., 2018](https://arxiv.org/abs/1711.02512)
+    """
+
+    def __init__(self, dimension, **kwargs):
+        super().__init__(**kwargs)
+        if dimension < 1:
+            raise ValueError(
+                "`dimension` must be at least 1. "
+                f"Received: dimension={dimension}"
+            )
+        self.dimension = dimension
+        self.input_spec = keras.layers.InputSpec(ndim=2)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(input_shape[-1], self.dimension),
+            initializer="glorot_uniform",
+            autocast=False,
+        )
+        self.bias = self.add_weight(
+            name="bias",
+            shape=(self.dimension,),
+            initializer="zeros",
+            autocast=False,
+        )
+
+    def set_from(self, mean, projection):
+        """Starts the layer from a whitening that was learned elsewhere.
+
+        Args:
+            mean: array of shape (input dimension,), subtracted first.
+            projection: array of shape (at least `dimension`, input dimension),
+                one direction a row; the first `dimension` rows are taken.
+
+        Raises:
+            ValueError: the shapes do not fit each other or the layer.
+        """
+        mean = np.asarray(mean, "float64")
+        projection = np.asarray(projection, "float64")[: self.dimension]
+        if projection.shape != (self.dimension, *mean.shape):
+            raise ValueError(
+                "`projection` must have a row for each of the layer's "
+                f"{self.dimension} dimensions and a column for each entry of "
+                f"`mean`. Received: projection.shape={projection.shape}, "
+                f"mean.shape={mean.shape}"
+            )
+        if not self.built:
+            self.build((None, *mean.shape))
+        self.kernel.assign(projection.T)
+        self.bias.assign(-projection @ mean)
+
+    def call(self, inputs):
+        descriptors = ops.matmul(widen(inputs), self.kernel) + self.bias
+        return ops.cast(descriptors, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.dimension)
+
+    def get_config(self):
+        return super().get_config() | {"dimension": self.dimension}

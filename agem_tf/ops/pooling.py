@@ -1,0 +1,99 @@
+"""Global poolings: a map of local features becomes one descriptor.
+
+All take (batch, height, width, channels) and return (batch, dimension), compute
+in float32, accept maps whose size is unknown when the graph is built, and have
+finite gradients on all-zero maps. The layers of the same names document the
+formulas.
+"""
+
+from keras import ops
+
+from agem_tf.ops.connected_components import largest_component
+from agem_tf.ops.normalization import l2_normalize
+from agem_tf.ops.precision import Tensor, in_float32
+from agem_tf.ops.regions import region_maxima
+
+
+@in_float32
+def gem(x: Tensor, p: float | Tensor, epsilon: float = 1e-6) -> Tensor:
+    """Generalized mean over positions, (B, H, W, C) to (B, C).
+
+    The map is divided by its own maximum, which leaves the mean as it is and
+    keeps every power in (0, 1]: neither large activations nor large exponents
+    overflow. A logarithm and an exponential cost less than half of a power.
+
+    Args:
+        x: local features; values below `epsilon` count as `epsilon`.
+        p: exponent, a scalar or one per channel, shape (C,).
+        epsilon: least activation, above 0.
+    """
+    x = ops.maximum(x, epsilon)
+    peak = ops.stop_gradient(ops.max(x, axis=(1, 2), keepdims=True))
+    powers = ops.exp(p * ops.log(x / peak))
+    means = ops.power(ops.mean(powers, axis=(1, 2)), 1 / p)
+    return means * ops.squeeze(peak, (1, 2))
+
+
+@in_float32
+def mac(x: Tensor) -> Tensor:
+    """Maximum over positions, (B, H, W, C) to (B, C)."""
+    return ops.max(x, axis=(1, 2))
+
+
+@in_float32
+def spoc(x: Tensor) -> Tensor:
+    """Mean over positions, (B, H, W, C) to (B, C)."""
+    return ops.mean(x, axis=(1, 2))
+
+
+@in_float32
+def crow(x: Tensor, epsilon: float = 1e-6) -> Tensor:
+    """Sum of spatially and channel-wise weighted features, to (B, C).
+
+    Args:
+        x: local features; positions above 0 count as active.
+        epsilon: keeps the logarithm finite for channels that are never active.
+    """
+    energies = ops.sum(x, axis=-1, keepdims=True)
+    shares = l2_normalize(energies, axis=(1, 2))
+    # Below 1e-12 the root is flat: its slope is infinite at 0.
+    spatial_weights = ops.sqrt(ops.maximum(shares, 1e-12))
+    activity = ops.mean(ops.cast(x > 0, x.dtype), axis=(1, 2))
+    total = ops.sum(activity, axis=-1, keepdims=True)
+    channel_weights = ops.log((total + epsilon) / (activity + epsilon))
+    return channel_weights * ops.sum(x * spatial_weights, axis=(1, 2))
+
+
+@in_float32
+def scda(x: Tensor, connectivity: int = 8) -> Tensor:
+    """Mean and maximum inside the main object, (B, H, W, C) to (B, 2C).
+
+    Args:
+        x: local features.
+        connectivity: 8 where diagonal neighbours touch, 4 where they do not.
+    """
+    energies = ops.sum(x, axis=-1)
+    salient = energies > ops.mean(energies, axis=(1, 2), keepdims=True)
+    selected = largest_component(salient, connectivity)
+    # No position of a constant map is above the mean; then all of them count.
+    nothing = ops.logical_not(ops.any(selected, axis=(1, 2), keepdims=True))
+    selected = ops.expand_dims(ops.logical_or(selected, nothing), -1)
+    sums = ops.sum(ops.where(selected, x, 0.0), axis=(1, 2))
+    count = ops.sum(ops.cast(selected, x.dtype), axis=(1, 2))
+    peaks = ops.max(ops.where(selected, x, -float("inf")), axis=(1, 2))
+    return ops.concatenate([sums / count, peaks], axis=-1)
+
+
+@in_float32
+def rmac(x: Tensor, levels: int = 3) -> Tensor:
+    """Sum of the regions' L2-normalized maxima, (B, H, W, C) to (B, C).
+
+    Args:
+        x: local features.
+        levels: number of scales of regions; the whole map is always added.
+    """
+    total = l2_normalize(mac(x))
+    for level in range(1, levels + 1):
+        maxima = l2_normalize(region_maxima(x, level))
+        total += ops.sum(maxima, axis=(1, 2))
+    return total
