@@ -1,0 +1,1 @@
+"""Readers of pretrained weights: Keras' files, PyTorch's and ONNX's."""

