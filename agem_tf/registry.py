@@ -23,8 +23,10 @@ LOSSES = {
 }
 
 DATASETS = {
-    "photo_folder": "agem_tf.data:PhotoFolder",
-    "synthetic_landmarks": "agem_tf.data:SyntheticLandmarks",
+    "photo_folder": "agem_tf.data.photo_folder:PhotoFolder",
+    "synthetic_landmarks": (
+        "agem_tf.data.synthetic_landmarks:SyntheticLandmarks"
+    ),
 }
 
 _OWN_BACKBONES = {
@@ -82,6 +84,6 @@ def factory(kind: str, name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), attribute)
 
 
-def create(kind: str, name: str, **options: Any) -> Any:
+def create(kind: str, name: str, /, **options: Any) -> Any:
     """Builds the `kind` called `name` with `options`."""
     return factory(kind, name)(**options)

@@ -1,7 +1,8 @@
 """Exact nearest neighbours by dot product, in blocks of bounded memory.
 
-Both the evaluation and the mining of negatives walk photos by similarity; one
-implementation makes their order, ties included, the same everywhere.
+The evaluation, re-ranking and the mining of negatives walk photos by
+similarity; one implementation makes their order, ties included, the same
+everywhere.
 """
 
 from collections.abc import Iterator
@@ -44,6 +45,68 @@ def similarity_blocks(
         yield start, similarities
 
 
+def rank(
+    query_descriptors: np.ndarray,
+    database_descriptors: np.ndarray,
+    top: int | None = None,
+) -> np.ndarray:
+    """Orders the database by falling dot product with each query.
+
+    Photos of equal similarity keep the order of the database, so that scores
+    do not depend on the machine's sort.
+
+    Args:
+        query_descriptors: (queries, dimension).
+        database_descriptors: (photos, dimension), possibly a memory map.
+        top: keep only so many photos; all by default.
+
+    Returns:
+        (queries, min(top, photos)) int32 database indices, best first.
+
+    Raises:
+        UserError: the dimensions differ, or a descriptor is not finite.
+    """
+    kept = num_kept(top, len(database_descriptors))
+    ranks = np.empty((len(query_descriptors), kept), np.int32)
+    for start, block in similarity_blocks(
+        query_descriptors, database_descriptors
+    ):
+        for row, order in enumerate(largest_first(block, kept), start):
+            ranks[row] = order[:kept]
+    return ranks
+
+
+def nearest(
+    query_descriptors: np.ndarray,
+    database_descriptors: np.ndarray,
+    top: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the `top` photos of `rank`, and how similar they are.
+
+    Args:
+        query_descriptors: (queries, dimension).
+        database_descriptors: (photos, dimension), possibly a memory map.
+        top: at least 1.
+
+    Returns:
+        (queries, min(top, photos)) int32 database indices, best first, and
+        their float32 dot products.
+
+    Raises:
+        UserError: the dimensions differ, or a descriptor is not finite.
+    """
+    kept = num_kept(top, len(database_descriptors))
+    indices = np.empty((len(query_descriptors), kept), np.int32)
+    similarities = np.empty(indices.shape, np.float32)
+    for start, block in similarity_blocks(
+        query_descriptors, database_descriptors
+    ):
+        for row, order in enumerate(largest_first(block, kept)):
+            indices[start + row] = order[:kept]
+            similarities[start + row] = block[row, order[:kept]]
+    return indices, similarities
+
+
 def largest_first(similarities: np.ndarray, top: int) -> list[np.ndarray]:
     """Orders the `top` most similar photos of each query.
 
@@ -65,6 +128,13 @@ def largest_first(similarities: np.ndarray, top: int) -> list[np.ndarray]:
         _order_above(row, threshold)
         for row, threshold in zip(similarities, thresholds, strict=True)
     ]
+
+
+def num_kept(top: int | None, photos: int) -> int:
+    """How long a ranking of `photos` is that was asked to end at `top`."""
+    if top is not None and top < 1:
+        raise ValueError(f"`top` must be positive. Received: top={top}")
+    return photos if top is None else min(top, photos)
 
 
 def _order_above(row: np.ndarray, threshold: np.floating) -> np.ndarray:

@@ -46,3 +46,43 @@ def test_other_dimensions_and_nan_are_refused():
     database[2, 1] = np.nan
     with pytest.raises(UserError, match="NaN"):
         list(similarity.similarity_blocks(np.ones((2, 3)), database))
+
+
+def test_the_ranking_is_that_of_a_plain_sort():
+    rng = np.random.default_rng(0)
+    queries = rng.integers(-2, 3, size=(6, 4))
+    database = rng.integers(-2, 3, size=(30, 4))
+    ranks = similarity.rank(queries, database)
+    similarities = queries @ database.T
+    for row, order in zip(similarities, ranks.tolist(), strict=True):
+        assert order == sorted(range(30), key=lambda i, row=row: (-row[i], i))
+
+
+@pytest.mark.parametrize("top", [1, 7, 30, 31])
+def test_a_shorter_ranking_is_the_start_of_the_whole(top):
+    rng = np.random.default_rng(1)
+    queries = rng.integers(-2, 3, size=(6, 4))
+    database = rng.integers(-2, 3, size=(30, 4))
+    np.testing.assert_array_equal(
+        similarity.rank(queries, database, top),
+        similarity.rank(queries, database)[:, :top],
+    )
+
+
+def test_a_ranking_needs_a_photo():
+    with pytest.raises(ValueError, match="top=0"):
+        similarity.rank(np.ones((2, 3)), np.ones((5, 3)), top=0)
+
+
+def test_the_nearest_are_the_start_of_the_ranking_with_its_similarities():
+    rng = np.random.default_rng(2)
+    queries = rng.integers(-2, 3, size=(6, 4))
+    database = rng.integers(-2, 3, size=(30, 4))
+    indices, similarities = similarity.nearest(queries, database, top=7)
+    np.testing.assert_array_equal(
+        indices, similarity.rank(queries, database, 7)
+    )
+    expected = np.take_along_axis(queries @ database.T, indices, axis=1)
+    np.testing.assert_array_equal(similarities, expected)
+    indices, similarities = similarity.nearest(queries, database, top=31)
+    assert indices.shape == similarities.shape == (6, 30)

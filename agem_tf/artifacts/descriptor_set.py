@@ -33,7 +33,7 @@ class DescriptorSet:
         names: one per photo, unique or not, without line breaks.
         descriptors: (photos, dimension) float32, possibly a memory map.
         provenance: how they were made; the keys "model" (a fingerprint),
-            "image_size", "resize", "scales" and "whitening" decide which sets
+            "image", "scales" and "whitening" decide which sets
             may be compared, others such as "dataset" inform.
     """
 

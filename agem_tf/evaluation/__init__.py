@@ -3,25 +3,51 @@
 Protocols are NumPy: ranks and ground truth in, named results out.
 """
 
+from agem_tf.evaluation.benchmarks import (
+    holidays_ground_truth,
+    labelled_ground_truth,
+    ukbench_objects,
+)
+from agem_tf.evaluation.google_landmarks import (
+    LandmarkRetrievalScores,
+    evaluate_landmark_retrieval,
+    global_average_precision,
+)
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.precision_recall import (
+    PrecisionRecall,
+    precision_recall,
+)
 from agem_tf.evaluation.protocols import (
     RevisitedScores,
-    Scores,
-    average_precision,
+    evaluate_ok_junk,
     evaluate_revisited,
 )
-from agem_tf.evaluation.ranking import rank
 from agem_tf.evaluation.report import Picture, Report, Table
+from agem_tf.evaluation.scoring import Scores, average_precision
+from agem_tf.evaluation.ukbench import UKBenchScores, evaluate_ukbench
+from agem_tf.similarity import rank
 
 __all__ = [
     "GroundTruth",
+    "LandmarkRetrievalScores",
     "Picture",
+    "PrecisionRecall",
     "QueryTruth",
     "Report",
     "RevisitedScores",
     "Scores",
     "Table",
+    "UKBenchScores",
     "average_precision",
+    "evaluate_landmark_retrieval",
+    "evaluate_ok_junk",
     "evaluate_revisited",
+    "evaluate_ukbench",
+    "global_average_precision",
+    "holidays_ground_truth",
+    "labelled_ground_truth",
+    "precision_recall",
     "rank",
+    "ukbench_objects",
 ]

@@ -1,15 +1,25 @@
 """From descriptor sets to scores: the one way in which rankings are made."""
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from agem_tf.artifacts import DescriptorSet, check_same_provenance
+from agem_tf.artifacts import (
+    DescriptorSet,
+    Ranking,
+    atomic_file,
+    check_same_provenance,
+)
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.protocols import RevisitedScores, evaluate_revisited
-from agem_tf.evaluation.ranking import rank
+from agem_tf.evaluation.tables import scores_dict
+from agem_tf.similarity import rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +44,35 @@ class Evaluation:
             self.query_descriptors[query] @ self.database_descriptors[photo]
         )
 
+    def save(
+        self,
+        directory: str | os.PathLike,
+        ground_truth: GroundTruth,
+        provenance: Mapping[str, Any],
+    ) -> None:
+        """Writes metrics.json and the `Ranking` artifact ranking/.
+
+        Args:
+            directory: of both.
+            ground_truth: that was evaluated.
+            provenance: of the descriptors, and how they were re-ranked.
+        """
+        Ranking(
+            self.ranks,
+            ground_truth.query_names,
+            ground_truth.database_names,
+            provenance,
+        ).save(Path(directory, "ranking"))
+        with atomic_file(Path(directory, "metrics.json")) as temporary:
+            text = json.dumps(scores_dict(self.scores), indent=2)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
 
 def evaluate_descriptors(
     database: DescriptorSet,
     ground_truth: GroundTruth,
     queries: DescriptorSet | None = None,
+    search: Callable[[np.ndarray, np.ndarray], np.ndarray] = rank,
 ) -> Evaluation:
     """Ranks the database for every query and scores the rankings.
 
@@ -48,6 +82,8 @@ def evaluate_descriptors(
         queries: descriptors of the query photos, cropped to their boxes; by
             default the queries are looked up in the database, which is right
             where they have no boxes.
+        search: makes the (queries, photos) ranking of query and database
+            descriptors; by default the exact one, without re-ranking.
 
     Raises:
         UserError: a photo has no descriptor, the sets were made differently,
@@ -63,7 +99,7 @@ def evaluate_descriptors(
     database_rows = _rows(
         database, ground_truth.database_names, "database photo"
     )
-    ranks = rank(query_rows, database_rows)
+    ranks = search(query_rows, database_rows)
     return Evaluation(
         evaluate_revisited(ranks, ground_truth),
         ranks,

@@ -15,7 +15,7 @@ from agem_tf import backbones, registry
 from agem_tf.backbones import Backbone
 from agem_tf.layers import CBAM, L2Normalization, Regional, Whitening
 from agem_tf.layers.attention_unit import AttentionUnit
-from agem_tf.models.attention_wiring import add_attention
+from agem_tf.models.attention_wiring import BLOCKS, add_attention
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
@@ -35,8 +35,8 @@ class AGeM(keras.Model):
         feature_map: The map to pool, "C2" (stride 4) to "C5" (stride 32).
         attention: "none", "cbam", or "agem", the paper's three units in conv5
             of a ResNet.
-        attention_placement: For "cbam", the maps that it attends, or "blocks"
-            for the end of every residual branch.
+        attention_placement: For "cbam", the maps that it attends, or
+            ("blocks",) for the end of every residual branch.
         attention_merge: For "agem", how the last unit meets its map:
             "residual", "add" or "mul"; see `add_attention`.
         attention_bias: For "agem", initial bias of the units' scores.
@@ -73,7 +73,7 @@ class AGeM(keras.Model):
         weights: str | os.PathLike | None = None,
         feature_map: str = "C5",
         attention: str = "cbam",
-        attention_placement: str | Sequence[str] = ("C5",),
+        attention_placement: Sequence[str] = ("C5",),
         attention_merge: str = "residual",
         attention_bias: float = 4.0,
         pooling: str = "gem",
@@ -176,7 +176,7 @@ def _create_backbone(name, weights, batch_norm, feature_map) -> Backbone:
 def _check_placement(attention, placement, feature_map) -> None:
     """Refuses attention on maps that the descriptor does not depend on."""
     last = "C5" if attention == "agem" else max(placement, default="C2")
-    if attention == "cbam" and placement == "blocks":
+    if attention == "cbam" and tuple(placement) == BLOCKS:
         return
     if attention != "none" and last > feature_map:
         raise ValueError(

@@ -16,12 +16,13 @@ from agem_tf.layers import CBAM, DownsamplingAttention, PointwiseAttention
 
 ATTENTIONS = ("none", "cbam", "agem")
 MERGES = ("residual", "add", "mul")
+BLOCKS = ("blocks",)
 
 
 def add_attention(
     backbone: Backbone,
     attention: str,
-    placement: str | Sequence[str] = ("C5",),
+    placement: Sequence[str] = ("C5",),
     merge: str = "residual",
     bias: float = 4.0,
     batch_norm: str = "trainable",
@@ -32,7 +33,7 @@ def add_attention(
         backbone: The network; "agem" needs one whose conv5 has three blocks.
         attention: "none", "cbam" or "agem", the paper's three units.
         placement: For "cbam", the feature maps after which it is inserted, or
-            "blocks" for the end of every residual branch.
+            ("blocks",) for the end of every residual branch.
         merge: For "agem", how the last unit's scores A meet the map F:
             "residual" F + A * F, "add" F + A, or "mul" A * F.
         bias: For "agem", initial bias of the scores: 4 starts them at 0.98,
@@ -65,10 +66,10 @@ def _check(name: str, value: str, known: Sequence[str]) -> None:
 
 
 def _cbam_places(
-    backbone: Backbone, placement: str | Sequence[str]
+    backbone: Backbone, placement: Sequence[str]
 ) -> Mapping[str, str]:
     """Returns the layers to insert after, by a label for each."""
-    if placement == "blocks":
+    if tuple(placement) == BLOCKS:
         if not backbone.residual_branches:
             raise ValueError(
                 f"{backbone.name} has no residual branches that are known, so "
@@ -79,8 +80,8 @@ def _cbam_places(
     known = backbone.feature_layers
     if isinstance(placement, str) or not set(placement) <= set(known):
         raise ValueError(
-            f'`attention_placement` must be "blocks" or a sequence of feature '
-            f"maps of {backbone.name}, of {list(known)}. "
+            '`attention_placement` must be ("blocks",) or a sequence of '
+            f"feature maps of {backbone.name}, of {list(known)}. "
             f"Received: attention_placement={placement!r}"
         )
     return {feature_map: known[feature_map] for feature_map in placement}

@@ -8,8 +8,7 @@ from agem_tf.errors import UserError
 
 _PROVENANCE = {
     "model": "a1b2",
-    "image_size": 1024,
-    "resize": "longer_side",
+    "image": {"size": 1024, "resize": "aspect"},
     "scales": (1.0, 0.5),
     "split": "test",
 }
@@ -21,7 +20,8 @@ def test_settings_that_only_inform_may_differ():
 
 
 def test_saved_and_fresh_values_are_equal():
-    saved = _PROVENANCE | {"scales": [1.0, 0.5], "image_size": np.int64(1024)}
+    image = {"size": np.int64(1024), "resize": "aspect"}
+    saved = _PROVENANCE | {"scales": [1.0, 0.5], "image": image}
     check_same_provenance(_PROVENANCE, saved)
 
 
@@ -33,7 +33,7 @@ def test_all_differences_are_named_in_one_sentence():
     assert message.startswith("queries and database differ in ")
     assert "model ('a1b2' and 'c3d4')" in message
     assert "scales ([1.0, 0.5] and [1.0])" in message
-    assert "image_size" not in message
+    assert "image" not in message
     assert "\n" not in message
 
 

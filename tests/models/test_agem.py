@@ -80,7 +80,7 @@ def test_resnet50_with_cbam_has_the_published_size():
     The published network has no bias in its convolutions; Keras' has one for
     each of their 26,560 channels. Ours has GeM's p instead of a classifier.
     """
-    model = AGeM("resnet50", attention_placement="blocks")
+    model = AGeM("resnet50", attention_placement=("blocks",))
     num_trainable = sum(np.prod(x.shape) for x in model.trainable_variables)
     classifier = 2048 * 1000 + 1000
     assert num_trainable - 26_560 - 1 + classifier == 28_089_624
@@ -156,7 +156,7 @@ def test_batch_norm_of_the_backbone(batch_norm, num_moving, num_fixed, images):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"attention": "none"}, {"attention_placement": "blocks"}],
+    [{}, {"attention": "none"}, {"attention_placement": ("blocks",)}],
 )
 def test_attention_maps_are_weights_of_places(images, options):
     maps = np.array(AGeM("resnet50_half", **options).attention_maps(images))

@@ -87,7 +87,7 @@ def test_cbam_changes_the_chosen_maps_only(lite0, images):
 
 
 def test_cbam_enters_every_residual_branch(lite0):
-    attended = add_attention(lite0, "cbam", "blocks")
+    attended = add_attention(lite0, "cbam", ("blocks",))
     modules = [x for x in attended.layers if isinstance(x, CBAM)]
     assert len(modules) == len(lite0.residual_branches)
     for branch in lite0.residual_branches:
@@ -118,4 +118,4 @@ def test_what_does_not_fit_is_refused(lite0, options, message):
 def test_blocks_need_known_branches():
     vgg = backbones.create("vgg16")
     with pytest.raises(ValueError, match="vgg16 has no residual branches"):
-        add_attention(vgg, "cbam", "blocks")
+        add_attention(vgg, "cbam", ("blocks",))

@@ -16,6 +16,7 @@ relation(query.view, other.view)  # "easy", "hard" or "junk"
 ```
 """
 
+from agem_tf.data.synthetic.album import render_albums
 from agem_tf.data.synthetic.building import Landmark, make_landmark
 from agem_tf.data.synthetic.photo import Photo, View, render
 from agem_tf.data.synthetic.relation import (
@@ -37,4 +38,5 @@ __all__ = [
     "overlap",
     "relation",
     "render",
+    "render_albums",
 ]

@@ -1,0 +1,1 @@
+"""Photos: dataset builders, record files, and the tf.data pipelines."""

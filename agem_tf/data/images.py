@@ -1,0 +1,168 @@
+"""From a photo's bytes to the network's input, inside the TensorFlow graph.
+
+The same functions serve training, extraction and the exported model, so that a
+photo means the same pixels everywhere. Bytes come from strangers: the size is
+read from the header and bounded before anything is decoded.
+"""
+
+import tensorflow as tf
+
+from agem_tf.config import ImageConfig
+
+MAX_PIXELS = 100_000_000
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER_BYTES = 24
+
+
+def load(
+    encoded: tf.Tensor, config: ImageConfig, box: tf.Tensor | None = None
+) -> dict[str, tf.Tensor]:
+    """Decodes, crops, resizes and pads a photo as a recipe says.
+
+    Args:
+        encoded: scalar string, a JPEG or PNG.
+        config: size and proportions.
+        box: (4,) cut out first, at full resolution. A box gets the scale that
+            its photo would have had, as in the reference implementation of GeM.
+
+    Returns:
+        {"image": (size, size, 3) uint8, "valid": (2,) int32 height and width
+        of the part that is not padding}.
+
+    Raises:
+        tf.errors.InvalidArgumentError: as `decode`.
+    """
+    photo = decode(encoded)
+    size = tf.cast(config.size, tf.float32)
+    if box is not None:
+        longer_side = _longer_side(photo)
+        photo = crop(photo, box)
+        size *= _longer_side(photo) / longer_side
+    if config.resize == "square":
+        photo = resize_square(photo, config.size, config.interpolation)
+    else:
+        photo = resize_aspect(photo, size, config.enlarge, config.interpolation)
+    return {"image": pad(photo, config.size), "valid": tf.shape(photo)[:2]}
+
+
+def decode(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
+    """Decodes a JPEG or PNG photo.
+
+    Args:
+        encoded: scalar string.
+        max_pixels: most pixels that are decoded; a few hundred bytes of PNG
+            can claim gigabytes.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: another format, a broken or a too large
+            photo.
+    """
+    is_jpeg = tf.io.is_jpeg(encoded)
+    is_png = tf.strings.substr(encoded, 0, 8) == _PNG_SIGNATURE
+    with tf.control_dependencies(
+        [tf.debugging.Assert(is_jpeg | is_png, ["not a JPEG or PNG photo"])]
+    ):
+        shape = tf.cond(
+            is_jpeg,
+            lambda: tf.io.extract_jpeg_shape(encoded)[:2],
+            lambda: _png_shape(encoded),
+        )
+    pixels = tf.reduce_prod(tf.cast(shape, tf.int64))
+    with tf.control_dependencies(
+        [tf.debugging.Assert(pixels <= max_pixels, ["too many pixels", shape])]
+    ):
+        # The decoder's default inverse DCT differs from libjpeg's accurate one
+        # by up to 6 grey levels, and varies between platforms.
+        image = tf.cond(
+            is_jpeg,
+            lambda: tf.io.decode_jpeg(
+                encoded, channels=3, dct_method="INTEGER_ACCURATE"
+            ),
+            lambda: tf.io.decode_png(encoded, channels=3),
+        )
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def crop(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """Cuts out a box (x1, y1, x2, y2) in pixels, clipped to the photo.
+
+    Args:
+        image: (height, width, 3).
+        box: (4,) float; all zeros means the whole photo.
+
+    Returns:
+        (box height, box width, 3), at least one pixel a side.
+    """
+    height, width = tf.unstack(tf.shape(image)[:2])
+    whole = tf.stack([0, 0, width, height])
+    corners = tf.where(
+        tf.reduce_any(box != 0), tf.cast(tf.round(box), tf.int32), whole
+    )
+    left = tf.clip_by_value(corners[0], 0, width - 1)
+    top = tf.clip_by_value(corners[1], 0, height - 1)
+    right = tf.clip_by_value(corners[2], left + 1, width)
+    bottom = tf.clip_by_value(corners[3], top + 1, height)
+    return image[top:bottom, left:right]
+
+
+def resize_square(
+    image: tf.Tensor, size: int, interpolation: str = "bicubic"
+) -> tf.Tensor:
+    """Stretches a photo to (size, size, 3) uint8."""
+    return _resample(image, (size, size), interpolation)
+
+
+def resize_aspect(
+    image: tf.Tensor,
+    size: tf.Tensor | int,
+    enlarge: bool,
+    interpolation: str = "bicubic",
+) -> tf.Tensor:
+    """Scales a photo so that its longer side is at most `size` pixels.
+
+    Args:
+        image: (height, width, 3) uint8.
+        size: pixels of the longer side, a scalar int or float.
+        enlarge: whether a smaller photo is scaled up to `size`.
+        interpolation: see `ImageConfig`.
+
+    Returns:
+        (new height, new width, 3) uint8 of the same proportions.
+    """
+    sides = tf.cast(tf.shape(image)[:2], tf.float32)
+    factor = tf.cast(size, tf.float32) / _longer_side(image)
+    if not enlarge:
+        factor = tf.minimum(factor, 1.0)
+    target = tf.cast(tf.maximum(tf.round(sides * factor), 1.0), tf.int32)
+    return _resample(image, target, interpolation)
+
+
+def pad(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Fills a photo up to (size, size, 3) with zeros below and to the right."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    padded = tf.pad(image, [[0, size - height], [0, size - width], [0, 0]])
+    return tf.ensure_shape(padded, (size, size, 3))
+
+
+def _longer_side(image: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.reduce_max(tf.shape(image)[:2]), tf.float32)
+
+
+def _resample(
+    image: tf.Tensor, sides: tf.Tensor | tuple[int, int], interpolation: str
+) -> tf.Tensor:
+    # With antialias=False TensorFlow's bicubic kernel is another one.
+    resized = tf.image.resize(image, sides, interpolation, antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def _png_shape(encoded: tf.Tensor) -> tf.Tensor:
+    header = tf.strings.substr(encoded, 0, _PNG_HEADER_BYTES)
+    values = tf.io.decode_raw(header, tf.uint8)[16:_PNG_HEADER_BYTES]
+    weights = tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64)
+    sides = tf.reshape(tf.cast(values, tf.int64), (2, 4)) * weights
+    width, height = tf.unstack(tf.reduce_sum(sides, axis=1))
+    return tf.cast(tf.stack([height, width]), tf.int32)

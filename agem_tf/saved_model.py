@@ -1,0 +1,144 @@
+"""Export: one SavedModel for every consumer.
+
+The same directory is read by tf.saved_model.load, keras.layers.TFSMLayer,
+TensorFlow Hub's reusable interface and, through its named signatures, by
+TensorFlow Serving; none of them needs this package.
+
+Signatures:
+    serving_default: images (batch, height, width, 3) float32 RGB in [0, 255]
+        -> descriptors (batch, dimension) float32.
+    encoded_images: encoded_images (batch,) strings, each a JPEG or PNG
+        -> descriptors; photos are resized as the recipe says.
+"""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from agem_tf import artifacts
+from agem_tf.artifacts import Whitening
+from agem_tf.config import ExtractionConfig, ImageConfig
+from agem_tf.data import images
+from agem_tf.extraction import describe, multi_scale_power, provenance
+from agem_tf.models import AGeM
+from agem_tf.ops.normalization import l2_normalize
+
+KIND = "saved_model"
+
+
+def export_model(
+    model: AGeM,
+    directory: str | pathlib.Path,
+    image: ImageConfig,
+    extraction: ExtractionConfig,
+    whitening: Whitening | None = None,
+) -> pathlib.Path:
+    """Writes a SavedModel that computes what `Extractor` computes.
+
+    Args:
+        model: with the weights to export.
+        directory: replaced as a whole if it holds an earlier export.
+        image: how encoded photos are resized.
+        extraction: at which scales photos are described.
+        whitening: applied to the descriptors, if given.
+
+    Returns:
+        The directory.
+
+    Raises:
+        UserError: the whitening is of another model or other settings, or the
+            directory holds other files.
+    """
+    directory = pathlib.Path(directory)
+    made = provenance(model, image, extraction)
+    if whitening is not None:
+        artifacts.check_same_provenance(
+            whitening.provenance, made, "the whitening", "the model"
+        )
+        made["whitening"] = f"{whitening.kind} {whitening.fingerprint}"
+    root = _Exported(model, image, extraction, whitening)
+    with artifacts.atomic_directory(directory) as temporary:
+        tf.saved_model.save(
+            root,
+            str(temporary),
+            signatures={
+                "serving_default": root.describe_images,
+                "encoded_images": root.describe_encoded,
+            },
+        )
+        artifacts.write_manifest(temporary, KIND, provenance=made)
+    return directory
+
+
+class _Exported(tf.train.Checkpoint):
+    """The object that is saved.
+
+    A plain Checkpoint rather than a tf.Module, whose own `variables` would not
+    be saved; TensorFlow Hub looks for the attributes set here.
+    """
+
+    def __init__(
+        self,
+        model: AGeM,
+        image: ImageConfig,
+        extraction: ExtractionConfig,
+        whitening: Whitening | None,
+    ):
+        super().__init__()
+        self.variables = [v.value for v in model.variables]
+        self.trainable_variables = [v.value for v in model.trainable_variables]
+        self.regularization_losses = []
+        scales = extraction.scales
+        power = multi_scale_power(model, len(scales))
+
+        def postprocess(descriptors):
+            if whitening is None:
+                return descriptors
+            return _whiten(descriptors, whitening)
+
+        @tf.function(input_signature=[_IMAGES])
+        def describe_images(images):
+            descriptors = describe(model, images, None, scales, power)
+            return {"descriptors": postprocess(descriptors)}
+
+        @tf.function(input_signature=[_ENCODED])
+        def describe_encoded(encoded_images):
+            pixels, valid = tf.map_fn(
+                lambda encoded: _load(encoded, image),
+                encoded_images,
+                fn_output_signature=(tf.uint8, tf.int32),
+            )
+            padded = image.resize != "square"
+            descriptors = describe(
+                model, pixels, valid if padded else None, scales, power
+            )
+            return {"descriptors": postprocess(descriptors)}
+
+        @tf.function
+        def call(images, training=False):
+            descriptors = describe(
+                model, images, None, scales, power, training=training
+            )
+            return postprocess(descriptors)
+
+        for training in (False, True):
+            call.get_concrete_function(_IMAGES, training=training)
+        self.describe_images = describe_images
+        self.describe_encoded = describe_encoded
+        self.__call__ = call
+
+
+_IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
+_ENCODED = tf.TensorSpec((None,), tf.string, name="encoded_images")
+
+
+def _load(encoded: tf.Tensor, image: ImageConfig):
+    photo = images.load(encoded, image)
+    return photo["image"], photo["valid"]
+
+
+def _whiten(descriptors: tf.Tensor, whitening: Whitening) -> tf.Tensor:
+    mean = tf.constant(whitening.mean.astype(np.float32))
+    projection = tf.constant(whitening.projection.astype(np.float32))
+    return l2_normalize((descriptors - mean) @ tf.transpose(projection))

@@ -1,0 +1,1 @@
+"""Search beyond one dot product per photo."""

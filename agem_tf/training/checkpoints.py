@@ -1,0 +1,153 @@
+"""What a run must remember to go on where it stopped.
+
+Checkpoints hold the variables themselves, not the Keras objects: a checkpoint
+of a model leaves out some of its state without saying so.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from agem_tf import artifacts, recipes
+from agem_tf.config import Config
+from agem_tf.errors import UserError
+from agem_tf.training.optimizer import RuleOptimizer
+
+# Fields that may change between a run and its continuation.
+_FREE_FIELDS = (
+    "training.epochs",
+    "training.checkpoint_steps",
+    "training.keep_checkpoints",
+    "training.steps_per_call",
+)
+
+
+def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
+    """Writes the recipe into a new workdir, or checks it against the one there.
+
+    Raises:
+        UserError: the workdir belongs to another recipe.
+    """
+    path = workdir / "config.json"
+    recipe = recipes.to_dict(config)
+    if path.exists():
+        differing = [
+            line
+            for line in recipes.differences(_read_json(path), recipe)
+            if not line.startswith(_FREE_FIELDS)
+        ]
+        if differing:
+            raise UserError(
+                f"{workdir} holds a run of another recipe; it differs in "
+                f"{', '.join(differing)}. Choose another --workdir or repeat "
+                "the recipe."
+            )
+    write_json(path, recipe)
+
+
+def read_recipe(workdir: pathlib.Path) -> Config:
+    """Returns the recipe that a workdir belongs to.
+
+    Raises:
+        UserError: the workdir holds no run.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        raise UserError(
+            f"{workdir} holds no training run; give the --workdir of "
+            "agem_tf.train."
+        )
+    return recipes.from_dict(_read_json(path))
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes JSON under a temporary name and renames it."""
+    with artifacts.atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def _read_json(path: pathlib.Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); remove it.") from error
+
+
+class RunState:
+    """Weights, optimizer, position and history of a run, saved together.
+
+    Attributes:
+        epoch: 0-based epoch that is in progress or next.
+        step: optimizer steps already taken in that epoch.
+        loss: sum of the losses of those steps.
+        history: one dict a finished epoch.
+    """
+
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        model: keras.Model,
+        optimizer: RuleOptimizer,
+        keep: int,
+    ):
+        """Restores the newest checkpoint, if there is one."""
+        self.epoch, self.step, self.loss = 0, 0, 0.0
+        self.history: list[dict[str, float]] = []
+        self._workdir = workdir
+        # Strings travel inside the checkpoint, so weights and position can
+        # never be of different moments.
+        with tf.device("CPU:0"):
+            self._progress = tf.Variable("", dtype=tf.string, trainable=False)
+        self._checkpoint = tf.train.Checkpoint(
+            model=[variable.value for variable in model.variables],
+            optimizer=[variable.value for variable in optimizer.variables],
+            progress=self._progress,
+        )
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(workdir / "checkpoints"), max_to_keep=keep
+        )
+        self._restore()
+
+    @property
+    def _tuples_path(self) -> pathlib.Path:
+        return self._workdir / "tuples.npz"
+
+    def save(self) -> None:
+        """Writes a checkpoint and drops the oldest one."""
+        progress = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss": self.loss,
+            "history": self.history,
+        }
+        self._progress.assign(json.dumps(progress))
+        self._manager.save()
+
+    def save_tuples(self, tuples: np.ndarray) -> None:
+        """Keeps the epoch's tuples: mining again would see other weights."""
+        with artifacts.atomic_file(self._tuples_path) as temporary:
+            np.savez(temporary, epoch=self.epoch, tuples=tuples)
+
+    def load_tuples(self) -> np.ndarray | None:
+        """Returns the tuples of an epoch that was interrupted, or None."""
+        if not self.step or not self._tuples_path.exists():
+            return None
+        with np.load(self._tuples_path, allow_pickle=False) as saved:
+            return saved["tuples"] if saved["epoch"] == self.epoch else None
+
+    def _restore(self) -> None:
+        newest = self._manager.latest_checkpoint
+        if newest is None:
+            return
+        self._checkpoint.restore(newest).assert_consumed()
+        progress = json.loads(self._progress.numpy())
+        self.epoch, self.step = progress["epoch"], progress["step"]
+        self.loss, self.history = progress["loss"], progress["history"]
+        logging.info(
+            "Resumed from %s: epoch %d, step %d", newest, self.epoch, self.step
+        )

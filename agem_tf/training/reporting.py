@@ -1,0 +1,112 @@
+"""The page that a training run ends with."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from agem_tf import pictures, visualization
+from agem_tf.config import Config
+from agem_tf.data.prepared import PreparedDataset
+from agem_tf.evaluation import Picture, Report, Table
+from agem_tf.evaluation.descriptors import Evaluation
+from agem_tf.evaluation.tables import scores_row
+from agem_tf.models import AGeM
+
+
+def write_report(
+    path: pathlib.Path,
+    config: Config,
+    dataset: PreparedDataset,
+    model: AGeM,
+    evaluations: Mapping[str, Evaluation],
+    history: Sequence[Mapping[str, float]],
+) -> pathlib.Path:
+    """Writes the HTML report of a run and returns its path.
+
+    Args:
+        path: of the page.
+        config: the recipe.
+        dataset: where test photos are.
+        model: the best weights.
+        evaluations: name of a variant -> its scores; the last one's rankings
+            are drawn.
+        history: one dict an epoch.
+    """
+    split_name = config.data.test_split or config.data.train_split
+    split = dataset.split(split_name)
+    report = Report(
+        title=f"AGeM: {config.name}",
+        subtitle=_subtitle(config, dataset),
+        summary=[
+            (f"mAP Medium, {name}", scores_row(name, each.scores)["mAP medium"])
+            for name, each in evaluations.items()
+        ],
+        tables=_tables(evaluations, history),
+        figures=_figures(history),
+        rank_lists=_rank_lists(config, dataset, evaluations),
+        attention=pictures.attention_pictures(model, split, config.image),
+    )
+    report.save(path)
+    return path
+
+
+def _subtitle(config: Config, dataset: PreparedDataset) -> str:
+    counts = dataset.manifest["splits"].get(config.data.test_split, {})
+    model = config.model
+    scored = (
+        f", scored on {counts['photos']} photos of {counts['landmarks']} "
+        "landmarks that training never saw"
+        if counts
+        else ""
+    )
+    return (
+        f"{model.backbone} + attention {model.attention} + {model.pooling} on "
+        f"{dataset.manifest['dataset']}{scored}."
+    )
+
+
+def _tables(
+    evaluations: Mapping[str, Evaluation],
+    history: Sequence[Mapping[str, float]],
+) -> list[Table]:
+    tables = []
+    if evaluations:
+        rows = [scores_row(n, each.scores) for n, each in evaluations.items()]
+        tables.append(
+            Table(
+                "Retrieval, percent",
+                list(rows[0]),
+                [list(row.values()) for row in rows],
+                "Protocol of revisited Oxford and Paris; mP@k is Medium.",
+            )
+        )
+    if history:
+        tables.append(
+            Table(
+                "Epochs",
+                list(history[0]),
+                [list(row.values()) for row in history],
+            )
+        )
+    return tables
+
+
+def _figures(history: Sequence[Mapping[str, float]]) -> list[Picture]:
+    if not history:
+        return []
+    figure = visualization.training_curves(history)
+    return [Picture(visualization.figure_to_image(figure), "Training")]
+
+
+def _rank_lists(
+    config: Config,
+    dataset: PreparedDataset,
+    evaluations: Mapping[str, Evaluation],
+) -> list[Picture]:
+    if not evaluations:
+        return []
+    name = config.data.test_split
+    return pictures.rank_list_pictures(
+        list(evaluations.values())[-1],
+        dataset.ground_truth(name),
+        dataset.split(name),
+    )

@@ -1,0 +1,62 @@
+"""The validation loss and mAP of the current weights, from one extraction."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from agem_tf.config import Config
+from agem_tf.data.prepared import PreparedDataset
+from agem_tf.evaluation.descriptors import evaluate_descriptors
+from agem_tf.extraction import Extractor
+from agem_tf.training.step import make_loss, roles
+from agem_tf.training.tuples import TupleSampler
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """Scores of one moment.
+
+    Attributes:
+        loss: mean over the validation tuples.
+        mean_average_precision: Medium protocol, in [0, 1].
+    """
+
+    loss: float
+    mean_average_precision: float
+
+
+class Validator:
+    """Scores weights on the validation split.
+
+    Queries and positives stay the same in every epoch; negatives are mined
+    again with the current descriptors, as in the published training.
+    """
+
+    def __init__(
+        self, config: Config, dataset: PreparedDataset, extractor: Extractor
+    ):
+        name = config.data.validation_split
+        self._split = dataset.split(name)
+        self._truth = dataset.ground_truth(name)
+        self._extractor = extractor
+        self._sampler = TupleSampler(
+            self._split.labels, config.mining, config.training.seed
+        )
+        self._num_negatives = config.mining.num_negatives
+        self._loss = make_loss(config)
+
+    def run(self) -> Validation:
+        """Extracts the split and scores it."""
+        database = self._extractor.database(self._split)
+        queries = self._extractor.queries(self._split, self._truth)
+        descriptors = database.descriptors
+        tuples = self._sampler.draw(0, descriptors.__getitem__)
+        loss = self._loss(
+            roles(len(tuples), self._num_negatives),
+            tf.constant(descriptors[tuples]),
+        )
+        scores = evaluate_descriptors(database, self._truth, queries).scores
+        return Validation(
+            loss=float(loss) / len(tuples),
+            mean_average_precision=scores.medium.mean_average_precision,
+        )

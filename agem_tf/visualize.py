@@ -1,0 +1,81 @@
+"""Draws what a trained model finds and where it looks, as one HTML page.
+
+    python -m agem_tf.visualize --workdir=runs/quickstart --split=test \
+        --descriptors=runs/quickstart/descriptors/trained/test \
+        --output=pictures.html
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import app
+
+from agem_tf import cli
+
+artifacts = cli.lazy("agem_tf.artifacts")
+distribution = cli.lazy("agem_tf.distribution")
+evaluation = cli.lazy("agem_tf.evaluation")
+pictures = cli.lazy("agem_tf.pictures")
+runs = cli.lazy("agem_tf.training.runs")
+scoring = cli.lazy("agem_tf.evaluation.descriptors")
+
+_FLAGS = cli.Flags()
+_WORKDIR = _FLAGS.string("workdir", None, "Of the training run.", required=True)
+_DESCRIPTORS = _FLAGS.string(
+    "descriptors", None, "Descriptor set of the split.", required=True
+)
+_QUERIES = _FLAGS.string(
+    "queries", None, "Descriptor set of cropped queries, if they have boxes."
+)
+_DATA_DIR = _FLAGS.string(
+    "data_dir", None, "Prepared dataset; default: the recipe's."
+)
+_SPLIT = _FLAGS.string("split", "test", "Split that is drawn.")
+_OUTPUT = _FLAGS.string("output", None, "Path of the HTML page.", required=True)
+_COUNT = _FLAGS.integer("count", 12, "Queries and photos drawn.")
+
+
+def main(
+    workdir: str,
+    descriptors: str,
+    output: str,
+    split: str = "test",
+    queries: str | None = None,
+    data_dir: str | None = None,
+    count: int = 12,
+) -> pathlib.Path:
+    """Writes a page of pictures; see the flags of the same names."""
+    run = runs.open_run(workdir, distribution.create_strategy("one"))
+    dataset = runs.open_dataset(run.config, workdir, data_dir)
+    photos, truth = dataset.split(split), dataset.ground_truth(split)
+    ranked = scoring.evaluate_descriptors(
+        artifacts.DescriptorSet.load(descriptors),
+        truth,
+        queries and artifacts.DescriptorSet.load(queries),
+    )
+    evaluation.Report(
+        title=f"AGeM: {split}",
+        rank_lists=pictures.rank_list_pictures(ranked, truth, photos, count),
+        attention=pictures.attention_pictures(
+            run.model, photos, run.config.image, count
+        ),
+    ).save(output)
+    return pathlib.Path(output)
+
+
+def _run() -> None:
+    page = main(
+        _WORKDIR.value,
+        _DESCRIPTORS.value,
+        _OUTPUT.value,
+        _SPLIT.value,
+        _QUERIES.value,
+        _DATA_DIR.value,
+        _COUNT.value,
+    )
+    print(f"Pictures: {page}")
+
+
+if __name__ == "__main__":
+    app.run(cli.command(_run), flags_parser=_FLAGS.parse)

@@ -1,0 +1,77 @@
+"""Learns a whitening from extracted descriptors.
+
+    python -m agem_tf.whiten --descriptors=descriptors/train --split=train \
+        --data_dir=runs/quickstart/data --output=whitening
+
+A whitening belongs to the model, image size and scales of its descriptors and
+is refused elsewhere.
+"""
+
+from __future__ import annotations
+
+from absl import app
+
+from agem_tf import cli
+from agem_tf.errors import UserError
+
+artifacts = cli.lazy("agem_tf.artifacts")
+prepared = cli.lazy("agem_tf.data.prepared")
+whitening = cli.lazy("agem_tf.whitening")
+
+_FLAGS = cli.Flags()
+_DESCRIPTORS = _FLAGS.string(
+    "descriptors", None, "Descriptor set to learn from.", required=True
+)
+_DATA_DIR = _FLAGS.string(
+    "data_dir", None, "Prepared dataset that knows the landmarks."
+)
+_SPLIT = _FLAGS.string("split", "train", "Split of the descriptors.")
+_METHOD = _FLAGS.enum(
+    "method", "learned", ["learned", "pca"], "learned needs --data_dir."
+)
+_OUTPUT = _FLAGS.string(
+    "output", None, "Directory of the whitening.", required=True
+)
+
+
+def main(
+    descriptors: str,
+    output: str,
+    method: str = "learned",
+    data_dir: str | None = None,
+    split: str = "train",
+) -> artifacts.Whitening:
+    """Learns and saves a whitening; see the flags of the same names.
+
+    Raises:
+        UserError: "learned" without a dataset, or descriptors of other photos.
+    """
+    descriptor_set = artifacts.DescriptorSet.load(descriptors)
+    labels = None
+    if method == "learned":
+        if data_dir is None:
+            raise UserError(
+                "--method=learned needs --data_dir, which knows the "
+                "landmarks; or take --method=pca."
+            )
+        photos = prepared.PreparedDataset(data_dir).split(split)
+        labels = photos.labels[photos.find(descriptor_set.names)]
+    learned = whitening.learn(method, descriptor_set, labels)
+    learned.save(output)
+    return learned
+
+
+def _run() -> None:
+    learned = main(
+        _DESCRIPTORS.value,
+        _OUTPUT.value,
+        _METHOD.value,
+        _DATA_DIR.value,
+        _SPLIT.value,
+    )
+    output, dimension = learned.projection.shape
+    print(f"Whitening, {dimension} to {output} dimensions: {_OUTPUT.value}")
+
+
+if __name__ == "__main__":
+    app.run(cli.command(_run), flags_parser=_FLAGS.parse)

@@ -1,0 +1,84 @@
+"""Ground truths from file names and labels, scored by the right protocol."""
+
+import numpy as np
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.evaluation import (
+    evaluate_ok_junk,
+    evaluate_ukbench,
+    holidays_ground_truth,
+    labelled_ground_truth,
+    ukbench_objects,
+)
+
+_HOLIDAYS = ["100001.jpg", "100000.jpg", "100100.jpg", "100002.jpg", "100101"]
+
+
+def test_the_first_photo_of_a_holidays_scene_searches_the_others():
+    truth = holidays_ground_truth([f"jpg/{name}" for name in _HOLIDAYS])
+    assert truth.query_names == ["jpg/100000.jpg", "jpg/100100.jpg"]
+    assert [query.easy.tolist() for query in truth.queries] == [[0, 3], [4]]
+
+
+def test_a_holidays_query_is_left_out_of_its_ranking():
+    truth = holidays_ground_truth(_HOLIDAYS)
+    # The first query finds itself first and the second itself in the middle.
+    ranks = np.array([[1, 0, 2, 3, 4], [0, 2, 4, 1, 3]])
+    scores = evaluate_ok_junk(ranks, truth)
+    np.testing.assert_allclose(
+        scores.average_precisions,
+        [((1 + 1) + (1 / 2 + 2 / 3)) / 2 / 2, (0 + 1 / 2) / 2],
+    )
+
+
+def test_names_without_numbers_are_refused():
+    with pytest.raises(UserError, match="'beach.jpg' has no number"):
+        holidays_ground_truth(["100000.jpg", "beach.jpg"])
+
+
+def test_labelled_queries_search_their_own_object():
+    truth = labelled_ground_truth(
+        ["d0", "d1", "d2"],
+        ["cup", "car", "cup"],
+        ["q0", "q1"],
+        ["cup", "dog"],
+        np.array([[1, 2, 30, 40], [0, 0, 9, 9]]),
+    )
+    assert [query.easy.tolist() for query in truth.queries] == [[0, 2], []]
+    assert truth.queries[0].box == (1, 2, 30, 40)
+    scores = evaluate_ok_junk(np.array([[1, 0, 2], [0, 1, 2]]), truth)
+    expected = ((0 + 1 / 2) + (1 / 2 + 2 / 3)) / 2 / 2
+    np.testing.assert_allclose(scores.average_precisions, [expected, np.nan])
+    assert scores.mean_average_precision == pytest.approx(expected)
+
+
+def test_labelled_queries_must_fit():
+    with pytest.raises(UserError, match="1 queries are in .* 'a' first"):
+        labelled_ground_truth(["a", "b"], [1, 2], ["a"], [1])
+    with pytest.raises(UserError, match="photo needs one label.* 2 names and"):
+        labelled_ground_truth(["a", "b"], [1], ["q"], [1])
+    with pytest.raises(UserError, match="query needs one label.* 1 names and"):
+        labelled_ground_truth(["a"], [1], ["q"], [1], np.ones((2, 4)))
+
+
+def test_ukbench_counts_true_photos_among_four():
+    objects = ukbench_objects([f"full/ukbench{i:05}.jpg" for i in range(8)])
+    assert objects.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    perfect = np.array(
+        [[0, 1, 2, 3, 4, 5, 6, 7]] * 4 + [[7, 6, 5, 4, 3, 2, 1, 0]] * 4
+    )
+    assert evaluate_ukbench(perfect, objects).mean_true_in_top_4 == 4
+    mixed = np.array([[i, (i + 4) % 8, (i + 5) % 8, 3] for i in range(8)])
+    scores = evaluate_ukbench(mixed, objects)
+    true = [sum(j // 4 == i // 4 for j in mixed[i]) for i in range(8)]
+    assert scores.true_in_top_4.tolist() == true
+    assert scores.mean_true_in_top_4 == pytest.approx(np.mean(true))
+
+
+def test_ukbench_needs_every_photo_as_a_query():
+    truncated = np.array([[0, 1], [1, 2], [2, 0]])
+    scores = evaluate_ukbench(truncated, [0, 0, 1])
+    assert scores.true_in_top_4.tolist() == [2, 1, 1]
+    with pytest.raises(UserError, match=r"each of 3 photos.*\(2, 2\)"):
+        evaluate_ukbench(truncated[:2], [0, 0, 1])

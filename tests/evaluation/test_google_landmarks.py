@@ -1,0 +1,89 @@
+"""Google Landmarks v2 scores against worked examples.
+
+The examples are those of the benchmark's own metrics_test.py
+(https://github.com/tensorflow/models, research/delf).
+"""
+
+import numpy as np
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.evaluation import (
+    GroundTruth,
+    QueryTruth,
+    evaluate_landmark_retrieval,
+    global_average_precision,
+)
+
+
+def _truth(*positives, junk=()):
+    return GroundTruth(
+        list("abcdef"),
+        [f"q{i}" for i in range(len(positives))],
+        [QueryTruth(easy, [], junk) for easy in positives],
+    )
+
+
+@pytest.mark.parametrize(("top", "expected"), [(100, 0.458333), (1, 0.5)])
+def test_retrieval_by_the_published_example(top, expected):
+    truth = _truth([1, 2], [1], [3, 4, 5], [3])
+    ranks = np.array([[-1, -1], [0, 1], [4, -1], [3, 4]])
+    scores = evaluate_landmark_retrieval(ranks, truth, top)
+    assert scores.mean_average_precision == pytest.approx(expected, abs=1e-6)
+
+
+def test_precision_is_not_averaged_between_neighbours():
+    """Unlike in Oxford's trapezoidal rule, a hit at rank 2 is worth 1/2."""
+    scores = evaluate_landmark_retrieval(np.array([[0, 1]]), _truth([1]))
+    assert scores.mean_average_precision == 1 / 2
+
+
+def test_a_repeated_photo_is_wrong_and_keeps_its_position():
+    ranks = np.array([[1, 1, 2]])
+    scores = evaluate_landmark_retrieval(ranks, _truth([1, 2]))
+    assert scores.mean_average_precision == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_more_positives_than_places_can_still_score_1():
+    ranks = np.array([[0, 1, 2, 3]])
+    scores = evaluate_landmark_retrieval(ranks, _truth([0, 1, 2, 3]), top=2)
+    assert scores.mean_average_precision == 1
+
+
+def test_junk_and_queries_without_positives_are_left_out():
+    ranks = np.array([[5, 0, 1], [5, 0, 1]])
+    scores = evaluate_landmark_retrieval(ranks, _truth([1], [], junk=[5]))
+    np.testing.assert_array_equal(scores.average_precisions, [1 / 2, np.nan])
+    assert scores.mean_average_precision == 1 / 2
+
+
+def test_retrieval_refuses_rankings_of_other_queries():
+    with pytest.raises(UserError, match=r"shape \(1, 2\)"):
+        evaluate_landmark_retrieval(np.array([[0, 1]]), _truth([1], [2]))
+
+
+def test_recognition_by_the_published_example():
+    score = global_average_precision(
+        [None, 0, 1, 150, None],
+        [0, 0.01, 10, 15, 0],
+        [{0, 12}, {100, 200, 300}, {1}, (), ()],
+    )
+    assert score == pytest.approx(0.166667, abs=1e-6)
+
+
+def test_equal_confidences_keep_the_order_of_the_queries():
+    right_last = global_average_precision([7, 7], [1, 1], [{8}, {7}])
+    right_first = global_average_precision([7, 7], [1, 1], [{7}, {8}])
+    assert (right_last, right_first) == (0.25, 0.5)
+
+
+def test_recognition_without_landmarks_has_no_score():
+    assert np.isnan(global_average_precision([1], [0.5], [()]))
+    assert global_average_precision([None], [0.5], [{1}]) == 0
+
+
+def test_faulty_predictions_are_refused():
+    with pytest.raises(UserError, match="prediction 1 is NaN"):
+        global_average_precision([1, 1], [0.5, np.nan], [{1}, {1}])
+    with pytest.raises(UserError, match="2 predictions, 1 confidences"):
+        global_average_precision([1, 1], [0.5], [{1}, {1}])

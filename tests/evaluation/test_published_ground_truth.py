@@ -1,0 +1,204 @@
+"""Files as the benchmarks publish them, and as an attacker would."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import scipy.io
+
+from agem_tf.errors import UserError
+from agem_tf.evaluation import published_ground_truth
+from agem_tf.evaluation.published_ground_truth import load_published
+
+
+def _content(array=list):
+    return {
+        "imlist": ["a", "bb", "c", "d"],
+        "qimlist": ["q", "r"],
+        "gnd": [
+            {
+                "bbx": [1.5, 2.0, 30.0, 40.0],
+                "easy": array([0]),
+                "hard": array([3]),
+                "junk": array([]),
+            },
+            {
+                "bbx": [0, 0, 8, 9],
+                "easy": array([]),
+                "hard": array([2, 1]),
+                "junk": array([0]),
+            },
+        ],
+    }
+
+
+def _integers(values):
+    return np.array(values, np.int64)
+
+
+def _write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def _pickled(path, value, protocol=2):
+    return _write(path, pickle.dumps(value, protocol))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("array", [list, _integers])
+def test_every_pickle_protocol_is_read(tmp_path, protocol, array):
+    path = _pickled(tmp_path / "gnd.pkl", _content(array), protocol)
+    assert load_published(path).to_dict() == _content()
+
+
+def test_arrays_of_numpy_1_are_read(tmp_path):
+    content = pickle.dumps(_content(_integers), 2)
+    content = content.replace(b"numpy._core.", b"numpy.core.")
+    assert b"numpy.core.multiarray" in content
+    path = _write(tmp_path / "gnd.pkl", content)
+    assert load_published(path).to_dict() == _content()
+
+
+def test_ok_photos_are_easy_and_junk_may_be_missing(tmp_path):
+    content = _content()
+    content["gnd"] = [
+        {"bbx": [1, 2, 3, 4], "ok": [2, 0], "junk": [1]},
+        {"ok": _integers([3])},
+    ]
+    truth = load_published(_pickled(tmp_path / "gnd_oxford5k.pkl", content))
+    assert [q.easy.tolist() for q in truth.queries] == [[2, 0], [3]]
+    assert [q.junk.tolist() for q in truth.queries] == [[1], []]
+    assert [q.box for q in truth.queries] == [(1, 2, 3, 4), None]
+    assert not any(q.hard.size for q in truth.queries)
+
+
+class _Attack:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_a_hostile_pickle_does_not_run(tmp_path):
+    trace = tmp_path / "trace"
+    attack = _Attack(os.mkdir, str(trace))
+    path = _pickled(tmp_path / "gnd.pkl", {"imlist": [attack]})
+    with pytest.raises(UserError, match=r"gnd\.pkl.*asks for posix\.mkdir"):
+        load_published(path)
+    assert not trace.exists()
+
+
+def _nested(levels):
+    value = [0]
+    for _ in range(levels):
+        value = [value] * 10
+    return value
+
+
+@pytest.mark.parametrize("key", ["easy", "bbx", "imlist"])
+def test_lists_that_share_items_are_not_unfolded(tmp_path, key):
+    """Sixty levels of ten references each are 10**60 items."""
+    content = _content()
+    part = content if key == "imlist" else content["gnd"][0]
+    part[key] = _nested(60)
+    path = _pickled(tmp_path / "gnd.pkl", content)
+    with pytest.raises(UserError, match=f"'{key}' holds a value of another"):
+        load_published(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a pickle"),
+        (pickle.dumps(_content())[:-20], "not a pickle"),
+        (b"]r\xff\xff\xff\x7f.", "memo index of 2147483647"),
+        (pickle.dumps([1]), "holds no dictionary"),
+        (pickle.dumps({"imlist": ["a"]}), "has no 'qimlist'"),
+        (pickle.dumps(_content() | {"gnd": [{"ok": [4]}] * 2}), "from 4 to 4"),
+        (pickle.dumps(_content() | {"gnd": [{"easy": []}] * 2}), "no 'hard'"),
+        (pickle.dumps(_content() | {"gnd": [1, 2]}), "'gnd' holds"),
+        (pickle.dumps(_content() | {"qimlist": "qr"}), "'qimlist' is no list"),
+    ],
+)
+def test_faulty_pickles_are_refused(tmp_path, content, message):
+    path = _write(tmp_path / "gnd.pkl", content)
+    with pytest.raises(UserError, match=rf"gnd\.pkl: .*{message}"):
+        load_published(path)
+
+
+def test_large_missing_and_other_files_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="nowhere.pkl cannot be read"):
+        load_published(tmp_path / "nowhere.pkl")
+    with pytest.raises(UserError, match=r"must end in \.pkl or \.mat"):
+        load_published(tmp_path / "gnd.json")
+    path = _pickled(tmp_path / "gnd.pkl", _content())
+    monkeypatch.setattr(published_ground_truth, "MAX_BYTES", 100)
+    with pytest.raises(UserError, match="at most 100"):
+        load_published(path)
+
+
+def test_another_content_than_the_published_is_told(tmp_path):
+    path = _pickled(tmp_path / "gnd_roxford5k.pkl", _content())
+    with pytest.warns(UserWarning, match="not the published file"):
+        load_published(path)
+
+
+def _cells(*values):
+    cells = np.empty((1, len(values)), object)
+    cells[0, :] = values
+    return cells
+
+
+def _save_matlab(path, names, queries, **lists):
+    """Writes what MATLAB does: doubles in rows, and structures of cells."""
+    structures = np.empty((1, len(queries)), [(k, object) for k in queries[0]])
+    for place, query in enumerate(queries):
+        for key, values in query.items():
+            structures[0, place][key] = np.array([values], np.float64)
+    content = {"imlist": _cells(*names), "gnd": structures, **lists}
+    scipy.io.savemat(path, content)
+    return path
+
+
+def test_the_matlab_twin_counts_from_1(tmp_path):
+    queries = [
+        {"bbx": [1.5, 2, 30, 40], "easy": [1], "hard": [4], "junk": []},
+        {"bbx": [0, 0, 8, 9], "easy": [], "hard": [3, 2], "junk": [1]},
+    ]
+    path = _save_matlab(
+        tmp_path / "gnd.mat",
+        _content()["imlist"],
+        queries,
+        qimlist=_cells("q", "r"),
+    )
+    assert load_published(path).to_dict() == _content()
+
+
+def test_the_old_matlab_form_gives_queries_by_index(tmp_path):
+    path = _save_matlab(
+        tmp_path / "gnd_oxford5k.mat",
+        ["a", "bb", "c"],
+        [{"bbx": [1, 2, 3, 4], "ok": [3, 1], "junk": [2]}],
+        qidx=np.array([[3.0]]),
+    )
+    truth = load_published(path)
+    assert truth.query_names == ["c"]
+    assert truth.queries[0].easy.tolist() == [2, 0]
+    assert truth.queries[0].junk.tolist() == [1]
+
+
+def test_faulty_matlab_files_are_refused(tmp_path):
+    path = _write(tmp_path / "gnd.mat", b"MATLAB 7.3 MAT-file" * 20)
+    with pytest.raises(UserError, match=r"gnd\.mat: not a readable"):
+        load_published(path)
+    query = {"bbx": [1, 2, 3, 4], "ok": [1.5], "junk": []}
+    _save_matlab(path, ["a", "b"], [query], qidx=np.array([[1.0]]))
+    with pytest.raises(UserError, match="not a whole number"):
+        load_published(path)
+    query = {"bbx": [1, 2, 3, 4], "ok": [1], "junk": []}
+    _save_matlab(path, ["a", "b"], [query], qidx=np.array([[3.0]]))
+    with pytest.raises(UserError, match="'qidx' is outside"):
+        load_published(path)

@@ -1,0 +1,101 @@
+"""Steps one after the other, in bounded memory."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from agem_tf import similarity
+from agem_tf.errors import UserError
+from agem_tf.search.reranking import (
+    Diffusion,
+    OfflineDiffusion,
+    SuperGlobal,
+    k_reciprocal,
+    parse_rerank,
+    rank_with,
+    rerank,
+)
+
+
+def test_steps_are_applied_in_order(descriptors):
+    queries, database = descriptors
+    augmentation, expansion = parse_rerank(["dba:5,1", "qe:4,0"])
+    _, augmented = augmentation.transform(queries, database)
+    expanded, _ = expansion.transform(queries, augmented)
+    expected = np.argsort(-(expanded @ augmented.T), axis=1, kind="stable")
+    actual = rerank(queries, database, [augmentation, expansion])
+    np.testing.assert_array_equal(actual, expected)
+    swapped = rerank(queries, database, [expansion, augmentation])
+    assert not np.array_equal(actual, swapped)
+
+
+def test_a_ranking_step_sees_the_new_descriptors(descriptors):
+    queries, database = descriptors
+    augmentation, last = parse_rerank(["dba:5,1", "superglobal:30,4"])
+    _, augmented = augmentation.transform(queries, database)
+    np.testing.assert_array_equal(
+        rerank(queries, database, [augmentation, last]),
+        rerank(queries, augmented, [last]),
+    )
+
+
+def test_without_steps_the_ranking_is_exact(descriptors):
+    np.testing.assert_array_equal(
+        rerank(*descriptors, top=8), similarity.rank(*descriptors, top=8)
+    )
+
+
+@pytest.mark.parametrize("top", [1, 8, 100])
+def test_a_shorter_ranking_is_the_start_of_the_whole(descriptors, top):
+    step = Diffusion(7, 4)
+    np.testing.assert_array_equal(
+        rerank(*descriptors, [step], top),
+        rerank(*descriptors, [step])[:, :top],
+    )
+
+
+def test_what_is_prepared_serves_many_queries(descriptors):
+    queries, database = descriptors
+    reorder = OfflineDiffusion(7, 4).prepare(database)
+    whole = rerank(queries, database, [OfflineDiffusion(7, 4)])
+    for start in (0, 4):
+        part = rank_with(queries[start : start + 2], database, reorder)
+        np.testing.assert_array_equal(part, whole[start : start + 2])
+
+
+def test_faulty_calls_are_refused(descriptors):
+    queries, database = descriptors
+    steps = [SuperGlobal(), *parse_rerank(["qe"])]
+    with pytest.raises(UserError, match="SuperGlobal gives a final ranking"):
+        rerank(queries, database, steps)
+    with pytest.raises(UserError, match="3 dimensions and the database 9"):
+        rerank(queries[:, :3], database, [SuperGlobal()])
+    with pytest.raises(ValueError, match="top=0"):
+        rerank(queries, database, [SuperGlobal()], top=0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dba:20,1",
+        "qe:10,0",
+        "diffusion:10,5",
+        "offline_diffusion:10,5,20",
+        "k_reciprocal:6,3",
+        "superglobal:40",
+    ],
+)
+def test_memory_stays_below_a_matrix_of_all_pairs(monkeypatch, text):
+    photos = 1000
+    monkeypatch.setattr(similarity, "_BLOCK_VALUES", 50_000)
+    monkeypatch.setattr(k_reciprocal, "_BLOCK_VALUES", 50_000)
+    rng = np.random.default_rng(0)
+    database = rng.normal(size=(photos, 24)).astype(np.float32)
+    database /= np.linalg.norm(database, axis=1, keepdims=True)
+    steps = parse_rerank([text])
+    tracemalloc.start()
+    rerank(database[:3], database, steps)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < photos * photos * database.itemsize / 2

@@ -1,0 +1,55 @@
+"""Commands answer at once, and a mistake is one line and status 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = "train prepare extract whiten evaluate export visualize".split()
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_does_not_wait_for_tensorflow(command):
+    code = (
+        f"import sys, agem_tf.{command}; "
+        "heavy = {'tensorflow', 'keras', 'jax', 'matplotlib'}; "
+        "sys.exit(len(heavy & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_help_shows_the_flags():
+    result = run("agem_tf.train", "--help")
+    assert result.returncode == 0
+    assert "--workdir" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["agem_tf.train", "--confg=x"],
+        ["agem_tf.train", "--strategy=tpus"],
+        ["agem_tf.train", "extra"],
+        ["agem_tf.train", "--config=missing.py"],
+        ["agem_tf.train", "--set=model.backbone=resnet51"],
+        ["agem_tf.extract", "--output=x"],
+        ["agem_tf.extract", "--workdir=x", "--output=y", "--scales=a"],
+        ["agem_tf.evaluate", "--descriptors=missing", "--data_dir=missing"],
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, tmp_path):
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in result.stderr
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,102 @@
+"""Lower rooms never import upper ones, and no two rooms import each other."""
+
+import ast
+import pathlib
+
+import agem_tf
+
+ROOT = pathlib.Path(agem_tf.__file__).parent
+
+# From the bottom up; a room may import its own row's others if no circle
+# arises, and everything below.
+ROOMS = [
+    {"errors", "_version", "registry"},
+    {"config", "recipes", "artifacts", "similarity", "progress", "synthetic"},
+    {"whitening", "mining", "evaluation", "search"},
+    {"ops", "visualization"},
+    {"layers", "losses", "data", "distribution"},
+    {"backbones"},
+    {"models"},
+    {"extraction", "pictures"},
+    {"saved_model"},
+    {"training"},
+    {"cli"},
+    {
+        "train",
+        "prepare",
+        "extract",
+        "whiten",
+        "evaluate",
+        "export",
+        "visualize",
+    },
+]
+WITHOUT_TENSORFLOW = set.union(*ROOMS[:3])
+ANY_KERAS_BACKEND = {"ops", "layers", "losses", "backbones", "models"}
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{a.name}" for a in node.names)
+
+
+def room_of(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def edges():
+    for path in ROOT.rglob("*.py"):
+        for module in imported_modules(path):
+            parts = module.split(".")
+            if parts[0] == "agem_tf" and len(parts) > 1:
+                yield room_of(path), parts[1], path
+
+
+def level(room):
+    return next(i for i, rooms in enumerate(ROOMS) if room in rooms)
+
+
+def test_every_room_has_its_place():
+    rooms = {room_of(path) for path in ROOT.rglob("*.py")} - {"__init__"}
+    assert rooms <= set.union(*ROOMS)
+
+
+def test_no_edge_goes_up():
+    known = set.union(*ROOMS)
+    upward = [
+        f"{path.relative_to(ROOT)} imports {target}"
+        for source, target, path in edges()
+        if source in known and target in known and level(target) > level(source)
+    ]
+    assert not upward
+
+
+def test_no_two_rooms_import_each_other():
+    pairs = {(source, target) for source, target, _ in edges()}
+    assert not {
+        (a, b) for a, b in pairs if a < b and (b, a) in pairs and a != b
+    }
+
+
+def imports_any(room, packages):
+    return [
+        path.name
+        for path in ROOT.rglob("*.py")
+        if room_of(path) == room
+        for module in imported_modules(path)
+        if module.split(".")[0] in packages
+    ]
+
+
+def test_lower_rooms_need_no_tensorflow():
+    for room in WITHOUT_TENSORFLOW:
+        assert not imports_any(room, {"tensorflow", "keras"}), room
+
+
+def test_models_run_on_any_keras_backend():
+    for room in ANY_KERAS_BACKEND:
+        assert not imports_any(room, {"tensorflow"}), room

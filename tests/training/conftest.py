@@ -1,0 +1,81 @@
+"""A tiny dataset and recipe on which a whole run takes seconds."""
+
+import json
+import pathlib
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from agem_tf import config
+from agem_tf.data.preparation import prepare
+
+TRAIN_PLACES, VALIDATION_PLACES, TEST_PLACES = 5, 3, 3
+PHOTOS = 3
+
+
+def write_places(root: pathlib.Path) -> None:
+    """Photos of one place share their coarse colours, with own noise."""
+    rng = np.random.default_rng(0)
+    for place in range(TRAIN_PLACES + VALIDATION_PLACES + TEST_PLACES):
+        coarse = rng.integers(0, 255, (4, 5, 3))
+        folder = root / f"place{place:02d}"
+        folder.mkdir(parents=True)
+        for photo in range(PHOTOS):
+            noisy = np.clip(coarse + rng.normal(0, 30, coarse.shape), 0, 255)
+            image = PIL.Image.fromarray(noisy.astype(np.uint8))
+            size = (52, 40) if photo % 2 else (40, 52)
+            image.resize(size, PIL.Image.BICUBIC).save(folder / f"{photo}.png")
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory) -> pathlib.Path:
+    """Directory of a prepared dataset."""
+    root = tmp_path_factory.mktemp("places")
+    write_places(root / "photos")
+    validation = [f"place{TRAIN_PLACES + i:02d}" for i in range(3)]
+    test = [f"place{TRAIN_PLACES + 3 + i:02d}" for i in range(3)]
+    prepare(
+        "photo_folder",
+        root / "data",
+        {
+            "source": str(root / "photos"),
+            "validation": ",".join(validation),
+            "test": ",".join(test),
+        },
+    )
+    return root / "data"
+
+
+@pytest.fixture
+def recipe(places) -> config.Config:
+    """Random weights at 64 pixels: everything real but the size."""
+    recipe = config.Config(name="tiny")
+    recipe.data.dataset = "photo_folder"
+    recipe.data.directory = str(places)
+    recipe.image.size = 64
+    recipe.model.weights = None
+    recipe.mining.num_negatives = 2
+    recipe.training.epochs = 2
+    recipe.training.batch_tuples = 4
+    recipe.extraction.batch_size = 4
+    recipe.optimizer.learning_rate = 1e-3
+    return recipe
+
+
+@pytest.fixture
+def recipe_file(recipe, tmp_path) -> pathlib.Path:
+    """The recipe as a file for --config."""
+    from agem_tf import recipes
+
+    path = tmp_path / "tiny.py"
+    values = json.dumps(recipes.to_dict(recipe))
+    path.write_text(
+        '"""The tests\' recipe."""\n'
+        "import json\n"
+        "from agem_tf import recipes\n"
+        f"VALUES = {values!r}\n"
+        "def get_config():\n"
+        "    return recipes.from_dict(json.loads(VALUES))\n"
+    )
+    return path

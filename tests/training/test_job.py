@@ -1,0 +1,241 @@
+"""The whole run: scores, files, an equal SavedModel, resuming, refusals."""
+
+import copy
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agem_tf import config, extract, whiten
+from agem_tf import evaluate as evaluate_command
+from agem_tf import export as export_command
+from agem_tf import visualize as visualize_command
+from agem_tf.artifacts import DescriptorSet, Whitening
+from agem_tf.data.prepared import PreparedDataset
+from agem_tf.errors import UserError
+from agem_tf.training import job, runs
+
+
+@pytest.fixture(scope="module")
+def run(places, tmp_path_factory):
+    """A finished run: (recipe, workdir, result)."""
+    recipe = config.Config(name="tiny")
+    recipe.data.dataset = "photo_folder"
+    recipe.data.directory = str(places)
+    recipe.image.size = 64
+    recipe.model.weights = None
+    recipe.mining.num_negatives = 2
+    recipe.training.epochs = 2
+    recipe.extraction.batch_size = 4
+    workdir = tmp_path_factory.mktemp("run")
+    return recipe, workdir, job.run(recipe, workdir)
+
+
+def test_a_run_leaves_what_it_promises(run):
+    _, workdir, result = run
+    variants = ["untrained", "trained", "trained, learned whitening"]
+    assert list(result.evaluations) == variants
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    assert set(metrics) == set(variants)
+    history = json.loads((workdir / "history.json").read_text())
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert all(np.isfinite(list(row.values())).all() for row in history)
+    assert history[1]["p"] != history[0]["p"]
+    assert "<html" in result.report.read_text()
+    assert list((workdir / "tensorboard").glob("events*"))
+    assert len(list((workdir / "checkpoints").glob("*.index"))) == 2
+
+
+def test_a_finished_run_is_not_trained_again(run):
+    recipe, workdir, result = run
+    before = (workdir / "best.keras").stat().st_mtime_ns
+    again = job.run(copy.deepcopy(recipe), workdir)
+    assert (workdir / "best.keras").stat().st_mtime_ns == before
+    for name, evaluation in result.evaluations.items():
+        np.testing.assert_array_equal(
+            evaluation.ranks, again.evaluations[name].ranks
+        )
+
+
+def test_a_workdir_of_another_recipe_is_refused(run):
+    recipe, workdir, _ = run
+    other = copy.deepcopy(recipe)
+    other.model.pooling = "mac"
+    with pytest.raises(UserError, match=r"model.pooling \('gem', 'mac'\)"):
+        job.run(other, workdir)
+
+
+def test_exported_and_in_memory_descriptors_agree(run, tmp_path):
+    recipe, workdir, result = run
+    split = PreparedDataset(recipe.data.directory).split("test")
+    expected = runs.open_run(workdir, tf.distribute.get_strategy())
+    extractor = expected.extractor(tf.distribute.get_strategy())
+    database = extractor.database(split)
+    whitening = Whitening.load(workdir / "whitening")
+    whitened = whitening.apply_to(database).descriptors
+
+    loaded = tf.saved_model.load(str(result.saved_model))
+    encoded = tf.constant(encoded_photos(split))
+    served = loaded.signatures["encoded_images"](encoded_images=encoded)
+    np.testing.assert_allclose(served["descriptors"], whitened, atol=1e-5)
+
+    images = resized_photos(split, recipe)
+    layer = keras.layers.TFSMLayer(
+        str(result.saved_model), call_endpoint="serving_default"
+    )
+    np.testing.assert_allclose(
+        layer(images)["descriptors"], whitened, atol=1e-5
+    )
+    np.testing.assert_allclose(loaded(images), whitened, atol=1e-5)
+    assert len(loaded.trainable_variables) == len(
+        expected.model.trainable_variables
+    )
+    assert loaded(images, training=True).shape == whitened.shape
+
+
+def encoded_photos(split):
+    examples = (tf.train.Example.FromString(split.read(i)) for i in range(9))
+    return [
+        example.features.feature["image"].bytes_list.value[0]
+        for example in examples
+    ]
+
+
+def resized_photos(split, recipe):
+    from agem_tf.pictures import load_squares
+
+    photos = load_squares(split, recipe.image, range(len(split)))
+    return photos.astype(np.float32)
+
+
+def test_commands_agree_with_the_run(run, tmp_path):
+    recipe, workdir, result = run
+    data = recipe.data.directory
+    for split in ("train", "test"):
+        extract.main(str(workdir), str(tmp_path / split), split)
+    learned = whiten.main(
+        str(tmp_path / "train"), str(tmp_path / "lw"), data_dir=data
+    )
+    evaluation = evaluate_command.main(
+        str(tmp_path / "test"),
+        data,
+        whitening=str(tmp_path / "lw"),
+        output=str(tmp_path / "scores"),
+    )
+    expected = result.evaluations["trained, learned whitening"]
+    assert (
+        evaluation.scores.medium.mean_average_precision
+        == expected.scores.medium.mean_average_precision
+    )
+    assert (tmp_path / "scores" / "metrics.json").exists()
+    assert learned.kind == "learned"
+    page = visualize_command.main(
+        str(workdir),
+        str(tmp_path / "test"),
+        str(tmp_path / "page.html"),
+        count=2,
+    )
+    assert "data:image/" in page.read_text()
+
+
+def test_scales_are_never_mixed_up(run, tmp_path):
+    recipe, workdir, _ = run
+    several = extract.main(
+        str(workdir), str(tmp_path / "ms"), "test", scales=(1.0, 0.5)
+    )
+    single = DescriptorSet.load(workdir / "descriptors" / "trained" / "test")
+    assert not np.allclose(several.descriptors, single.descriptors)
+    norms = np.linalg.norm(several.descriptors, axis=1)
+    np.testing.assert_allclose(norms, 1, atol=1e-5)
+    with pytest.raises(UserError, match="scales"):
+        evaluate_command.main(
+            str(tmp_path / "ms"),
+            recipe.data.directory,
+            whitening=str(workdir / "whitening"),
+        )
+    with pytest.raises(UserError, match="scales"):
+        export_command.main(
+            str(workdir),
+            str(tmp_path / "model"),
+            whitening=str(workdir / "whitening"),
+            scales=(1.0, 0.5),
+        )
+
+
+def test_exported_scales_equal_extracted_ones(run, tmp_path):
+    recipe, workdir, _ = run
+    several = extract.main(
+        str(workdir), str(tmp_path / "ms"), "test", scales=(1.0, 0.7071)
+    )
+    path = export_command.main(
+        str(workdir), str(tmp_path / "model"), scales=(1.0, 0.7071)
+    )
+    split = PreparedDataset(recipe.data.directory).split("test")
+    loaded = tf.saved_model.load(str(path))
+    served = loaded.signatures["encoded_images"](
+        encoded_images=tf.constant(encoded_photos(split))
+    )
+    np.testing.assert_allclose(
+        served["descriptors"], several.descriptors, atol=1e-5
+    )
+
+
+def test_extraction_is_skipped_when_done_and_redone_on_demand(run, tmp_path):
+    _, workdir, _ = run
+    output = tmp_path / "test"
+    extract.main(str(workdir), str(output))
+    first = (output / "descriptors.npy").stat().st_mtime_ns
+    extract.main(str(workdir), str(output))
+    assert (output / "descriptors.npy").stat().st_mtime_ns == first
+    extract.main(str(workdir), str(output), overwrite=True)
+    assert (output / "descriptors.npy").stat().st_mtime_ns != first
+
+
+def test_photos_of_any_shape_keep_their_proportions(recipe, tmp_path):
+    recipe.image.resize = "aspect"
+    recipe.training.epochs = 1
+    result = job.run(recipe, tmp_path)
+    split = PreparedDataset(recipe.data.directory).split("test")
+    loaded = tf.saved_model.load(str(result.saved_model))
+    served = loaded.signatures["encoded_images"](
+        encoded_images=tf.constant(encoded_photos(split))
+    )["descriptors"]
+    database = DescriptorSet.load(tmp_path / "descriptors/trained/test")
+    whitened = Whitening.load(tmp_path / "whitening").apply_to(database)
+    np.testing.assert_allclose(served, whitened.descriptors, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"model": {"weights": "gone.h5"}}, "gone.h5"),
+        ({"model": {"pooling_options": {"q": 3}}}, "can't be built"),
+        ({"training": {"batch_tuples": 50}}, "batch_tuples=50"),
+        ({"mining": {"num_negatives": 9}}, "fewer than the 9 negatives"),
+        ({"data": {"test_split": "tset"}}, "no split 'tset'"),
+        ({"data": {"directory": "gone"}}, "agem_tf.prepare"),
+    ],
+)
+def test_a_recipe_that_cannot_run_says_why(recipe, tmp_path, override, message):
+    for section, fields in override.items():
+        for field, value in fields.items():
+            setattr(getattr(recipe, section), field, value)
+    with pytest.raises(UserError, match=message):
+        job.run(recipe, tmp_path / "run")
+
+
+def test_a_corrupt_record_is_named(recipe, places, tmp_path):
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(places, data)
+    record = next((data / "records").glob("*train.tfrecord*"))
+    content = bytearray(record.read_bytes())
+    content[len(content) // 2] ^= 1
+    record.write_bytes(content)
+    recipe.data.directory = str(data)
+    recipe.data.test_split = ""
+    with pytest.raises(UserError, match="train.tfrecord.* is corrupt"):
+        job.run(recipe, tmp_path / "run")
