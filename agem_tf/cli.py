@@ -4,10 +4,11 @@ Commands load the heavy rooms through `lazy`, so that `--help` and a mistyped
 flag are answered before TensorFlow's import, which takes seconds.
 """
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from logging import WARNING, LogRecord
 from types import ModuleType
 from typing import Any
@@ -23,12 +24,38 @@ class _LazyModule(ModuleType):
     """Imports the module of its name when an attribute is asked for."""
 
     def __getattr__(self, attribute: str) -> object:
-        return getattr(importlib.import_module(self.__name__), attribute)
+        with _quiet_native_code():
+            module = importlib.import_module(self.__name__)
+        return getattr(module, attribute)
+
+
+@contextlib.contextmanager
+def _quiet_native_code() -> Iterator[None]:
+    """Drops what C++ writes to stderr: TensorFlow greets before it can be told.
+
+    An exception still passes, and is printed when stderr is back.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def lazy(module: str) -> ModuleType:
     """Returns a module that is imported when first used, its parents too."""
     return _LazyModule(module)
+
+
+class _NumbersParser(flags.ArgumentParser):
+    syntactic_help = "numbers separated by commas"
+
+    def parse(self, argument: str) -> tuple[float, ...]:
+        return tuple(float(value) for value in argument.split(","))
 
 
 class Flags(flags.FlagValues):
@@ -51,8 +78,9 @@ class Flags(flags.FlagValues):
     def integer(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
         return flags.DEFINE_integer(*arguments, flag_values=self, **options)
 
-    def list(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
-        return flags.DEFINE_list(*arguments, flag_values=self, **options)
+    def numbers(self, name: str, text: str) -> flags.FlagHolder:
+        """A list such as --scales=1,0.5, a tuple of floats; default None."""
+        return flags.DEFINE(_NumbersParser(), name, None, text, self)
 
     def multi_string(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
         return flags.DEFINE_multi_string(
@@ -98,18 +126,6 @@ def command(run: Callable[[], object]) -> Callable[[Sequence[str]], None]:
 def _is_ours_or_a_warning(record: LogRecord) -> bool:
     ours = os.path.dirname(__file__)
     return record.levelno >= WARNING or record.pathname.startswith(ours)
-
-
-def floats(flag: str, values: Sequence[str]) -> tuple[float, ...]:
-    """Converts the values of a list flag.
-
-    Raises:
-        UserError: one is not a number.
-    """
-    try:
-        return tuple(float(value) for value in values)
-    except ValueError as error:
-        raise UserError(f"--{flag} takes numbers: {error}.") from error
 
 
 def _fail(message: str) -> None:

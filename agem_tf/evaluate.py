@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from absl import app
 
 from agem_tf import cli
+from agem_tf.errors import UserError
 
 artifacts = cli.lazy("agem_tf.artifacts")
 prepared = cli.lazy("agem_tf.data.prepared")
@@ -52,6 +53,8 @@ def main(
     output: str | None = None,
 ) -> scoring.Evaluation:
     """Scores descriptors; see the flags of the same names."""
+    if dimension is not None and whitening is None:
+        raise UserError("--dimension shortens whitened descriptors; give one.")
     steps = reranking.parse_rerank(rerank)
     paths = [descriptors] if queries is None else [descriptors, queries]
     sets = [artifacts.DescriptorSet.load(path) for path in paths]

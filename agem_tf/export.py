@@ -15,6 +15,7 @@ from agem_tf import cli
 
 artifacts = cli.lazy("agem_tf.artifacts")
 distribution = cli.lazy("agem_tf.distribution")
+run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 saved_model = cli.lazy("agem_tf.saved_model")
 
@@ -24,7 +25,7 @@ _OUTPUT = _FLAGS.string(
     "output", None, "Directory of the SavedModel.", required=True
 )
 _WHITENING = _FLAGS.string("whitening", None, "Whitening to build in.")
-_SCALES = _FLAGS.list("scales", None, "Such as 1,0.7071,0.5.")
+_SCALES = _FLAGS.numbers("scales", "Such as 1,0.7071,0.5.")
 _IMAGE_SIZE = _FLAGS.integer("image_size", None, "Longer side, pixels.")
 
 
@@ -36,27 +37,17 @@ def main(
     image_size: int | None = None,
 ) -> pathlib.Path:
     """Writes a SavedModel; see the flags of the same names."""
+    run_files.read_recipe(workdir)
+    learned = artifacts.Whitening.load(whitening) if whitening else None
     run = runs.open_run(workdir, distribution.create_strategy("one"))
     run = run.with_settings(scales, image_size)
     return saved_model.export_model(
-        run.model,
-        output,
-        run.config.image,
-        run.config.extraction,
-        whitening and artifacts.Whitening.load(whitening),
+        run.model, output, run.config.image, run.config.extraction, learned
     )
 
 
 def _run() -> None:
-    scales = _SCALES.value and cli.floats("scales", _SCALES.value)
-    path = main(
-        _WORKDIR.value,
-        _OUTPUT.value,
-        _WHITENING.value,
-        scales,
-        _IMAGE_SIZE.value,
-    )
-    print(f"SavedModel: {path}")
+    print(f"SavedModel: {main(**_FLAGS.flag_values_dict())}")
 
 
 if __name__ == "__main__":

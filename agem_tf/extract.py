@@ -17,6 +17,7 @@ from agem_tf import cli, config
 
 artifacts = cli.lazy("agem_tf.artifacts")
 distribution = cli.lazy("agem_tf.distribution")
+run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 
 _FLAGS = cli.Flags()
@@ -29,7 +30,7 @@ _OUTPUT = _FLAGS.string(
     "output", None, "Directory of the descriptors.", required=True
 )
 _QUERIES = _FLAGS.bool("queries", False, "Describe the query boxes.")
-_SCALES = _FLAGS.list("scales", None, "Such as 1,0.7071,0.5.")
+_SCALES = _FLAGS.numbers("scales", "Such as 1,0.7071,0.5.")
 _IMAGE_SIZE = _FLAGS.integer("image_size", None, "Longer side, pixels.")
 _STRATEGY = _FLAGS.enum(
     "strategy", "auto", config.STRATEGIES, "Devices to run on."
@@ -49,30 +50,19 @@ def main(
     overwrite: bool = False,
 ) -> artifacts.DescriptorSet:
     """Writes a descriptor set; see the flags of the same names."""
-    devices = distribution.create_strategy(strategy)
-    run = runs.open_run(workdir, devices)
-    dataset = runs.open_dataset(run.config, workdir, data_dir)
+    recipe = run_files.read_recipe(workdir)
+    dataset = runs.open_dataset(recipe, workdir, data_dir)
     names = dataset.ground_truth(split).query_names if queries else None
-    extractor = run.with_settings(scales, image_size).extractor(devices)
-    return extractor.write(
+    devices = distribution.create_strategy(strategy)
+    run = runs.open_run(workdir, devices).with_settings(scales, image_size)
+    return run.extractor(devices).write(
         output, dataset.split(split), names, queries, overwrite
     )
 
 
 def _run() -> None:
-    scales = _SCALES.value and cli.floats("scales", _SCALES.value)
-    result = main(
-        _WORKDIR.value,
-        _OUTPUT.value,
-        _SPLIT.value,
-        _DATA_DIR.value,
-        _QUERIES.value,
-        scales,
-        _IMAGE_SIZE.value,
-        _STRATEGY.value,
-        _OVERWRITE.value,
-    )
-    count, dimension = result.descriptors.shape
+    descriptors = main(**_FLAGS.flag_values_dict()).descriptors
+    count, dimension = descriptors.shape
     print(f"{count} descriptors of {dimension} dimensions: {_OUTPUT.value}")
 
 

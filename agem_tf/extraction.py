@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import math
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import tensorflow as tf
 from agem_tf import distribution
 from agem_tf.artifacts import MANIFEST, DescriptorSet, DescriptorWriter
 from agem_tf.config import ExtractionConfig, ImageConfig
+from agem_tf.data.images import MIN_SIDE
 from agem_tf.data.pipelines import PhotoPipeline
 from agem_tf.data.prepared import Split
 from agem_tf.evaluation.ground_truth import GroundTruth
@@ -105,10 +107,19 @@ def multi_scale_power(model: AGeM, num_scales: int) -> float:
 
 
 def fingerprint(model: keras.Model) -> str:
-    """Twelve hexadecimal digits that tell these weights from others."""
-    digest = hashlib.sha256()
-    for variable in model.variables:
-        digest.update(variable.numpy().tobytes())
+    """Twelve hexadecimal digits that tell this network from others.
+
+    Two networks with equal weights may pool them differently or compute in
+    another precision, so the architecture and the dtypes count too.
+    """
+    config = model.get_config() | {
+        "name": None,
+        "dtypes": sorted({layer.dtype_policy.name for layer in model.layers}),
+    }
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    # Not `variables`: those have random seeds, which no file keeps.
+    for variable in model.weights:
+        digest.update(np.ascontiguousarray(variable.numpy()).data)
     return digest.hexdigest()[:12]
 
 
@@ -154,7 +165,11 @@ class Extractor:
     def provenance(self, split: Split, crop: bool = False) -> dict[str, Any]:
         """How descriptors of `split` are made; see `artifacts.provenance`."""
         made = provenance(self._model, self._image, self._extraction)
-        return made | {"split": split.name, "crop": crop}
+        return made | {
+            "dataset": split.fingerprint,
+            "split": split.name,
+            "crop": crop,
+        }
 
     def database(self, split: Split) -> DescriptorSet:
         """Describes every photo of a split, in memory."""
@@ -205,8 +220,7 @@ class Extractor:
         provenance = self.provenance(split, crop)
         if not overwrite and (pathlib.Path(directory) / MANIFEST).exists():
             existing = DescriptorSet.load(directory)
-            wanted = DescriptorSet(names, existing.descriptors, provenance)
-            if existing.provenance == wanted.provenance:
+            if existing.is_of(names, provenance):
                 return existing
         with DescriptorWriter(
             directory, names, self.dimension, provenance
@@ -286,9 +300,13 @@ def _describe_scales(model, images, scales, power, training):
 
 
 def _scaled(images: tf.Tensor, scale: float) -> tf.Tensor:
-    """Bilinear without antialiasing, sides rounded down, as the reference."""
+    """Bilinear without antialiasing, sides rounded down, as the reference.
+
+    Only a side below `MIN_SIDE`, from which some networks have no map left, is
+    kept at that.
+    """
     if scale == 1.0:
         return images
     sides = tf.cast(tf.shape(images)[1:3], tf.float32) * scale
-    sides = tf.maximum(tf.cast(tf.floor(sides), tf.int32), 1)
+    sides = tf.maximum(tf.cast(tf.floor(sides), tf.int32), MIN_SIDE)
     return tf.image.resize(images, sides, method="bilinear", antialias=False)

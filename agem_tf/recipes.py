@@ -3,45 +3,58 @@
 import ast
 import dataclasses
 import difflib
-import importlib.util
 import json
 import pathlib
+import runpy
 import typing
 from collections.abc import Sequence
 from typing import Any
 
-from agem_tf.config import Config
+from agem_tf.config import Config, type_faults
 from agem_tf.errors import UserError
+
+_LOSS_OPTIONS = {"loss", "loss.options"}
 
 
 def load(path: str | pathlib.Path) -> Config:
     """Runs get_config() of a recipe file.
 
     Raises:
-        UserError: the file is missing, or has no get_config.
+        UserError: the file is missing, fails, or returns no recipe.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"No recipe at {path}; give --config=FILE.py.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        return module.get_config()
-    except (AttributeError, TypeError, SyntaxError) as error:
-        raise UserError(f"Recipe {path} does not load: {error}.") from error
+        names = runpy.run_path(str(path))
+        recipe = names["get_config"]() if "get_config" in names else None
+    except Exception as error:  # A recipe is a program, it may fail anyhow.
+        raise UserError(
+            f"Recipe {path} does not load: {type(error).__name__}: {error}."
+        ) from error
+    if "get_config" not in names:
+        raise UserError(f"Recipe {path} has no get_config().")
+    faults = "; ".join(type_faults(recipe, Config))
+    if faults:
+        raise UserError(f"Recipe {path}: {faults}.")
+    return recipe
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:
     """Applies "section.field=value" assignments, in order, in place.
 
-    Values are Python literals; a bare word is a string.
+    Values are Python literals; a bare word is a string. Another loss.name
+    empties loss.options, which belong to one loss, unless they are set too.
 
     Raises:
         UserError: an unknown field, or a value of another type.
     """
-    for assignment in assignments:
-        _assign(config, *_split(assignment))
+    loss = config.loss.name
+    pairs = [_split(assignment) for assignment in assignments]
+    for path, text in pairs:
+        _assign(config, path, text)
+    if config.loss.name != loss and not _LOSS_OPTIONS & dict(pairs).keys():
+        config.loss.options = {}
     return config
 
 
@@ -59,13 +72,13 @@ def to_dict(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def from_dict(values: dict[str, Any], kind: Any = Config) -> Any:
-    """Rebuilds a recipe from `to_dict`'s result."""
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise UserError(_unknown_field(kind, unknown[0]))
-    return kind(**{n: _decode(v, hints[n]) for n, v in values.items()})
+def from_dict(values: dict[str, Any]) -> Config:
+    """Rebuilds a recipe from `to_dict`'s result.
+
+    Raises:
+        UserError: an unknown field, or a value of another type.
+    """
+    return _decode(values, Config, "")
 
 
 def differences(first: Any, second: Any, path: str = "") -> list[str]:
@@ -81,20 +94,29 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
     return [] if first == second else [f"{path} ({first!r}, {second!r})"]
 
 
-def _assign(config: Any, path: str, text: str) -> None:
+def _assign(config: Config, path: str, text: str) -> None:
     *sections, field = path.split(".")
     target = config
     for section in sections:
-        target = _child(target, section, path)
-    if not dataclasses.is_dataclass(target):
-        raise UserError(f"{path} is not a field of the recipe.")
-    hints = typing.get_type_hints(type(target))
-    if field not in hints:
-        raise UserError(_unknown_field(type(target), path))
-    try:
-        setattr(target, field, _decode(_literal(text), hints[field]))
-    except TypeError as error:
-        raise UserError(f"{path} must be {error}. Received: {text}") from error
+        _check_field(target, section, path)
+        target = getattr(target, section)
+    _check_field(target, field, path)
+    hint = typing.get_type_hints(type(target))[field]
+    setattr(target, field, _decode(_read(text, hint), hint, path))
+
+
+def _check_field(section: Any, name: str, path: str) -> None:
+    """Raises UserError unless `section`, or its instances, have this field."""
+    known = []
+    if dataclasses.is_dataclass(section):
+        known = sorted(field.name for field in dataclasses.fields(section))
+    if name not in known:
+        guess = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {guess[0]!r}?" if guess else "."
+        raise UserError(
+            f"The recipe has no field {path!r}{hint} "
+            f"Known here: {', '.join(known) or 'none'}."
+        )
 
 
 def _split(assignment: str) -> tuple[str, str]:
@@ -111,37 +133,51 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _child(target: Any, section: str, path: str) -> Any:
-    if not dataclasses.is_dataclass(target) or not hasattr(target, section):
-        raise UserError(_unknown_field(type(target), path))
-    return getattr(target, section)
+def _read(text: str, hint: Any) -> Any:
+    """Reads a literal; a number given for a text is that text."""
+    value = _literal(text)
+    is_text = value is None or isinstance(value, str)
+    return text if hint in (str, str | None) and not is_text else value
 
 
-def _unknown_field(kind: Any, path: str) -> str:
-    known = sorted(typing.get_type_hints(kind))
-    name = path.split(".")[-1]
-    guess = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {guess[0]!r}" if guess else ""
-    return (
-        f"The recipe has no field {path!r}{hint}? Known here: "
-        f"{', '.join(known)}"
-    )
+def _decode(value: Any, hint: Any, path: str) -> Any:
+    """Fits a literal or JSON value to an annotation, or raises UserError."""
+    value = _convert(value, hint, path)
+    for fault in type_faults(value, hint, path):
+        raise UserError(f"Recipe: {fault}.")
+    return value
 
 
-def _decode(value: Any, hint: Any) -> Any:
-    """Fits a literal to a field's annotation, or raises TypeError."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if type(None) in arguments:
-        return None if value is None else _decode(value, arguments[0])
-    if dataclasses.is_dataclass(hint):
-        return from_dict(value, hint)
+def _convert(value: Any, hint: Any, path: str) -> Any:
+    origin = typing.get_origin(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, path)
     if origin in (tuple, list):
-        items = value if isinstance(value, list | tuple) else [value]
-        return origin(_decode(item, arguments[0]) for item in items)
-    if origin is dict:
-        hint = dict
+        item_hint = typing.get_args(hint)[0]
+        return origin(
+            _convert(item, item_hint, f"{path}[{i}]")
+            for i, item in enumerate(_items(value))
+        )
     if hint is float and type(value) is int:
         return float(value)
-    if type(value) is not hint:
-        raise TypeError(f"of type {hint.__name__}")
     return value
+
+
+def _build(kind: Any, values: dict[str, Any], path: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    fields = {}
+    for name, value in values.items():
+        field_path = f"{path}.{name}".strip(".")
+        _check_field(kind, str(name), field_path)
+        fields[name] = _convert(value, hints[name], field_path)
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise UserError(f"Recipe: {path} is incomplete: {error}.") from error
+
+
+def _items(value: Any) -> Sequence[Any]:
+    """Returns the members of a sequence, of "a,b", or of a lone value."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value if isinstance(value, list | tuple) else [value]

@@ -17,6 +17,7 @@ artifacts = cli.lazy("agem_tf.artifacts")
 distribution = cli.lazy("agem_tf.distribution")
 evaluation = cli.lazy("agem_tf.evaluation")
 pictures = cli.lazy("agem_tf.pictures")
+run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 scoring = cli.lazy("agem_tf.evaluation.descriptors")
 
@@ -33,7 +34,7 @@ _DATA_DIR = _FLAGS.string(
 )
 _SPLIT = _FLAGS.string("split", "test", "Split that is drawn.")
 _OUTPUT = _FLAGS.string("output", None, "Path of the HTML page.", required=True)
-_COUNT = _FLAGS.integer("count", 12, "Queries and photos drawn.")
+_COUNT = _FLAGS.integer("count", 12, "Queries and photos drawn.", lower_bound=1)
 
 
 def main(
@@ -45,15 +46,19 @@ def main(
     data_dir: str | None = None,
     count: int = 12,
 ) -> pathlib.Path:
-    """Writes a page of pictures; see the flags of the same names."""
-    run = runs.open_run(workdir, distribution.create_strategy("one"))
-    dataset = runs.open_dataset(run.config, workdir, data_dir)
+    """Writes a page of pictures; see the flags of the same names.
+
+    Raises:
+        UserError: the descriptors are of another model than the run's.
+    """
+    recipe = run_files.read_recipe(workdir)
+    database = artifacts.DescriptorSet.load(descriptors)
+    cropped = artifacts.DescriptorSet.load(queries) if queries else None
+    dataset = runs.open_dataset(recipe, workdir, data_dir)
     photos, truth = dataset.split(split), dataset.ground_truth(split)
-    ranked = scoring.evaluate_descriptors(
-        artifacts.DescriptorSet.load(descriptors),
-        truth,
-        queries and artifacts.DescriptorSet.load(queries),
-    )
+    ranked = scoring.evaluate_descriptors(database, truth, cropped)
+    run = runs.open_run(workdir, distribution.create_strategy("one"))
+    run.check_made(database, descriptors)
     evaluation.Report(
         title=f"AGeM: {split}",
         rank_lists=pictures.rank_list_pictures(ranked, truth, photos, count),
@@ -65,16 +70,7 @@ def main(
 
 
 def _run() -> None:
-    page = main(
-        _WORKDIR.value,
-        _DESCRIPTORS.value,
-        _OUTPUT.value,
-        _SPLIT.value,
-        _QUERIES.value,
-        _DATA_DIR.value,
-        _COUNT.value,
-    )
-    print(f"Pictures: {page}")
+    print(f"Pictures: {main(**_FLAGS.flag_values_dict())}")
 
 
 if __name__ == "__main__":

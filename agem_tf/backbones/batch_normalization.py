@@ -3,9 +3,8 @@
 import keras
 
 from agem_tf.backbones.backbone import Backbone, copy_layer
+from agem_tf.config import BATCH_NORMS
 from agem_tf.layers import FrozenStatisticsBatchNormalization
-
-MODES = ("trainable", "frozen_statistics", "frozen")
 
 
 def apply_mode(backbone: Backbone, mode: str) -> Backbone:
@@ -20,9 +19,9 @@ def apply_mode(backbone: Backbone, mode: str) -> Backbone:
     Raises:
         ValueError: `mode` is none of these.
     """
-    if mode not in MODES:
+    if mode not in BATCH_NORMS:
         raise ValueError(
-            f"`batch_norm` must be one of {list(MODES)}. "
+            f"`batch_norm` must be one of {list(BATCH_NORMS)}. "
             f"Received: batch_norm={mode!r}"
         )
     normalizations = [

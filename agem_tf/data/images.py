@@ -10,6 +10,8 @@ import tensorflow as tf
 from agem_tf.config import ImageConfig
 
 MAX_PIXELS = 100_000_000
+# Networks of stride 32 that pool without padding, such as VGG, fail below it.
+MIN_SIDE = 32
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER_BYTES = 24
 
@@ -22,8 +24,9 @@ def load(
     Args:
         encoded: scalar string, a JPEG or PNG.
         config: size and proportions.
-        box: (4,) cut out first, at full resolution. A box gets the scale that
-            its photo would have had, as in the reference implementation of GeM.
+        box: (4,) cut out first, at full resolution, in pixels of the photo as
+            it decodes. A box gets the scale that its photo would have had, as
+            in the reference implementation of GeM.
 
     Returns:
         {"image": (size, size, 3) uint8, "valid": (2,) int32 height and width
@@ -47,6 +50,9 @@ def load(
 
 def decode(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
     """Decodes a JPEG or PNG photo.
+
+    A JPEG's EXIF rotation is not applied; `agem_tf.prepare` stores photos
+    upright.
 
     Args:
         encoded: scalar string.
@@ -123,20 +129,24 @@ def resize_aspect(
 ) -> tf.Tensor:
     """Scales a photo so that its longer side is at most `size` pixels.
 
+    A side never gets shorter than `MIN_SIDE`; a photo so thin or so small is
+    stretched to it and loses its proportions.
+
     Args:
         image: (height, width, 3) uint8.
-        size: pixels of the longer side, a scalar int or float.
+        size: pixels of the longer side, a scalar int or float; below `MIN_SIDE`
+            it means `MIN_SIDE`.
         enlarge: whether a smaller photo is scaled up to `size`.
         interpolation: see `ImageConfig`.
 
     Returns:
-        (new height, new width, 3) uint8 of the same proportions.
+        (new height, new width, 3) uint8.
     """
     sides = tf.cast(tf.shape(image)[:2], tf.float32)
     factor = tf.cast(size, tf.float32) / _longer_side(image)
     if not enlarge:
         factor = tf.minimum(factor, 1.0)
-    target = tf.cast(tf.maximum(tf.round(sides * factor), 1.0), tf.int32)
+    target = tf.maximum(tf.cast(tf.round(sides * factor), tf.int32), MIN_SIDE)
     return _resample(image, target, interpolation)
 
 

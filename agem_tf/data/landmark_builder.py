@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.progress import Progress
 
@@ -22,8 +23,9 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Every example has `image` (encoded bytes), `name` (unique in the dataset),
     `landmark` (its name), `label` (an integer, equal for equal landmarks) and
-    `box` (x1, y1, x2, y2 in pixels: what is searched for when the photo is a
-    query; zeros for the whole photo).
+    `box` (x1, y1, x2, y2 in pixels of the photo as seen, after its EXIF
+    rotation: what is searched for when the photo is a query; zeros for the
+    whole photo).
 
     Attributes:
         skipped: {"photo", "reason"} of each photo that was left out.
@@ -41,11 +43,16 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @abc.abstractmethod
     def ground_truth(
-        self, names: list[str], labels: np.ndarray, boxes: np.ndarray
+        self,
+        split: str,
+        names: list[str],
+        labels: np.ndarray,
+        boxes: np.ndarray,
     ) -> GroundTruth:
         """Returns what answers the queries among the photos of one split.
 
         Args:
+            split: its name.
             names: of the split's photos, in the order of the records.
             labels: (photos,) landmark of each.
             boxes: (photos, 4) query box of each.
@@ -73,15 +80,25 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         del dl_manager  # Nothing is downloaded.
+        splits = self.examples()
+        if not splits:
+            raise UserError("The dataset must have at least one landmark.")
         return {
             split: self._generate_examples(examples, split)
-            for split, examples in self.examples().items()
+            for split, examples in splits.items()
         }
 
     def _generate_examples(
         self, examples: Iterator[Example], split: str
     ) -> Iterator:
+        written = 0
         with Progress(f"Writing {split}", None, "photos") as progress:
             for example in examples:
                 yield example["name"], example
                 progress.update(1)
+                written += 1
+        if not written:
+            raise UserError(
+                f"Split {split} has no usable photo; repair those that were "
+                "skipped, or choose other landmarks for it."
+            )

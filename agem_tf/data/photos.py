@@ -8,14 +8,16 @@ import dataclasses
 import io
 import pathlib
 
+import numpy as np
 import PIL.Image
 import PIL.ImageOps
+import tensorflow as tf
 
 from agem_tf.data import images
 from agem_tf.errors import UserError
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .png .webp .bmp .gif .pgm .ppm .pnm .tif .tiff".split()
+    ".jpg .jpeg .jfif .png .webp .bmp .gif .pgm .ppm .pnm .tif .tiff".split()
 )
 MAX_BYTES = 200_000_000
 _ORIENTATION_TAG = 0x0112
@@ -27,7 +29,7 @@ class EncodedPhoto:
 
     Attributes:
         encoded: JPEG or PNG bytes.
-        width, height: pixels.
+        width, height: pixels as seen, after the photo's EXIF rotation.
     """
 
     encoded: bytes
@@ -38,8 +40,10 @@ class EncodedPhoto:
 def read(path: pathlib.Path) -> EncodedPhoto:
     """Reads, checks and, where TensorFlow needs it, converts a photo.
 
-    A JPEG or PNG in RGB or grey is kept byte by byte; anything else, or a photo
-    that its EXIF data rotates, becomes a PNG.
+    A JPEG or PNG in RGB or grey is kept byte by byte; anything else, a photo
+    that its EXIF data rotates, or one whose small damage Pillow repairs and
+    TensorFlow does not, becomes a PNG. Sixteen bits of grey become eight, and
+    what is transparent becomes white.
 
     Raises:
         UserError: the file is missing, empty, too large or does not decode.
@@ -54,8 +58,8 @@ def read(path: pathlib.Path) -> EncodedPhoto:
                     f"{images.MAX_PIXELS}; scale it down."
                 )
             photo.load()
-            if not _is_plain(photo):
-                return _convert(photo)
+            if not (_is_plain(photo) and _decodes(encoded, photo.size)):
+                return _converted(photo)
     except (
         OSError,
         SyntaxError,
@@ -90,8 +94,33 @@ def _is_plain(photo: PIL.Image.Image) -> bool:
     )
 
 
-def _convert(photo: PIL.Image.Image) -> EncodedPhoto:
-    upright = PIL.ImageOps.exif_transpose(photo).convert("RGB")
+def _decodes(encoded: bytes, size: tuple[int, int]) -> bool:
+    """Whether TensorFlow makes of the bytes what Pillow does."""
+    try:
+        height, width = images.decode(tf.constant(encoded)).shape[:2]
+    except tf.errors.InvalidArgumentError:
+        return False
+    return (width, height) == size
+
+
+def _converted(photo: PIL.Image.Image) -> EncodedPhoto:
+    upright = _to_rgb(PIL.ImageOps.exif_transpose(photo))
     buffer = io.BytesIO()
     upright.save(buffer, format="PNG")
+    if not _decodes(buffer.getvalue(), upright.size):
+        width, height = upright.size
+        raise ValueError(f"TensorFlow refuses {width} x {height} pixels")
     return EncodedPhoto(buffer.getvalue(), *upright.size)
+
+
+def _to_rgb(photo: PIL.Image.Image) -> PIL.Image.Image:
+    if photo.mode.startswith("I"):
+        # Pillow would clip: everything above 255 of 65535 would be white.
+        grey = np.clip(np.asarray(photo, np.int64) >> 8, 0, 255)
+        return PIL.Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if photo.has_transparency_data:
+        # Whatever colour an editor left under the transparent parts is hidden.
+        photo = photo.convert("RGBA")
+        white = PIL.Image.new("RGBA", photo.size, "white")
+        photo = PIL.Image.alpha_composite(white, photo)
+    return photo.convert("RGB")

@@ -4,6 +4,7 @@ Every photo arrives in a square of fixed shape together with the size of its
 valid part, so that shapes are static for the compiler.
 """
 
+import collections
 import contextlib
 from collections.abc import Iterator
 
@@ -15,18 +16,24 @@ from agem_tf.data import images
 from agem_tf.data.prepared import Split
 from agem_tf.errors import UserError
 
+# More photos than a pipeline holds between reading and handing over.
+_READ_AHEAD = 4096
+
 
 class PhotoPipeline:
     """Reads, decodes and resizes photos of one split.
 
-    A corrupt record surfaces in TensorFlow as an unreadable graph error;
-    iterate inside `errors_named()` to get the sentence that names the record.
+    A corrupt record or photo surfaces in TensorFlow as an unreadable graph
+    error; iterate inside `errors_named()` to get the sentence that names it.
     """
 
     def __init__(self, split: Split, image: ImageConfig):
         self._split = split
         self._image = image
         self._error: UserError | None = None
+        self._recent: collections.deque[int] = collections.deque(
+            maxlen=_READ_AHEAD
+        )
 
     def photos(
         self, indices: np.ndarray, crop: bool = False
@@ -70,13 +77,35 @@ class PhotoPipeline:
 
     @contextlib.contextmanager
     def errors_named(self) -> Iterator[None]:
-        """Turns a failure inside the graph into the UserError behind it."""
+        """Turns a failure inside the graph into the UserError behind it.
+
+        Raises:
+            UserError: a record is corrupt, or a photo does not decode; the
+                message names the record, or the photo and its split.
+            tf.errors.OpError: as it came, if no photo is the cause.
+        """
         try:
             yield
         except tf.errors.OpError as error:
-            if self._error is None:
+            cause = self._error
+            if isinstance(error, tf.errors.InvalidArgumentError):
+                cause = cause or self._undecodable()
+            if cause is None:
                 raise
-            raise self._error from error
+            raise cause from error
+
+    def _undecodable(self) -> UserError | None:
+        """Finds the photo that failed, which the graph's error can't name."""
+        for index in reversed(list(self._recent)):
+            try:
+                images.decode(_parse_image(self._split.read(index)))
+            except tf.errors.InvalidArgumentError as error:
+                return UserError(
+                    f"The photo {self._split.names[index]} of split "
+                    f"{self._split.name} does not decode ({error.message}); "
+                    "prepare the dataset with --overwrite."
+                )
+        return None
 
     def _load(
         self, index: tf.Tensor, box: tf.Tensor, crop: bool
@@ -84,14 +113,18 @@ class PhotoPipeline:
         serialized = tf.numpy_function(
             self._read, [index], tf.string, stateful=False
         )
-        encoded = tf.io.parse_single_example(
-            serialized, {"image": tf.io.FixedLenFeature((), tf.string)}
-        )["image"]
+        encoded = _parse_image(serialized)
         return images.load(encoded, self._image, box if crop else None)
 
     def _read(self, index: np.int64) -> bytes:
+        self._recent.append(int(index))
         try:
             return self._split.read(int(index))
         except UserError as error:
             self._error = error
             raise
+
+
+def _parse_image(serialized: tf.Tensor | bytes) -> tf.Tensor:
+    features = {"image": tf.io.FixedLenFeature((), tf.string)}
+    return tf.io.parse_single_example(serialized, features)["image"]

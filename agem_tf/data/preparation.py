@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import pathlib
 import shutil
 from typing import Any
@@ -39,6 +40,7 @@ def prepare(
             made with other options.
     """
     directory = pathlib.Path(directory)
+    options = _as_json(options)
     if (directory / artifacts.MANIFEST).exists() and not overwrite:
         return _open_existing(dataset, directory, options)
     with artifacts.atomic_directory(directory) as temporary:
@@ -60,6 +62,22 @@ def prepare(
             skipped=builder.skipped,
         )
     return PreparedDataset(directory)
+
+
+def _as_json(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the manifest will hold, so that later calls compare equal.
+
+    Raises:
+        UserError: JSON can't hold a value.
+    """
+    try:
+        return json.loads(json.dumps(options))
+    except (TypeError, ValueError) as error:
+        given = ", ".join(f"{name}={options[name]!r}" for name in options)
+        raise UserError(
+            f"A builder's options must be numbers, strings or lists of them "
+            f"({error}). Received: {given}"
+        ) from error
 
 
 def _open_existing(
@@ -111,7 +129,9 @@ def _write_indices(
         )
         np.savez(directory / "index" / f"{split}.npz", **index)
         names = [str(name) for name in index["names"]]
-        truth = builder.ground_truth(names, index["labels"], index["boxes"])
+        truth = builder.ground_truth(
+            split, names, index["labels"], index["boxes"]
+        )
         truth.save(directory / "ground_truth" / f"{split}.json")
         counts[split] = {
             "photos": len(index["names"]),
@@ -136,8 +156,6 @@ def _scan(files: list[tuple[int, pathlib.Path]]) -> dict[str, np.ndarray]:
                 )
             )
         record_file.close()
-    if not rows:
-        raise UserError("A split holds no photo; loosen what is skipped.")
     names, labels, boxes, numbers, offsets = zip(*rows, strict=True)
     return {
         "names": np.asarray(names),

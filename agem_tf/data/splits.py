@@ -6,28 +6,33 @@ has seen says nothing.
 
 import fnmatch
 import hashlib
+from collections.abc import Sequence
 
 from agem_tf.errors import UserError
+
+Selection = float | int | str | Sequence[int | str]
 
 
 def assign(
     landmarks: list[str],
-    validation: float | str = 0.1,
-    test: float | str = 0.2,
+    validation: Selection = 0.1,
+    test: Selection = 0.2,
 ) -> dict[str, list[str]]:
     """Divides landmarks among the splits train, validation and test.
 
     Args:
         landmarks: distinct names.
-        validation, test: a share in [0, 1) of the landmarks, drawn by a hash of
-            their names so that adding one moves no other; or a comma-separated
-            list of glob patterns.
+        validation, test: a float is a share in [0, 1) of the landmarks, drawn
+            by a hash of their names so that adding one moves few others. A
+            string is a comma-separated list of glob patterns, a sequence a
+            list of them. Whole numbers are names, alone or in a sequence,
+            because folders are often numbered; 0 alone means none.
 
     Returns:
         Split name -> landmarks, without empty splits.
 
     Raises:
-        UserError: a pattern matches nothing, or the shares leave no landmark.
+        UserError: a pattern matches nothing, or a share is out of range.
     """
     remaining = sorted(landmarks)
     splits = {}
@@ -40,14 +45,15 @@ def assign(
 
 
 def _choose(
-    landmarks: list[str], selection: float | str, total: int, split: str
+    landmarks: list[str], selection: Selection, total: int, split: str
 ) -> set[str]:
-    if isinstance(selection, str):
-        return _matching(landmarks, selection, split)
-    if not 0 <= selection < 1:
+    patterns = _patterns(selection)
+    if patterns is not None:
+        return _matching(landmarks, patterns, split)
+    if not isinstance(selection, float) or not 0 <= selection < 1:
         raise UserError(
             f"{split} must be a share in [0, 1) or patterns of landmark names. "
-            f"Received: {split}={selection}"
+            f"Received: {split}={selection!r}"
         )
     by_hash = sorted(
         landmarks, key=lambda name: hashlib.sha256(name.encode()).digest()
@@ -55,14 +61,27 @@ def _choose(
     return set(by_hash[: round(selection * total)])
 
 
-def _matching(landmarks: list[str], patterns: str, split: str) -> set[str]:
+def _patterns(selection: Selection) -> list[str] | None:
+    """Returns the patterns of a selection by name, None of any other."""
+    if isinstance(selection, str):
+        return [pattern for pattern in selection.split(",") if pattern]
+    if isinstance(selection, list | tuple):
+        return [str(name) for name in selection]
+    if isinstance(selection, int):
+        return [str(selection)] if selection else []
+    return None
+
+
+def _matching(
+    landmarks: list[str], patterns: list[str], split: str
+) -> set[str]:
     chosen = set()
-    for pattern in filter(None, patterns.split(",")):
+    for pattern in patterns:
         matched = fnmatch.filter(landmarks, pattern)
         if not matched:
             raise UserError(
                 f"The {split} pattern {pattern!r} matches no landmark that is "
-                "still free; the names are those of the folders."
+                "still free; the names are those of the folders or of the CSV."
             )
         chosen.update(matched)
     return chosen

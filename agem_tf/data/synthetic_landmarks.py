@@ -17,11 +17,11 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
 
     Viewpoint, scale, light, occlusion and clutter vary; landmarks of a split
     share styles, so that look-alikes are frequent. The first
-    `queries_per_landmark` photos of a landmark, as far as they show enough of
-    it, are queries, cropped to the building; easy, hard and junk follow from
-    the known geometry. Beyond the common features a record has the
-    `homography` from metres on the facade to pixels, `yaw` (degrees), `scale`
-    (pixels a metre), `visible_fraction` and `light`.
+    `queries_per_landmark` photos of a landmark (all of them for training), as
+    far as they show enough of it, are queries, cropped to the building; easy,
+    hard and junk follow from the known geometry. Beyond the common features a
+    record has the `homography` from metres on the facade to pixels, `yaw`
+    (degrees), `scale` (pixels a metre), `visible_fraction` and `light`.
     """
 
     def __init__(
@@ -62,7 +62,13 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
         _check_at_least(2, photos_per_landmark=photos_per_landmark)
         _check_at_least(1, queries_per_landmark=queries_per_landmark)
         _check_at_least(64, image_size=image_size)
-        _check_at_least(0, seed=seed, **self._landmarks)
+        _check_at_least(
+            0,
+            seed=seed,
+            train_landmarks=train_landmarks,
+            validation_landmarks=validation_landmarks,
+            test_landmarks=test_landmarks,
+        )
         super().__init__(data_dir=data_dir)
 
     def extra_features(self) -> dict[str, Any]:
@@ -83,14 +89,19 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
         return splits
 
     def ground_truth(
-        self, names: list[str], labels: np.ndarray, boxes: np.ndarray
+        self,
+        split: str,
+        names: list[str],
+        labels: np.ndarray,
+        boxes: np.ndarray,
     ) -> GroundTruth:
         views = [self._views[name] for name in names]
+        # Every usable photo may train; a benchmark asks a few of each.
+        limit = self._photos if split == "train" else self._queries
         queries = [
             i
             for i, view in enumerate(views)
-            if view.index < self._queries
-            and synthetic.relation(view, view) != "junk"
+            if view.index < limit and synthetic.relation(view, view) != "junk"
         ]
         return GroundTruth(
             names,

@@ -117,6 +117,23 @@ class GroundTruth:
         return cls(names, names, queries)
 
     @classmethod
+    def joined(cls, parts: Sequence["GroundTruth"]) -> Self:
+        """Puts databases one behind the other; queries keep their answers."""
+        database, names, queries = [], [], []
+        for part in parts:
+            start = len(database)
+            database += part.database_names
+            names += part.query_names
+            queries += [
+                QueryTruth(
+                    *(getattr(query, name) + start for name in _SETS),
+                    box=query.box,
+                )
+                for query in part.queries
+            ]
+        return cls(database, names, queries)
+
+    @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Reads {"imlist", "qimlist", "gnd": [{"bbx", "easy", ...}]}.
 

@@ -12,10 +12,9 @@ from typing import Any
 from keras import layers
 
 from agem_tf.backbones.backbone import Backbone, Insertion
+from agem_tf.config import ATTENTIONS, MERGES
 from agem_tf.layers import CBAM, DownsamplingAttention, PointwiseAttention
 
-ATTENTIONS = ("none", "cbam", "agem")
-MERGES = ("residual", "add", "mul")
 BLOCKS = ("blocks",)
 
 

@@ -6,76 +6,15 @@ of a model leaves out some of its state without saying so.
 
 import json
 import pathlib
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from agem_tf import artifacts, recipes
-from agem_tf.config import Config
+from agem_tf import artifacts
 from agem_tf.errors import UserError
 from agem_tf.training.optimizer import RuleOptimizer
-
-# Fields that may change between a run and its continuation.
-_FREE_FIELDS = (
-    "training.epochs",
-    "training.checkpoint_steps",
-    "training.keep_checkpoints",
-    "training.steps_per_call",
-)
-
-
-def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
-    """Writes the recipe into a new workdir, or checks it against the one there.
-
-    Raises:
-        UserError: the workdir belongs to another recipe.
-    """
-    path = workdir / "config.json"
-    recipe = recipes.to_dict(config)
-    if path.exists():
-        differing = [
-            line
-            for line in recipes.differences(_read_json(path), recipe)
-            if not line.startswith(_FREE_FIELDS)
-        ]
-        if differing:
-            raise UserError(
-                f"{workdir} holds a run of another recipe; it differs in "
-                f"{', '.join(differing)}. Choose another --workdir or repeat "
-                "the recipe."
-            )
-    write_json(path, recipe)
-
-
-def read_recipe(workdir: pathlib.Path) -> Config:
-    """Returns the recipe that a workdir belongs to.
-
-    Raises:
-        UserError: the workdir holds no run.
-    """
-    path = workdir / "config.json"
-    if not path.exists():
-        raise UserError(
-            f"{workdir} holds no training run; give the --workdir of "
-            "agem_tf.train."
-        )
-    return recipes.from_dict(_read_json(path))
-
-
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes JSON under a temporary name and renames it."""
-    with artifacts.atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); remove it.") from error
 
 
 class RunState:
@@ -95,7 +34,7 @@ class RunState:
         optimizer: RuleOptimizer,
         keep: int,
     ):
-        """Restores the newest checkpoint, if there is one."""
+        """Names what is saved; `restore` reads it."""
         self.epoch, self.step, self.loss = 0, 0, 0.0
         self.history: list[dict[str, float]] = []
         self._workdir = workdir
@@ -111,11 +50,33 @@ class RunState:
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(workdir / "checkpoints"), max_to_keep=keep
         )
-        self._restore()
 
     @property
     def _tuples_path(self) -> pathlib.Path:
         return self._workdir / "tuples.npz"
+
+    def restore(self) -> None:
+        """Goes on from the newest checkpoint, if there is one.
+
+        Raises:
+            UserError: it does not fit this network.
+        """
+        newest = self._manager.latest_checkpoint
+        if newest is None:
+            return
+        try:
+            self._checkpoint.restore(newest).assert_consumed()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{newest} does not fit this recipe's network; choose another "
+                "--workdir."
+            ) from error
+        progress = json.loads(self._progress.numpy())
+        self.epoch, self.step = progress["epoch"], progress["step"]
+        self.loss, self.history = progress["loss"], progress["history"]
+        logging.info(
+            "Resumed from %s: epoch %d, step %d", newest, self.epoch, self.step
+        )
 
     def save(self) -> None:
         """Writes a checkpoint and drops the oldest one."""
@@ -139,15 +100,3 @@ class RunState:
             return None
         with np.load(self._tuples_path, allow_pickle=False) as saved:
             return saved["tuples"] if saved["epoch"] == self.epoch else None
-
-    def _restore(self) -> None:
-        newest = self._manager.latest_checkpoint
-        if newest is None:
-            return
-        self._checkpoint.restore(newest).assert_consumed()
-        progress = json.loads(self._progress.numpy())
-        self.epoch, self.step = progress["epoch"], progress["step"]
-        self.loss, self.history = progress["loss"], progress["history"]
-        logging.info(
-            "Resumed from %s: epoch %d, step %d", newest, self.epoch, self.step
-        )

@@ -14,8 +14,9 @@ from agem_tf.evaluation.descriptors import Evaluation, evaluate_descriptors
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
 from agem_tf.extraction import Extractor
 from agem_tf.models import AGeM
-from agem_tf.training import checkpoints, reporting, runs
+from agem_tf.training import reporting, runs
 from agem_tf.training.loop import Trainer
+from agem_tf.training.workdir import BEST_MODEL, check, claim, write_json
 from agem_tf.whitening import learn
 
 
@@ -24,8 +25,8 @@ class JobResult:
     """What a run has made.
 
     Attributes:
-        evaluations: name of a variant ("untrained", "trained",
-            "trained, learned whitening") -> its scores on the test split.
+        evaluations: name of a variant ("untrained", "trained", each also with
+            ", learned whitening") -> its scores on the test split.
         saved_model: directory of the exported model.
         report: path of the HTML report.
     """
@@ -62,10 +63,10 @@ def run(
         UserError: a fault of the recipe, the data, or the workdir.
     """
     validate(config)
+    check(pathlib.Path(workdir), config)
     job = _Job(config, pathlib.Path(workdir), strategy)
     job.score()
     job.train()
-    job.whiten()
     return job.finish()
 
 
@@ -73,63 +74,79 @@ class _Job:
     """The stages of a run, over what they share."""
 
     def __init__(self, config: Config, workdir: pathlib.Path, strategy: str):
-        checkpoints.claim_workdir(workdir, config)
         self._config, self._workdir = config, workdir
-        self._dataset = runs.open_dataset(config, workdir)
         self._strategy = distribution.create_strategy(strategy)
         logging.info(
             "Running on %d replica(s)", self._strategy.num_replicas_in_sync
         )
-        keras.config.set_dtype_policy(config.training.precision)
         keras.utils.set_random_seed(config.training.seed)
-        with self._strategy.scope():
-            self._model = create_model(config)
-        self._stage = "untrained"
-        self._whitening: Whitening | None = None
+        with self._strategy.scope(), runs.precision(config):
+            self._turn_to("untrained", create_model(config))
+        self._dataset = runs.open_dataset(config, workdir)
+        self._splits = {
+            name: self._dataset.split(name)
+            for name in (config.data.train_split, config.data.test_split)
+            if name
+        }
+        # Made before any long work, for it finds most faults of a recipe.
+        self._trainer = self._make_trainer()
+        claim(workdir, config, self._dataset.fingerprint)
         self._history: list[dict[str, float]] = []
         self._evaluations: dict[str, Evaluation] = {}
 
     def train(self) -> None:
         """Trains the remaining epochs and turns to the best weights."""
-        if not self._config.training.epochs:
-            runs.save_model(self._model, self._workdir / runs.BEST_MODEL)
+        if self._trainer is None:
+            runs.save_model(self._model, self._workdir / BEST_MODEL)
             return
-        self._history = Trainer(
+        self._history = self._trainer.run()
+        best = runs.open_run(self._workdir, self._strategy).model
+        self._turn_to("trained", best)
+        self.score()
+
+    def score(self) -> None:
+        """Scores the current model on the test split, then its whitening."""
+        self._evaluate()
+        if self._config.extraction.whitening != "none":
+            self._whitening = self._learn_whitening()
+            self._whitening.save(self._workdir / "whitening")
+            self._evaluate()
+
+    def _make_trainer(self) -> Trainer | None:
+        if not self._config.training.epochs:
+            return None
+        return Trainer(
             self._config,
             self._workdir,
             self._dataset,
             self._model,
             self._strategy,
-        ).run()
-        self._model = runs.open_run(self._workdir, self._strategy).model
-        self._stage = "trained"
-        self.score()
-
-    def whiten(self) -> None:
-        """Learns the recipe's whitening on the training split."""
-        method = self._config.extraction.whitening
-        if method == "none":
-            return
-        split = self._dataset.split(self._config.data.train_split)
-        descriptors = self._extractor().write(
-            self._descriptors / "train", split
         )
-        self._whitening = learn(method, descriptors, split.labels)
-        self._whitening.save(self._workdir / "whitening")
-        self.score()
 
-    def score(self) -> None:
-        """Adds the current model's scores on the test split."""
+    def _turn_to(self, stage: str, model: AGeM) -> None:
+        self._stage, self._model = stage, model
+        self._whitening: Whitening | None = None
+        self._descriptors = self._workdir / "descriptors" / stage
+        self._extractor = Extractor(
+            model, self._config.image, self._config.extraction, self._strategy
+        )
+
+    def _learn_whitening(self) -> Whitening:
+        method = self._config.extraction.whitening
+        split = self._splits[self._config.data.train_split]
+        descriptors = self._extractor.write(self._descriptors / "train", split)
+        return learn(method, descriptors, split.labels)
+
+    def _evaluate(self) -> None:
         name = self._config.data.test_split
         if not name:
             return
-        split = self._dataset.split(name)
+        split = self._splits[name]
         truth = self._dataset.ground_truth(name)
-        extractor = self._extractor()
-        sets = [extractor.write(self._descriptors / "test", split)]
+        sets = [self._extractor.write(self._descriptors / "test", split)]
         if truth.has_boxes:
             sets.append(
-                extractor.write(
+                self._extractor.write(
                     self._descriptors / "test_queries",
                     split,
                     truth.query_names,
@@ -146,7 +163,7 @@ class _Job:
 
     def finish(self) -> JobResult:
         """Writes the scores, the SavedModel and the report."""
-        checkpoints.write_json(
+        write_json(
             self._workdir / "metrics.json",
             {
                 name: scores_dict(evaluation.scores)
@@ -169,18 +186,6 @@ class _Job:
             self._history,
         )
         return JobResult(self._evaluations, exported, report)
-
-    @property
-    def _descriptors(self) -> pathlib.Path:
-        return self._workdir / "descriptors" / self._stage
-
-    def _extractor(self) -> Extractor:
-        return Extractor(
-            self._model,
-            self._config.image,
-            self._config.extraction,
-            self._strategy,
-        )
 
 
 def create_model(config: Config) -> AGeM:

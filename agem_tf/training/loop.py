@@ -19,13 +19,14 @@ from agem_tf.extraction import Extractor
 from agem_tf.models import AGeM
 from agem_tf.pictures import evenly_spaced, load_squares
 from agem_tf.progress import Progress
-from agem_tf.training.checkpoints import RunState, write_json
+from agem_tf.training.checkpoints import RunState
 from agem_tf.training.optimizer import RuleOptimizer
-from agem_tf.training.runs import BEST_MODEL, save_model
+from agem_tf.training.runs import save_model
 from agem_tf.training.step import TrainingStep
 from agem_tf.training.summaries import Summaries, pooling_exponent
 from agem_tf.training.tuples import TupleSampler
 from agem_tf.training.validation import Validator
+from agem_tf.training.workdir import BEST_MODEL, HISTORY, write_json
 
 _PICTURED_PHOTOS = 4
 
@@ -56,8 +57,17 @@ class Trainer:
             model, config.image, config.extraction, strategy
         )
         self._sampler = TupleSampler(
-            self._split.labels, config.mining, config.training.seed
+            self._split,
+            dataset.ground_truth(config.data.train_split),
+            config.mining,
+            config.training.seed,
         )
+        if self._sampler.num_tuples < config.training.batch_tuples:
+            raise UserError(
+                f"The training split gives {self._sampler.num_tuples} tuples, "
+                "fewer than training.batch_tuples="
+                f"{config.training.batch_tuples}; lower it."
+            )
         with strategy.scope():
             self._optimizer = RuleOptimizer(
                 config.optimizer, model.trainable_variables
@@ -83,18 +93,19 @@ class Trainer:
         """Trains the remaining epochs; returns the history, a dict an epoch.
 
         Raises:
-            UserError: a corrupt record, or too few landmarks for the tuples.
+            UserError: a corrupt record, or a checkpoint of another network.
         """
         state = self._state
+        state.restore()
         while state.epoch < self._config.training.epochs:
             row = self._train_epoch() | self._validate()
             state.history.append(row)
             if self._is_best(row):
                 save_model(self._model, self._workdir / BEST_MODEL)
             self._summaries.write(state.epoch, row, self._model)
+            write_json(self._workdir / HISTORY, state.history)
             state.epoch, state.step, state.loss = state.epoch + 1, 0, 0.0
             state.save()
-            write_json(self._workdir / "history.json", state.history)
             logging.info(
                 "Epoch %d of %d: %s",
                 state.epoch,
@@ -108,11 +119,6 @@ class Trainer:
         rate = self._optimizer.start_epoch(state.epoch)
         tuples = self._epoch_tuples()
         num_steps = len(tuples) // training.batch_tuples
-        if not num_steps:
-            raise UserError(
-                f"The training split gives {len(tuples)} tuples, fewer than "
-                f"training.batch_tuples={training.batch_tuples}; lower it."
-            )
         images_per_step = training.batch_tuples * tuples.shape[1]
         pipeline = PhotoPipeline(self._split, self._config.image)
         dataset = pipeline.tuples(

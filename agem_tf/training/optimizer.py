@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from agem_tf.config import OptimizerConfig, OptimizerRule
 from agem_tf.errors import UserError
@@ -27,7 +28,7 @@ class RuleOptimizer:
         variables: the model's trainable variables.
 
     Raises:
-        UserError: a rule matches nothing, or no rule covers a variable.
+        UserError: a rule holds for nothing, or no rule covers a variable.
     """
 
     def __init__(
@@ -36,6 +37,9 @@ class RuleOptimizer:
         self._config = config
         self._groups = []
         for rule, members in assign_rules(config.rules, variables):
+            _log(rule, len(members))
+            if not members or not rule.learning_rate_scale:
+                continue
             adam = keras.optimizers.Adam(config.learning_rate)
             adam.build(members)
             self._groups.append((rule, adam, members))
@@ -87,34 +91,44 @@ class RuleOptimizer:
 def assign_rules(
     rules: Sequence[OptimizerRule], variables: Sequence[keras.Variable]
 ) -> list[tuple[OptimizerRule, list[keras.Variable]]]:
-    """Gives every variable its first matching rule; drops frozen groups.
+    """Gives every variable its first matching rule.
 
     Raises:
-        UserError: a rule matches nothing, or no rule covers a variable.
+        UserError: a rule holds for nothing, or no rule covers a variable.
     """
+    if not variables:
+        raise UserError("The network has no trainable variables.")
     members: list[list[keras.Variable]] = [[] for _ in rules]
-    matched = set()
     for variable in variables:
-        matching = [
-            i
-            for i, rule in enumerate(rules)
-            if fnmatch.fnmatchcase(variable.path, rule.pattern)
-        ]
-        if not matching:
+        members[_first_match(rules, variable)].append(variable)
+    for rule, group in zip(rules, members, strict=True):
+        if not group and not rule.optional:
             raise UserError(
-                f"No optimizer rule covers {variable.path}; end "
-                "optimizer.rules with the pattern '*'."
+                f"The optimizer rule {rule.pattern!r} holds for no variable: "
+                f"it matches none, such as {variables[0].path}, or rules "
+                "before it do. Correct it or set optional=True."
             )
-        matched.update(matching)
-        members[matching[0]].append(variable)
+    return list(zip(rules, members, strict=True))
+
+
+def _first_match(
+    rules: Sequence[OptimizerRule], variable: keras.Variable
+) -> int:
     for i, rule in enumerate(rules):
-        if i not in matched and not rule.optional:
-            raise UserError(
-                f"The optimizer rule {rule.pattern!r} matches no variable such "
-                f"as {variables[0].path}; correct it or set optional=True."
-            )
-    return [
-        (rule, group)
-        for rule, group in zip(rules, members, strict=True)
-        if group and rule.learning_rate_scale
-    ]
+        if fnmatch.fnmatchcase(variable.path, rule.pattern):
+            return i
+    raise UserError(
+        f"No optimizer rule covers {variable.path}; end optimizer.rules with "
+        "the pattern '*'."
+    )
+
+
+def _log(rule: OptimizerRule, num_variables: int) -> None:
+    scale = rule.learning_rate_scale
+    effect = f"learning rate x {scale:g}" if scale else "frozen"
+    logging.info(
+        "Optimizer rule %s: %d variable(s), %s",
+        rule.pattern,
+        num_variables,
+        effect,
+    )

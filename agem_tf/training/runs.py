@@ -1,23 +1,23 @@
 """A workdir from the outside: its recipe, its dataset and its best model."""
 
+import contextlib
 import copy
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
 from agem_tf import artifacts
+from agem_tf.artifacts import DescriptorSet
 from agem_tf.config import Config, validate
 from agem_tf.data.preparation import prepare
 from agem_tf.data.prepared import PreparedDataset
 from agem_tf.errors import UserError
-from agem_tf.extraction import Extractor
+from agem_tf.extraction import Extractor, fingerprint
 from agem_tf.models import AGeM
-from agem_tf.training.checkpoints import read_recipe
-
-BEST_MODEL = "best.keras"
+from agem_tf.training.workdir import BEST_MODEL, read_recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +45,21 @@ class Run:
         config = copy.deepcopy(self.config)
         if scales:
             config.extraction.scales = tuple(scales)
-        if image_size:
+        if image_size is not None:
             config.image.size = image_size
         return Run(validate(config), self.model)
+
+    def check_made(self, descriptors: DescriptorSet, path: str) -> None:
+        """Checks that descriptors were made by this model.
+
+        Raises:
+            UserError: another model made them.
+        """
+        if descriptors.provenance.get("model") != fingerprint(self.model):
+            raise UserError(
+                f"The descriptors of {path} were made by another model than "
+                "the best one of this run; extract them again."
+            )
 
     def extractor(self, strategy: tf.distribute.Strategy) -> Extractor:
         """Returns an extractor with the run's settings."""
@@ -66,8 +78,23 @@ def open_run(
     """
     workdir = pathlib.Path(workdir)
     config = read_recipe(workdir)
-    with strategy.scope():
+    with strategy.scope(), precision(config):
         return Run(config, load_model(workdir / BEST_MODEL))
+
+
+@contextlib.contextmanager
+def precision(config: Config) -> Iterator[None]:
+    """Makes layers compute in the recipe's precision.
+
+    A saved model does not know its own: layers take the global policy that
+    holds while they are made.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.training.precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def open_dataset(
@@ -75,7 +102,10 @@ def open_dataset(
     workdir: str | pathlib.Path,
     directory: str | pathlib.Path | None = None,
 ) -> PreparedDataset:
-    """Opens the recipe's dataset; one without a source is made on the spot.
+    """Opens the recipe's dataset.
+
+    A recipe that names only a directory means a prepared dataset. One that
+    names a source or options, or no directory, has it made on first use.
 
     Args:
         config: the recipe.
@@ -89,14 +119,14 @@ def open_dataset(
         return PreparedDataset(directory)
     data = config.data
     directory = pathlib.Path(data.directory or pathlib.Path(workdir) / "data")
-    if data.directory and (directory / artifacts.MANIFEST).exists():
+    if data.directory and not (data.source or data.options):
+        if not directory.exists():
+            raise UserError(
+                f"There is no prepared dataset in {directory}; make it with "
+                "python -m agem_tf.prepare --source=PHOTOS "
+                f"--data_dir={directory}."
+            )
         return PreparedDataset(directory)
-    if data.dataset == "photo_folder" and not data.source:
-        raise UserError(
-            f"No prepared dataset in {directory}; run python -m "
-            "agem_tf.prepare --source=PHOTOS --data_dir=DIRECTORY and set "
-            "data.directory."
-        )
     source = {"source": data.source} if data.source else {}
     return prepare(data.dataset, directory, source | data.options)
 

@@ -7,16 +7,24 @@ import tensorflow as tf
 
 from agem_tf import distribution, registry
 from agem_tf.config import Config
+from agem_tf.errors import UserError
 from agem_tf.extraction import describe
 from agem_tf.models import AGeM
 from agem_tf.training.optimizer import RuleOptimizer
 
 
 def make_loss(config: Config) -> keras.losses.Loss:
-    """The recipe's loss, summed over tuples as in the published training."""
-    return registry.create(
-        "loss", config.loss.name, reduction="sum", **config.loss.options
-    )
+    """The recipe's loss, summed over tuples as in the published training.
+
+    Raises:
+        UserError: the loss does not take the recipe's options.
+    """
+    try:
+        return registry.create(
+            "loss", config.loss.name, reduction="sum", **config.loss.options
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The recipe's loss can't be built: {error}") from error
 
 
 def roles(num_tuples: int, num_negatives: int) -> tf.Tensor:

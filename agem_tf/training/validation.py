@@ -40,7 +40,7 @@ class Validator:
         self._truth = dataset.ground_truth(name)
         self._extractor = extractor
         self._sampler = TupleSampler(
-            self._split.labels, config.mining, config.training.seed
+            self._split, self._truth, config.mining, config.training.seed
         )
         self._num_negatives = config.mining.num_negatives
         self._loss = make_loss(config)

@@ -1,3 +1,5 @@
+"""Any keras.applications network becomes a backbone with the right maps."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""A backbone names its maps and can be rewritten without losing weights."""
+
 import keras
 import numpy as np
 import pytest

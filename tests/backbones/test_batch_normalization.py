@@ -1,3 +1,5 @@
+"""The three modes of batch normalization."""
+
 import keras
 import numpy as np
 import pytest

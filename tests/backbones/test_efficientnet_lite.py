@@ -1,3 +1,5 @@
+"""EfficientNet-lite classifies photos with its published weights."""
+
 import importlib.util
 import pathlib
 

@@ -1,3 +1,5 @@
+"""Backbones by name, and refusals that say what is known."""
+
 import pytest
 
 from agem_tf import backbones

@@ -1,3 +1,5 @@
+"""Feature maps and residual branches are found in foreign networks."""
+
 import keras
 import pytest
 from keras import layers

@@ -1,3 +1,5 @@
+"""Preprocessing equals that of each family in Keras."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""ResNets equal Keras' and, at half width, the published ONNX graph."""
+
 import importlib.util
 
 import keras

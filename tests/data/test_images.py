@@ -66,13 +66,13 @@ def test_a_decompression_bomb_is_refused_by_its_header():
         ("lanczos3", PIL.Image.LANCZOS),
     ],
 )
-@pytest.mark.parametrize("size", [20, 90])
+@pytest.mark.parametrize("size", [60, 270])
 def test_resizing_equals_pillow(interpolation, pillow_filter, size):
-    image = photo()
+    image = photo(111, 183)
     resized = images.resize_aspect(
         tf.constant(np.asarray(image)), size, True, interpolation
     ).numpy()
-    height = round(37 * size / 61)
+    height = round(111 * size / 183)
     expected = np.asarray(image.resize((size, height), pillow_filter))
     # Pillow rounds between its two passes, and weighs borders by fixed point.
     assert np.abs(resized.astype(int) - expected).mean() < 0.6
@@ -83,6 +83,24 @@ def test_a_small_photo_is_only_enlarged_on_demand():
     pixels = tf.constant(np.asarray(photo()))
     assert images.resize_aspect(pixels, 100, False).shape == (37, 61, 3)
     assert images.resize_aspect(pixels, 100, True).shape == (61, 100, 3)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(8, 160, (32, 100)), (500, 3, (100, 32)), (5, 7, (32, 32))],
+)
+def test_no_side_gets_below_what_networks_can_pool(height, width, expected):
+    image = tf.fill((height, width, 3), tf.constant(77, tf.uint8))
+    resized = images.resize_aspect(image, 100, False).numpy()
+    assert resized.shape == (*expected, 3)
+    assert (resized == 77).all()
+
+
+def test_a_tiny_box_still_fits_the_square():
+    config = ImageConfig(size=32, resize="aspect")
+    box = tf.constant([10.0, 5.0, 12.0, 6.0])
+    loaded = images.load(encode(photo()), config, box)
+    assert loaded["valid"].numpy().tolist() == [32, 32]
 
 
 def test_a_box_keeps_the_scale_of_its_photo():

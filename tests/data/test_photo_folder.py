@@ -1,6 +1,8 @@
 """The user's own photos become a dataset, and bad ones are named."""
 
 import json
+import logging
+import shutil
 
 import numpy as np
 import PIL.Image
@@ -119,6 +121,13 @@ def test_skip_bad_counts_and_lists(photo_folder, tmp_path):
     assert prepared.manifest["splits"]["train"]["photos"] == 6
 
 
+def test_skipping_all_photos_of_a_split_is_an_error(photo_folder, tmp_path):
+    for path in (photo_folder / "place4").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="validation has no usable photo"):
+        prepare_folder(photo_folder, tmp_path / "data", skip_bad=True)
+
+
 def test_a_landmark_with_one_photo_is_named(photo_folder, tmp_path):
     (photo_folder / "place2" / "0.jpg").unlink()
     (photo_folder / "place2" / "1.png").unlink()
@@ -133,8 +142,84 @@ def test_an_empty_folder_is_named(tmp_path):
 
 
 def test_a_pattern_without_a_landmark_is_named(photo_folder, tmp_path):
-    with pytest.raises(UserError, match="'church\*'"):
+    with pytest.raises(UserError, match=r"'church\*'"):
         prepare_folder(photo_folder, tmp_path / "data", test="church*,church")
+
+
+def test_a_missing_source_is_named(tmp_path):
+    with pytest.raises(UserError, match="--source"):
+        prepare("photo_folder", tmp_path / "data", {})
+
+
+def test_landmarks_with_numbers_for_names_are_chosen(photo_folder, tmp_path):
+    for landmark in range(6):
+        folder = photo_folder / f"place{landmark}"
+        folder.rename(photo_folder / str(landmark))
+    options = {"source": str(photo_folder), "validation": 3, "test": (1, 2)}
+    prepared = prepare("photo_folder", tmp_path / "data", options)
+    assert {name[0] for name in prepared.split("test").names} == {"1", "2"}
+    assert prepared.split("validation").names[0].startswith("3/")
+    # The options are compared as the manifest's JSON keeps them.
+    again = prepare("photo_folder", tmp_path / "data", options)
+    assert again.manifest == prepared.manifest
+
+
+def test_an_option_that_no_manifest_can_hold_is_refused(photo_folder, tmp_path):
+    with pytest.raises(UserError, match="test={1}"):
+        prepare_folder(photo_folder, tmp_path / "data", test={1})
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb.jpg", r"a\\nb"), ("caf\udce9.jpg", r"caf\\udce9")],
+)
+def test_a_name_that_no_file_list_can_hold_is_named(
+    photo_folder, tmp_path, name, shown
+):
+    photo = photo_folder / "place0" / "0.jpg"
+    shutil.copy(photo, photo_folder / "place0" / name)
+    with pytest.raises(UserError, match=shown):
+        prepare_folder(photo_folder, tmp_path / "data")
+    prepared = prepare_folder(photo_folder, tmp_path / "data", skip_bad=True)
+    (skipped,) = prepared.manifest["skipped"]
+    assert skipped["photo"].isprintable()
+    assert prepared.manifest["splits"]["train"]["photos"] == 9
+
+
+def test_a_folder_whose_name_is_not_text_is_named(photo_folder, tmp_path):
+    (photo_folder / "place0").rename(photo_folder / "caf\udce9")
+    with pytest.raises(UserError, match=r"caf\\udce9"):
+        prepare_folder(photo_folder, tmp_path / "data")
+    prepared = prepare_folder(photo_folder, tmp_path / "data", skip_bad=True)
+    assert prepared.manifest["splits"]["train"]["landmarks"] == 2
+    assert len(prepared.manifest["skipped"]) == 1
+
+
+def test_what_is_no_photo_of_a_landmark_is_counted_or_hidden(
+    photo_folder, tmp_path, caplog
+):
+    photo = photo_folder / "place0" / "0.jpg"
+    for hidden in (".git/0.jpg", "@eaDir/0.jpg", "place1/.trash/0.jpg"):
+        path = photo_folder / hidden
+        path.parent.mkdir(parents=True)
+        shutil.copy(photo, path)
+    (photo_folder / "place1" / "._0.jpg").write_bytes(b"resource fork")
+    shutil.copy(photo, photo_folder / "loose.jpg")
+    (photo_folder / "place1" / "phone.heic").write_bytes(b"unread")
+    shutil.copy(photo, photo_folder / "place1" / "3.JFIF")
+    with caplog.at_level(logging.INFO):
+        prepared = prepare_folder(photo_folder, tmp_path / "data")
+    assert prepared.manifest["splits"]["train"] == {
+        "photos": 10,
+        "landmarks": 3,
+    }
+    (line,) = (
+        record.message
+        for record in caplog.records
+        if "left aside" in record.message
+    )
+    assert line.startswith("2 files")
+    assert "loose.jpg" in line
 
 
 def test_an_unknown_option_is_named(photo_folder, tmp_path):
@@ -164,17 +249,38 @@ def test_a_csv_gives_boxes(photo_folder, tmp_path):
         ("place0/0.jpg,place0,1,2,x,4", "list.csv:1"),
         ("place0/0.jpg,place0,1,2,900,4", "not inside"),
         ("missing.jpg,place0", "missing.jpg"),
+        ("place0/0.jpg, ", "list.csv:1"),
+        ('place0/0.jpg,"a\nb"', "list.csv:2"),
+        ("place0/0.jpg,caf\udce9", "list.csv is not a CSV in UTF-8"),
+        ("place0/0.jpg,place0,nan,1,2,2", "not inside"),
     ],
 )
 def test_a_bad_csv_row_is_named(photo_folder, tmp_path, row, message):
     source = photo_folder / "list.csv"
-    source.write_text(f"{row}\nplace0/1.png,place0\n")
+    lines = f"{row}\nplace0/1.png,place0\n"
+    source.write_text(lines, errors="surrogateescape")
     with pytest.raises(UserError, match=message):
         prepare(
             "photo_folder",
             tmp_path / "data",
             {"source": str(source), "test": 0.0, "validation": 0.0},
         )
+
+
+def test_spaces_around_the_cells_of_a_csv_mean_nothing(photo_folder, tmp_path):
+    source = photo_folder / "list.csv"
+    source.write_text(
+        "path, landmark\nplace0/0.jpg, a\n\nplace0/1.png ,a , 1, 2, 30, 20\n"
+    )
+    prepared = prepare_folder(source, tmp_path / "data", validation=0, test=0)
+    split = prepared.split("train")
+    assert len(set(split.labels)) == 1
+    assert split.boxes[split.names.index("place0/1.png")].tolist() == [
+        1,
+        2,
+        30,
+        20,
+    ]
 
 
 def test_a_rotated_photo_is_stored_upright(photo_folder, tmp_path):

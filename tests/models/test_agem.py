@@ -1,3 +1,5 @@
+"""AGeM as its users see it: descriptors, options, files, pictures."""
+
 import importlib.util
 import pathlib
 

@@ -1,3 +1,5 @@
+"""Attention enters where the papers put it."""
+
 import keras
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from agem_tf import config
+from agem_tf import config, recipes
 from agem_tf.data.preparation import prepare
 
 TRAIN_PLACES, VALIDATION_PLACES, TEST_PLACES = 5, 3, 3
@@ -66,8 +66,6 @@ def recipe(places) -> config.Config:
 @pytest.fixture
 def recipe_file(recipe, tmp_path) -> pathlib.Path:
     """The recipe as a file for --config."""
-    from agem_tf import recipes
-
     path = tmp_path / "tiny.py"
     values = json.dumps(recipes.to_dict(recipe))
     path.write_text(

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from agem_tf import visualize as visualize_command
 from agem_tf.artifacts import DescriptorSet, Whitening
 from agem_tf.data.prepared import PreparedDataset
 from agem_tf.errors import UserError
+from agem_tf.pictures import load_squares
 from agem_tf.training import job, runs
 
 
@@ -35,7 +37,12 @@ def run(places, tmp_path_factory):
 
 def test_a_run_leaves_what_it_promises(run):
     _, workdir, result = run
-    variants = ["untrained", "trained", "trained, learned whitening"]
+    variants = [
+        "untrained",
+        "untrained, learned whitening",
+        "trained",
+        "trained, learned whitening",
+    ]
     assert list(result.evaluations) == variants
     metrics = json.loads((workdir / "metrics.json").read_text())
     assert set(metrics) == set(variants)
@@ -104,8 +111,6 @@ def encoded_photos(split):
 
 
 def resized_photos(split, recipe):
-    from agem_tf.pictures import load_squares
-
     photos = load_squares(split, recipe.image, range(len(split)))
     return photos.astype(np.float32)
 
@@ -213,7 +218,8 @@ def test_photos_of_any_shape_keep_their_proportions(recipe, tmp_path):
         ({"model": {"weights": "gone.h5"}}, "gone.h5"),
         ({"model": {"pooling_options": {"q": 3}}}, "can't be built"),
         ({"training": {"batch_tuples": 50}}, "batch_tuples=50"),
-        ({"mining": {"num_negatives": 9}}, "fewer than the 9 negatives"),
+        ({"mining": {"num_negatives": 9}}, "3 usable landmarks|5 usable"),
+        ({"loss": {"options": {"margn": 1}}}, "loss can't be built"),
         ({"data": {"test_split": "tset"}}, "no split 'tset'"),
         ({"data": {"directory": "gone"}}, "agem_tf.prepare"),
     ],
@@ -226,9 +232,54 @@ def test_a_recipe_that_cannot_run_says_why(recipe, tmp_path, override, message):
         job.run(recipe, tmp_path / "run")
 
 
-def test_a_corrupt_record_is_named(recipe, places, tmp_path):
-    import shutil
+def test_fewer_epochs_than_are_finished_are_refused(run):
+    recipe, workdir, _ = run
+    fewer = copy.deepcopy(recipe)
+    fewer.training.epochs = 0
+    with pytest.raises(UserError, match="2 finished epochs"):
+        job.run(fewer, workdir)
 
+
+def test_another_dataset_is_refused(run, places, tmp_path):
+    recipe, workdir, _ = run
+    other = copy.deepcopy(recipe)
+    other.data.directory = str(tmp_path / "other")
+    shutil.copytree(places, other.data.directory)
+    manifest = tmp_path / "other" / "manifest.json"
+    first_digit = '"sha256": "'
+    text = manifest.read_text()
+    at = text.index(first_digit) + len(first_digit)
+    digit = "0" if text[at] != "0" else "1"
+    manifest.write_text(text[:at] + digit + text[at + 1 :])
+    with pytest.raises(UserError, match="another dataset"):
+        job.run(other, workdir)
+
+
+def test_a_refused_recipe_leaves_the_workdir_free(recipe, tmp_path):
+    directory = recipe.data.directory
+    recipe.data.directory = "mien"
+    with pytest.raises(UserError, match=r"agem_tf\.prepare"):
+        job.run(recipe, tmp_path / "run")
+    recipe.data.directory = directory
+    recipe.training.epochs = 0
+    recipe.data.test_split = ""
+    recipe.extraction.whitening = "none"
+    assert not job.run(recipe, tmp_path / "run").evaluations
+
+
+def test_precision_is_that_of_the_recipe_in_every_command(recipe, tmp_path):
+    recipe.training.precision = "mixed_bfloat16"
+    recipe.training.epochs = 0
+    recipe.extraction.whitening = "none"
+    job.run(recipe, tmp_path / "run")
+    assert keras.config.dtype_policy().name == "float32"
+    extracted = extract.main(str(tmp_path / "run"), str(tmp_path / "test"))
+    made = DescriptorSet.load(tmp_path / "run/descriptors/untrained/test")
+    assert extracted.provenance == made.provenance
+    np.testing.assert_array_equal(extracted.descriptors, made.descriptors)
+
+
+def test_a_corrupt_record_is_named(recipe, places, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(places, data)
     record = next((data / "records").glob("*train.tfrecord*"))

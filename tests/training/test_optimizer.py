@@ -57,8 +57,35 @@ def test_a_scale_of_zero_freezes(variables):
 
 def test_a_rule_that_matches_nothing_is_an_error(variables):
     rules = [OptimizerRule("gem/"), OptimizerRule("*")]
-    with pytest.raises(UserError, match="'gem/' matches no variable"):
+    with pytest.raises(UserError, match="'gem/' holds for no variable"):
         RuleOptimizer(OptimizerConfig(rules=rules), variables)
+
+
+def test_a_rule_behind_a_wider_one_is_an_error(variables):
+    rules = [OptimizerRule("*"), OptimizerRule("pooling/*", 10.0)]
+    with pytest.raises(UserError, match="'pooling/\\*' holds for no variable"):
+        RuleOptimizer(OptimizerConfig(rules=rules), variables)
+
+
+def test_a_network_without_variables_is_an_error():
+    rules = [OptimizerRule("*")]
+    with pytest.raises(UserError, match="no trainable variables"):
+        RuleOptimizer(OptimizerConfig(rules=rules), [])
+
+
+def test_the_log_says_what_each_rule_does(variables, caplog):
+    rules = [
+        OptimizerRule("gem/", 10.0, optional=True),
+        OptimizerRule("pooling/*", 0.0),
+        OptimizerRule("*", 0.5),
+    ]
+    with caplog.at_level("INFO", logger="absl"):
+        RuleOptimizer(OptimizerConfig(rules=rules), variables)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Optimizer rule gem/: 0 variable(s), learning rate x 10",
+        "Optimizer rule pooling/*: 1 variable(s), frozen",
+        "Optimizer rule *: 2 variable(s), learning rate x 0.5",
+    ]
 
 
 def test_an_optional_rule_may_match_nothing(variables):

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from agem_tf.training import runs
 
@@ -33,6 +34,18 @@ def start(recipe_file, workdir, *overrides):
 def weights(workdir):
     model = runs.load_model(workdir / runs.BEST_MODEL)
     return [np.asarray(value) for value in model.get_weights()]
+
+
+def state(workdir):
+    """The newest checkpoint: weights and Adam's moments."""
+    path = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
+    reader = tf.train.load_checkpoint(path)
+    dtypes = reader.get_variable_to_dtype_map()
+    return [
+        reader.get_tensor(name)
+        for name in sorted(dtypes)
+        if dtypes[name] == tf.float32
+    ]
 
 
 @pytest.mark.parametrize("line", ["Epoch 1 of 3", "Epoch 2: "])
@@ -63,3 +76,5 @@ def test_kill_and_resume_ends_with_the_same_weights(
         assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
     for value, other in zip(weights(whole), weights(broken), strict=True):
         np.testing.assert_allclose(value, other, rtol=1e-4, atol=1e-6)
+    for value, other in zip(state(whole), state(broken), strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-3, atol=1e-6)

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from agem_tf.training import runs
 
@@ -34,6 +35,17 @@ def train(recipe_file, workdir, strategy):
     return result
 
 
+def read_moments(workdir):
+    path = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
+    reader = tf.train.load_checkpoint(path)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith("optimizer/")
+        and reader.get_variable_to_dtype_map()[name] == tf.float32
+    }
+
+
 def test_mirrored_equals_one_device(recipe_file, tmp_path):
     histories, weights = [], []
     for strategy in ("one", "mirrored"):
@@ -48,6 +60,14 @@ def test_mirrored_equals_one_device(recipe_file, tmp_path):
             assert one[key] == pytest.approx(two[key], rel=1e-3), key
     for one, two in zip(*weights, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-2, atol=1e-4)
+    # Adam's steps hide the gradient's scale, its moments do not.
+    moments = [read_moments(tmp_path / name) for name in ("one", "mirrored")]
+    assert moments[0].keys() == moments[1].keys()
+    norms = [
+        np.sqrt(sum(np.square(value).sum() for value in group.values()))
+        for group in moments
+    ]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-2)
 
 
 def test_a_batch_that_does_not_divide_is_refused(recipe_file, tmp_path):

@@ -1,3 +1,5 @@
+"""Weight files that do not fit are refused whole."""
+
 import keras
 import numpy as np
 import pytest

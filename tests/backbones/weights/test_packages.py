@@ -1,3 +1,5 @@
+"""Weights inside installed packages are found or asked for."""
+
 import pytest
 
 from agem_tf.backbones.weights import packages

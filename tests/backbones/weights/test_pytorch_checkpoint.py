@@ -1,3 +1,5 @@
+"""PyTorch files are read as data, and hostile ones are refused."""
+
 import collections
 import io
 import os

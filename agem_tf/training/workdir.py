@@ -1,0 +1,118 @@
+"""The files of a run that say whose it is; readable without TensorFlow.
+
+workdir/
+  config.json       the recipe and the fingerprint of its dataset
+  checkpoints/      newest states, to resume from
+  best.keras        the best weights so far
+  history.json      a row an epoch
+  descriptors/ whitening/ saved_model/ tensorboard/ metrics.json report.html
+"""
+
+import json
+import pathlib
+from typing import Any
+
+from agem_tf import artifacts, recipes
+from agem_tf.config import Config
+from agem_tf.errors import UserError
+
+BEST_MODEL = "best.keras"
+HISTORY = "history.json"
+RECIPE = "config.json"
+
+# Fields that may change between a run and its continuation: none of them
+# changes what is trained.
+_FREE_FIELDS = (
+    "data.directory",
+    "data.source",
+    "data.test_split",
+    "extraction.batch_size",
+    "extraction.whitening",
+    "name",
+    "training.checkpoint_steps",
+    "training.epochs",
+    "training.keep_checkpoints",
+    "training.steps_per_call",
+)
+
+
+def check(workdir: pathlib.Path, config: Config) -> None:
+    """Checks that a workdir is new, or holds a run of this recipe.
+
+    Raises:
+        UserError: it holds another recipe, or more epochs than this one has.
+    """
+    if not (workdir / RECIPE).exists():
+        return
+    differing = recipes.differences(
+        recipes.to_dict(read_recipe(workdir)), recipes.to_dict(config)
+    )
+    differing = [
+        line for line in differing if not line.startswith(_FREE_FIELDS)
+    ]
+    if differing:
+        raise UserError(
+            f"{workdir} holds a run of another recipe; it differs in "
+            f"{', '.join(differing)}. Choose another --workdir or repeat the "
+            "recipe."
+        )
+    if (workdir / HISTORY).exists():
+        finished = len(_read_json(workdir / HISTORY))
+        if finished > config.training.epochs:
+            raise UserError(
+                f"{workdir} holds {finished} finished epochs, the recipe has "
+                f"{config.training.epochs}; choose another --workdir."
+            )
+
+
+def claim(workdir: pathlib.Path, config: Config, dataset: str) -> None:
+    """Writes the recipe, once everything that it names has been opened.
+
+    Args:
+        workdir: already checked.
+        config: the recipe.
+        dataset: fingerprint of the dataset.
+
+    Raises:
+        UserError: the run was begun with another dataset.
+    """
+    path = workdir / RECIPE
+    if path.exists():
+        before = _read_json(path).get("dataset")
+        if before != dataset:
+            raise UserError(
+                f"{workdir} was begun with another dataset than the one that "
+                "the recipe names now; choose another --workdir."
+            )
+    write_json(path, {"recipe": recipes.to_dict(config), "dataset": dataset})
+
+
+def read_recipe(workdir: str | pathlib.Path) -> Config:
+    """Returns the recipe that a workdir belongs to.
+
+    Raises:
+        UserError: the workdir holds no run.
+    """
+    path = pathlib.Path(workdir, RECIPE)
+    if not path.exists():
+        raise UserError(
+            f"{workdir} holds no training run; give the --workdir of "
+            "agem_tf.train."
+        )
+    content = _read_json(path)
+    if not isinstance(content, dict) or "recipe" not in content:
+        raise UserError(f"{path} is damaged; choose another --workdir.")
+    return recipes.from_dict(content["recipe"])
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes JSON under a temporary name and renames it."""
+    with artifacts.atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def _read_json(path: pathlib.Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); remove it.") from error

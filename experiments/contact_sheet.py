@@ -1,0 +1,28 @@
+"""Draws the README's contact sheet of the synthetic landmarks.
+
+Command: python experiments/contact_sheet.py docs/synthetic_landmarks.jpg
+"""
+
+import sys
+
+from agem_tf import visualization
+from agem_tf.data import synthetic
+
+LANDMARKS = (9, 17, 23, 16, 59)
+VIEWS = 8
+SIZE = 150
+
+
+def main(path: str) -> None:
+    """Writes one row of photographs a landmark."""
+    photos = [
+        synthetic.render(synthetic.make_landmark(0, index), view).image
+        for index in LANDMARKS
+        for view in range(VIEWS)
+    ]
+    sheet = visualization.contact_sheet(photos, columns=VIEWS, size=SIZE)
+    sheet.save(path, quality=88)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
