@@ -28,7 +28,7 @@ _DATA_DIR = _FLAGS.string(
 _OPTION = _FLAGS.multi_string(
     "option",
     [],
-    "Builder option, such as test=0.2 or test=church*,bridge; may be repeated.",
+    "Builder option: test=0.2, test=church*,bridge, ...; may be repeated.",
 )
 _SKIP_BAD = _FLAGS.bool(
     "skip_bad", False, "Leave bad photos out, counted in the manifest."

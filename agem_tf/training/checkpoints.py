@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from agem_tf import artifacts
+from agem_tf.artifacts.files import load_arrays
 from agem_tf.errors import UserError
 from agem_tf.training.optimizer import RuleOptimizer
 
@@ -98,5 +99,5 @@ class RunState:
         """Returns the tuples of an epoch that was interrupted, or None."""
         if not self.step or not self._tuples_path.exists():
             return None
-        with np.load(self._tuples_path, allow_pickle=False) as saved:
-            return saved["tuples"] if saved["epoch"] == self.epoch else None
+        saved = load_arrays(self._tuples_path, ("epoch", "tuples"), "remove it")
+        return saved["tuples"] if saved["epoch"] == self.epoch else None

@@ -27,6 +27,11 @@ def run(places, tmp_path_factory):
     recipe.data.dataset = "photo_folder"
     recipe.data.directory = str(places)
     recipe.image.size = 64
+    # Few layers, so quickly traced.
+    recipe.model.feature_map = "C3"
+    recipe.model.attention_placement = ("C3",)
+    # All of them learn: the default rules would freeze most.
+    recipe.optimizer.rules = [config.OptimizerRule("*")]
     recipe.model.weights = None
     recipe.mining.num_negatives = 2
     recipe.training.epochs = 2
