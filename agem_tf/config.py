@@ -205,7 +205,7 @@ class ExtractionConfig:
 
     scales: tuple[float, ...] = (1.0,)
     batch_size: int = 16
-    whitening: str = "learned"
+    whitening: str = "none"
 
 
 @dataclasses.dataclass(slots=True)

@@ -14,6 +14,7 @@ The validation people also train, so the validation loss only tells progress.
 from agem_tf.config import (
     Config,
     DataConfig,
+    ExtractionConfig,
     ImageConfig,
     OptimizerConfig,
     OptimizerRule,
@@ -31,6 +32,7 @@ def get_config() -> Config:
             train_split="train+validation",
         ),
         image=ImageConfig(size=224, resize="aspect", enlarge=True),
+        extraction=ExtractionConfig(whitening="learned"),
         optimizer=OptimizerConfig(
             learning_rate=5e-4,
             rules=[

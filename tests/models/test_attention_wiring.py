@@ -105,7 +105,7 @@ def test_no_attention_leaves_the_network_alone(lite0):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"attention": "se"}, "'none', 'cbam', 'agem'.*attention='se'"),
+        ({"attention": "se"}, "'cbam', 'agem', 'none'.*attention='se'"),
         ({"attention": "agem"}, "no conv5 of three blocks"),
         ({"attention": "cbam", "placement": "C5"}, "'C2', 'C3'"),
         ({"attention": "cbam", "placement": ("C6",)}, "placement=.'C6'"),

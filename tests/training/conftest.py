@@ -64,6 +64,7 @@ def recipe(places) -> config.Config:
     recipe.training.epochs = 2
     recipe.training.batch_tuples = 4
     recipe.extraction.batch_size = 4
+    recipe.extraction.whitening = "learned"
     recipe.optimizer.learning_rate = 1e-3
     return recipe
 

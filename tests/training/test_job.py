@@ -36,6 +36,7 @@ def run(places, tmp_path_factory):
     recipe.mining.num_negatives = 2
     recipe.training.epochs = 2
     recipe.extraction.batch_size = 4
+    recipe.extraction.whitening = "learned"
     workdir = tmp_path_factory.mktemp("run")
     return recipe, workdir, job.run(recipe, workdir)
 
