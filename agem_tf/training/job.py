@@ -120,6 +120,7 @@ class _Job:
             self._workdir,
             self._dataset,
             self._model,
+            self._extractor,
             self._strategy,
         )
 

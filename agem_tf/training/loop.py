@@ -39,6 +39,7 @@ class Trainer:
         workdir: checkpoints, history and the best model go here.
         dataset: prepared photos.
         model: created under `strategy`.
+        extractor: of the same model; its compiled step is shared.
         strategy: where it runs.
     """
 
@@ -48,14 +49,13 @@ class Trainer:
         workdir: pathlib.Path,
         dataset: PreparedDataset,
         model: AGeM,
+        extractor: Extractor,
         strategy: tf.distribute.Strategy,
     ):
         self._config, self._workdir = config, workdir
         self._model, self._strategy = model, strategy
         self._split = dataset.split(config.data.train_split)
-        self._extractor = Extractor(
-            model, config.image, config.extraction, strategy
-        )
+        self._extractor = extractor
         self._sampler = TupleSampler(
             self._split,
             dataset.ground_truth(config.data.train_split),

@@ -9,6 +9,7 @@ from agem_tf import distribution, registry
 from agem_tf.config import Config
 from agem_tf.errors import UserError
 from agem_tf.extraction import describe
+from agem_tf.losses.roles import NEGATIVE, POSITIVE, QUERY
 from agem_tf.models import AGeM
 from agem_tf.training.optimizer import RuleOptimizer
 
@@ -29,7 +30,7 @@ def make_loss(config: Config) -> keras.losses.Loss:
 
 def roles(num_tuples: int, num_negatives: int) -> tf.Tensor:
     """(tuples, 2 + negatives): -1 query, 1 positive, 0 negative."""
-    row = tf.constant([-1, 1] + [0] * num_negatives)
+    row = tf.constant([QUERY, POSITIVE] + [NEGATIVE] * num_negatives)
     return tf.tile(row[None], (num_tuples, 1))
 
 

@@ -1,5 +1,6 @@
 """A tiny dataset and recipe on which a whole run takes seconds."""
 
+import functools
 import json
 import pathlib
 
@@ -48,7 +49,18 @@ def places(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture
-def recipe(places) -> config.Config:
+def recipe(make_recipe) -> config.Config:
+    """A recipe that a test may change."""
+    return make_recipe()
+
+
+@pytest.fixture(scope="session")
+def make_recipe(places):
+    """Returns what makes the tests' recipe."""
+    return functools.partial(tiny_recipe, places)
+
+
+def tiny_recipe(places: pathlib.Path) -> config.Config:
     """Random weights at 64 pixels: everything real but the size."""
     recipe = config.Config(name="tiny")
     recipe.data.dataset = "photo_folder"

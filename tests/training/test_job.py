@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf import config, extract, whiten
 from agem_tf import evaluate as evaluate_command
 from agem_tf import export as export_command
+from agem_tf import extract, whiten
 from agem_tf import visualize as visualize_command
 from agem_tf.artifacts import DescriptorSet, Whitening
 from agem_tf.data.prepared import PreparedDataset
@@ -21,22 +21,9 @@ from agem_tf.training import job, runs
 
 
 @pytest.fixture(scope="module")
-def run(places, tmp_path_factory):
+def run(make_recipe, tmp_path_factory):
     """A finished run: (recipe, workdir, result)."""
-    recipe = config.Config(name="tiny")
-    recipe.data.dataset = "photo_folder"
-    recipe.data.directory = str(places)
-    recipe.image.size = 64
-    # Few layers, so quickly traced.
-    recipe.model.feature_map = "C3"
-    recipe.model.attention_placement = ("C3",)
-    # All of them learn: the default rules would freeze most.
-    recipe.optimizer.rules = [config.OptimizerRule("*")]
-    recipe.model.weights = None
-    recipe.mining.num_negatives = 2
-    recipe.training.epochs = 2
-    recipe.extraction.batch_size = 4
-    recipe.extraction.whitening = "learned"
+    recipe = make_recipe()
     workdir = tmp_path_factory.mktemp("run")
     return recipe, workdir, job.run(recipe, workdir)
 
