@@ -14,15 +14,16 @@ class CBAM(keras.layers.Layer):
     `y = spatial(channel(x))`, the gates of `ChannelAttention` and
     `SpatialAttention`
 
-    An untrained module multiplies the map by exactly 0.5 in space and by
-    channel weights near 0.5: features start at about a quarter. A descriptor
-    that is L2-normalized does not change by a constant factor; a network that
-    continues after the module does.
+    An untrained module multiplies the map by exactly 0.5 in space and, with the
+    default initializer, by 0.5 in every channel: features start at a quarter. A
+    descriptor that is L2-normalized does not change by a constant factor; a
+    network that continues after the module does.
 
     Args:
         reduction: of `ChannelAttention`.
         kernel_size: of `SpatialAttention`.
         batch_norm: of `SpatialAttention`.
+        logits_initializer: of `ChannelAttention`.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -40,15 +41,24 @@ class CBAM(keras.layers.Layer):
     """
 
     def __init__(
-        self, reduction=16, kernel_size=7, batch_norm="trainable", **kwargs
+        self,
+        reduction=16,
+        kernel_size=7,
+        batch_norm="trainable",
+        logits_initializer="zeros",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         check_batch_norm(batch_norm)
         self.reduction = reduction
         self.kernel_size = kernel_size
         self.batch_norm = batch_norm
+        self.logits_initializer = logits_initializer
         self.channel = ChannelAttention(
-            reduction, name="channel", dtype=self.dtype_policy
+            reduction,
+            logits_initializer,
+            name="channel",
+            dtype=self.dtype_policy,
         )
         self.spatial = SpatialAttention(
             kernel_size, batch_norm, name="spatial", dtype=self.dtype_policy
@@ -78,4 +88,5 @@ class CBAM(keras.layers.Layer):
             "reduction": self.reduction,
             "kernel_size": self.kernel_size,
             "batch_norm": self.batch_norm,
+            "logits_initializer": self.logits_initializer,
         }

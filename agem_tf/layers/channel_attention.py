@@ -15,8 +15,14 @@ class ChannelAttention(keras.layers.Layer):
     Both share one perceptron with biases: channels, then `channels //
     reduction` units with ReLU (at least one), then channels.
 
+    The paper trains from scratch and leaves the start open. Here every weight
+    starts at exactly 0.5 (interpretation), so that the gate enters a pretrained
+    network without disturbing the proportions of its channels.
+
     Args:
         reduction: how many times smaller the hidden layer is, at least 1.
+        logits_initializer: of the kernel in front of the sigmoid, as Keras
+            names it; "glorot_uniform" starts the weights at random near 0.5.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -33,7 +39,7 @@ class ChannelAttention(keras.layers.Layer):
         [Woo et al., 2018](https://arxiv.org/abs/1807.06521)
     """
 
-    def __init__(self, reduction=16, **kwargs):
+    def __init__(self, reduction=16, logits_initializer="zeros", **kwargs):
         super().__init__(**kwargs)
         if reduction < 1:
             raise ValueError(
@@ -41,6 +47,7 @@ class ChannelAttention(keras.layers.Layer):
                 f"Received: reduction={reduction}"
             )
         self.reduction = reduction
+        self.logits_initializer = logits_initializer
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def build(self, input_shape):
@@ -50,7 +57,10 @@ class ChannelAttention(keras.layers.Layer):
             units, activation="relu", name="hidden", dtype=self.dtype_policy
         )
         self.logits = keras.layers.Dense(
-            channels, name="logits", dtype=self.dtype_policy
+            channels,
+            kernel_initializer=self.logits_initializer,
+            name="logits",
+            dtype=self.dtype_policy,
         )
         self.hidden.build((None, channels))
         self.logits.build((None, units))
@@ -73,4 +83,7 @@ class ChannelAttention(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return super().get_config() | {"reduction": self.reduction}
+        return super().get_config() | {
+            "reduction": self.reduction,
+            "logits_initializer": self.logits_initializer,
+        }

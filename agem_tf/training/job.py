@@ -16,6 +16,7 @@ from agem_tf.extraction import Extractor
 from agem_tf.models import AGeM
 from agem_tf.training import reporting, runs
 from agem_tf.training.loop import Trainer
+from agem_tf.training.whitening_start import start_whitening
 from agem_tf.training.workdir import BEST_MODEL, check, claim, write_json
 from agem_tf.whitening import learn
 
@@ -65,6 +66,7 @@ def run(
     validate(config)
     check(pathlib.Path(workdir), config)
     job = _Job(config, pathlib.Path(workdir), strategy)
+    job.start()
     job.score()
     job.train()
     return job.finish()
@@ -93,6 +95,18 @@ class _Job:
         claim(workdir, config, self._dataset.fingerprint)
         self._history: list[dict[str, float]] = []
         self._evaluations: dict[str, Evaluation] = {}
+
+    def start(self) -> None:
+        """Gives a whitening layer its learned start."""
+        data = self._config.data
+        if self._model.whitening_dimension and data.train_split:
+            start_whitening(
+                self._model,
+                self._splits[data.train_split],
+                self._workdir / "descriptors" / "before_whitening",
+                self._config,
+                self._strategy,
+            )
 
     def train(self) -> None:
         """Trains the remaining epochs and turns to the best weights."""

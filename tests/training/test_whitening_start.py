@@ -1,0 +1,64 @@
+"""A whitening layer starts as the whitening learned from its own network."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agem_tf.data.prepared import PreparedDataset
+from agem_tf.errors import UserError
+from agem_tf.extraction import Extractor
+from agem_tf.models import AGeM
+from agem_tf.training.job import create_model
+from agem_tf.training.whitening_start import start_whitening
+from agem_tf.whitening import learn
+
+
+@pytest.fixture
+def split(recipe):
+    return PreparedDataset(recipe.data.directory).split("train")
+
+
+def describe(model, split, recipe):
+    strategy = tf.distribute.get_strategy()
+    return Extractor(model, recipe.image, recipe.extraction, strategy).database(
+        split
+    )
+
+
+def start(model, split, recipe, directory):
+    strategy = tf.distribute.get_strategy()
+    start_whitening(model, split, directory, recipe, strategy)
+
+
+def test_the_layer_computes_the_learned_whitening(recipe, split, tmp_path):
+    recipe.model.whitening_dimension = 7
+    model = create_model(recipe)
+    plain = AGeM.from_config(model.get_config() | {"whitening_dimension": 0})
+    plain.set_weights([weight.numpy() for weight in model.weights[:-2]])
+    start(model, split, recipe, tmp_path / "descriptors")
+    unwhitened = describe(plain, split, recipe)
+    whitening = learn("learned", unwhitened, split.labels)
+    np.testing.assert_allclose(
+        describe(model, split, recipe).descriptors,
+        whitening.apply_to(unwhitened, 7).descriptors,
+        atol=1e-3,
+    )
+
+
+def test_regions_share_a_layer_with_a_learned_start(recipe, split, tmp_path):
+    recipe.model.whitening_dimension = 7
+    recipe.model.regional = True
+    model = create_model(recipe)
+    layer = model.get_layer("pooling").whitening
+    before = layer.kernel.numpy()
+    start(model, split, recipe, tmp_path / "descriptors")
+    assert not np.allclose(layer.kernel.numpy(), before)
+    assert np.any(layer.bias.numpy())
+
+
+def test_more_dimensions_than_the_pooling_has_are_refused(
+    recipe, split, tmp_path
+):
+    recipe.model.whitening_dimension = 4000
+    with pytest.raises(UserError, match="only .*; lower it"):
+        start(create_model(recipe), split, recipe, tmp_path / "descriptors")
