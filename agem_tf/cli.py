@@ -78,6 +78,9 @@ class Flags(flags.FlagValues):
     def integer(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
         return flags.DEFINE_integer(*arguments, flag_values=self, **options)
 
+    def float(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
+        return flags.DEFINE_float(*arguments, flag_values=self, **options)
+
     def numbers(self, name: str, text: str) -> flags.FlagHolder:
         """A list such as --scales=1,0.5, a tuple of floats; default None."""
         return flags.DEFINE(_NumbersParser(), name, None, text, self)

@@ -201,11 +201,14 @@ class ExtractionConfig:
         batch_size: photos a step over all replicas together.
         whitening: "learned" or "pca" learns one from the training split after
             training, and exports it with the model; "none" does not.
+        whitening_shrinkage: 0 as published, up to 1; for learned whitening from
+            few photos, see `whitening.learn_whitening`.
     """
 
     scales: tuple[float, ...] = (1.0,)
     batch_size: int = 16
     whitening: str = "none"
+    whitening_shrinkage: float = 0.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -337,6 +340,12 @@ def _impossible_numbers(config: Config) -> Iterator[str]:
             "optimizer.learning_rate must be positive, not "
             f"{config.optimizer.learning_rate}"
         )
+    shrinkage = config.extraction.whitening_shrinkage
+    if not 0 <= shrinkage <= 1:
+        yield (
+            "extraction.whitening_shrinkage must lie in [0, 1], not "
+            f"{shrinkage}"
+        )
     scales = config.extraction.scales
     if not scales or not all(0 < scale <= 4 for scale in scales):
         yield f"extraction.scales must lie in (0, 4], not {scales}"
@@ -353,6 +362,7 @@ def _rule_numbers(
 
 def _impossible_combinations(config: Config) -> Iterator[str]:
     yield from _missing_splits(config)
+    yield from _idle_shrinkage(config)
     model = config.model
     if not config.optimizer.rules:
         yield "optimizer.rules is empty, end it with the pattern '*'"
@@ -372,6 +382,14 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
         yield (
             "image.resize aspect runs photo by photo, so batch statistics "
             "would be of one photo; take batch_norm frozen_statistics"
+        )
+
+
+def _idle_shrinkage(config: Config) -> Iterator[str]:
+    extraction = config.extraction
+    if extraction.whitening_shrinkage and extraction.whitening != "learned":
+        yield (
+            "extraction.whitening_shrinkage needs extraction.whitening learned"
         )
 
 

@@ -29,6 +29,9 @@ _SPLIT = _FLAGS.string("split", "train", "Split of the descriptors.")
 _METHOD = _FLAGS.enum(
     "method", "learned", ["learned", "pca"], "learned needs --data_dir."
 )
+_SHRINKAGE = _FLAGS.float(
+    "shrinkage", 0.0, "0 to 1, for learned whitening from few photos."
+)
 _OUTPUT = _FLAGS.string(
     "output", None, "Directory of the whitening.", required=True
 )
@@ -40,6 +43,7 @@ def main(
     method: str = "learned",
     data_dir: str | None = None,
     split: str = "train",
+    shrinkage: float = 0.0,
 ) -> artifacts.Whitening:
     """Learns and saves a whitening; see the flags of the same names.
 
@@ -56,7 +60,7 @@ def main(
             )
         photos = prepared.PreparedDataset(data_dir).split(split)
         labels = photos.labels[photos.find(descriptor_set.names)]
-    learned = whitening.learn(method, descriptor_set, labels)
+    learned = whitening.learn(method, descriptor_set, labels, shrinkage)
     learned.save(output)
     return learned
 

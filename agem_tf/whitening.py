@@ -24,6 +24,7 @@ def learn(
     method: str,
     descriptors: DescriptorSet,
     labels: Sequence[object] | None = None,
+    shrinkage: float = 0.0,
 ) -> Whitening:
     """Learns a whitening by the name of its method.
 
@@ -31,16 +32,19 @@ def learn(
         method: "learned", from pairs of photos with equal labels, or "pca".
         descriptors: of the photos to learn from.
         labels: (photos,) landmark of each photo; "pca" needs none.
+        shrinkage: see `learn_whitening`; 0 for "pca".
 
     Raises:
         UserError: as the method's own function.
     """
     provenance = descriptors.provenance
     if method == "pca":
+        if shrinkage:
+            raise UserError("Only learned whitening has a shrinkage.")
         return learn_pca(descriptors.descriptors, provenance=provenance)
     pairs = positive_pairs(labels)
     return learn_whitening(
-        descriptors.descriptors, *pairs, provenance=provenance
+        descriptors.descriptors, *pairs, shrinkage, provenance
     )
 
 
@@ -86,6 +90,7 @@ def learn_whitening(
     descriptors: np.ndarray,
     query_indices: np.ndarray,
     positive_indices: np.ndarray,
+    shrinkage: float = 0.0,
     provenance: Mapping[str, Any] | None = None,
 ) -> Whitening:
     """Learns the whitening of pairs that show the same landmark.
@@ -93,29 +98,39 @@ def learn_whitening(
     With S the mean of (x_q - x_p)(x_q - x_p)^T over pairs and m the mean of the
     x_q: P0 = inverse of the Cholesky factor of S, U = eigenvectors of the
     scatter of P0 (x - m), P = U^T P0, so that P S P^T = I. After Radenovic,
-    Tolias and Chum (https://arxiv.org/abs/1711.02512), section 3.3. Fewer pairs
-    than dimensions leave S singular; it is then regularised only as far as the
-    factorization needs, so prefer PCA for so few.
+    Tolias and Chum (https://arxiv.org/abs/1711.02512), section 3.3.
+
+    Fewer independent pairs than dimensions leave S singular. By default it is
+    then regularised only as far as the factorization needs, as published. A
+    shrinkage c takes (1 - c) S + c trace(S) / dimension I instead, which serves
+    better where photos are few; the form is that of Ledoit and Wolf
+    (https://doi.org/10.1016/S0047-259X(03)00096-4).
 
     Args:
         descriptors: (photos, dimension), L2-normalised.
         query_indices: (pairs,) rows of one photo of each pair.
         positive_indices: (pairs,) rows of the other photo of each pair.
+        shrinkage: c in [0, 1].
         provenance: of the descriptors, kept by the whitening.
 
     Returns:
         A whitening of kind "learned", most spread directions first.
 
     Raises:
-        UserError: no pairs, pairs outside the descriptors, or a NaN.
+        UserError: no pairs, pairs outside the descriptors, a NaN, or a
+            shrinkage out of range.
     """
     _check_descriptors(descriptors)
+    if not 0 <= shrinkage <= 1:
+        raise UserError(
+            f"The shrinkage must lie in [0, 1]. Received: {shrinkage}"
+        )
     pairs = np.stack(
         _check_pairs(query_indices, positive_indices, len(descriptors))
     )
     mean = _mean_of_rows(descriptors, pairs[0])
     within = _scatter(_pair_differences(descriptors, pairs)) / pairs.shape[1]
-    inverse = np.linalg.inv(_cholesky(within))
+    inverse = np.linalg.inv(_cholesky(_shrink(within, shrinkage)))
     spread = inverse @ _scatter(_centred(descriptors, mean)) @ inverse.T
     _, axes = _eigenvectors(spread)
     return Whitening(mean, axes @ inverse, "learned", provenance or {})
@@ -169,6 +184,12 @@ def _eigenvectors(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Falling eigenvalues, and the eigenvectors as rows."""
     values, vectors = np.linalg.eigh(symmetric)
     return values[::-1], vectors.T[::-1]
+
+
+def _shrink(matrix: np.ndarray, shrinkage: float) -> np.ndarray:
+    mean_variance = np.trace(matrix) / len(matrix)
+    target = mean_variance * np.eye(len(matrix))
+    return (1 - shrinkage) * matrix + shrinkage * target
 
 
 def _cholesky(matrix: np.ndarray) -> np.ndarray:

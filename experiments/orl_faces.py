@@ -9,6 +9,8 @@ quickstart in its data, in 224 pixels with the proportions kept, and in what
 learns: 200 photos are few, and training only the scale and shift of the batch
 normalizations, the attention and p generalises better than training kernels.
 The validation people also train, so the validation loss only tells progress.
+The whitening is shrunk, because 20 people give fewer independent pairs than it
+has dimensions.
 """
 
 from agem_tf.config import (
@@ -32,9 +34,11 @@ def get_config() -> Config:
             train_split="train+validation",
         ),
         image=ImageConfig(size=224, resize="aspect", enlarge=True),
-        extraction=ExtractionConfig(whitening="learned"),
+        extraction=ExtractionConfig(
+            whitening="learned", whitening_shrinkage=0.7
+        ),
         optimizer=OptimizerConfig(
-            learning_rate=5e-4,
+            learning_rate=2e-4,
             rules=[
                 OptimizerRule("pooling*/p", 1.0, optional=True),
                 OptimizerRule("*_bn/*", optional=True),

@@ -1,44 +1,78 @@
 """Runs the ablation of experiments/README.md on the ORL faces, as a table.
 
-Command: python experiments/orl_table.py runs/orl
+    python experiments/orl_table.py runs/orl data/orl
+
 Takes every attention with every pooling, each run in a workdir of its own;
-finished runs are skipped, an interrupted one is resumed. Flags after the
-directory go to every run, such as --set=model.backbone=resnet50_half.
+finished runs are skipped, an interrupted one is resumed. Further arguments go
+to every run, such as --set=model.backbone=resnet50_half. A row holds mAP in
+percent, frozen and then trained: plain, with learned whitening as published, and
+with the recipe's shrinkage.
 """
 
 import itertools
-import json
 import pathlib
 import subprocess
 import sys
+
+from agem_tf.artifacts import DescriptorSet
+from agem_tf.data.prepared import PreparedDataset
+from agem_tf.evaluation.descriptors import evaluate_descriptors
+from agem_tf.recipes import load
+from agem_tf.whitening import learn
 
 ATTENTIONS = ("none", "cbam")
 POOLINGS = ("mac", "spoc", "gem", "rmac")
 RECIPE = pathlib.Path(__file__).with_name("orl_faces.py")
 
 
-def run(workdir: pathlib.Path, attention: str, pooling: str, flags) -> dict:
-    """Trains one variant and returns its metrics.json."""
-    metrics = workdir / "metrics.json"
-    if not metrics.exists():
-        command = [
-            *(sys.executable, "-m", "agem_tf.train"),
-            f"--config={RECIPE}",
-            f"--workdir={workdir}",
-            f"--set=model.attention={attention}",
-            f"--set=model.pooling={pooling}",
-            *flags,
-        ]
-        subprocess.run(command, check=True)
-    return json.loads(metrics.read_text())
+def run(workdir: pathlib.Path, data: str, *overrides: str) -> None:
+    """Trains one variant, unless it is finished."""
+    if (workdir / "metrics.json").exists():
+        return
+    command = [
+        *(sys.executable, "-m", "agem_tf.train"),
+        f"--config={RECIPE}",
+        f"--workdir={workdir}",
+        f"--set=data.directory={data}",
+        *overrides,
+    ]
+    subprocess.run(command, check=True)
 
 
-def main(directory: str, *flags: str) -> None:
-    """Prints a Markdown row a variant: mAP of each stage in percent."""
+def scores(descriptors: pathlib.Path, dataset: PreparedDataset) -> list[float]:
+    """Scores plain descriptors, and with both whitenings, in percent."""
+    config = load(RECIPE)
+    train = DescriptorSet.load(descriptors / "train")
+    test = DescriptorSet.load(descriptors / "test")
+    labels = dataset.split(config.data.train_split).labels
+    shrinkages = (0.0, config.extraction.whitening_shrinkage)
+    whitened = [
+        learn("learned", train, labels, shrinkage).apply_to(test)
+        for shrinkage in shrinkages
+    ]
+    truth = dataset.ground_truth(config.data.test_split)
+    evaluations = [evaluate_descriptors(s, truth) for s in (test, *whitened)]
+    return [
+        100 * evaluation.scores.medium.mean_average_precision
+        for evaluation in evaluations
+    ]
+
+
+def main(directory: str, data: str, *overrides: str) -> None:
+    """Prints a Markdown row a variant."""
     for attention, pooling in itertools.product(ATTENTIONS, POOLINGS):
         workdir = pathlib.Path(directory, f"{attention}_{pooling}")
-        scores = run(workdir, attention, pooling, flags).values()
-        cells = [f"{100 * each['medium']['map']:.1f}" for each in scores]
+        chosen = (
+            f"--set=model.attention={attention}",
+            f"--set=model.pooling={pooling}",
+        )
+        run(workdir, data, *chosen, *overrides)
+        dataset = PreparedDataset(data)
+        cells = [
+            f"{score:.1f}"
+            for stage in ("untrained", "trained")
+            for score in scores(workdir / "descriptors" / stage, dataset)
+        ]
         print("|", " | ".join([attention, pooling, *cells]), "|", flush=True)
 
 

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
+from agem_tf.artifacts import DescriptorSet
 from agem_tf.errors import UserError
-from agem_tf.whitening import learn_pca, learn_whitening, positive_pairs
+from agem_tf.whitening import (
+    learn,
+    learn_pca,
+    learn_whitening,
+    positive_pairs,
+)
 
 
 def _landmarks(photos=300, dimension=64, landmarks=40):
@@ -161,3 +167,32 @@ def test_faulty_input_is_refused():
         learn_pca(x)
     with pytest.raises(UserError, match="Descriptor 7"):
         learn_whitening(x, [1], [2])
+
+
+def test_shrinkage_whitens_pairs_mixed_with_a_sphere():
+    x, labels = _landmarks(photos=60, dimension=96, landmarks=15)
+    queries, positives = positive_pairs(labels)
+    whitening = learn_whitening(x, queries, positives, 0.3)
+    difference = x[queries].astype(np.float64) - x[positives]
+    within = difference.T @ difference / len(queries)
+    sphere = np.trace(within) / 96 * np.eye(96)
+    mixed = (1 - 0.3) * within + 0.3 * sphere
+    np.testing.assert_allclose(
+        whitening.projection @ mixed @ whitening.projection.T,
+        np.eye(96),
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("shrinkage", [-0.1, 1.1, np.nan])
+def test_a_shrinkage_out_of_range_is_refused(shrinkage):
+    x, labels = _landmarks()
+    with pytest.raises(UserError, match=r"\[0, 1\]"):
+        learn_whitening(x, *positive_pairs(labels), shrinkage)
+
+
+def test_pca_has_no_shrinkage():
+    x, _ = _landmarks()
+    descriptors = DescriptorSet([str(i) for i in range(len(x))], x)
+    with pytest.raises(UserError, match="Only learned"):
+        learn("pca", descriptors, shrinkage=0.5)

@@ -147,10 +147,15 @@ class _Job:
         )
 
     def _learn_whitening(self) -> Whitening:
-        method = self._config.extraction.whitening
+        extraction = self._config.extraction
         split = self._splits[self._config.data.train_split]
         descriptors = self._extractor.write(self._descriptors / "train", split)
-        return learn(method, descriptors, split.labels)
+        return learn(
+            extraction.whitening,
+            descriptors,
+            split.labels,
+            extraction.whitening_shrinkage,
+        )
 
     def _evaluate(self) -> None:
         name = self._config.data.test_split

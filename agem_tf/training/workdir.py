@@ -28,6 +28,7 @@ _FREE_FIELDS = (
     "data.test_split",
     "extraction.batch_size",
     "extraction.whitening",
+    "extraction.whitening_shrinkage",
     "name",
     "training.checkpoint_steps",
     "training.epochs",
