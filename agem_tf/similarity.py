@@ -2,27 +2,50 @@
 
 The evaluation, re-ranking and the mining of negatives walk photos by
 similarity; one implementation makes their order, ties included, the same
-everywhere.
+everywhere. Databases may lie on disk, in half precision: rows are read and
+converted a block at a time, while the block before is being multiplied.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from agem_tf.errors import UserError
 
-# Similarities held at a time: 64 MiB of float32.
+# Values held at a time, of similarities and of rows: 64 MiB of float32 each.
 _BLOCK_VALUES = 2**24
 
 
+class NotFiniteError(UserError):
+    """A descriptor with NaN or infinite values.
+
+    Attributes:
+        role: "query" or "database".
+        row: which of those.
+    """
+
+    def __init__(self, role: str, row: int) -> None:
+        super().__init__(
+            f"Row {row} of the {role} descriptors holds NaN or infinite "
+            "values; check that photo and the weights of the model."
+        )
+        self.role, self.row = role, row
+
+
 def similarity_blocks(
-    query_descriptors: np.ndarray, database_descriptors: np.ndarray
+    query_descriptors: np.ndarray,
+    database_descriptors: np.ndarray,
+    max_values: int | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields all dot products, a few queries at a time.
 
     Args:
         query_descriptors: (queries, dimension).
-        database_descriptors: (photos, dimension), possibly a memory map.
+        database_descriptors: (photos, dimension), possibly a memory map. It
+            is read once for each block of queries.
+        max_values: similarities of a block, 2**24 by default; a block has at
+            least one query.
 
     Yields:
         The index of the block's first query, and (queries of the block,
@@ -31,17 +54,17 @@ def similarity_blocks(
     Raises:
         UserError: the dimensions differ, or a descriptor is not finite.
     """
-    queries = np.asarray(query_descriptors, np.float32)
-    database = np.asarray(database_descriptors, np.float32)
-    _check_shapes(queries, database)
-    rows = max(1, _BLOCK_VALUES // max(1, len(database)))
-    for start in range(0, len(queries), rows):
-        similarities = queries[start : start + rows] @ database.T
-        if not np.isfinite(similarities).all():
-            raise UserError(
-                "Descriptors hold NaN or infinite values; check the weights of "
-                "the model that made them."
-            )
+    check_shapes(query_descriptors, database_descriptors)
+    photos = len(database_descriptors)
+    rows = max(1, (max_values or _BLOCK_VALUES) // max(1, photos))
+    for start in range(0, len(query_descriptors), rows):
+        queries = _float32(query_descriptors[start : start + rows])
+        similarities = np.empty((len(queries), photos), np.float32)
+        for first, block in row_blocks(database_descriptors):
+            columns = slice(first, first + len(block))
+            np.matmul(queries, block.T, out=similarities[:, columns])
+            if not _is_finite(similarities[:, columns]):
+                raise _not_finite(queries, start, block, first)
         yield start, similarities
 
 
@@ -53,7 +76,9 @@ def rank(
     """Orders the database by falling dot product with each query.
 
     Photos of equal similarity keep the order of the database, so that scores
-    do not depend on the machine's sort.
+    do not depend on the machine's sort. Copies of one photo may still stand in
+    either order: at the edges of its blocks BLAS adds in another order, which
+    changes the last digit of a product.
 
     Args:
         query_descriptors: (queries, dimension).
@@ -66,13 +91,16 @@ def rank(
     Raises:
         UserError: the dimensions differ, or a descriptor is not finite.
     """
-    kept = num_kept(top, len(database_descriptors))
-    ranks = np.empty((len(query_descriptors), kept), np.int32)
+    photos = len(database_descriptors)
+    kept = num_kept(top, photos)
+    if kept < photos:
+        return nearest(query_descriptors, database_descriptors, kept)[0]
+    ranks = np.empty((len(query_descriptors), photos), np.int32)
     for start, block in similarity_blocks(
         query_descriptors, database_descriptors
     ):
-        for row, order in enumerate(largest_first(block, kept), start):
-            ranks[row] = order[:kept]
+        for row, similarities in enumerate(block, start):
+            ranks[row] = np.argsort(-similarities, kind="stable")
     return ranks
 
 
@@ -85,7 +113,8 @@ def nearest(
 
     Args:
         query_descriptors: (queries, dimension).
-        database_descriptors: (photos, dimension), possibly a memory map.
+        database_descriptors: (photos, dimension), possibly a memory map. It
+            is read once for each thousand queries or so.
         top: at least 1.
 
     Returns:
@@ -95,15 +124,20 @@ def nearest(
     Raises:
         UserError: the dimensions differ, or a descriptor is not finite.
     """
+    check_shapes(query_descriptors, database_descriptors)
     kept = num_kept(top, len(database_descriptors))
     indices = np.empty((len(query_descriptors), kept), np.int32)
-    similarities = np.empty(indices.shape, np.float32)
-    for start, block in similarity_blocks(
-        query_descriptors, database_descriptors
-    ):
-        for row, order in enumerate(largest_first(block, kept)):
-            indices[start + row] = order[:kept]
-            similarities[start + row] = block[row, order[:kept]]
+    similarities = np.full(indices.shape, -np.inf, np.float32)
+    rows = max(kept, rows_in_block(database_descriptors))
+    chunk = max(1, _BLOCK_VALUES // max(1, rows))
+    for start in range(0, len(query_descriptors), chunk):
+        part = slice(start, start + chunk)
+        queries = _float32(query_descriptors[part])
+        for first, block in row_blocks(database_descriptors, rows):
+            products = queries @ block.T
+            if not _is_finite(products):
+                raise _not_finite(queries, start, block, first)
+            _take_over(indices[part], similarities[part], products, first)
     return indices, similarities
 
 
@@ -137,12 +171,47 @@ def num_kept(top: int | None, photos: int) -> int:
     return photos if top is None else min(top, photos)
 
 
-def _order_above(row: np.ndarray, threshold: np.floating) -> np.ndarray:
-    candidates = np.flatnonzero(row >= threshold)
-    return candidates[np.argsort(-row[candidates], kind="stable")]
+def rows_in_block(descriptors: np.ndarray) -> int:
+    """How many rows are read at a time."""
+    return max(1, _BLOCK_VALUES // max(1, descriptors.shape[1]))
 
 
-def _check_shapes(queries: np.ndarray, database: np.ndarray) -> None:
+def row_blocks(
+    descriptors: np.ndarray, rows: int | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields rows as float32, and reads the next ones meanwhile.
+
+    Args:
+        descriptors: (photos, dimension) of any real type, possibly a memory
+            map.
+        rows: of a block; by default those of 64 MiB.
+
+    Yields:
+        The index of the block's first row, and (rows or fewer, dimension)
+        float32, which is overwritten two blocks later.
+    """
+    rows = min(rows or rows_in_block(descriptors), max(1, len(descriptors)))
+    shape = rows, descriptors.shape[1]
+    buffers = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
+    def load(number: int) -> np.ndarray:
+        block = descriptors[number * rows : (number + 1) * rows]
+        return _in_memory(block, buffers[number % 2])
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(load, 0)
+        for number in range(-(-len(descriptors) // rows)):
+            block = coming.result()
+            coming = reader.submit(load, number + 1)  # Empty after the last.
+            yield number * rows, block
+
+
+def check_shapes(queries: np.ndarray, database: np.ndarray) -> None:
+    """Refuses descriptors that can't be multiplied.
+
+    Raises:
+        UserError: they are not both (photos, dimension).
+    """
     if queries.ndim != 2 or database.ndim != 2:
         raise UserError(
             "Descriptors must be (photos, dimension). Received: shapes "
@@ -153,3 +222,66 @@ def _check_shapes(queries: np.ndarray, database: np.ndarray) -> None:
             f"Queries have {queries.shape[1]} dimensions and the database "
             f"{database.shape[1]}; extract both with the same model."
         )
+
+
+def _take_over(
+    indices: np.ndarray,
+    similarities: np.ndarray,
+    products: np.ndarray,
+    first: int,
+) -> None:
+    """Lets the photos of a block into the best so far, in place.
+
+    An equal photo of an earlier block stays before them.
+    """
+    top = similarities.shape[1]
+    for query, row in enumerate(products):
+        better = np.flatnonzero(row > similarities[query, -1])
+        if not better.size:
+            continue
+        values = np.concatenate([similarities[query], row[better]])
+        photos = np.concatenate([indices[query], better + first])
+        best = largest_first(values[np.newaxis], top)[0][:top]
+        indices[query], similarities[query] = photos[best], values[best]
+
+
+def _order_above(row: np.ndarray, threshold: np.floating) -> np.ndarray:
+    candidates = np.flatnonzero(row >= threshold)
+    return candidates[np.argsort(-row[candidates], kind="stable")]
+
+
+def _float32(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows, np.float32)
+
+
+def _in_memory(block: np.ndarray, buffer: np.ndarray) -> np.ndarray:
+    """The block itself if it is in memory as float32, else a copy."""
+    if type(block) is np.ndarray and block.dtype == np.float32:
+        return block
+    copy = buffer[: len(block)]
+    np.copyto(copy, block)
+    return copy
+
+
+def _is_finite(values: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite, without an array of answers."""
+    if not values.size:
+        return True
+    return bool(np.isfinite(values.min()) and np.isfinite(values.max()))
+
+
+def _not_finite(
+    queries: np.ndarray, start: int, block: np.ndarray, first: int
+) -> UserError:
+    """What is wrong with a block's product."""
+    for role, rows, offset in (
+        ("query", queries, start),
+        ("database", block, first),
+    ):
+        faulty = ~np.isfinite(rows).all(axis=1)
+        if faulty.any():
+            return NotFiniteError(role, offset + int(faulty.argmax()))
+    return UserError(
+        "Dot products of the descriptors exceed the range of float32; "
+        "normalize the descriptors to unit length."
+    )

@@ -1,5 +1,6 @@
 """The command that scores descriptors."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -7,65 +8,224 @@ import types
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from agem_tf import evaluate
-from agem_tf.artifacts import DescriptorSet, Ranking
-from agem_tf.evaluation import GroundTruth, evaluate_revisited
+from agem_tf.artifacts import DescriptorSet, Ranking, Whitening
+from agem_tf.errors import UserError
+from agem_tf.evaluation import GroundTruth, QueryTruth, evaluate_revisited
 from agem_tf.search.reranking import parse_rerank, rerank
+
+_MADE = {"model": "a1b2", "scales": [1.0]}
+
+
+def _normalized(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("f4")
 
 
 @pytest.fixture
-def descriptors(tmp_path, monkeypatch):
-    """Twenty photos of five landmarks, and a dataset that knows them."""
+def files(tmp_path):
+    """Twenty photos of five landmarks, three of them hard, two queries."""
     rng = np.random.default_rng(0)
     labels = np.arange(20) % 5
-    rows = rng.normal(size=(5, 7))[labels] + 0.8 * rng.normal(size=(20, 7))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    names = [f"photo{i}" for i in range(20)]
-    described = DescriptorSet(names, rows, {"model": "a1b2"})
-    described.save(tmp_path / "descriptors")
-    truth = GroundTruth.from_labels(names, labels)
-    dataset = types.SimpleNamespace(ground_truth=lambda split: truth)
-    opened = types.SimpleNamespace(PreparedDataset=lambda path: dataset)
-    monkeypatch.setattr(evaluate, "prepared", opened)
-    return described.descriptors, truth
-
-
-def test_re_ranking_is_scored_and_recorded(descriptors, tmp_path):
-    rows, truth = descriptors
-    specifications = ["dba:3,1", "qe:2,0"]
-    evaluation = evaluate.main(
-        tmp_path / "descriptors",
-        "data",
-        rerank=specifications,
-        output=tmp_path / "scores",
+    centres = rng.normal(size=(5, 7))
+    rows = _normalized(centres[labels] + 0.8 * rng.normal(size=(20, 7)))
+    names = [f"place{label}/{i}.jpg" for i, label in enumerate(labels)]
+    queries = _normalized(centres[:2])
+    truth = GroundTruth(
+        names,
+        ["q0", "q1"],
+        [
+            QueryTruth([0, 5], [10], [15], (0, 0, 5, 6)),
+            QueryTruth([1], [6, 11], [], (1, 1, 4, 4)),
+        ],
     )
-    expected = rerank(rows, rows, parse_rerank(specifications))
-    assert not np.array_equal(expected, rerank(rows, rows))
-    np.testing.assert_array_equal(evaluation.ranks, expected)
+    DescriptorSet(names, rows, _MADE).save(tmp_path / "database")
+    DescriptorSet(["q0", "q1"], queries, _MADE).save(tmp_path / "queries")
+    truth.save(tmp_path / "truth.json")
+    np.save(tmp_path / "rows.npy", rows.astype(np.float16))
+    np.save(tmp_path / "queries.npy", queries)
+    return types.SimpleNamespace(
+        rows=rows,
+        queries=queries,
+        truth=truth,
+        sets={
+            "descriptors": str(tmp_path / "database"),
+            "queries": str(tmp_path / "queries"),
+            "ground_truth": str(tmp_path / "truth.json"),
+        },
+        arrays={
+            "descriptors": str(tmp_path / "rows.npy"),
+            "queries": str(tmp_path / "queries.npy"),
+            "ground_truth": str(tmp_path / "truth.json"),
+        },
+    )
+
+
+def test_re_ranking_is_scored_and_recorded(files, tmp_path):
+    specifications = ["dba:3,1", "qe:2,0"]
+    evaluate.main(
+        **files.sets, rerank=specifications, output=str(tmp_path / "scores")
+    )
+    expected = rerank(files.queries, files.rows, parse_rerank(specifications))
+    assert not np.array_equal(expected, rerank(files.queries, files.rows))
     ranking = Ranking.load(tmp_path / "scores" / "ranking")
     np.testing.assert_array_equal(ranking.ranks, expected)
-    assert ranking.provenance == {"model": "a1b2", "rerank": specifications}
+    assert ranking.provenance == {**_MADE, "rerank": specifications}
     metrics = json.loads((tmp_path / "scores" / "metrics.json").read_bytes())
-    scores = evaluate_revisited(expected, truth).easy
-    assert metrics["easy"]["map"] == scores.mean_average_precision
-    assert metrics["hard"]["map"] is None
+    scores = evaluate_revisited(expected, files.truth)
+    for part in ("easy", "medium", "hard"):
+        value = getattr(scores, part).mean_average_precision
+        assert metrics["scores"][part]["map"] == pytest.approx(value)
+    assert metrics["protocol"] == "revisited"
 
 
-def test_without_steps_the_ranking_is_exact(descriptors, tmp_path):
-    rows, _ = descriptors
-    evaluation = evaluate.main(tmp_path / "descriptors", "data")
-    np.testing.assert_array_equal(evaluation.ranks, rerank(rows, rows))
+@pytest.mark.parametrize("step", ["diffusion:5,3", "k_reciprocal:6,3"])
+def test_a_final_ranking_is_scored(files, step):
+    evaluation = evaluate.main(**files.sets, rerank=[step])
+    expected = rerank(files.queries, files.rows, parse_rerank([step]))
+    np.testing.assert_array_equal(evaluation.ranks, expected)
 
 
-def test_an_unknown_step_is_one_line_before_anything_is_read():
-    result = subprocess.run(
-        [sys.executable, "-m", "agem_tf.evaluate", "--descriptors=none"]
-        + ["--data_dir=none", "--rerank=dba:20,1", "--rerank=aqe"],
+def test_plain_arrays_are_scored_as_descriptor_sets(files):
+    of_sets = evaluate.main(**files.sets)
+    of_arrays = evaluate.main(**files.arrays)
+    np.testing.assert_array_equal(of_sets.ranks, of_arrays.ranks)
+    np.testing.assert_allclose(
+        of_sets.similarities, of_arrays.similarities, atol=2e-3
+    )
+
+
+def test_distractors_lower_the_scores(files, tmp_path):
+    near = _normalized(np.repeat(files.queries, 20, axis=0) + 0.1)
+    np.save(tmp_path / "distractors.npy", near)
+    alone = evaluate.main(**files.arrays)
+    among = evaluate.main(
+        **files.arrays, distractors=str(tmp_path / "distractors.npy"), top=9
+    )
+    assert among.ranks.shape == (2, 9)
+    assert (
+        among.scores.medium.mean_average_precision
+        < alone.scores.medium.mean_average_precision / 2
+    )
+
+
+def test_groups_are_told_by_folders(files):
+    evaluation = evaluate.main(
+        descriptors=files.sets["descriptors"], protocol="leave_one_out"
+    )
+    assert len(evaluation.ground_truth.queries) == 20
+    assert all(len(q.positives) == 3 for q in evaluation.ground_truth.queries)
+
+
+def test_a_solution_of_google_landmarks_chooses_its_protocol(files, tmp_path):
+    """Photos are identified by their file names, here 0 to 19."""
+    path = tmp_path / "solution.csv"
+    path.write_text("id,images,Usage\nq0,0 5,Public\nq1,6,Private\n")
+    evaluation = evaluate.main(**files.sets | {"ground_truth": str(path)})
+    assert evaluation.protocol == "gldv2"
+    positives = [q.easy.tolist() for q in evaluation.ground_truth.queries]
+    assert positives == [[0, 5], [6]]
+
+
+def test_a_whitening_of_other_scales_is_refused_and_of_the_same_applied(
+    files, tmp_path
+):
+    rng = np.random.default_rng(1)
+    mean, projection = rng.normal(size=7), rng.normal(size=(7, 7))
+    for name, scales in (("same", [1.0]), ("other", [1.0, 0.5])):
+        made = {"model": "a1b2", "scales": scales}
+        Whitening(mean, projection, "pca", made).save(tmp_path / name)
+    with pytest.raises(UserError, match="differ in scales"):
+        evaluate.main(**files.sets, whitening=str(tmp_path / "other"))
+    evaluation = evaluate.main(
+        **files.sets, whitening=str(tmp_path / "same"), dimension=4
+    )
+    whitening = Whitening(mean, projection, "pca")
+    np.testing.assert_array_equal(
+        evaluation.ranks,
+        rerank(
+            whitening.apply(files.queries, 4), whitening.apply(files.rows, 4)
+        ),
+    )
+
+
+def test_the_report_shows_photos_of_a_folder(files, tmp_path):
+    photo = tmp_path / "photos" / "place0" / "0.jpg"
+    photo.parent.mkdir(parents=True)
+    Image.new("RGB", (30, 20), "red").save(photo)
+    evaluate.main(
+        **files.sets,
+        photos=str(tmp_path / "photos"),
+        output=str(tmp_path / "out"),
+    )
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert '<img alt="place0/0.jpg"' in page
+    assert '<span class="name">q0</span>' in page
+    with (tmp_path / "out" / "per_query.csv").open() as file:
+        assert [row["query"] for row in csv.DictReader(file)] == ["q0", "q1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dimension": 4}, "--dimension needs --whitening"),
+        ({"labels": "l.csv", "ground_truth": None}, "--labels needs --ground"),
+        ({"photos": "photos"}, "--photos needs --output"),
+        ({"photos": "gone", "output": "out"}, "No folder at gone"),
+        ({"data_dir": "data"}, "--data_dir and --ground_truth both"),
+        ({"protocol": "rparis"}, "Unknown protocol 'rparis'"),
+        (
+            {"rerank": ["qe:21"]},
+            "QueryExpansion wants num_neighbours=21, .* 20",
+        ),
+        ({"queries": None}, "boxes in photos"),
+        ({"ground_truth": None}, "give --data_dir or --ground_truth"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(files, options, message):
+    with pytest.raises(UserError, match=message):
+        evaluate.main(**files.sets | options)
+
+
+def test_a_mistake_loses_no_earlier_result(files, tmp_path):
+    output = str(tmp_path / "out")
+    evaluate.main(**files.sets, output=output)
+    before = (tmp_path / "out" / "metrics.json").read_bytes()
+    with pytest.raises(UserError, match="wants num_neighbours=99"):
+        evaluate.main(**files.sets, output=output, rerank=["dba:99"])
+    assert (tmp_path / "out" / "metrics.json").read_bytes() == before
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match=r"holds mine\.txt"):
+        evaluate.main(**files.sets, output=output)
+
+
+def _command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "agem_tf.evaluate", *arguments],
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+def test_the_command_prints_a_table(files):
+    result = _command(
+        *(f"--{name}={value}" for name, value in files.sets.items())
+    )
+    assert result.returncode == 0, result.stderr
+    header, row = result.stdout.splitlines()
+    assert header.split()[:3] == ["descriptors", "mAP", "easy"]
+    assert row.startswith(files.sets["descriptors"])
+
+
+def test_an_unknown_step_is_one_line_before_anything_is_read():
+    result = _command(
+        "--descriptors=none",
+        "--data_dir=none",
+        "--rerank=dba:20,1",
+        "--rerank=aqe",
+    )
     assert result.returncode == 2
-    message = result.stderr.splitlines()[-1]
+    (message,) = result.stderr.splitlines()
     assert message.startswith("error: Unknown re-ranking 'aqe'. Known: dba")

@@ -42,12 +42,13 @@ def write_names(path: Path, names: Sequence[str]) -> None:
 
 
 def read_names(path: Path) -> list[str]:
-    """Reads what `write_names` wrote.
+    """Reads what `write_names` or a text editor wrote.
 
     Only the newline separates: photos may have U+2028 in their names.
     """
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    return text.split("\n")[:-1]
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return lines if text else []
 
 
 def load_array(path: Path, mmap: bool = False) -> np.ndarray:

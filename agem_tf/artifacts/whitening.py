@@ -67,6 +67,31 @@ class Whitening:
         digest.update(np.ascontiguousarray(self.projection).data)
         return digest.hexdigest()[:12]
 
+    def label(self, dimension: int | None = None) -> str:
+        """What a provenance calls descriptors whitened to `dimension`.
+
+        Raises:
+            UserError: the dimension does not fit.
+        """
+        kept = self.output_dimension(dimension)
+        return f"{self.kind} {self.fingerprint} {kept}"
+
+    def output_dimension(self, dimension: int | None = None) -> int:
+        """Returns `dimension`, or that of the whole projection.
+
+        Raises:
+            UserError: the projection has fewer rows.
+        """
+        available = len(self.projection)
+        if dimension is None:
+            return available
+        if not 1 <= dimension <= available:
+            raise UserError(
+                f"The whitening gives 1 to {available} dimensions. Received: "
+                f"dimension={dimension}"
+            )
+        return dimension
+
     def apply(
         self, descriptors: np.ndarray, dimension: int | None = None
     ) -> np.ndarray:
@@ -82,7 +107,7 @@ class Whitening:
         Raises:
             UserError: a dimension does not fit.
         """
-        projection = self.projection[: self._output_dimension(dimension)]
+        projection = self.projection[: self.output_dimension(dimension)]
         if descriptors.ndim != 2 or descriptors.shape[1] != self.mean.size:
             raise UserError(
                 f"The whitening needs descriptors of {self.mean.size} "
@@ -111,8 +136,10 @@ class Whitening:
             "the descriptors",
         )
         whitened = self.apply(descriptor_set.descriptors, dimension)
-        label = f"{self.kind} {self.fingerprint} {whitened.shape[1]}"
-        provenance = {**descriptor_set.provenance, "whitening": label}
+        provenance = {
+            **descriptor_set.provenance,
+            "whitening": self.label(dimension),
+        }
         return replace(
             descriptor_set, descriptors=whitened, provenance=provenance
         )
@@ -148,17 +175,6 @@ class Whitening:
             raise UserError(
                 f"{path} does not fit its manifest ({error}); {_REMEDY}."
             ) from error
-
-    def _output_dimension(self, dimension: int | None) -> int:
-        available = len(self.projection)
-        if dimension is None:
-            return available
-        if not 1 <= dimension <= available:
-            raise UserError(
-                f"The whitening gives 1 to {available} dimensions. Received: "
-                f"dimension={dimension}"
-            )
-        return dimension
 
 
 def _l2_normalize(rows: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ write to the same target thereby knows which leftovers nobody works in.
 """
 
 import contextlib
+import ctypes
 import fcntl
 import glob
 import os
@@ -22,6 +23,8 @@ from agem_tf.errors import UserError
 # the leftovers of "a" are not mistaken for those of "a.b".
 _RANDOM_PART = "?" * 8
 _REPLACED = "replaced"
+# Of Linux' renameat2(2): paths are relative to the working directory; swap.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
@@ -38,9 +41,9 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     with _workspace(target) as workspace:
         temporary = workspace / target.name
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, target)
-        _flush(target.parent)
+        flush(target.parent)
 
 
 @contextlib.contextmanager
@@ -60,11 +63,29 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
         temporary = workspace / target.name
         temporary.mkdir()
         yield temporary
-        _flush_tree(temporary)
-        if target.exists():
-            os.replace(target, workspace / _REPLACED)
-        os.replace(temporary, target)
-        _flush(target.parent)
+        move_directory(temporary, target, workspace)
+
+
+def move_directory(new: Path, target: Path, workspace: Path) -> None:
+    """Puts a finished directory in its place, flushed to the disk.
+
+    Args:
+        new: the directory, on the file system of its target.
+        target: its place; a directory that is there is replaced as a whole.
+        workspace: where that one may go.
+    """
+    _flush_tree(new)
+    _replace_directory(new, target, workspace)
+    flush(target.parent)
+
+
+def flush(path: Path) -> None:
+    """Forces a file, or a directory's entries, onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -121,17 +142,33 @@ def _remove_leftovers(target: Path) -> None:
             shutil.rmtree(leftover)
 
 
+def _replace_directory(new: Path, target: Path, workspace: Path) -> None:
+    if target.exists():
+        if _swap(new, target):
+            return
+        # A process killed here leaves no target; `_remove_leftovers` brings
+        # the old one back.
+        os.replace(target, workspace / _REPLACED)
+    os.replace(new, target)
+
+
+def _swap(first: Path, second: Path) -> bool:
+    """Exchanges two paths in one step, so that neither is ever missing.
+
+    Returns:
+        Whether this system and this file system can; if not, nothing happens.
+    """
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    paths = os.fsencode(first), os.fsencode(second)
+    return not rename(
+        _AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE
+    )
+
+
 def _flush_tree(directory: Path) -> None:
     for parent, _, files in os.walk(directory):
         for file in files:
-            _flush(Path(parent) / file)
-        _flush(Path(parent))
-
-
-def _flush(path: Path) -> None:
-    """Forces a file, or a directory's entries, onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            flush(Path(parent) / file)
+        flush(Path(parent))

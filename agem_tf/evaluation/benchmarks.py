@@ -1,10 +1,7 @@
-"""Ground truths of benchmarks that come as names or labels, not as a file.
-
-Both are scored by `evaluate_ok_junk`.
-"""
+"""Ground truths of benchmarks that come as names or labels, not as a file."""
 
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -78,8 +75,11 @@ def labelled_ground_truth(
     return GroundTruth(database_names, query_names, queries)
 
 
-def ukbench_objects(names: Sequence[str]) -> np.ndarray:
-    """(photos,) int64 object of each UKBench photo: four in a row show one.
+def ukbench_ground_truth(names: Sequence[str]) -> GroundTruth:
+    """The ground truth of UKBench: four photos in a row show one object.
+
+    Every photo is a query and stays in the database, where it should find
+    itself and the other three (10,200 photos).
 
     Args:
         names: such as "ukbench00123.jpg", in any order.
@@ -87,11 +87,43 @@ def ukbench_objects(names: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: a name has no number.
     """
+    same = GroundTruth.from_labels(names, ukbench_objects(names))
+    queries = [QueryTruth(query.labelled, [], []) for query in same.queries]
+    return GroundTruth(names, names, queries)
+
+
+def ukbench_objects(names: Sequence[str]) -> np.ndarray:
+    """(photos,) int64 object of each UKBench photo.
+
+    Raises:
+        UserError: a name has no number.
+    """
     return np.array([_number(name) // 4 for name in names], np.int64)
 
 
+def grouped_ground_truth(names: Sequence[str]) -> GroundTruth:
+    """Every photo searches the others of its folder, itself left out.
+
+    Args:
+        names: such as "old church/IMG_1.jpg"; the first folder is the group,
+            as it is the landmark for `agem_tf.prepare`.
+
+    Raises:
+        UserError: a name has no folder.
+    """
+    paths = [PurePosixPath(name).parts for name in names]
+    for name, parts in zip(names, paths, strict=True):
+        if len(parts) < 2:
+            raise UserError(
+                f"{name!r} is in no folder, which would tell its group; give "
+                "the groups as --ground_truth=FILE.csv with rows "
+                "path,landmark."
+            )
+    return GroundTruth.from_labels(names, [parts[0] for parts in paths])
+
+
 def _number(name: str) -> int:
-    digits = "".join(filter(str.isdecimal, PurePath(name).stem))
+    digits = "".join(filter(str.isdecimal, PurePosixPath(name).stem))
     if not digits:
         raise UserError(
             f"{name!r} has no number, which would tell what it shows; keep "

@@ -1,80 +1,73 @@
-"""From descriptor sets to scores: the one way in which rankings are made."""
+"""From descriptor sets to scores: the one way in which photos are ranked."""
 
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agem_tf.artifacts import (
     DescriptorSet,
-    Ranking,
-    atomic_file,
+    SelectedRows,
+    StackedRows,
     check_same_provenance,
 )
 from agem_tf.errors import UserError
+from agem_tf.evaluation.choice import PROTOCOLS, check_protocol
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.evaluation.protocols import RevisitedScores, evaluate_revisited
-from agem_tf.evaluation.tables import scores_dict
-from agem_tf.similarity import rank
+from agem_tf.evaluation.places import Reorder, search
+from agem_tf.similarity import NotFiniteError
+
+# Photos of each ranking that are kept; Google Landmarks v2 scores a hundred.
+TOP = 100
+
+# (queries, database) -> both after re-ranking by descriptors, and what then
+# re-ranks the order of a query; see `search.reranking.transform`.
+Rerank = Callable[
+    [np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, Reorder | None]
+]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores and the rankings that they come from.
+    """Scores and the best photos of each query.
 
     Attributes:
-        scores: Easy, Medium and Hard.
-        ranks: (queries, photos) database indices of the ground truth.
-        query_descriptors: (queries, dimension).
-        database_descriptors: (photos, dimension), possibly a memory map.
+        protocol: name of the protocol.
+        scores: what its function returned; of "revisited" Easy, Medium and
+            Hard.
+        ranks: (queries, top) int32 indices of `database_names`, best first.
+        similarities: (queries, top) float32 dot products of those photos.
+        ground_truth: that was asked.
+        database_names: its photos, then the distractors.
+        notes: sentences that belong beside every score of the dataset.
     """
 
-    scores: RevisitedScores
+    protocol: str
+    scores: Any
     ranks: np.ndarray
-    query_descriptors: np.ndarray
-    database_descriptors: np.ndarray
+    similarities: np.ndarray
+    ground_truth: GroundTruth
+    database_names: Sequence[str]
+    notes: Sequence[str] = ()
 
     def similarity(self, query: int, photo: int) -> float:
-        """Dot product of a query and a database photo."""
-        return float(
-            self.query_descriptors[query] @ self.database_descriptors[photo]
-        )
-
-    def save(
-        self,
-        directory: str | os.PathLike,
-        ground_truth: GroundTruth,
-        provenance: Mapping[str, Any],
-    ) -> None:
-        """Writes metrics.json and the `Ranking` artifact ranking/.
-
-        Args:
-            directory: of both.
-            ground_truth: that was evaluated.
-            provenance: of the descriptors, and how they were re-ranked.
-        """
-        Ranking(
-            self.ranks,
-            ground_truth.query_names,
-            ground_truth.database_names,
-            provenance,
-        ).save(Path(directory, "ranking"))
-        with atomic_file(Path(directory, "metrics.json")) as temporary:
-            text = json.dumps(scores_dict(self.scores), indent=2)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        """Dot product of a query and one of its best photos."""
+        place = np.flatnonzero(self.ranks[query] == photo)[0]
+        return float(self.similarities[query, place])
 
 
 def evaluate_descriptors(
     database: DescriptorSet,
     ground_truth: GroundTruth,
     queries: DescriptorSet | None = None,
-    search: Callable[[np.ndarray, np.ndarray], np.ndarray] = rank,
+    distractors: DescriptorSet | None = None,
+    protocol: str = "revisited",
+    rerank: Rerank | None = None,
+    top: int = TOP,
+    notes: Sequence[str] = (),
 ) -> Evaluation:
-    """Ranks the database for every query and scores the rankings.
+    """Searches the database for every query and scores what is found.
 
     Args:
         database: has a descriptor of each database photo, in any order.
@@ -82,36 +75,73 @@ def evaluate_descriptors(
         queries: descriptors of the query photos, cropped to their boxes; by
             default the queries are looked up in the database, which is right
             where they have no boxes.
-        search: makes the (queries, photos) ranking of query and database
-            descriptors; by default the exact one, without re-ranking.
+        distractors: photos that answer no query, such as the million of
+            revisited Oxford and Paris; they are put behind the database.
+        protocol: a name of `choice.PROTOCOLS`.
+        rerank: changes descriptors and orders; by default photos are ranked by
+            the dot products of the descriptors as they are.
+        top: photos kept of each ranking, all of a smaller database.
+        notes: sentences that belong beside every score of the dataset.
 
     Raises:
-        UserError: a photo has no descriptor, the sets were made differently,
-            or the queries have boxes but no descriptors of their own.
+        UserError: a photo has no descriptor, or one that is not finite; the
+            sets were made differently; or the queries have boxes but no
+            descriptors of their own.
     """
+    check_protocol(protocol)
+    query_rows, database_rows, names = _gather(
+        database, ground_truth, queries, distractors
+    )
+    reorder = None
+    try:
+        if rerank is not None:
+            query_rows, database_rows, reorder = rerank(
+                query_rows, database_rows
+            )
+        found = search(
+            query_rows, database_rows, ground_truth.queries, top, reorder
+        )
+    except NotFiniteError as error:
+        raise _named(error, ground_truth.query_names, names) from error
+    return Evaluation(
+        protocol,
+        PROTOCOLS[protocol](found, ground_truth),
+        found.ranks,
+        found.similarities,
+        ground_truth,
+        names,
+        notes,
+    )
+
+
+def _gather(
+    database: DescriptorSet,
+    ground_truth: GroundTruth,
+    queries: DescriptorSet | None,
+    distractors: DescriptorSet | None,
+) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    """Rows of the queries and of the database, and the names of the latter."""
     if queries is None:
         _check_no_boxes(ground_truth)
         queries = database
-    check_same_provenance(
-        queries.provenance, database.provenance, "queries", "database"
-    )
+    _check_provenance(queries, database, "the queries")
+    names = ground_truth.database_names
     query_rows = _rows(queries, ground_truth.query_names, "query")
-    database_rows = _rows(
-        database, ground_truth.database_names, "database photo"
-    )
-    ranks = search(query_rows, database_rows)
-    return Evaluation(
-        evaluate_revisited(ranks, ground_truth),
-        ranks,
+    database_rows = _rows(database, names, "database photo")
+    if distractors is None:
+        return query_rows, database_rows, names
+    _check_provenance(distractors, database, "the distractors")
+    return (
         query_rows,
-        database_rows,
+        StackedRows([database_rows, distractors.descriptors]),
+        [*names, *distractors.names],
     )
 
 
 def _rows(
     descriptor_set: DescriptorSet, names: Sequence[str], meaning: str
-) -> np.ndarray:
-    """The descriptors of `names`, without a copy if they are in order."""
+) -> np.ndarray | SelectedRows:
+    """The descriptors of `names`, without a copy."""
     if list(descriptor_set.names) == list(names):
         return descriptor_set.descriptors
     position = {name: i for i, name in enumerate(descriptor_set.names)}
@@ -122,7 +152,8 @@ def _rows(
             f"truth have no descriptor, {missing[0]!r} first; extract the "
             "split that the ground truth belongs to."
         )
-    return descriptor_set.descriptors[[position[name] for name in names]]
+    rows = np.array([position[name] for name in names], np.int64)
+    return SelectedRows(descriptor_set.descriptors, rows)
 
 
 def _check_no_boxes(ground_truth: GroundTruth) -> None:
@@ -131,3 +162,22 @@ def _check_no_boxes(ground_truth: GroundTruth) -> None:
             "The queries of this ground truth are boxes in photos; extract "
             "them with --queries and give both descriptor sets."
         )
+
+
+def _check_provenance(
+    other: DescriptorSet, database: DescriptorSet, other_name: str
+) -> None:
+    check_same_provenance(
+        other.provenance, database.provenance, other_name, "the database"
+    )
+
+
+def _named(
+    error: NotFiniteError, queries: Sequence[str], database: Sequence[str]
+) -> UserError:
+    names = queries if error.role == "query" else database
+    return UserError(
+        f"The descriptor of {error.role} photo {names[error.row]!r} holds NaN "
+        "or infinite values; check that photo and the weights of the model, "
+        "and extract it again."
+    )

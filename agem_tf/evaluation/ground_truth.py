@@ -44,6 +44,16 @@ class QueryTruth:
             self.box = tuple(float(edge) for edge in self.box)
             _check_box(self.box)
 
+    @property
+    def positives(self) -> np.ndarray:
+        """Database indices of easy and hard photos."""
+        return np.concatenate([self.easy, self.hard])
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Database indices of easy, hard and junk photos."""
+        return np.concatenate([self.easy, self.hard, self.junk])
+
 
 @dataclass(eq=False)
 class GroundTruth:
@@ -231,7 +241,7 @@ def _check_box(box: tuple[float, ...]) -> None:
 
 
 def _check_query(name: str, query: QueryTruth, photos: int) -> None:
-    indices = np.concatenate([getattr(query, key) for key in _SETS])
+    indices = query.labelled
     if not indices.size:
         return
     if indices.min() < 0 or indices.max() >= photos:

@@ -10,7 +10,7 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.evaluation.scoring import check_ranks, union
+from agem_tf.evaluation.places import check_ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,17 @@ class PrecisionRecall:
     thresholds: np.ndarray
     precision: np.ndarray
     recall: np.ndarray
+
+    @property
+    def area(self) -> float:
+        """The area under the curve as steps, from 0 to 1."""
+        gains = np.diff(self.recall, prepend=0)
+        return float(np.sum(gains * self.precision))
+
+    def recall_at(self, precision: float) -> float:
+        """The most recall that a threshold of such precision gives, or 0."""
+        precise = self.precision >= precision
+        return float(np.max(self.recall[precise], initial=0))
 
 
 def precision_recall(
@@ -65,9 +76,7 @@ def precision_recall(
     true = np.cumsum(right[counted][order])
     # Equal scores pass a threshold together: a point only after the last one.
     ends = np.flatnonzero(np.diff(ordered, append=-np.inf))
-    positives = sum(
-        len(union(query, ("easy", "hard"))) for query in ground_truth.queries
-    )
+    positives = sum(len(query.positives) for query in ground_truth.queries)
     return PrecisionRecall(
         thresholds=ordered[ends],
         precision=true[ends] / (ends + 1),
@@ -80,7 +89,7 @@ def _judge(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of each ranked photo, whether it is positive and whether it counts."""
     pairs = list(zip(ranks, ground_truth.queries, strict=True))
-    right = [np.isin(row, union(q, ("easy", "hard"))) for row, q in pairs]
+    right = [np.isin(row, q.positives) for row, q in pairs]
     counted = [~np.isin(row, q.junk) for row, q in pairs]
     shape = ranks.shape
     return np.reshape(right, shape), np.reshape(counted, shape)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.places import Places
 from agem_tf.evaluation.scoring import CUTOFFS, Scores, score_rankings
 
 # Difficulty -> which sets of a query are positive, and which are junk.
@@ -36,7 +37,7 @@ class RevisitedScores:
 
 
 def evaluate_revisited(
-    ranks: np.ndarray,
+    ranks: np.ndarray | Places,
     ground_truth: GroundTruth,
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> RevisitedScores:
@@ -45,8 +46,10 @@ def evaluate_revisited(
     Junk photos are taken out of a ranking before positions are counted.
 
     Args:
-        ranks: (queries, photos or fewer) database indices, best first. In a
-            truncated ranking, positives that were cut off count as not found.
+        ranks: (queries, photos or fewer) database indices, best first, or the
+            places of the labelled photos. In a truncated ranking, positives
+            that were cut off count as not found; distractors are any indices
+            behind those of the ground truth.
         ground_truth: of the same queries and database.
         cutoffs: of the precision, counted from 1.
 
@@ -62,7 +65,7 @@ def evaluate_revisited(
 
 
 def evaluate_ok_junk(
-    ranks: np.ndarray,
+    ranks: np.ndarray | Places,
     ground_truth: GroundTruth,
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> Scores:
@@ -75,8 +78,10 @@ def evaluate_ok_junk(
     higher than the revisited ones.
 
     Args:
-        ranks: (queries, photos or fewer) database indices, best first. In a
-            truncated ranking, positives that were cut off count as not found.
+        ranks: (queries, photos or fewer) database indices, best first, or the
+            places of the labelled photos. In a truncated ranking, positives
+            that were cut off count as not found; distractors are any indices
+            behind those of the ground truth.
         ground_truth: of the same queries and database.
         cutoffs: of the precision, counted from 1; the papers give none.
 

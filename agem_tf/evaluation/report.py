@@ -25,7 +25,21 @@ FRAME_COLORS = {
     "positive": "#16a34a",
     "junk": "#9ca3af",
     "negative": "#dc2626",
+    # Nobody knows whether it is right.
+    "found": "#e2e6ec",
 }
+
+# Besides the colour, for those who cannot tell red from green.
+_MARKS = {
+    "query": "",
+    "positive": "✓",
+    "junk": "–",
+    "negative": "✗",
+    "found": "",
+}
+
+# Rows of a table beyond which it is folded up.
+_LONG_TABLE = 20
 
 _JPEG_QUALITY = 88
 _MISSING = "–"
@@ -58,9 +72,9 @@ class Table:
 
     @property
     def alignments(self) -> list[str]:
-        """Per column "number" if all its cells are numbers, else "text"."""
+        """Per column "number" if all its cells read as numbers, or "text"."""
         columns = zip(*self.rows, strict=True)
-        kinds = [all(map(_is_number, column)) for column in columns]
+        kinds = [all(map(_reads_as_number, column)) for column in columns]
         # Without rows there are no cells to go by.
         kinds = kinds or [False] * len(self.columns)
         return ["number" if numeric else "text" for numeric in kinds]
@@ -82,6 +96,43 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
+class Tile:
+    """One photo of a rank list.
+
+    Attributes:
+        name: of the photo.
+        verdict: a key of `FRAME_COLORS`.
+        caption: such as its place and similarity.
+        photo: small; None leaves the name to stand for it.
+    """
+
+    name: str
+    verdict: str
+    caption: str = ""
+    photo: Image.Image | None = None
+
+    def __post_init__(self) -> None:
+        if self.verdict not in FRAME_COLORS:
+            raise ValueError(
+                f"`verdict` must be one of {sorted(FRAME_COLORS)}. Received: "
+                f"verdict={self.verdict!r}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class RankList:
+    """A query and what it found.
+
+    Attributes:
+        title: such as the query's name and score.
+        tiles: the query, then the photos, best first.
+    """
+
+    title: str
+    tiles: Sequence[Tile]
+
+
+@dataclass(frozen=True, eq=False)
 class Report:
     """What the page shows, in this order; empty sections are left out.
 
@@ -91,8 +142,10 @@ class Report:
         summary: (name, value) of the few numbers that matter most.
         tables: all numbers.
         figures: curves and charts.
-        rank_lists: queries with what they found.
+        rank_lists: queries with what they found, as pictures.
         attention: photos with what the model looks at.
+        answers: rank lists as tiles, also of photos that are not at hand; they
+            stand with the others.
     """
 
     title: str
@@ -102,6 +155,16 @@ class Report:
     figures: Sequence[Picture] = ()
     rank_lists: Sequence[Picture] = ()
     attention: Sequence[Picture] = ()
+    answers: Sequence[RankList] = ()
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether any rank list tells right from wrong."""
+        return bool(self.rank_lists) or any(
+            tile.verdict not in ("query", "found")
+            for answer in self.answers
+            for tile in answer.tiles
+        )
 
     def to_html(self) -> str:
         """Returns the whole page."""
@@ -118,7 +181,12 @@ class Report:
             photo=_jpeg_url,
         )
         template = environment.from_string(source.read_text(encoding="utf-8"))
-        return template.render(report=self, colors=FRAME_COLORS)
+        return template.render(
+            report=self,
+            colors=FRAME_COLORS,
+            marks=_MARKS,
+            long_table=_LONG_TABLE,
+        )
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the page to one HTML file."""
@@ -134,7 +202,8 @@ def _format_cell(value: Cell) -> str:
         return _MISSING
     if isinstance(value, float):
         return _format_float(value)
-    return f"{value:,}" if _is_number(value) else str(value)
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_integer else str(value)
 
 
 def _format_float(value: float) -> str:
@@ -145,10 +214,12 @@ def _format_float(value: float) -> str:
     return f"{value:.4f}" if fixed else f"{value:.4g}"
 
 
-def _is_number(value: Cell) -> bool:
+def _reads_as_number(value: Cell) -> bool:
     if isinstance(value, bool):
         return False
-    return value is None or isinstance(value, int | float)
+    if not isinstance(value, str):
+        return True
+    return value in ("-", _MISSING) or value.replace(".", "", 1).isdecimal()
 
 
 def _png_url(image: Image.Image) -> str:

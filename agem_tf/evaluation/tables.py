@@ -2,39 +2,62 @@
 
 from collections.abc import Mapping, Sequence
 
-from agem_tf.evaluation.protocols import RevisitedScores
+from agem_tf.evaluation.parts import WHOLE, parts_of
+
+# The one score that is no share of 1.
+_COUNT = "in_top_4"
+
+_LABELS = {"ap": "AP", "gap": "GAP", "map": "mAP", "mp": "mP"}
 
 
-def scores_row(name: str, scores: RevisitedScores) -> dict[str, str]:
-    """Returns column -> text of one variant, mAP and mP@k in percent.
+def scores_row(name: str, scores: object) -> dict[str, str]:
+    """Returns column -> text of one variant, shares in percent.
 
-    Precisions are those of the Medium protocol.
+    Of the parts Easy, Medium and Hard, the mean precisions are those of Medium.
+
+    Args:
+        name: of the variant.
+        scores: what a protocol returned.
     """
+    parts = parts_of(scores)
     row = {"descriptors": name}
-    for protocol in ("easy", "medium", "hard"):
-        value = getattr(scores, protocol).mean_average_precision
-        row[f"mAP {protocol}"] = _percent(value)
-    for cutoff, value in scores.medium.mean_precision_at.items():
-        row[f"mP@{cutoff}"] = _percent(value)
+    for part, content in parts.items():
+        metric, value = next(iter(content.metrics.items()))
+        row[metric_label(metric, part)] = format_metric(metric, value)
+    main = parts[main_part(parts)].metrics
+    for metric, value in list(main.items())[1:]:
+        row[metric_label(metric)] = format_metric(metric, value)
     return row
 
 
-def scores_dict(scores: RevisitedScores) -> dict[str, dict[str, float | None]]:
-    """Returns the scores as JSON types, in [0, 1]; None where undefined."""
+def scores_dict(scores: object) -> dict[str, dict[str, float | None]]:
+    """Returns part -> metric -> value as JSON types, None where undefined."""
     return {
-        protocol: {
-            "map": _number(part.mean_average_precision),
-            **{
-                f"mp@{cutoff}": _number(value)
-                for cutoff, value in part.mean_precision_at.items()
-            },
+        part: {
+            metric: None if value != value else value
+            for metric, value in content.metrics.items()
         }
-        for protocol, part in (
-            ("easy", scores.easy),
-            ("medium", scores.medium),
-            ("hard", scores.hard),
-        )
+        for part, content in parts_of(scores).items()
     }
+
+
+def main_part(parts: Mapping[str, object]) -> str:
+    """The part that stands for all: "medium", or the only one."""
+    return "medium" if "medium" in parts else next(iter(parts))
+
+
+def metric_label(metric: str, part: str = WHOLE) -> str:
+    """How a metric is printed: "map" of "easy" is "mAP easy"."""
+    name, at, cutoff = metric.partition("@")
+    label = _LABELS.get(name, name.replace("_", " ")) + at + cutoff
+    return label if part == WHOLE else f"{label} {part}"
+
+
+def format_metric(metric: str, value: float) -> str:
+    """A share in percent, a count as it is, and a dash for NaN."""
+    if value != value:
+        return "-"
+    return f"{value:.3f}" if metric == _COUNT else f"{100 * value:.1f}"
 
 
 def format_table(rows: Sequence[Mapping[str, str]]) -> str:
@@ -48,11 +71,3 @@ def format_table(rows: Sequence[Mapping[str, str]]) -> str:
         )
         for line in table
     )
-
-
-def _percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.1f}"
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else value

@@ -1,11 +1,12 @@
 """The UKBench score: how many of an object's four photos lead the ranking."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from agem_tf.errors import UserError
+from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.places import Places
+from agem_tf.evaluation.scoring import positions_found
 
 _PHOTOS_PER_OBJECT = 4
 
@@ -17,7 +18,7 @@ class UKBenchScores:
     Attributes:
         mean_true_in_top_4: from 0 to 4; the query finds itself, so that a
             ranking by any descriptor reaches 1.
-        true_in_top_4: (photos,) int64 for each query.
+        true_in_top_4: (queries,) int64.
     """
 
     mean_true_in_top_4: float
@@ -25,27 +26,26 @@ class UKBenchScores:
 
 
 def evaluate_ukbench(
-    ranks: np.ndarray, objects: Sequence[object]
+    ranks: np.ndarray | Places, ground_truth: GroundTruth
 ) -> UKBenchScores:
     """Scores rankings as Nister and Stewenius ("Scalable recognition with a
     vocabulary tree", CVPR 2006).
 
-    Every photo is a query, in the order of the database, and stays in it.
-
     Args:
-        ranks: (photos, photos or fewer) database indices, best first; fewer
-            than four count as if the rest were wrong.
-        objects: (photos,) what each photo shows, as `ukbench_objects` gives.
+        ranks: (queries, photos or fewer) database indices, best first, or the
+            places of the labelled photos; fewer than four count as if the
+            rest were wrong.
+        ground_truth: as `ukbench_ground_truth` makes it.
 
     Raises:
-        UserError: there is not one ranking for each photo.
+        UserError: `ranks` does not fit the ground truth.
     """
-    objects = np.asarray(objects)
-    if ranks.ndim != 2 or len(ranks) != len(objects):
-        raise UserError(
-            f"UKBench needs one ranking for each of {len(objects)} photos. "
-            f"Received: shape {ranks.shape}"
-        )
-    first = ranks[:, :_PHOTOS_PER_OBJECT]
-    true = (objects[first] == objects[:, np.newaxis]).sum(axis=1)
-    return UKBenchScores(float(true.mean()), true)
+    true = np.array(
+        [
+            np.count_nonzero(positions < _PHOTOS_PER_OBJECT)
+            for positions, _ in positions_found(ranks, ground_truth)
+        ],
+        np.int64,
+    )
+    mean = float(true.mean()) if true.size else float("nan")
+    return UKBenchScores(mean, true)

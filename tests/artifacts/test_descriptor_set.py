@@ -56,6 +56,38 @@ def test_batches_make_the_same_set_as_one_save(tmp_path):
     assert (tmp_path / "parts" / "descriptors.npy").read_bytes() == whole
 
 
+@pytest.mark.parametrize("mmap", [True, False])
+def test_half_precision_stays_and_takes_half_the_space(tmp_path, mmap):
+    descriptors = _write(tmp_path / "whole", 6, 64).astype(np.float16)
+    DescriptorSet(_names(6), descriptors).save(tmp_path / "half")
+    loaded = DescriptorSet.load(tmp_path / "half", mmap, verify=True)
+    assert loaded.descriptors.dtype == np.float16
+    np.testing.assert_array_equal(loaded.descriptors, descriptors)
+    whole, half = (
+        (tmp_path / name / "descriptors.npy").stat().st_size
+        for name in ("whole", "half")
+    )
+    assert whole - half == 6 * 64 * 2
+
+
+def test_what_half_precision_cannot_hold_is_refused(tmp_path):
+    writer = DescriptorWriter(tmp_path / "set", _names(2), 3, dtype=np.float16)
+    with (
+        pytest.warns(RuntimeWarning, match="overflow"),
+        pytest.raises(UserError, match="'photo 1' has a value"),
+        writer,
+    ):
+        writer.write(np.array([[1, 2, 3], [4, 1e6, 5]]))
+
+
+def test_other_types_become_float32():
+    for dtype in (np.float64, np.int64, ">f4", ">f2"):
+        rows = np.arange(6).reshape(2, 3).astype(dtype)
+        converted = DescriptorSet(["a", "b"], rows).descriptors
+        assert converted.dtype == np.dtype("float32").newbyteorder("=")
+        np.testing.assert_array_equal(converted, rows)
+
+
 def test_an_empty_set_is_possible(tmp_path):
     DescriptorSet([], np.empty((0, 3))).save(tmp_path / "set")
     loaded = DescriptorSet.load(tmp_path / "set", mmap=False)

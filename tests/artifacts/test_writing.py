@@ -13,6 +13,7 @@ from agem_tf.artifacts import (
     atomic_directory,
     atomic_file,
     write_manifest,
+    writing,
 )
 from agem_tf.errors import UserError
 
@@ -141,3 +142,19 @@ def test_a_parent_that_is_a_file_is_one_sentence(tmp_path):
         atomic_file(tmp_path / "file" / "scores.json"),
     ):
         pytest.fail("the block must not run")
+
+
+def test_a_directory_is_replaced_in_one_step(tmp_path, monkeypatch):
+    target = tmp_path / "artifact"
+    _write_artifact(target, "old")
+    (tmp_path / "other").mkdir()
+    if not writing._swap(tmp_path / "other", tmp_path / "other"):
+        pytest.skip("This system cannot exchange two directories.")
+
+    def stand_still(*paths):
+        raise KeyboardInterrupt(paths)
+
+    # Two renames would leave a moment without either directory.
+    monkeypatch.setattr(os, "replace", stand_still)
+    _write_artifact(target, "new")
+    assert (target / "data" / "text").read_text() == "new"

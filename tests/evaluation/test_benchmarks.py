@@ -7,9 +7,10 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation import (
     evaluate_ok_junk,
     evaluate_ukbench,
+    grouped_ground_truth,
     holidays_ground_truth,
     labelled_ground_truth,
-    ukbench_objects,
+    ukbench_ground_truth,
 )
 
 _HOLIDAYS = ["100001.jpg", "100000.jpg", "100100.jpg", "100002.jpg", "100101"]
@@ -63,22 +64,31 @@ def test_labelled_queries_must_fit():
 
 
 def test_ukbench_counts_true_photos_among_four():
-    objects = ukbench_objects([f"full/ukbench{i:05}.jpg" for i in range(8)])
-    assert objects.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    truth = ukbench_ground_truth([f"full/ukbench{i:05}.jpg" for i in range(8)])
+    assert truth.query_names == truth.database_names
     perfect = np.array(
         [[0, 1, 2, 3, 4, 5, 6, 7]] * 4 + [[7, 6, 5, 4, 3, 2, 1, 0]] * 4
     )
-    assert evaluate_ukbench(perfect, objects).mean_true_in_top_4 == 4
-    mixed = np.array([[i, (i + 4) % 8, (i + 5) % 8, 3] for i in range(8)])
-    scores = evaluate_ukbench(mixed, objects)
-    true = [sum(j // 4 == i // 4 for j in mixed[i]) for i in range(8)]
-    assert scores.true_in_top_4.tolist() == true
-    assert scores.mean_true_in_top_4 == pytest.approx(np.mean(true))
+    assert evaluate_ukbench(perfect, truth).mean_true_in_top_4 == 4
+    mixed = np.array([[i, i ^ 4, i ^ 5, i ^ 1] for i in range(8)])
+    scores = evaluate_ukbench(mixed, truth)
+    assert scores.true_in_top_4.tolist() == [2] * 8
+    assert scores.mean_true_in_top_4 == 2
 
 
-def test_ukbench_needs_every_photo_as_a_query():
-    truncated = np.array([[0, 1], [1, 2], [2, 0]])
-    scores = evaluate_ukbench(truncated, [0, 0, 1])
+def test_ukbench_counts_a_short_ranking_as_far_as_it_goes():
+    truth = ukbench_ground_truth(["0.jpg", "1.jpg", "6.jpg"])
+    scores = evaluate_ukbench(np.array([[0, 1], [1, 2], [2, 0]]), truth)
     assert scores.true_in_top_4.tolist() == [2, 1, 1]
-    with pytest.raises(UserError, match=r"each of 3 photos.*\(2, 2\)"):
-        evaluate_ukbench(truncated[:2], [0, 0, 1])
+    with pytest.raises(UserError, match=r"3 queries.*\(2, 2\)"):
+        evaluate_ukbench(np.array([[0, 1], [1, 2]]), truth)
+
+
+def test_a_folder_is_a_group_of_photos():
+    truth = grouped_ground_truth(
+        ["church/1.jpg", "mill/1.jpg", "church/old/2.jpg", "mill/3.jpg"]
+    )
+    assert [q.easy.tolist() for q in truth.queries] == [[2], [3], [0], [1]]
+    assert [q.junk.tolist() for q in truth.queries] == [[0], [1], [2], [3]]
+    with pytest.raises(UserError, match="'2.jpg' is in no folder"):
+        grouped_ground_truth(["church/1.jpg", "2.jpg"])

@@ -11,7 +11,7 @@ from agem_tf.evaluation import (
     evaluate_ok_junk,
     evaluate_revisited,
 )
-from agem_tf.evaluation.scoring import precision_at
+from agem_tf.evaluation.scoring import precision_at, precision_at_recall
 
 _RANKS = np.array(
     [[3, 7, 0, 5, 1, 9, 2, 4, 8, 6], [4, 0, 8, 2, 6, 1, 3, 5, 7, 9]]
@@ -111,8 +111,47 @@ def test_the_old_protocol_counts_the_query_that_is_its_own_positive():
     )
 
 
-def test_a_ranking_of_other_photos_is_refused(ground_truth):
-    with pytest.raises(UserError, match=r"2 queries and 10 .*\(1, 10\)"):
+def test_distractors_are_wrong_photos_behind_the_database(ground_truth):
+    """q0's positives 0, 1, 4 and 7 are each one place farther back."""
+    ranks = np.array([[12, 7, 0, 1, 4], [10, 11, 13, 12, 14]])
+    scores = evaluate_revisited(ranks, ground_truth).medium
+    places = np.array([1, 2, 3, 4])
+    assert scores.average_precisions.tolist() == [
+        average_precision(places, 4),
+        0,
+    ]
+
+
+def test_a_photo_that_is_listed_again_counts_once(ground_truth):
+    ranks = np.array([[0, 0, 1, 0], [8, 9, 8, 8]])
+    scores = evaluate_revisited(ranks, ground_truth)
+    expected = average_precision(np.array([0, 2]), 2)
+    assert scores.easy.average_precisions[0] == expected
+    assert scores.hard.average_precisions[1] == 1
+
+
+def test_a_ranking_of_other_queries_is_refused(ground_truth):
+    with pytest.raises(UserError, match=r"2 queries, .*\(1, 10\)"):
         evaluate_revisited(_RANKS[:1], ground_truth)
-    with pytest.raises(UserError, match=r"shape \(2, 20\)"):
-        evaluate_revisited(np.tile(_RANKS, 2), ground_truth)
+
+
+def test_precision_at_each_recall_by_hand():
+    """Found at 0, 2 and 5 of four: 1, 2/3 and 1/2; the fourth never."""
+    curve = precision_at_recall(np.array([0, 2, 5]), 4)
+    assert curve[[0, 1, 25]].tolist() == [1, 1, 1]
+    np.testing.assert_allclose(
+        curve[[26, 50, 51, 75]], [2 / 3, 2 / 3, 0.5, 0.5]
+    )
+    assert curve[76:].tolist() == [0] * 25
+    # A later photo may raise precision again: 1/3, then 2/4.
+    curve = precision_at_recall(np.array([2, 3]), 2)
+    assert set(curve.tolist()) == {0.5}
+
+
+def test_curves_and_precisions_of_the_queries_are_averaged(ground_truth):
+    scores = evaluate_revisited(_RANKS, ground_truth).easy
+    # Without junk q0's ranking starts 0, 5, 1; q1 has nothing easy.
+    np.testing.assert_allclose(
+        scores.precision_at_recall, precision_at_recall(np.array([0, 2]), 2)
+    )
+    np.testing.assert_allclose(scores.precisions_at[5], [2 / 3, np.nan])

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from agem_tf.evaluation import Picture, Report, Table
+from agem_tf.evaluation.report import RankList, Tile
 
 
 class _Page(html.parser.HTMLParser):
@@ -120,6 +121,37 @@ def test_columns_of_numbers_are_aligned():
 def test_rows_must_fill_the_columns():
     with pytest.raises(ValueError, match="2 cells"):
         Table("t", ["a", "b"], [["x", 1], ["y"]])
+
+
+@pytest.mark.parametrize(("rows", "folded"), [(20, False), (21, True)])
+def test_long_tables_are_folded_up(rows, folded):
+    table = Table("Queries", ["name"], [[f"q{i}"] for i in range(rows)])
+    page = _Page(Report("Scores", tables=[table]).to_html())
+    assert ("details" in page.tags) == folded
+    assert f"q{rows - 1}" in page.words
+
+
+def test_rank_lists_are_tiles_with_or_without_photos():
+    photo = Image.new("RGB", (9, 6), "red")
+    tiles = [
+        Tile("crop", "query", photo=photo),
+        Tile("<b>church</b>", "positive", "1: 0.912"),
+        Tile("mill", "negative", "2: 0.5", photo),
+    ]
+    source = Report("Scores", answers=[RankList("crop: 50 %", tiles)]).to_html()
+    page = _Page(source)
+    assert [alt for alt, _ in page.images] == ["crop", "mill"]
+    assert {"crop: 50 %", "<b>church</b>", "1: 0.912 ✓"} <= set(page.words)
+    assert "Rank lists" in page.words
+    frames = [
+        source.index(f"--frame: {c}") for c in ("#2563", "#16a3", "#dc26")
+    ]
+    assert frames == sorted(frames)
+
+
+def test_tiles_know_their_verdicts():
+    with pytest.raises(ValueError, match="verdict='right'"):
+        Tile("church", "right")
 
 
 def test_the_page_is_saved_even_with_a_broken_name(tmp_path):

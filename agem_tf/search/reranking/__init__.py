@@ -10,7 +10,11 @@ from agem_tf.search.reranking.expansion import (
 )
 from agem_tf.search.reranking.k_reciprocal import KReciprocal
 from agem_tf.search.reranking.offline_diffusion import OfflineDiffusion
-from agem_tf.search.reranking.pipeline import rank_with, rerank
+from agem_tf.search.reranking.pipeline import (
+    rank_with,
+    rerank,
+    transform,
+)
 from agem_tf.search.reranking.specification import (
     PRESETS,
     STEPS,
@@ -40,4 +44,5 @@ __all__ = [
     "parse_rerank",
     "rank_with",
     "rerank",
+    "transform",
 ]

@@ -197,7 +197,10 @@ def _dot_products(database: np.ndarray, pairs: sparse.csr_array) -> np.ndarray:
     size = max(1, _BLOCK_VALUES // database.shape[1])
     for start in range(0, len(first), size):
         block = slice(start, start + size)
+        rows, others = first[block], pairs.indices[block]
         products[block] = np.einsum(
-            "ij,ij->i", database[first[block]], database[pairs.indices[block]]
+            "ij,ij->i",
+            np.asarray(database[rows], np.float32),
+            np.asarray(database[others], np.float32),
         )
     return products

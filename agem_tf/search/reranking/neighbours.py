@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agem_tf.similarity import nearest
+from agem_tf.similarity import NotFiniteError, nearest
 
 
 def nearest_others(
@@ -21,7 +21,10 @@ def nearest_others(
     Raises:
         UserError: a descriptor is not finite.
     """
-    indices, similarities = nearest(descriptors, descriptors, top + 1)
+    try:
+        indices, similarities = nearest(descriptors, descriptors, top + 1)
+    except NotFiniteError as error:
+        raise NotFiniteError("database", error.row) from error
     is_self = indices == np.arange(len(indices))[:, np.newaxis]
     # Copies of a photo may crowd it out of its own list; then the last goes.
     is_self[~is_self.any(axis=1), -1] = True

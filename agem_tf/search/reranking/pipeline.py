@@ -6,12 +6,14 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.search.reranking.steps import (
-    DescriptorStep,
     RankingStep,
     Reorder,
     Step,
 )
 from agem_tf.similarity import largest_first, num_kept, rank, similarity_blocks
+
+# Neighbourhoods that a database must be able to fill.
+_SIZES = ("num_neighbours", "num_query_neighbours")
 
 
 def rerank(
@@ -35,16 +37,40 @@ def rerank(
         (queries, min(top, photos)) int32 database indices, best first.
 
     Raises:
-        UserError: a ranking step is not the last one, the dimensions differ,
-            or a descriptor is not finite.
+        UserError: as `transform`.
+    """
+    queries, database, reorder = transform(queries, database, steps)
+    if reorder is None:
+        return rank(queries, database, top)
+    return rank_with(queries, database, reorder, top)
+
+
+def transform(
+    queries: np.ndarray, database: np.ndarray, steps: Sequence[Step]
+) -> tuple[np.ndarray, np.ndarray, Reorder | None]:
+    """Does all of re-ranking but the ranking.
+
+    Args:
+        queries: (queries, dimension), L2-normalised.
+        database: (photos, dimension), L2-normalised, possibly a memory map.
+        steps: as `parse_rerank` gives them.
+
+    Returns:
+        New queries, the new database, and what re-ranks the order of a query,
+        if the last step does.
+
+    Raises:
+        UserError: a ranking step is not the last one, a step wants more
+            neighbours than there are photos, the dimensions differ, or a
+            descriptor is not finite.
     """
     check_order(steps)
+    _check_sizes(steps, len(database))
     for step in steps:
-        if isinstance(step, DescriptorStep):
-            queries, database = step.transform(queries, database)
-        else:
-            return rank_with(queries, database, step.prepare(database), top)
-    return rank(queries, database, top)
+        if isinstance(step, RankingStep):
+            return queries, database, step.prepare(database)
+        queries, database = step.transform(queries, database)
+    return queries, database, None
 
 
 def rank_with(
@@ -71,10 +97,8 @@ def rank_with(
     kept = num_kept(top, photos)
     ranks = np.empty((len(queries), kept), np.int32)
     for start, block in similarity_blocks(queries, database):
-        orders = largest_first(block, photos)
-        for row, (similarities, order) in enumerate(
-            zip(block, orders, strict=True), start
-        ):
+        for row, similarities in enumerate(block, start):
+            order = largest_first(similarities[np.newaxis], photos)[0]
             query = np.asarray(queries[row], np.float32)
             ranks[row] = reorder(query, similarities, order)[:kept]
     return ranks
@@ -92,3 +116,14 @@ def check_order(steps: Sequence[Step]) -> None:
                 f"{type(step).__name__} gives a final ranking; make it the "
                 "last step of re-ranking."
             )
+
+
+def _check_sizes(steps: Sequence[Step], photos: int) -> None:
+    for step in steps:
+        for name in _SIZES:
+            wanted = getattr(step, name, 0)
+            if wanted > photos:
+                raise UserError(
+                    f"{type(step).__name__} wants {name}={wanted}, but the "
+                    f"database has {photos} photos; take at most as many."
+                )

@@ -142,7 +142,7 @@ def test_a_chain_of_similar_photos_is_followed(step):
     assert rerank(query, database, [step])[0, -1] == 11
 
 
-@pytest.mark.parametrize("step", [Diffusion(), OfflineDiffusion()])
+@pytest.mark.parametrize("step", [Diffusion(3, 3), OfflineDiffusion(3, 3)])
 def test_a_query_that_resembles_nothing_keeps_its_ranking(step):
     database = np.array([[0.0, 1], [-0.6, 0.8], [-1, 0]])
     ranks = rerank(np.array([[1.0, 0]]), database, [step])

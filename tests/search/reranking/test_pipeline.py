@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from agem_tf import similarity
+from agem_tf.artifacts import StackedRows
 from agem_tf.errors import UserError
 from agem_tf.search.reranking import (
     Diffusion,
     OfflineDiffusion,
+    QueryExpansion,
     SuperGlobal,
     k_reciprocal,
     parse_rerank,
@@ -75,17 +77,63 @@ def test_faulty_calls_are_refused(descriptors):
         rerank(queries, database, [SuperGlobal()], top=0)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "dba:20,1",
-        "qe:10,0",
-        "diffusion:10,5",
-        "offline_diffusion:10,5,20",
-        "k_reciprocal:6,3",
-        "superglobal:40",
-    ],
-)
+_TEXTS = [
+    "dba:20,1",
+    "qe:10,0",
+    "diffusion:10,5",
+    "offline_diffusion:10,5,20",
+    "k_reciprocal:6,3",
+    "superglobal:40",
+]
+
+
+@pytest.mark.parametrize("text", _TEXTS)
+def test_more_neighbours_than_photos_are_refused(descriptors, text):
+    """SuperGlobal's candidates are as many as there are."""
+    queries, database = descriptors
+    with pytest.raises(UserError, match="wants num_.*, but .* has 4 photos"):
+        rerank(queries, database[:4], parse_rerank([text]))
+
+
+@pytest.mark.parametrize("text", _TEXTS)
+def test_a_database_of_parts_on_disk_is_re_ranked_alike(
+    descriptors, tmp_path, text
+):
+    queries, database = (rows.astype(np.float16) for rows in descriptors)
+    np.save(tmp_path / "second.npy", database[30:])
+    second = np.load(tmp_path / "second.npy", mmap_mode="r")
+    steps = parse_rerank([text])
+    np.testing.assert_array_equal(
+        rerank(queries, StackedRows([database[:30], second]), steps),
+        rerank(queries, database.astype(np.float32), steps),
+    )
+
+
+@pytest.mark.parametrize("text", _TEXTS)
+def test_a_faulty_row_of_the_database_is_named(descriptors, text):
+    queries, database = descriptors
+    database[13, 2] = np.nan
+    with pytest.raises(UserError, match="Row 13 of the database"):
+        rerank(queries, database, parse_rerank([text]))
+
+
+def test_expansion_reads_only_the_neighbours_of_the_queries(
+    monkeypatch, tmp_path
+):
+    """One query among 20,000 photos on disk, which take 5 MB."""
+    monkeypatch.setattr(similarity, "_BLOCK_VALUES", 2**12)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "rows.npy", rng.normal(size=(20_000, 64)).astype("f4"))
+    database = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    step = QueryExpansion(10)
+    tracemalloc.start()
+    step.transform(database[:1], database)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < database.nbytes / 10
+
+
+@pytest.mark.parametrize("text", _TEXTS)
 def test_memory_stays_below_a_matrix_of_all_pairs(monkeypatch, text):
     photos = 1000
     monkeypatch.setattr(similarity, "_BLOCK_VALUES", 50_000)

@@ -1,0 +1,1 @@
+"""Files in, scores and a page out: the work behind `agem_tf.evaluate`."""

@@ -1,0 +1,68 @@
+"""Exact search, `similarity.nearest`, against FAISS' flat index.
+
+    pip install faiss-cpu
+    python experiments/exact_search.py
+
+The same batch, the same answers; the bare matrix product bounds both.
+"""
+
+import faiss
+import numpy as np
+from absl import app, flags
+from measuring import Measurement, markdown, measure
+
+from agem_tf.similarity import nearest
+
+_SIZES = flags.DEFINE_multi_string(
+    "size", ["100000x512", "1000000x128"], "Photos x dimension."
+)
+_QUERIES = flags.DEFINE_integer("queries", 70, "Queries of a batch.")
+_TOP = flags.DEFINE_integer("top", 100, "Photos found for each query.")
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Calls; the fastest counts.")
+
+
+def main(argv: list[str]) -> None:
+    """Prints the table."""
+    del argv
+    print(markdown(row for size in _SIZES.value for row in _rows(size)))
+
+
+def _rows(size: str) -> list[dict[str, object]]:
+    photos, dimension = map(int, size.split("x"))
+    database = _random_descriptors(0, photos, dimension)
+    # Near a photo each, as queries are; else all answers are alike.
+    noise = _random_descriptors(1, _QUERIES.value, dimension)
+    queries = database[: len(noise)] + 0.5 * noise
+    index = faiss.IndexFlatIP(dimension)
+    index.add(database)
+    ways = {
+        "matrix product": lambda: queries @ database.T,
+        "agem_tf": lambda: nearest(queries, database, _TOP.value),
+        "FAISS flat": lambda: index.search(queries, _TOP.value),
+    }
+    measured = {n: measure(way, _REPEATS.value) for n, way in ways.items()}
+    ours = measured["agem_tf"].result[0]
+    theirs = measured["FAISS flat"].result[1]
+    print(f"{size}: {100 * np.mean(ours == theirs):.2f} % equal answers")
+    return [_row(size, name, each) for name, each in measured.items()]
+
+
+def _row(size: str, name: str, measured: Measurement) -> dict[str, object]:
+    return {
+        "database": size,
+        "way": name,
+        "queries a second": f"{_QUERIES.value / measured.seconds:.0f}",
+        "CPU milliseconds a query": (
+            f"{1000 * measured.cpu_seconds / _QUERIES.value:.2f}"
+        ),
+    }
+
+
+def _random_descriptors(seed: int, rows: int, dimension: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((rows, dimension), np.float32)
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

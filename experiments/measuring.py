@@ -1,0 +1,87 @@
+"""Time and memory of a call, for the benchmarks of this folder."""
+
+import dataclasses
+import pathlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+_SECONDS_BETWEEN_SAMPLES = 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What calls of one function took.
+
+    Attributes:
+        seconds: of the fastest call.
+        cpu_seconds: of the call that took the least, all cores together;
+            other work on the machine disturbs it less.
+        mebibytes: of memory at the peak beyond that before the call, without
+            the file cache.
+        result: of the last call.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    mebibytes: float
+    result: Any
+
+
+class _Peak(threading.Thread):
+    """Watches the anonymous memory of this process."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._finished = threading.Event()
+        self.start_bytes = self.peak_bytes = anonymous_bytes()
+
+    def run(self) -> None:
+        while not self._finished.wait(_SECONDS_BETWEEN_SAMPLES):
+            self.peak_bytes = max(self.peak_bytes, anonymous_bytes())
+
+    def finish(self) -> float:
+        """Stops, and returns the MiB at the peak beyond those at the start."""
+        self._finished.set()
+        self.join()
+        return (self.peak_bytes - self.start_bytes) / 2**20
+
+
+def measure(call: Callable[[], Any], repeats: int = 1) -> Measurement:
+    """Calls a function `repeats` times."""
+    seconds, cpu_seconds, mebibytes, result = [], [], [], None
+    for _ in range(repeats):
+        result = None  # So that the last one does not count as memory in use.
+        peak = _Peak()
+        peak.start()
+        start, cpu_start = time.perf_counter(), time.process_time()
+        result = call()
+        seconds.append(time.perf_counter() - start)
+        cpu_seconds.append(time.process_time() - cpu_start)
+        mebibytes.append(peak.finish())
+    return Measurement(min(seconds), min(cpu_seconds), max(mebibytes), result)
+
+
+def anonymous_bytes() -> int:
+    """Memory of this process that is no file's."""
+    return 1024 * _field("/proc/self/status", "RssAnon")
+
+
+def available_bytes() -> int:
+    """Memory that a process may still take, the file cache included."""
+    return 1024 * _field("/proc/meminfo", "MemAvailable")
+
+
+def markdown(rows: Iterable[Mapping[str, object]]) -> str:
+    """A table for experiments/README.md."""
+    rows = list(rows)
+    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines += [[str(cell) for cell in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _field(path: str, name: str) -> int:
+    text = pathlib.Path(path).read_text(encoding="utf-8")
+    return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)[1])

@@ -1,0 +1,112 @@
+"""What mining, query expansion, DBA and diffusion cost beyond their bound.
+
+    python experiments/reranking_speed.py
+
+All of them look for neighbours, so matrix products bound them: of the mined
+queries and the pool; of the queries and the database once for neighbours and
+once for the ranking; and, for DBA and diffusion, of the database and itself.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from absl import app, flags
+from measuring import markdown, measure
+
+from agem_tf.mining import mine
+from agem_tf.search.reranking import (
+    DatabaseAugmentation,
+    Diffusion,
+    QueryExpansion,
+    Step,
+    rerank,
+)
+
+_PHOTOS = flags.DEFINE_integer("photos", 20_000, "In pool and database.")
+_DIMENSION = flags.DEFINE_integer("dimension", 2048, "Of the descriptors.")
+_QUERIES = flags.DEFINE_integer("queries", 70, "Queries of the database.")
+_MINED = flags.DEFINE_integer("mined", 2000, "Queries that look for negatives.")
+_REPEATS = flags.DEFINE_integer("repeats", 2, "Calls; the fastest counts.")
+_NEGATIVES = 5
+
+
+def main(argv: list[str]) -> None:
+    """Prints the table."""
+    del argv
+    rng = np.random.default_rng(0)
+    landmarks = rng.integers(_PHOTOS.value // 20, size=_PHOTOS.value)
+    database = _descriptors(rng, landmarks)
+    rows = [_mining_row(rng, database, landmarks)]
+    for name, step, looking in (
+        ("QE, 10 neighbours", QueryExpansion(10), _QUERIES.value),
+        ("DBA, 20 neighbours", DatabaseAugmentation(20), len(database)),
+        ("diffusion, 50 neighbours", Diffusion(50), len(database)),
+    ):
+        rows.append(_row(name, database, step, looking))
+    print(markdown(rows))
+
+
+def _mining_row(
+    rng: np.random.Generator, pool: np.ndarray, landmarks: np.ndarray
+) -> dict[str, object]:
+    chosen = rng.choice(len(pool), min(_MINED.value, len(pool)), replace=False)
+    queries = pool[chosen]
+    return _compare(
+        f"mining, {_NEGATIVES} negatives",
+        pool,
+        [len(chosen)],
+        lambda: mine(queries, pool, landmarks[chosen], landmarks, _NEGATIVES),
+    )
+
+
+def _row(
+    name: str, database: np.ndarray, step: Step, looking: int
+) -> dict[str, object]:
+    """A step that looks for neighbours of `looking` rows, and the ranking."""
+    queries = database[: _QUERIES.value]
+    return _compare(
+        name,
+        database,
+        [looking, len(queries)],
+        lambda: rerank(queries, database, [step]),
+    )
+
+
+def _compare(
+    name: str, database: np.ndarray, products: list[int], call: Callable
+) -> dict[str, object]:
+    """A call against products of so many rows each with the database."""
+    # A copy, or BLAS would compute half of a symmetric product.
+    other = database.copy()
+    bound = measure(
+        lambda: [_product(database[:rows], other) for rows in products],
+        _REPEATS.value,
+    )
+    measured = measure(call, _REPEATS.value)
+    sizes = " + ".join(f"{rows} x {len(other)}" for rows in products)
+    return {
+        "method": name,
+        "seconds": f"{measured.seconds:.2f}",
+        "products": sizes,
+        "of their time": f"{measured.seconds / bound.seconds:.2f}",
+        "of their CPU time": f"{measured.cpu_seconds / bound.cpu_seconds:.2f}",
+        "MiB": f"{measured.mebibytes:.0f}",
+    }
+
+
+def _product(looking: np.ndarray, found: np.ndarray) -> None:
+    for start in range(0, len(looking), 1000):
+        np.matmul(looking[start : start + 1000], found.T)
+
+
+def _descriptors(rng: np.random.Generator, landmarks: np.ndarray) -> np.ndarray:
+    """Photos of one landmark resemble each other."""
+    shape = landmarks.max() + 1, _DIMENSION.value
+    centres = rng.standard_normal(shape, np.float32)
+    noise = rng.standard_normal((len(landmarks), shape[1]), np.float32)
+    values = centres[landmarks] + 1.5 * noise
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
