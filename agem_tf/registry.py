@@ -18,15 +18,37 @@ POOLINGS = {
 }
 
 LOSSES = {
+    "batch_hard_triplet": "agem_tf.losses:BatchHardTripletLoss",
     "contrastive": "agem_tf.losses:ContrastiveLoss",
     "triplet": "agem_tf.losses:TripletLoss",
 }
 
+_PUBLIC = "agem_tf.data.public"
+
 DATASETS = {
+    "google_landmarks_records": (
+        f"{_PUBLIC}.google_landmarks_records:GoogleLandmarksRecords"
+    ),
+    "google_landmarks_v1": f"{_PUBLIC}.google_landmarks:GoogleLandmarksV1",
+    "google_landmarks_v2": f"{_PUBLIC}.google_landmarks:GoogleLandmarksV2",
+    "google_landmarks_v2_clean": (
+        f"{_PUBLIC}.google_landmarks:GoogleLandmarksV2Clean"
+    ),
+    "inria_holidays": f"{_PUBLIC}.numbered:InriaHolidays",
+    "instre": f"{_PUBLIC}.annotated:Instre",
+    "oxford100k": f"{_PUBLIC}.distractors:Oxford100k",
+    "oxford5k": f"{_PUBLIC}.annotated:Oxford5k",
+    "paris6k": f"{_PUBLIC}.annotated:Paris6k",
     "photo_folder": "agem_tf.data.photo_folder:PhotoFolder",
+    "retrieval_sfm_120k": f"{_PUBLIC}.retrieval_sfm:RetrievalSfm120k",
+    "retrieval_sfm_30k": f"{_PUBLIC}.retrieval_sfm:RetrievalSfm30k",
+    "revisitop1m": f"{_PUBLIC}.distractors:Revisitop1m",
+    "roxford5k": f"{_PUBLIC}.annotated:Roxford5k",
+    "rparis6k": f"{_PUBLIC}.annotated:Rparis6k",
     "synthetic_landmarks": (
         "agem_tf.data.synthetic_landmarks:SyntheticLandmarks"
     ),
+    "ukbench": f"{_PUBLIC}.numbered:Ukbench",
 }
 
 _OWN_BACKBONES = {
@@ -36,6 +58,12 @@ _OWN_BACKBONES = {
     "resnet101": "agem_tf.backbones.resnet:build",
     "resnet152": "agem_tf.backbones.resnet:build",
     "resnet50_half": "agem_tf.backbones.resnet:build",
+    "resnet18_torch": "agem_tf.backbones.resnet:build",
+    "resnet34_torch": "agem_tf.backbones.resnet:build",
+    "resnet50_torch": "agem_tf.backbones.resnet:build",
+    "resnet101_torch": "agem_tf.backbones.resnet:build",
+    "resnet152_torch": "agem_tf.backbones.resnet:build",
+    "vgg16_torch": "agem_tf.backbones.applications:build",
 }
 
 # Lower-cased function names of keras.applications; ResNet v1 has its own graph

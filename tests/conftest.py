@@ -1,6 +1,13 @@
 """Fixtures that several rooms share."""
 
+import collections
+import functools
+import io
 import pathlib
+import pickle
+import sys
+import types
+import zipfile
 
 import numpy as np
 import PIL.Image
@@ -29,3 +36,194 @@ def photo_folder(tmp_path) -> pathlib.Path:
             else:
                 write_photo(path, 10 * landmark + photo)
     return root
+
+
+class TorchStorage:
+    """Numbers that several tensors of a PyTorch file may share."""
+
+    def __init__(self, items, kind="FloatStorage"):
+        self.items, self.kind = np.asarray(items), kind
+        self.size = self.items.size
+
+
+class TorchTensor:
+    """A view of a storage; offset and strides count items."""
+
+    def __init__(self, storage, offset, shape, strides, rebuild="_tensor_v2"):
+        self.arguments = (storage, offset, shape, strides)
+        self.rebuild = rebuild
+
+
+class TorchParameter:
+    """A tensor that is saved as a parameter."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+
+class _TorchPickler(pickle.Pickler):
+    """Writes what torch.save writes, and collects the storages."""
+
+    def __init__(self, stream, view=()):
+        super().__init__(stream, protocol=2)
+        self.view, self.storages = view, []
+
+    def persistent_id(self, item):
+        if not isinstance(item, TorchStorage):
+            return None
+        if item not in self.storages:
+            self.storages.append(item)
+        kind = getattr(sys.modules["torch"], item.kind)
+        key = str(self.storages.index(item))
+        return ("storage", kind, key, "cpu", item.size, *self.view)
+
+    def reducer_override(self, item):
+        rebuild = sys.modules["torch._utils"]
+        hooks = collections.OrderedDict()
+        if isinstance(item, TorchParameter):
+            return rebuild._rebuild_parameter, (item.tensor, True, hooks)
+        if not isinstance(item, TorchTensor):
+            return NotImplemented
+        if item.rebuild == "_tensor":  # PyTorch before 0.4.
+            return rebuild._rebuild_tensor, item.arguments
+        return rebuild._rebuild_tensor_v2, (*item.arguments, False, hooks)
+
+
+class TorchFiles:
+    """Writes files as PyTorch does, in either layout."""
+
+    Storage, Tensor, Parameter = TorchStorage, TorchTensor, TorchParameter
+
+    @staticmethod
+    def tensor(array) -> TorchTensor:
+        array = np.ascontiguousarray(array, "float32")
+        strides = tuple(step // 4 for step in array.strides)
+        return TorchTensor(TorchStorage(array.ravel()), 0, array.shape, strides)
+
+    def state(self, arrays) -> collections.OrderedDict:
+        state = {name: self.tensor(array) for name, array in arrays.items()}
+        return collections.OrderedDict(state)
+
+    @staticmethod
+    def write_archive(path, content) -> None:
+        stream = io.BytesIO()
+        pickler = _TorchPickler(stream)
+        pickler.dump(content)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", stream.getvalue())
+            archive.writestr("archive/byteorder", "little")
+            for key, storage in enumerate(pickler.storages):
+                name = f"archive/data/{key}"
+                archive.writestr(name, storage.items.tobytes())
+
+    @staticmethod
+    def write_stream(path, content) -> None:
+        magic, system = 0x1950A86A20F9469CFC6C, {"little_endian": True}
+        with open(path, "wb") as stream:
+            for start in (magic, 1001, system):
+                pickle.dump(start, stream, 2)
+            pickler = _TorchPickler(stream, view=(None,))
+            pickler.dump(content)
+            keys = [str(key) for key in range(len(pickler.storages))]
+            pickle.dump(keys, stream, 2)
+            for storage in pickler.storages:
+                stream.write(np.int64(len(storage.items)).tobytes())
+                stream.write(storage.items.tobytes())
+
+
+def _function_called(name, module):
+    """A function of which only the name is written."""
+
+    def function():
+        raise AssertionError("nothing calls it")
+
+    function.__module__, function.__qualname__ = module, name
+    return function
+
+
+@pytest.fixture
+def torch_files(monkeypatch) -> TorchFiles:
+    """What writes PyTorch's files where PyTorch is not installed."""
+    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    for kind in ("FloatStorage", "LongStorage", "BFloat16Storage"):
+        setattr(torch, kind, type(kind, (), {"__module__": "torch"}))
+    for kind in ("_tensor", "_tensor_v2", "_parameter"):
+        name = f"_rebuild{kind}"
+        setattr(utils, name, _function_called(name, "torch._utils"))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch._utils", utils)
+    return TorchFiles()
+
+
+class _State(dict):
+    """Tensors by torchvision's names, always the same numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self._rng = np.random.default_rng(0)
+
+    def add(self, name, low, high, *shape):
+        numbers = self._rng.random(shape, "float32")
+        self[name] = np.float32(low) + np.float32(high - low) * numbers
+
+    def add_convolution(self, name, inputs, outputs, size):
+        bound = (6 / (inputs * size**2)) ** 0.5
+        shape = (outputs, inputs, size, size)
+        self.add(f"{name}.weight", -bound, bound, *shape)
+
+    def add_normalization(self, name, channels):
+        self.add(f"{name}.weight", 0.5, 1, channels)
+        self.add(f"{name}.bias", -0.3, 0.3, channels)
+        self.add(f"{name}.running_mean", -0.2, 0.2, channels)
+        self.add(f"{name}.running_var", 0.5, 1.5, channels)
+
+    def add_block(self, name, sizes, channels, shortcut):
+        for i, size in enumerate(sizes, start=1):
+            self.add_convolution(
+                f"{name}.conv{i}", channels[i - 1], channels[i], size
+            )
+            self.add_normalization(f"{name}.bn{i}", channels[i])
+        if shortcut:
+            shortcut = f"{name}.downsample"
+            self.add_convolution(f"{shortcut}.0", channels[0], channels[-1], 1)
+            self.add_normalization(f"{shortcut}.1", channels[-1])
+
+
+def _resnet_state(blocks, bottleneck):
+    state, inputs = _State(), 64
+    state.add_convolution("conv1", 3, inputs, 7)
+    state.add_normalization("bn1", inputs)
+    for stage, num_blocks in enumerate(blocks):
+        width = 64 * 2**stage
+        sizes, channels = (3, 3), (width, width)
+        if bottleneck:
+            sizes, channels = (1, 3, 1), (width, width, 4 * width)
+        for block in range(num_blocks):
+            shortcut = block == 0 and (bottleneck or stage > 0)
+            name = f"layer{stage + 1}.{block}"
+            state.add_block(name, sizes, (inputs, *channels), shortcut)
+            inputs = channels[-1]
+    return state
+
+
+def _vgg16_state():
+    state, inputs, index = _State(), 3, 0
+    for count, outputs in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
+        for _ in range(count):
+            state.add_convolution(f"features.{index}", inputs, outputs, 3)
+            state.add(f"features.{index}.bias", -0.1, 0.1, outputs)
+            inputs, index = outputs, index + 2
+        index += 1
+    return state
+
+
+@pytest.fixture(scope="session")
+def torch_state():
+    """Returns what makes the tensors of a network by torchvision's names."""
+    makers = {
+        "resnet18": lambda: _resnet_state((2, 2, 2, 2), False),
+        "resnet34": lambda: _resnet_state((3, 4, 6, 3), False),
+        "resnet50": lambda: _resnet_state((3, 4, 6, 3), True),
+        "vgg16": _vgg16_state,
+    }
+    return functools.cache(lambda architecture: makers[architecture]())

@@ -1,104 +1,167 @@
 """What every dataset builder of this package shares.
 
-The records are ordinary tensorflow-datasets TFRecords, so any TFDS tool reads
-them; a subclass only says which photos there are and what answers a query.
+A builder lists items, and makes the examples of one item without knowing the
+others; so any process of any machine can write its part of the records. These
+are ordinary tensorflow-datasets TFRecords, which any TFDS tool reads.
 """
 
 import abc
-from collections.abc import Iterator, Mapping
-from typing import Any
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from agem_tf.data.listed_photo import Example
+from agem_tf.data.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.progress import Progress
 
-Example = dict[str, Any]
+# Says what to do about the bad photo of a name: raise the error, or go on.
+Skip = Callable[[str, UserError], None]
 
 
 class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Photos of landmarks with a query box each.
 
-    Every example has `image` (encoded bytes), `name` (unique in the dataset),
-    `landmark` (its name), `label` (an integer, equal for equal landmarks) and
-    `box` (x1, y1, x2, y2 in pixels of the photo as seen, after its EXIF
-    rotation: what is searched for when the photo is a query; zeros for the
+    Every example has `image` (encoded bytes), `name` (unique in its split),
+    `landmark` (its name), `label` (an integer, equal for equal landmarks, -1
+    if nobody knows) and `box` (x1, y1, x2, y2 in pixels of the photo as it
+    decodes: what is searched for when the photo is a query; zeros for the
     whole photo).
 
+    `agem_tf.data.preparation` writes the records; TFDS' own
+    `download_and_prepare` writes the same examples, in one process.
+
     Attributes:
-        skipped: {"photo", "reason"} of each photo that was left out.
+        protocol: name of the protocol that scores the dataset.
+        units: what an item is, in the plural.
+        items_per_file: fewest items that get a record file of their own.
+        skip_bad: whether bad photos are left out instead of stopping.
+        skipped: {"photo", "reason"} of those left out while listing.
+        allow_missing: whether missing photos are left out.
+        missing: names of the photos that the source names but lacks.
     """
 
     VERSION = tfds.core.Version("1.0.0")
+    protocol = "revisited"
+    units = "photos"
+    items_per_file = 512
 
-    def __init__(self, *, data_dir: str):
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        skip_bad: bool = False,
+        allow_missing: bool = False,
+    ):
+        self.skip_bad, self.allow_missing = skip_bad, allow_missing
         self.skipped: list[dict[str, str]] = []
+        self.missing: list[str] = []
         super().__init__(data_dir=data_dir)
 
     @abc.abstractmethod
-    def examples(self) -> Mapping[str, Iterator[Example]]:
-        """Returns the examples of each split."""
+    def listing(self) -> Mapping[str, Sequence[NamedTuple]]:
+        """Returns the items of each split, in the order of the records.
 
-    @abc.abstractmethod
-    def ground_truth(
-        self,
-        split: str,
-        names: list[str],
-        labels: np.ndarray,
-        boxes: np.ndarray,
-    ) -> GroundTruth:
-        """Returns what answers the queries among the photos of one split.
+        An item is a named tuple of plain values.
 
-        Args:
-            split: its name.
-            names: of the split's photos, in the order of the records.
-            labels: (photos,) landmark of each.
-            boxes: (photos, 4) query box of each.
+        Raises:
+            UserError: the source is missing, empty or malformed.
         """
 
-    def extra_features(self) -> dict[str, Any]:
+    @classmethod
+    @abc.abstractmethod
+    def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
+        """Makes the examples of one item, which JSON has carried.
+
+        Args:
+            item: the values of an item.
+            skip: called with the name of a bad photo and what is wrong.
+        """
+
+    @abc.abstractmethod
+    def ground_truth(self, split: Split) -> GroundTruth | None:
+        """Returns what answers the queries of a split.
+
+        Args:
+            split: as it was written.
+
+        Returns:
+            Photos that are not in the split may be named; None if the split
+            has no queries.
+        """
+
+    def pairs(self, split: str) -> Sequence[tuple[str, str]] | None:
+        """Returns the names of queries and their positives.
+
+        Photos that are not in the split may be named; None if the source has
+        no pairs.
+        """
+        del split
+        return None
+
+    def notes(self) -> list[str]:
+        """Returns sentences that belong beside every score."""
+        return []
+
+    @classmethod
+    def extra_features(cls) -> dict[str, Any]:
         """Returns TFDS features that a subclass adds to every example."""
         return {}
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {
+    @classmethod
+    def features(cls) -> tfds.features.FeaturesDict:
+        """Returns the TFDS features of an example."""
+        common = {
             "image": tfds.features.Image(),
             "name": tfds.features.Text(),
             "landmark": tfds.features.Text(),
             "label": tfds.features.Scalar(np.int64),
             "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
         }
+        return tfds.features.FeaturesDict(common | cls.extra_features())
+
+    def skip(self, name: str, error: UserError) -> None:
+        """Raises the error, or notes what is left out."""
+        if not self.skip_bad:
+            raise error
+        self.skipped.append(skipped_entry(name, error))
+
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            features=tfds.features.FeaturesDict(
-                features | self.extra_features()
-            ),
+            features=self.features(),
             description=type(self).__doc__,
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         del dl_manager  # Nothing is downloaded.
-        splits = self.examples()
-        if not splits:
-            raise UserError("The dataset must have at least one landmark.")
         return {
-            split: self._generate_examples(examples, split)
-            for split, examples in splits.items()
+            split: self._generate_examples(items)
+            for split, items in self.listing().items()
         }
 
-    def _generate_examples(
-        self, examples: Iterator[Example], split: str
-    ) -> Iterator:
-        written = 0
-        with Progress(f"Writing {split}", None, "photos") as progress:
-            for example in examples:
+    def _generate_examples(self, items: Sequence[NamedTuple]) -> Iterator:
+        for item in items:
+            for example in self.examples(item, self.skip):
                 yield example["name"], example
-                progress.update(1)
-                written += 1
-        if not written:
-            raise UserError(
-                f"Split {split} has no usable photo; repair those that were "
-                "skipped, or choose other landmarks for it."
-            )
+
+
+def skipped_entry(name: str, error: UserError) -> dict[str, str]:
+    """Returns what the manifest says of a photo that was left out."""
+    # Escaped, as far as a terminal could not print it.
+    shown = name if name.isprintable() else repr(name)
+    return {"photo": shown, "reason": str(error)}
+
+
+def shuffled(items: Iterable[NamedTuple], split: str) -> list:
+    """Sorts items that have a `name` by its hash, as TFDS does.
+
+    Whoever streams the records then meets the landmarks mixed.
+    """
+    return sorted(
+        items,
+        key=lambda item: hashlib.md5(f"{split}{item.name}".encode()).digest(),
+    )

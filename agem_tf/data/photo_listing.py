@@ -5,35 +5,19 @@ later stages, one name a line in UTF-8, is checked before hours are spent.
 """
 
 import csv
-import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator
 
 from absl import logging
 
 from agem_tf.data import photos
+from agem_tf.data.listed_photo import ListedPhoto
 from agem_tf.errors import UserError
 
 _COLUMNS = ["path", "landmark", "x1", "y1", "x2", "y2"]
 # What file servers and archives put beside the photos.
 _HIDDEN = frozenset({"@eaDir", "__MACOSX"})
-
-
-@dataclasses.dataclass(frozen=True)
-class ListedPhoto:
-    """A photo that the source names.
-
-    Attributes:
-        path: of the file.
-        name: relative to the source.
-        landmark: its name.
-        box: x1, y1, x2, y2 in pixels as in the CSV, or None.
-    """
-
-    path: pathlib.Path
-    name: str
-    landmark: str
-    box: tuple[float, ...] | None = None
 
 
 def list_photos(source: str) -> dict[str, list[ListedPhoto]]:
@@ -46,7 +30,7 @@ def list_photos(source: str) -> dict[str, list[ListedPhoto]]:
             a cell ignored, paths relative to the CSV.
 
     Returns:
-        Landmark -> its photos; none for an empty folder.
+        Landmark -> its photos, without labels; none for an empty folder.
 
     Raises:
         UserError: the source is missing, empty or malformed.
@@ -80,7 +64,7 @@ def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
     listed = {
         path.name: []
         for path in sorted(root.iterdir())
-        if path.is_dir() and not _is_hidden(path.name)
+        if path.is_dir() and not is_hidden(path.name)
     }
     if not listed:
         raise UserError(
@@ -92,7 +76,7 @@ def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
         name = path.relative_to(root)
         if path.suffix.lower() in photos.SUFFIXES and len(name.parts) > 1:
             landmark = name.parts[0]
-            photo = ListedPhoto(path, name.as_posix(), landmark)
+            photo = ListedPhoto(str(path), name.as_posix(), landmark)
             listed[landmark].append(photo)
         else:
             left_aside.append(name.as_posix())
@@ -110,11 +94,12 @@ def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
 def _files(root: pathlib.Path) -> Iterator[pathlib.Path]:
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
-        if path.is_file() and not any(map(_is_hidden, parts)):
+        if path.is_file() and not any(map(is_hidden, parts)):
             yield path
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left aside unasked."""
     return name.startswith(".") or name in _HIDDEN
 
 
@@ -166,4 +151,5 @@ def _parse_row(
             f"path,landmark,x1,y1,x2,y2 ({error})."
         ) from error
     name = pathlib.PurePath(cells[0]).as_posix()
-    return ListedPhoto(path.parent / cells[0], name, cells[1], box)
+    file = os.fspath(path.parent / cells[0])
+    return ListedPhoto(file, name, cells[1], box=box)

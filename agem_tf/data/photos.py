@@ -1,12 +1,12 @@
 """Photos from strangers, checked once while a dataset is prepared.
 
 Later stages may then trust every record: it decodes, it is RGB JPEG or PNG, and
-its orientation is the one a person sees.
+unless a benchmark wants it otherwise, its orientation is the one a person sees.
 """
 
 import dataclasses
 import io
-import pathlib
+import os
 
 import numpy as np
 import PIL.Image
@@ -29,7 +29,7 @@ class EncodedPhoto:
 
     Attributes:
         encoded: JPEG or PNG bytes.
-        width, height: pixels as seen, after the photo's EXIF rotation.
+        width, height: pixels as it decodes.
     """
 
     encoded: bytes
@@ -37,29 +37,60 @@ class EncodedPhoto:
     height: int
 
 
-def read(path: pathlib.Path) -> EncodedPhoto:
-    """Reads, checks and, where TensorFlow needs it, converts a photo.
+def read(path: str | os.PathLike, upright: bool = True) -> EncodedPhoto:
+    """Reads and checks a photo; see `check`.
+
+    Args:
+        path: of any file system that TensorFlow knows, such as gs://.
+        upright: see `check`.
+
+    Raises:
+        UserError: the file is missing, empty, too large or does not decode.
+    """
+    path = os.fspath(path)
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            size = file.size()
+            encoded = file.read() if size <= MAX_BYTES else b""
+    except (OSError, tf.errors.OpError) as error:
+        raise _unreadable(path, error) from error
+    if not 0 < size <= MAX_BYTES:
+        raise UserError(
+            f"{path} has {size} bytes, a photo has 1 to {MAX_BYTES}; replace "
+            "or remove it, or pass --skip_bad."
+        )
+    return check(encoded, path, upright)
+
+
+def check(encoded: bytes, name: str, upright: bool = True) -> EncodedPhoto:
+    """Checks a photo and, where TensorFlow needs it, converts it.
 
     A JPEG or PNG in RGB or grey is kept byte by byte; anything else, a photo
     that its EXIF data rotates, or one whose small damage Pillow repairs and
     TensorFlow does not, becomes a PNG. Sixteen bits of grey become eight, and
     what is transparent becomes white.
 
+    Args:
+        encoded: a file of any format that Pillow reads.
+        name: what to call it in an error.
+        upright: whether the EXIF rotation is applied. The public benchmarks
+            were annotated and are scored without it.
+
     Raises:
-        UserError: the file is missing, empty, too large or does not decode.
+        UserError: the photo has too many pixels or does not decode.
     """
     try:
-        encoded = _read_bounded(path)
         with PIL.Image.open(io.BytesIO(encoded)) as photo:
             width, height = photo.size
             if width * height > images.MAX_PIXELS:
                 raise UserError(
-                    f"{path} has {width} x {height} pixels, more than "
+                    f"{name} has {width} x {height} pixels, more than "
                     f"{images.MAX_PIXELS}; scale it down."
                 )
             photo.load()
-            if not (_is_plain(photo) and _decodes(encoded, photo.size)):
-                return _converted(photo)
+            plain = _is_plain(photo) and not (upright and _is_rotated(photo))
+            if not (plain and _decodes(encoded, photo.size)):
+                return _converted(photo, upright)
     except (
         OSError,
         SyntaxError,
@@ -68,30 +99,23 @@ def read(path: pathlib.Path) -> EncodedPhoto:
     ) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(
-            f"{path} is not a readable photo ({error}); replace or remove it, "
-            "or pass --skip_bad."
-        ) from error
+        raise _unreadable(name, error) from error
     return EncodedPhoto(encoded, width, height)
 
 
-def _read_bounded(path: pathlib.Path) -> bytes:
-    size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        raise UserError(
-            f"{path} has {size} bytes, a photo has 1 to {MAX_BYTES}; replace "
-            "or remove it, or pass --skip_bad."
-        )
-    return path.read_bytes()
+def _unreadable(name: str, error: Exception) -> UserError:
+    return UserError(
+        f"{name} is not a readable photo ({error}); replace or remove it, or "
+        "pass --skip_bad."
+    )
 
 
 def _is_plain(photo: PIL.Image.Image) -> bool:
-    upright = photo.getexif().get(_ORIENTATION_TAG, 1) == 1
-    return (
-        photo.format in ("JPEG", "PNG")
-        and photo.mode in ("RGB", "L")
-        and upright
-    )
+    return photo.format in ("JPEG", "PNG") and photo.mode in ("RGB", "L")
+
+
+def _is_rotated(photo: PIL.Image.Image) -> bool:
+    return photo.getexif().get(_ORIENTATION_TAG, 1) != 1
 
 
 def _decodes(encoded: bytes, size: tuple[int, int]) -> bool:
@@ -103,14 +127,16 @@ def _decodes(encoded: bytes, size: tuple[int, int]) -> bool:
     return (width, height) == size
 
 
-def _converted(photo: PIL.Image.Image) -> EncodedPhoto:
-    upright = _to_rgb(PIL.ImageOps.exif_transpose(photo))
+def _converted(photo: PIL.Image.Image, upright: bool) -> EncodedPhoto:
+    if upright:
+        photo = PIL.ImageOps.exif_transpose(photo)
+    photo = _to_rgb(photo)
     buffer = io.BytesIO()
-    upright.save(buffer, format="PNG")
-    if not _decodes(buffer.getvalue(), upright.size):
-        width, height = upright.size
+    photo.save(buffer, format="PNG")
+    if not _decodes(buffer.getvalue(), photo.size):
+        width, height = photo.size
         raise ValueError(f"TensorFlow refuses {width} x {height} pixels")
-    return EncodedPhoto(buffer.getvalue(), *upright.size)
+    return EncodedPhoto(buffer.getvalue(), *photo.size)
 
 
 def _to_rgb(photo: PIL.Image.Image) -> PIL.Image.Image:

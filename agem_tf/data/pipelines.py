@@ -66,10 +66,16 @@ class PhotoPipeline:
             batch_tuples: tuples a batch; a smaller last batch is dropped.
 
         Returns:
-            As `photos` with leading dimensions (batch_tuples, images a tuple).
+            As `photos`, and "landmark", an int32 equal for photos of one
+            landmark; with leading dimensions (batch_tuples, images a tuple).
         """
+        landmarks = self._split.labels[indices.ravel()].astype(np.int32)
+        labelled = tf.data.Dataset.zip(
+            self.photos(indices.ravel()),
+            tf.data.Dataset.from_tensor_slices(landmarks),
+        )
         return (
-            self.photos(indices.ravel())
+            labelled.map(lambda photo, number: photo | {"landmark": number})
             .batch(indices.shape[1], drop_remainder=True)
             .batch(batch_tuples, drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)

@@ -1,21 +1,21 @@
 """From a dataset builder to a finished directory that later stages open."""
 
-import contextlib
-import io
 import json
 import pathlib
-import shutil
-from typing import Any
-
-import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from agem_tf import artifacts, registry
+from agem_tf.data import shards
+from agem_tf.data.assembly import assemble
 from agem_tf.data.landmark_builder import LandmarkBuilder
 from agem_tf.data.prepared import KIND, PreparedDataset
-from agem_tf.data.records import RecordFile
+from agem_tf.data.runners import Runner, in_process
+from agem_tf.data.unfinished import unfinished_files
 from agem_tf.errors import UserError
+from agem_tf.progress import Progress
+
+_SHOWN_MISSING = 10
 
 
 def prepare(
@@ -23,43 +23,53 @@ def prepare(
     directory: str | pathlib.Path,
     options: dict[str, Any],
     overwrite: bool = False,
+    runner: Runner = in_process,
+    parts_dir: str | None = None,
+    skip_corrupt: bool = False,
 ) -> PreparedDataset:
     """Writes a dataset, or opens it if it is already there.
 
     Everything goes to a temporary directory that is renamed at the end, so a
-    directory under its final name is always whole.
+    directory under its final name is always whole. After a failure the same
+    call goes on with the record files that were finished.
 
     Args:
         dataset: name of a builder in the registry.
         directory: where the finished dataset stands.
         options: keyword arguments of the builder.
-        overwrite: make it anew although it exists.
+        overwrite: make it anew although it exists or was begun.
+        runner: who writes the record files; see `runners`.
+        parts_dir: where unfinished ones stand, if not beside `directory`.
+        skip_corrupt: see `PreparedDataset`.
 
     Raises:
-        UserError: bad photos, unknown options, or a finished dataset that was
-            made with other options.
+        UserError: bad or missing photos, unknown options, or a finished
+            dataset that was made with other options.
     """
     directory = pathlib.Path(directory)
     options = _as_json(options)
     if (directory / artifacts.MANIFEST).exists() and not overwrite:
-        return _open_existing(dataset, directory, options)
-    with artifacts.atomic_directory(directory) as temporary:
-        builder = _make_builder(dataset, temporary / "tfds", options)
-        _write_records(builder)
-        shutil.move(builder.data_dir, temporary / "records")
-        shutil.rmtree(temporary / "tfds")
-        files = sorted((temporary / "records").glob("*.tfrecord*"))
-        splits = _write_indices(builder, temporary, files)
+        return _open_existing(dataset, directory, options, skip_corrupt)
+    with (
+        unfinished_files(directory, overwrite, parts_dir) as parts,
+        artifacts.atomic_directory(directory) as temporary,
+    ):
+        builder = _make_builder(dataset, temporary, options)
+        listing = _list(builder, directory)
+        planned = shards.plan(builder, dataset, listing, parts)
+        _write(builder, planned, runner)
+        facts = assemble(builder, dataset, planned, temporary)
+        if builder.missing:
+            _write_names(temporary / "missing.txt", builder.missing)
         artifacts.write_manifest(
             temporary,
             KIND,
             dataset=dataset,
             options=options,
-            record_files=[
-                path.relative_to(temporary).as_posix() for path in files
-            ],
-            splits=splits,
-            skipped=builder.skipped,
+            protocol=builder.protocol,
+            notes=builder.notes(),
+            missing=len(builder.missing),
+            **facts,
         )
     return PreparedDataset(directory)
 
@@ -81,9 +91,12 @@ def _as_json(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _open_existing(
-    dataset: str, directory: pathlib.Path, options: dict[str, Any]
+    dataset: str,
+    directory: pathlib.Path,
+    options: dict[str, Any],
+    skip_corrupt: bool,
 ) -> PreparedDataset:
-    prepared = PreparedDataset(directory)
+    prepared = PreparedDataset(directory, skip_corrupt)
     made = (prepared.manifest["dataset"], prepared.manifest["options"])
     if made != (dataset, options):
         raise UserError(
@@ -106,61 +119,42 @@ def _make_builder(
         ) from error
 
 
-def _write_records(builder: LandmarkBuilder) -> None:
-    """Runs the builder; TFDS would report the temporary directory."""
-    tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):
-        builder.download_and_prepare(file_format="tfrecord")
+def _list(
+    builder: LandmarkBuilder, directory: pathlib.Path
+) -> Mapping[str, Sequence[NamedTuple]]:
+    listing = builder.listing()
+    if not listing:
+        raise UserError("The dataset must have at least one landmark.")
+    if builder.missing and not builder.allow_missing:
+        path = directory.with_name(f"{directory.name}.missing.txt")
+        _write_names(path, builder.missing)
+        shown = ", ".join(builder.missing[:_SHOWN_MISSING])
+        raise UserError(
+            f"{len(builder.missing)} photos are missing, such as {shown}; "
+            f"{path} lists them all. Download them, or pass --allow_missing."
+        )
+    return listing
 
 
-def _write_indices(
+def _write_names(path: pathlib.Path, names: Sequence[str]) -> None:
+    with artifacts.atomic_file(path) as temporary:
+        text = "".join(f"{name}\n" for name in names)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _write(
     builder: LandmarkBuilder,
-    directory: pathlib.Path,
-    files: list[pathlib.Path],
-) -> dict[str, dict[str, int]]:
-    """Writes index and ground truth of each split; returns their counts."""
-    (directory / "index").mkdir()
-    (directory / "ground_truth").mkdir()
-    counts = {}
-    for split, info in builder.info.splits.items():
-        members = {path.name for path in info.filepaths}
-        index = _scan(
-            [(i, path) for i, path in enumerate(files) if path.name in members]
-        )
-        np.savez(directory / "index" / f"{split}.npz", **index)
-        names = [str(name) for name in index["names"]]
-        truth = builder.ground_truth(
-            split, names, index["labels"], index["boxes"]
-        )
-        truth.save(directory / "ground_truth" / f"{split}.json")
-        counts[split] = {
-            "photos": len(index["names"]),
-            "landmarks": len(np.unique(index["labels"])),
-        }
-    return counts
-
-
-def _scan(files: list[tuple[int, pathlib.Path]]) -> dict[str, np.ndarray]:
-    rows = []
-    for number, path in files:
-        record_file = RecordFile(path)
-        for offset, payload in record_file.scan():
-            feature = tf.train.Example.FromString(payload).features.feature
-            rows.append(
-                (
-                    feature["name"].bytes_list.value[0].decode(),
-                    feature["label"].int64_list.value[0],
-                    np.asarray(feature["box"].float_list.value, np.float32),
-                    number,
-                    offset,
-                )
-            )
-        record_file.close()
-    names, labels, boxes, numbers, offsets = zip(*rows, strict=True)
-    return {
-        "names": np.asarray(names),
-        "labels": np.asarray(labels, np.int64),
-        "boxes": np.stack(boxes),
-        "files": np.asarray(numbers, np.int64),
-        "offsets": np.asarray(offsets, np.int64),
+    planned: Mapping[str, Sequence[shards.Shard]],
+    runner: Runner,
+) -> None:
+    """Has the files written that are not finished yet."""
+    every = [shard for of_split in planned.values() for shard in of_split]
+    open_items = {
+        shard.path: shard.items for shard in every if not shard.is_finished
     }
+    total = sum(shard.items for shard in every)
+    with Progress("Writing records", total, builder.units) as progress:
+        progress.update(total - sum(open_items.values()))
+        if open_items:
+            for path in runner(list(open_items)):
+                progress.update(open_items[path])

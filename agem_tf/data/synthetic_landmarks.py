@@ -1,15 +1,44 @@
 """The embedded default dataset: rendered landmarks, made anywhere by seed."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from agem_tf.data import synthetic
-from agem_tf.data.landmark_builder import Example, LandmarkBuilder
+from agem_tf.data.landmark_builder import LandmarkBuilder, Skip, shuffled
+from agem_tf.data.listed_photo import Example
+from agem_tf.data.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.progress import Progress
+
+
+class RenderedSplit(NamedTuple):
+    """The landmarks of one split, an item of the dataset.
+
+    Attributes:
+        split: its name.
+        seed: of the dataset.
+        first, landmarks: where they start and how many they are.
+        photos: of each landmark.
+        size: pixels of the longer side.
+    """
+
+    split: str
+    seed: int
+    first: int
+    landmarks: int
+    photos: int
+    size: int
+
+
+class _Photo(NamedTuple):
+    name: str
+    jpeg: bytes
+    view: synthetic.View
 
 
 class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
@@ -20,9 +49,14 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
     `queries_per_landmark` photos of a landmark (all of them for training), as
     far as they show enough of it, are queries, cropped to the building; easy,
     hard and junk follow from the known geometry. Beyond the common features a
-    record has the `homography` from metres on the facade to pixels, `yaw`
-    (degrees), `scale` (pixels a metre), `visible_fraction` and `light`.
+    record has the fields of `synthetic.View`: the `homography` from metres on
+    the facade to pixels, `visible`, `visible_fraction`, `yaw` (degrees),
+    `scale` (pixels a metre) and `light`.
     """
+
+    units = "splits"
+    # A split is rendered as a whole, by processes of its own.
+    items_per_file = 1
 
     def __init__(
         self,
@@ -58,7 +92,6 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
         }
         self._photos, self._queries = photos_per_landmark, queries_per_landmark
         self._image_size, self._seed = image_size, seed
-        self._views: dict[str, synthetic.View] = {}
         _check_at_least(2, photos_per_landmark=photos_per_landmark)
         _check_at_least(1, queries_per_landmark=queries_per_landmark)
         _check_at_least(64, image_size=image_size)
@@ -71,72 +104,112 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
         )
         super().__init__(data_dir=data_dir)
 
-    def extra_features(self) -> dict[str, Any]:
+    @classmethod
+    def extra_features(cls) -> dict[str, Any]:
         return {
             "homography": tfds.features.Tensor(shape=(3, 3), dtype=np.float64),
+            "visible": tfds.features.Tensor(
+                shape=(synthetic.GRID, synthetic.GRID), dtype=np.bool_
+            ),
             "yaw": tfds.features.Scalar(np.float64),
             "scale": tfds.features.Scalar(np.float64),
             "visible_fraction": tfds.features.Scalar(np.float64),
             "light": tfds.features.Text(),
         }
 
-    def examples(self) -> Mapping[str, Iterator[Example]]:
-        splits, first = {}, 0
+    def listing(self) -> Mapping[str, list[RenderedSplit]]:
+        listed, first = {}, 0
         for split, count in self._landmarks.items():
             if count:
-                splits[split] = self._render(range(first, first + count))
+                settings = (self._photos, self._image_size)
+                listed[split] = [
+                    RenderedSplit(split, self._seed, first, count, *settings)
+                ]
             first += count
-        return splits
+        return listed
 
-    def ground_truth(
-        self,
-        split: str,
-        names: list[str],
-        labels: np.ndarray,
-        boxes: np.ndarray,
-    ) -> GroundTruth:
-        views = [self._views[name] for name in names]
+    @classmethod
+    def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
+        del skip  # Nothing rendered is bad.
+        rendered = RenderedSplit(*item)
+        albums = synthetic.render_albums(
+            rendered.seed,
+            range(rendered.first, rendered.first + rendered.landmarks),
+            rendered.photos,
+            rendered.size,
+        )
+        photos = []
+        total = rendered.landmarks * rendered.photos
+        with Progress(f"Rendering {rendered.split}", total) as progress:
+            for album in albums:
+                photos += [
+                    _Photo(_name(view), jpeg, view) for jpeg, view in album
+                ]
+                progress.update(len(album))
+        for photo in shuffled(photos, rendered.split):
+            yield _example(photo)
+
+    def ground_truth(self, split: Split) -> GroundTruth:
+        views = [_view(split, i) for i in range(len(split))]
         # Every usable photo may train; a benchmark asks a few of each.
-        limit = self._photos if split == "train" else self._queries
+        limit = self._photos if split.name == "train" else self._queries
         queries = [
             i
             for i, view in enumerate(views)
             if view.index < limit and synthetic.relation(view, view) != "junk"
         ]
+        labels = split.labels
         return GroundTruth(
-            names,
-            [names[query] for query in queries],
+            split.names,
+            [split.names[query] for query in queries],
             [
                 _query_truth(query, views, np.flatnonzero(labels == label))
                 for query, label in zip(queries, labels[queries], strict=True)
             ],
         )
 
-    def _render(self, landmarks: range) -> Iterator[Example]:
-        albums = synthetic.render_albums(
-            self._seed, landmarks, self._photos, self._image_size
-        )
-        for album in albums:
-            for encoded, view in album:
-                yield self._example(encoded, view)
 
-    def _example(self, encoded: bytes, view: synthetic.View) -> Example:
-        landmark = f"landmark{view.landmark:04d}"
-        name = f"{landmark}/{view.index:03d}.jpg"
-        # Ground truth needs the geometry of every photo, but not its pixels.
-        self._views[name] = view
-        return {
-            "image": encoded,
-            "name": name,
-            "landmark": landmark,
-            "label": view.landmark,
-            "box": np.asarray(view.box, np.float32),
-            "homography": view.homography,
-            "yaw": view.yaw,
-            "scale": view.scale,
-            "visible_fraction": view.visible_fraction,
-            "light": view.light,
-        }
+def _name(view: synthetic.View) -> str:
+    return f"landmark{view.landmark:04d}/{view.index:03d}.jpg"
+
+
+def _example(photo: _Photo) -> Example:
+    view = photo.view
+    return {
+        "image": photo.jpeg,
+        "name": photo.name,
+        "landmark": photo.name.partition("/")[0],
+        "label": view.landmark,
+        "box": np.asarray(view.box, np.float32),
+        "homography": view.homography,
+        "visible": view.visible,
+        "yaw": view.yaw,
+        "scale": view.scale,
+        "visible_fraction": view.visible_fraction,
+        "light": view.light,
+    }
+
+
+def _view(split: Split, photo: int) -> synthetic.View:
+    """Reads back what a written photo shows."""
+    features = tf.train.Example.FromString(split.read(photo)).features.feature
+    yaw, scale, visible_fraction = (
+        features[name].float_list.value[0]
+        for name in ("yaw", "scale", "visible_fraction")
+    )
+    homography = np.array(features["homography"].float_list.value)
+    visible = np.array(features["visible"].int64_list.value, bool)
+    return synthetic.View(
+        landmark=int(split.labels[photo]),
+        index=int(split.names[photo].partition("/")[2].removesuffix(".jpg")),
+        homography=homography.reshape(3, 3),
+        box=tuple(split.boxes[photo].tolist()),
+        visible=visible.reshape(synthetic.GRID, synthetic.GRID),
+        visible_fraction=visible_fraction,
+        yaw=yaw,
+        scale=scale,
+        light=features["light"].bytes_list.value[0].decode(),
+    )
 
 
 def _query_truth(

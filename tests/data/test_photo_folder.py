@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
 
+from agem_tf.data.photo_folder import PhotoFolder
 from agem_tf.data.preparation import prepare
 from agem_tf.data.prepared import PreparedDataset
 from agem_tf.errors import UserError
@@ -31,11 +32,14 @@ def prepared(photo_folder, tmp_path):
 
 
 def test_splits_hold_whole_landmarks(prepared):
-    counts = prepared.manifest["splits"]
+    counts = {
+        split: (facts["photos"], facts["landmarks"], facts["queries"])
+        for split, facts in prepared.manifest["splits"].items()
+    }
     assert counts == {
-        "train": {"photos": 9, "landmarks": 3},
-        "validation": {"photos": 3, "landmarks": 1},
-        "test": {"photos": 6, "landmarks": 2},
+        "train": (9, 3, 9),
+        "validation": (3, 1, 3),
+        "test": (6, 2, 6),
     }
     train, test = prepared.split("train"), prepared.split("test")
     assert not set(train.labels) & set(test.labels)
@@ -53,6 +57,18 @@ def test_records_are_read_by_tensorflow_datasets(prepared):
     names = {example["name"].decode() for example in examples}
     assert names == set(prepared.split("test").names)
     assert all(example["image"].shape[-1] == 3 for example in examples)
+
+
+def test_tensorflow_datasets_prepares_the_same_photos(
+    photo_folder, prepared, tmp_path
+):
+    builder = PhotoFolder(
+        data_dir=str(tmp_path / "tfds"), source=str(photo_folder), **SPLITS
+    )
+    builder.download_and_prepare()
+    examples = tfds.as_numpy(builder.as_dataset(split="test"))
+    names = [example["name"].decode() for example in examples]
+    assert names == prepared.split("test").names
 
 
 def test_every_photo_is_a_query_and_itself_left_out(prepared):
@@ -209,10 +225,8 @@ def test_what_is_no_photo_of_a_landmark_is_counted_or_hidden(
     shutil.copy(photo, photo_folder / "place1" / "3.JFIF")
     with caplog.at_level(logging.INFO):
         prepared = prepare_folder(photo_folder, tmp_path / "data")
-    assert prepared.manifest["splits"]["train"] == {
-        "photos": 10,
-        "landmarks": 3,
-    }
+    train = prepared.manifest["splits"]["train"]
+    assert (train["photos"], train["landmarks"]) == (10, 3)
     (line,) = (
         record.message
         for record in caplog.records

@@ -28,7 +28,7 @@ def start(directory):
 def test_kill_and_prepare_again(tmp_path):
     killed = start(tmp_path / "data")
     for line in killed.stderr:
-        if "Writing train" in line:
+        if "Rendering train" in line:
             os.kill(killed.pid, signal.SIGKILL)
     assert killed.wait(timeout=60) == -signal.SIGKILL
     assert not (tmp_path / "data").exists()

@@ -18,7 +18,7 @@ relation(query.view, other.view)  # "easy", "hard" or "junk"
 
 from agem_tf.data.synthetic.album import render_albums
 from agem_tf.data.synthetic.building import Landmark, make_landmark
-from agem_tf.data.synthetic.photo import Photo, View, render
+from agem_tf.data.synthetic.photo import GRID, Photo, View, render
 from agem_tf.data.synthetic.relation import (
     RelationSettings,
     effort,
@@ -28,6 +28,7 @@ from agem_tf.data.synthetic.relation import (
 from agem_tf.data.synthetic.settings import SceneSettings
 
 __all__ = [
+    "GRID",
     "Landmark",
     "Photo",
     "RelationSettings",

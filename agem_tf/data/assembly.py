@@ -1,0 +1,175 @@
+"""From finished record files to a dataset that later stages open."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from agem_tf.data.completeness import restrict
+from agem_tf.data.landmark_builder import LandmarkBuilder
+from agem_tf.data.prepared import Split
+from agem_tf.data.records import RecordStore
+from agem_tf.data.shards import Shard, ShardIndex, read_index
+from agem_tf.errors import UserError
+
+# Record files of a split that hold a photo, and what they hold.
+_Files = list[tuple[Shard, ShardIndex]]
+
+
+def assemble(
+    builder: LandmarkBuilder,
+    dataset: str,
+    shards: Mapping[str, Sequence[Shard]],
+    directory: pathlib.Path,
+) -> dict[str, Any]:
+    """Makes records/, index/ and ground_truth/ in `directory`.
+
+    Args:
+        builder: of the dataset.
+        dataset: its name in the registry.
+        shards: finished record files of each split.
+        directory: empty.
+
+    Returns:
+        Fields of the manifest: "record_files", "splits", "skipped".
+
+    Raises:
+        UserError: a split has no photo, or two photos of one name.
+    """
+    for folder in ("records", "index", "ground_truth"):
+        (directory / folder).mkdir()
+    skipped = list(builder.skipped)
+    files: dict[str, _Files] = {}
+    for split, planned in shards.items():
+        written = [(shard, read_index(shard)) for shard in planned]
+        skipped += [entry for _, index in written for entry in index.skipped]
+        files[split] = [(s, index) for s, index in written if index.names]
+        _check_names(split, files[split])
+    infos = [
+        _collect(dataset, split, of_split, directory / "records")
+        for split, of_split in files.items()
+    ]
+    tfds.folder_dataset.write_metadata(
+        data_dir=directory / "records",
+        features=builder.features(),
+        split_infos=infos,
+        check_data=False,
+        description=type(builder).__doc__,
+    )
+    paths = [pathlib.Path(path) for info in infos for path in info.filepaths]
+    store, first, splits = RecordStore(paths), 0, {}
+    for split, of_split in files.items():
+        opened = _open(split, of_split, first, store)
+        splits[split] = _describe(builder, opened, directory)
+        first += len(of_split)
+    return {
+        "record_files": [
+            path.relative_to(directory).as_posix() for path in paths
+        ],
+        "splits": splits,
+        "skipped": skipped,
+    }
+
+
+def _check_names(split: str, files: _Files) -> None:
+    names = [name for _, index in files for name in index.names]
+    if not names:
+        raise UserError(
+            f"Split {split} has no usable photo; repair those that were "
+            "skipped, or choose other landmarks for it."
+        )
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        twice = next(n for n in names if n in seen or seen.add(n))
+        raise UserError(
+            f"Split {split} has two photos named {twice!r}; keep one."
+        )
+
+
+def _collect(
+    dataset: str, split: str, files: _Files, directory: pathlib.Path
+) -> tfds.core.SplitInfo:
+    """Takes a split's files over, under the names that TFDS expects."""
+    info = tfds.core.SplitInfo(
+        name=split,
+        shard_lengths=[len(index.names) for _, index in files],
+        num_bytes=sum(shard.size for shard, _ in files),
+        filename_template=tfds.core.ShardedFileTemplate(
+            directory,
+            dataset_name=dataset,
+            split=split,
+            filetype_suffix="tfrecord",
+        ),
+    )
+    for (shard, _), path in zip(files, info.filepaths, strict=True):
+        _take_over(shard.records, path)
+    return info
+
+
+def _take_over(source: str, target: os.PathLike) -> None:
+    """Links the file, which takes no space and leaves the unfinished one."""
+    try:
+        os.link(source, target)
+    except OSError:  # Another file system, or one without links.
+        tf.io.gfile.copy(source, target)
+
+
+def _open(name: str, files: _Files, first: int, store: RecordStore) -> Split:
+    indices = [index for _, index in files]
+    return Split(
+        name=name,
+        names=[name for index in indices for name in index.names],
+        labels=np.concatenate([index.labels for index in indices]),
+        boxes=np.concatenate([index.boxes for index in indices]),
+        files=np.repeat(
+            np.arange(first, first + len(files)),
+            [len(index.names) for index in indices],
+        ),
+        offsets=np.concatenate([index.offsets for index in indices]),
+        store=store,
+    )
+
+
+def _describe(
+    builder: LandmarkBuilder, split: Split, directory: pathlib.Path
+) -> dict[str, Any]:
+    """Writes the index and the ground truth of a split; returns its facts."""
+    arrays = {
+        "names": np.asarray(split.names),
+        "labels": split.labels,
+        "boxes": split.boxes,
+        "files": split.files,
+        "offsets": split.offsets,
+    }
+    known = split.labels[split.labels >= 0]
+    facts = {"photos": len(split), "landmarks": len(np.unique(known))}
+    lost = {}
+    pairs = builder.pairs(split.name)
+    if pairs is not None:
+        arrays["pairs"] = _positions(pairs, split.names)
+        facts["pairs"] = len(arrays["pairs"])
+        lost["pairs"] = len(pairs) - facts["pairs"]
+    np.savez(directory / "index" / f"{split.name}.npz", **arrays)
+    truth = builder.ground_truth(split)
+    if truth is not None:
+        truth, lost_answers = restrict(truth, split.names)
+        truth.save(directory / "ground_truth" / f"{split.name}.json")
+        facts["queries"] = len(truth.queries)
+        lost |= lost_answers
+    return facts | {"lost": {key: n for key, n in lost.items() if n}}
+
+
+def _positions(
+    pairs: Sequence[tuple[str, str]], names: Sequence[str]
+) -> np.ndarray:
+    position = {name: i for i, name in enumerate(names)}
+    there = [
+        (position[query], position[positive])
+        for query, positive in pairs
+        if query in position and positive in position
+    ]
+    return np.array(there, np.int64).reshape(-1, 2)

@@ -1,0 +1,1 @@
+"""Builders of the public data sets, from the files as they are published."""
