@@ -15,28 +15,26 @@ import keras
 from agem_tf.backbones import graph_structure
 from agem_tf.backbones.backbone import Backbone
 from agem_tf.backbones.preprocessing import (
-    CAFFE_MEAN_BGR,
-    IMAGENET_DEVIATION_RGB,
-    IMAGENET_MEAN_RGB,
+    CAFFE,
+    TORCH,
     ChannelScaling,
     image_input,
 )
-from agem_tf.backbones.weights import keras_files
+from agem_tf.backbones.weights import keras_files, torchvision
 
-_CAFFE = {"mean": CAFFE_MEAN_BGR, "reverse_channels": True}
-_TORCH = {"mean": IMAGENET_MEAN_RGB, "deviation": IMAGENET_DEVIATION_RGB}
 _TENSORFLOW = {"mean": (127.5,) * 3, "deviation": (127.5,) * 3}
 # By the start of the name, the more specific first. None: Keras' own graph
 # holds the preprocessing.
 _SCALINGS = {
     "convnext": None,
-    "densenet": _TORCH,
+    "densenet": TORCH,
     "efficientnet": None,
     "inception": _TENSORFLOW,
     "mobilenetv3": None,
     "mobilenet": _TENSORFLOW,
     "resnet": _TENSORFLOW,
-    "vgg": _CAFFE,
+    "vgg16_torch": TORCH,
+    "vgg": CAFFE,
     "xception": _TENSORFLOW,
 }
 
@@ -47,29 +45,41 @@ def build(name: str, weights: str | os.PathLike | None = None) -> Backbone:
     VGG's map before its last pooling, which retrieval uses, is "C4".
 
     Args:
-        name: Lower-case name of the function, such as "densenet121".
+        name: Lower-case name of the function, such as "densenet121"; or
+            "vgg16_torch", the same network on the pixel values of PyTorch's.
         weights: None for random ones, "imagenet" to download Keras', or a
-            file: what `save_weights` wrote, or a "notop" .h5 of Keras.
+            file: what `save_weights` wrote, or a "notop" .h5 of Keras. For
+            "vgg16_torch" see `weights.torchvision`.
 
     Raises:
         UserError: the weights cannot be downloaded, read or fitted.
     """
+    if name.endswith("_torch"):
+        backbone = _backbone(name)
+        if weights is not None:
+            torchvision.load(backbone, weights)
+        return backbone
+    backbone = _backbone(name, weights)
+    if name.startswith("efficientnetb") and weights != "imagenet":
+        backbone = _complete_efficientnet(backbone)
+    if weights not in (None, "imagenet"):
+        keras_files.load(backbone, weights)
+    return backbone
+
+
+def _backbone(name: str, weights: str | os.PathLike | None = None) -> Backbone:
+    """Returns the graph, with weights only if they are "imagenet"."""
     images = image_input()
     network = _network(name, preprocess(images, name), weights)
     feature_layers = graph_structure.find_feature_layers(network)
     outputs = {step.name: step.output for step in network.operations}
-    backbone = Backbone(
+    return Backbone(
         images,
         {name: outputs[layer] for name, layer in feature_layers.items()},
         feature_layers,
         graph_structure.find_residual_branches(network),
         name=name,
     )
-    if name.startswith("efficientnetb") and weights != "imagenet":
-        backbone = _complete_efficientnet(backbone)
-    if weights not in (None, "imagenet"):
-        keras_files.load(backbone, weights)
-    return backbone
 
 
 def preprocess(images: Any, name: str) -> Any:
@@ -86,7 +96,7 @@ def preprocess(images: Any, name: str) -> Any:
 
 
 def _network(name: str, inputs: Any, weights: Any) -> keras.Model:
-    function = _function(name)
+    function = _function(name.removesuffix("_torch"))
     options = {"include_top": False, "input_tensor": inputs}
     if weights == "imagenet":
         return keras_files.pretrained(function, **options)
@@ -108,7 +118,7 @@ def _complete_efficientnet(backbone: Backbone) -> Backbone:
     Without it, weights from a file would see other values, and a model that
     was saved with downloaded weights could not be built again without them.
     """
-    deviation = [value / 255 for value in IMAGENET_DEVIATION_RGB]
+    deviation = [value / 255 for value in TORCH["deviation"]]
     normalization = next(
         layer
         for layer in backbone.layers

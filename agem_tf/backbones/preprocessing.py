@@ -4,14 +4,21 @@ Preprocessing inside the graph cannot be forgotten by a caller, and travels with
 an exported model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
-IMAGENET_MEAN_RGB = (123.675, 116.28, 103.53)
-IMAGENET_DEVIATION_RGB = (58.395, 57.12, 57.375)
-CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+from agem_tf.backbones.backbone import Backbone, copy_layer
+
+# Arguments of `ChannelScaling`: what networks trained in Caffe, and those
+# trained in PyTorch, expect.
+CAFFE = {"mean": (103.939, 116.779, 123.68), "reverse_channels": True}
+TORCH = {
+    "mean": (123.675, 116.28, 103.53),
+    "deviation": (58.395, 57.12, 57.375),
+}
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
@@ -80,3 +87,27 @@ class ChannelScaling(keras.layers.Layer):
 def image_input():
     """Returns the symbolic input of every backbone: RGB of any size."""
     return keras.Input((None, None, 3), name="images")
+
+
+def replace_scaling(backbone: Backbone, options: Mapping[str, Any]) -> Backbone:
+    """Returns the backbone with another scaling of pixel values.
+
+    Args:
+        backbone: A network whose graph begins with a `ChannelScaling`.
+        options: Arguments of the one that takes its place.
+
+    Raises:
+        ValueError: the network has no such layer, or `options` do not fit it.
+    """
+    if not any(isinstance(step, ChannelScaling) for step in backbone.layers):
+        raise ValueError(
+            f"{backbone.name} scales its images in layers of its own. "
+            f"Received: preprocessing={options}"
+        )
+
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, ChannelScaling):
+            return ChannelScaling(**options, name=layer.name)
+        return copy_layer(layer)
+
+    return backbone.rewrite(replace_layer=replace)

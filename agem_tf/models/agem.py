@@ -47,6 +47,9 @@ class AGeM(keras.Model):
         batch_norm: Of the backbone: "trainable", "frozen_statistics" (gamma and
             beta are trained) or "frozen". New attention layers keep gamma and
             beta trainable; their statistics follow the backbone's.
+        preprocessing: Arguments of a `backbones.preprocessing.ChannelScaling`
+            in place of the backbone's, for weights that expect other pixel
+            values.
         name: Name of the model.
 
     Input shape:
@@ -81,10 +84,13 @@ class AGeM(keras.Model):
         regional: bool = False,
         whitening_dimension: int = 0,
         batch_norm: str = "frozen_statistics",
+        preprocessing: Mapping[str, Any] | None = None,
         name: str = "agem",
     ):
         network = add_attention(
-            _create_backbone(backbone, weights, batch_norm, feature_map),
+            _create_backbone(
+                backbone, weights, batch_norm, preprocessing, feature_map
+            ),
             attention,
             attention_placement,
             attention_merge,
@@ -111,11 +117,23 @@ class AGeM(keras.Model):
         self.regional = regional
         self.whitening_dimension = whitening_dimension
         self.batch_norm = batch_norm
+        self.preprocessing = preprocessing
 
     @property
     def dimension(self) -> int:
         """Number of components of a descriptor."""
         return self.output_shape[-1]
+
+    def least_side(self) -> int:
+        """Returns the pixels a side from which an image leaves a map to pool.
+
+        A network that pads all its convolutions takes a single pixel; VGG,
+        which pools four times without padding, takes 16.
+        """
+        features = self.get_layer("pooling").input
+        network = keras.Model(self.inputs[0], features)
+        sides = (2**exponent for exponent in range(8))
+        return next(side for side in sides if _leaves_a_map(network, side))
 
     def attention_maps(self, images: Any) -> Any:
         """Shows where the last attention of the network looks.
@@ -160,17 +178,29 @@ class AGeM(keras.Model):
             "regional": self.regional,
             "whitening_dimension": self.whitening_dimension,
             "batch_norm": self.batch_norm,
+            "preprocessing": dict(self.preprocessing or {}),
         }
 
 
-def _create_backbone(name, weights, batch_norm, feature_map) -> Backbone:
-    network = backbones.create(name, weights, batch_norm)
+def _create_backbone(
+    name, weights, batch_norm, preprocessing, feature_map
+) -> Backbone:
+    network = backbones.create(name, weights, batch_norm, preprocessing)
     if feature_map not in network.feature_layers:
         raise ValueError(
             f"`feature_map` must be one of {list(network.feature_layers)} for "
             f"{name}. Received: feature_map={feature_map!r}"
         )
     return network
+
+
+def _leaves_a_map(network: keras.Model, side: int) -> bool:
+    try:
+        image = keras.KerasTensor((1, side, side, 3))
+        shape = network.compute_output_spec(image).shape
+    except ValueError:
+        return False
+    return min(shape[1:3]) > 0
 
 
 def _check_placement(attention, placement, feature_map) -> None:

@@ -40,7 +40,7 @@ def test_preprocessing_is_that_of_keras(images, name):
 def test_every_registered_network_is_one_of_keras():
     others = {name.lower() for name in dir(keras.applications)}
     names = {
-        name
+        name.removesuffix("_torch")
         for name in registry.names("backbone")
         if registry.BACKBONES[name].startswith(applications.__name__)
     }

@@ -59,6 +59,22 @@ def test_number_of_parameters_is_that_of_keras(name, num_parameters):
     assert resnet.build(name).count_params() == num_parameters
 
 
+@pytest.mark.parametrize(
+    ("name", "num_parameters"),
+    [
+        ("resnet18_torch", 11_689_512),
+        ("resnet34_torch", 21_797_672),
+        ("resnet50_torch", 25_557_032),
+    ],
+)
+def test_number_of_parameters_is_that_of_torchvision(name, num_parameters):
+    """Reference: torchvision's models, with their classifier of 1000."""
+    backbone = resnet.build(name)
+    channels = backbone.output["C5"].shape[-1]
+    trainable = sum(np.prod(x.shape) for x in backbone.trainable_variables)
+    assert trainable + (channels + 1) * 1000 == num_parameters
+
+
 def test_names_what_attention_needs(resnet50):
     assert resnet50.conv5_blocks == (
         "conv4_block6_out",
@@ -68,6 +84,13 @@ def test_names_what_attention_needs(resnet50):
     )
     assert len(resnet50.residual_branches) == 16
     assert resnet50.residual_branches[0] == "conv2_block1_3_bn"
+
+
+def test_short_blocks_have_their_branches():
+    backbone = resnet.build("resnet18_torch")
+    assert len(backbone.residual_branches) == 8
+    assert backbone.residual_branches[-1] == "conv5_block2_2_bn"
+    assert backbone.output["C5"].shape[-1] == 512
 
 
 @pytest.mark.parametrize("side", [64, 65, 95])

@@ -117,6 +117,17 @@ def test_saved_model_gives_the_same_descriptors(
     np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("backbone", "feature_map", "side"),
+    [("resnet18_torch", "C5", 1), ("vgg16", "C4", 16)],
+)
+def test_least_side_of_an_image_has_a_descriptor(backbone, feature_map, side):
+    model = AGeM(backbone, feature_map=feature_map, attention="none")
+    assert model.least_side() == side
+    descriptor = model(np.full((1, side, side, 3), 100.0))
+    np.testing.assert_allclose(np.linalg.norm(descriptor), 1, atol=1e-4)
+
+
 def test_pooling_of_another_name_is_that_pooling(images):
     model = AGeM("resnet50_half", attention="none", pooling="mac")
     features = keras.Model(model.inputs[0], model.get_layer("pooling").input)

@@ -9,7 +9,7 @@ import numpy as np
 from agem_tf.backbones.weights import (
     keras_files,
     packages,
-    pytorch_checkpoint,
+    state_dictionary,
 )
 from agem_tf.errors import UserError
 
@@ -42,8 +42,8 @@ def load(model: keras.Model, weights: str | os.PathLike) -> None:
     """
     if weights == "imagenet":
         weights = _packaged(model.name)
-    if str(weights).endswith((".pth", ".pt")):
-        _assign(model, pytorch_checkpoint.read(weights), weights)
+    if str(weights).endswith(state_dictionary.SUFFIXES):
+        _assign(model, state_dictionary.read(weights), weights)
     else:
         keras_files.load(model, weights)
 

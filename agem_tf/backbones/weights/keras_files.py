@@ -40,7 +40,8 @@ def load(model: keras.Model, path: str | os.PathLike) -> None:
     if not path.name.endswith(SUFFIXES):
         raise UserError(
             f"Cannot read weights from {path}; {model.name} takes a file "
-            f"named {', '.join('*' + suffix for suffix in SUFFIXES)}."
+            f"named {', '.join('*' + suffix for suffix in SUFFIXES)}, and "
+            "only the backbones named *_torch take PyTorch's."
         )
     try:
         with warnings.catch_warnings():

@@ -3,11 +3,13 @@
 A pickle is a program that may call anything. `pickle.Unpickler` with an
 allow-list stops the calls, but a file can still make it set attributes, hash
 nested tuples for hours, or reserve gigabytes for one memo index. Tensor files
-use some thirty opcodes, so this module interprets just those, with data only.
+use some forty opcodes, so this module interprets just those, with data only.
 """
 
+import dataclasses
 import io
 import pickletools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 _MARK = object()
@@ -17,8 +19,10 @@ _CONSTANTS = {
     "NEWTRUE": True,
     "NEWFALSE": False,
 }
+# Strings of Python 2 are BINSTRING; they are read as Latin-1, byte by byte.
 _LITERALS = frozenset(
-    "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE".split()
+    "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE "
+    "BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES".split()
 )
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _IGNORED = frozenset(("PROTO", "FRAME", "STOP"))
@@ -31,11 +35,19 @@ class Symbol(NamedTuple):
     name: str
 
 
-class Call(NamedTuple):
-    """A call that the pickle asks for; it is never made."""
+@dataclasses.dataclass(eq=False)
+class Call:
+    """A call that the pickle asks for; it is never made.
 
-    function: Symbol
-    arguments: tuple
+    Attributes:
+        function: What is to be called.
+        arguments: Its arguments.
+        state: What the pickle hands to the result's `__setstate__`, if it does.
+    """
+
+    function: Any
+    arguments: Any
+    state: Any = None
 
 
 class PersistentReference(NamedTuple):
@@ -44,28 +56,73 @@ class PersistentReference(NamedTuple):
     identifier: Any
 
 
-def load(stream: io.BytesIO) -> Any:
+# What stands for a function that the pickle names, made by us.
+Constructors = Mapping[Symbol, Callable[..., Any]]
+
+
+def load(
+    stream: io.BytesIO,
+    resolve: Callable[[Any], Any] = PersistentReference,
+    constructors: Constructors | None = None,
+) -> Any:
     """Interprets the next pickle of `stream`.
 
+    Args:
+        stream: Positioned at the pickle, and left behind it.
+        resolve: Gets the identifier of each persistent reference, and returns
+            what stands for it.
+        constructors: Our own functions that are called for some of the names;
+            the pickle chooses the arguments.
+
     Returns:
-        Its object, made of dict, list, tuple, str, numbers, Symbol, Call and
-        PersistentReference. An OrderedDict is a dict, without attributes.
+        Its object, made of dict, list, tuple, str, bytes, numbers, Symbol,
+        Call and what `resolve` and `constructors` return. An OrderedDict is a
+        dict, without attributes.
 
     Raises:
         ValueError: the stream is cut short or uses another opcode.
     """
-    machine = _Machine()
+    machine = _Machine(resolve, _CONSTRUCTORS | dict(constructors or {}))
     for opcode, argument, _ in pickletools.genops(stream):
         machine.step(opcode.name, argument)
     return machine.stack.pop()
 
 
+def _dictionary(pairs: list = ()) -> dict:
+    """An OrderedDict; Python 2 lists its items in the constructor."""
+    dictionary = {}
+    for key, value in pairs:
+        _set(dictionary, key, value)
+    return dictionary
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Bytes, as Python 3 writes them for Python 2."""
+    if encoding not in ("latin1", "latin-1"):
+        raise ValueError("it encodes bytes in an unknown way")
+    return text.encode("latin-1")
+
+
+_CONSTRUCTORS = {
+    Symbol("_codecs", "encode"): _encode,
+    Symbol("collections", "OrderedDict"): _dictionary,
+}
+
+
+def _set(dictionary: dict, key: Any, value: Any) -> None:
+    if not isinstance(key, str | int):
+        raise ValueError("a key is neither a name nor a number")
+    dictionary[key] = value
+
+
 class _Machine:
     """The pickle virtual machine, less everything that acts."""
 
-    def __init__(self):
+    def __init__(self, resolve: Callable[[Any], Any], constructors):
         self.stack = []
         self._memo = {}
+        self._resolve = resolve
+        self._constructors = constructors
 
     def step(self, opcode: str, argument: Any) -> None:
         if opcode in _IGNORED:
@@ -114,17 +171,12 @@ class _Machine:
 
     def _setitem(self, _):
         value, key = self.stack.pop(), self.stack.pop()
-        self._set(key, value)
+        _set(self.stack[-1], key, value)
 
     def _setitems(self, _):
         items = self._pop_to_mark()
         for key, value in zip(items[::2], items[1::2], strict=True):
-            self._set(key, value)
-
-    def _set(self, key, value):
-        if not isinstance(key, str | int):
-            raise ValueError("a key is neither a name nor a number")
-        self.stack[-1][key] = value
+            _set(self.stack[-1], key, value)
 
     def _binput(self, index):
         self._memo[index] = self.stack[-1]
@@ -144,15 +196,23 @@ class _Machine:
 
     def _stack_global(self, _):
         name, module = self.stack.pop(), self.stack.pop()
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError("a global name is not a text")
         self.stack.append(Symbol(module, name))
 
     def _reduce(self, _):
         arguments, function = self.stack.pop(), self.stack.pop()
-        is_dict = function == ("collections", "OrderedDict") and not arguments
-        self.stack.append({} if is_dict else Call(function, arguments))
+        if isinstance(function, Symbol) and function in self._constructors:
+            self.stack.append(self._constructors[function](*arguments))
+        else:
+            self.stack.append(Call(function, arguments))
+
+    _newobj = _reduce
 
     def _build(self, _):
-        self.stack.pop()
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], Call):
+            self.stack[-1].state = state
 
     def _binpersid(self, _):
-        self.stack.append(PersistentReference(self.stack.pop()))
+        self.stack.append(self._resolve(self.stack.pop()))

@@ -1,111 +1,42 @@
 """PyTorch files are read as data, and hostile ones are refused."""
 
+import argparse
 import collections
-import io
 import os
-import pickle
-import sys
-import types
 import zipfile
 
 import numpy as np
 import pytest
 
 from agem_tf.backbones.weights import pytorch_checkpoint
+from agem_tf.backbones.weights.tensor_pickle import Call, Symbol
 from agem_tf.errors import UserError
 
-_MAGIC = 0x1950A86A20F9469CFC6C
+
+@pytest.fixture(params=["archive", "stream"])
+def write(request, torch_files):
+    """Both layouts of torch.save."""
+    return getattr(torch_files, f"write_{request.param}")
 
 
-class _Storage:
-    """What the pickler below writes as a reference, as torch.save does."""
-
-    def __init__(self, key, items, kind="FloatStorage"):
-        self.key, self.items, self.kind = key, np.asarray(items), kind
-
-
-class _Tensor:
-    def __init__(self, storage, offset, shape, strides):
-        self.arguments = (storage, offset, shape, strides, False)
+@pytest.fixture
+def floats(torch_files):
+    """Six numbers."""
+    return torch_files.Storage(np.arange(6, dtype="float32"))
 
 
-class _Pickler(pickle.Pickler):
-    def persistent_id(self, item):
-        if not isinstance(item, _Storage):
-            return None
-        kind = getattr(sys.modules["torch"], item.kind)
-        return ("storage", kind, item.key, "cpu", len(item.items), *self.views)
-
-    def reducer_override(self, item):
-        if not isinstance(item, _Tensor):
-            return NotImplemented
-        rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
-        hooks = collections.OrderedDict()
-        return rebuild, (*item.arguments, hooks)
-
-
-@pytest.fixture(autouse=True)
-def torch_names(monkeypatch):
-    """The names of PyTorch that its checkpoints refer to."""
-    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    for kind in ("FloatStorage", "LongStorage", "BFloat16Storage"):
-        setattr(torch, kind, type(kind, (), {"__module__": "torch"}))
-
-    def _rebuild_tensor_v2():
-        """Only its name is written."""
-
-    _rebuild_tensor_v2.__module__ = "torch._utils"
-    _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
-    utils._rebuild_tensor_v2 = _rebuild_tensor_v2
-    monkeypatch.setitem(sys.modules, "torch", torch)
-    monkeypatch.setitem(sys.modules, "torch._utils", utils)
-
-
-def _pickle(item, views=()):
-    stream = io.BytesIO()
-    pickler = _Pickler(stream, protocol=2)
-    pickler.views = views
-    pickler.dump(item)
-    return stream.getvalue()
-
-
-def _write_archive(path, state, storages):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", _pickle(state))
-        archive.writestr("archive/byteorder", "little")
-        for storage in storages:
-            name = f"archive/data/{storage.key}"
-            archive.writestr(name, storage.items.tobytes())
-
-
-def _write_stream(path, state, storages):
-    system = {"little_endian": True}
-    data = b"".join(pickle.dumps(x, 2) for x in (_MAGIC, 1001, system))
-    data += _pickle(state, views=(None,))
-    data += pickle.dumps([storage.key for storage in storages], 2)
-    for storage in storages:
-        data += np.int64(len(storage.items)).tobytes()
-        data += storage.items.tobytes()
-    path.write_bytes(data)
-
-
-_WRITERS = pytest.mark.parametrize("write", [_write_archive, _write_stream])
-
-
-@_WRITERS
-def test_reads_tensors_with_offset_and_strides(tmp_path, write):
-    floats = _Storage("7", np.arange(12, dtype="float32"))
-    integers = _Storage("8", np.array([5, 6], "int64"), "LongStorage")
+def test_reads_tensors_with_offset_and_strides(tmp_path, write, torch_files):
+    floats = torch_files.Storage(np.arange(12, dtype="float32"))
+    integers = torch_files.Storage(np.array([5, 6], "int64"), "LongStorage")
     state = collections.OrderedDict(
-        whole=_Tensor(floats, 0, (3, 4), (4, 1)),
-        transposed=_Tensor(floats, 2, (2, 3), (1, 4)),
-        count=_Tensor(integers, 1, (), ()),
+        whole=torch_files.Tensor(floats, 0, (3, 4), (4, 1)),
+        transposed=torch_files.Tensor(floats, 2, (2, 3), (1, 4)),
+        count=torch_files.Tensor(integers, 1, (), ()),
     )
     state._metadata = {"version": 1}
-    path = tmp_path / "state.pth"
-    write(path, state, [floats, integers])
+    write(tmp_path / "state.pth", state)
 
-    tensors = pytorch_checkpoint.read(path)
+    tensors = pytorch_checkpoint.read(tmp_path / "state.pth")
 
     whole = np.arange(12, dtype="float32").reshape(3, 4)
     np.testing.assert_array_equal(tensors["whole"], whole)
@@ -113,22 +44,58 @@ def test_reads_tensors_with_offset_and_strides(tmp_path, write):
     assert tensors["count"] == 6 and tensors["count"].dtype == "int64"
 
 
-@_WRITERS
-def test_widens_bfloat16(tmp_path, write):
+def test_reads_what_stands_beside_the_tensors(tmp_path, write, torch_files):
+    tensor = torch_files.tensor([[1.0, 2.0]])
+    content = {
+        "epoch": 3,
+        "meta": {"mean": [0.485, 0.5], "regional": False, 7: ("a", None)},
+        "state_dict": torch_files.state({"x": [4.0]}),
+        "optimizer": [{"exp_avg": tensor}, tensor],
+        "options": argparse.Namespace(rate=0.1),
+    }
+    write(tmp_path / "checkpoint.pth", content)
+    read = pytorch_checkpoint.read(tmp_path / "checkpoint.pth")
+    assert read["epoch"] == 3 and read["meta"] == content["meta"]
+    np.testing.assert_array_equal(read["state_dict"]["x"], [4.0])
+    np.testing.assert_array_equal(read["optimizer"][0]["exp_avg"], [[1, 2]])
+    assert isinstance(read["options"], Call)
+    assert read["options"].state == {"rate": 0.1}
+
+
+def test_reads_tensors_of_early_versions(tmp_path, write, torch_files, floats):
+    early = torch_files.Tensor(floats, 1, (2,), (1,), rebuild="_tensor")
+    parameter = torch_files.Parameter(torch_files.tensor([3.0]))
+    write(tmp_path / "early.pth", {"x": early, "y": parameter})
+    tensors = pytorch_checkpoint.read(tmp_path / "early.pth")
+    np.testing.assert_array_equal(tensors["x"], [1.0, 2.0])
+    np.testing.assert_array_equal(tensors["y"], [3.0])
+
+
+def test_reads_what_python_2_wrote(tmp_path):
+    """There texts are bytes, and an OrderedDict gets its items at once."""
+    _write_pickle(
+        tmp_path / "old.pth",
+        b"\x80\x02ccollections\nOrderedDict\n"
+        b"](](U\x05firstK\x01e](U\x06secondK\x02ee\x85R.",
+    )
+    read = pytorch_checkpoint.read(tmp_path / "old.pth")
+    assert read == {"first": 1, "second": 2}
+
+
+def test_widens_bfloat16(tmp_path, write, torch_files):
     items = np.array([0x3F80, 0xC020], "uint16")
-    storage = _Storage("0", items, "BFloat16Storage")
-    path = tmp_path / "state.pth"
-    write(path, {"x": _Tensor(storage, 0, (2,), (1,))}, [storage])
+    storage = torch_files.Storage(items, "BFloat16Storage")
+    state = {"x": torch_files.Tensor(storage, 0, (2,), (1,))}
+    write(tmp_path / "state.pth", state)
     np.testing.assert_array_equal(
-        pytorch_checkpoint.read(path)["x"], np.float32([1.0, -2.5])
+        pytorch_checkpoint.read(tmp_path / "state.pth")["x"],
+        np.float32([1.0, -2.5]),
     )
 
 
-@_WRITERS
-def test_every_truncation_is_refused(tmp_path, write):
-    storage = _Storage("0", np.arange(6, dtype="float32"))
+def test_every_truncation_is_refused(tmp_path, write, torch_files, floats):
     path = tmp_path / "state.pth"
-    write(path, {"x": _Tensor(storage, 0, (2, 3), (3, 1))}, [storage])
+    write(path, {"x": torch_files.Tensor(floats, 0, (2, 3), (3, 1))})
     data = path.read_bytes()
     for length in range(len(data)):
         path.write_bytes(data[:length])
@@ -136,7 +103,6 @@ def test_every_truncation_is_refused(tmp_path, write):
             pytorch_checkpoint.read(path)
 
 
-@_WRITERS
 @pytest.mark.parametrize(
     ("offset", "shape", "strides"),
     [
@@ -148,14 +114,25 @@ def test_every_truncation_is_refused(tmp_path, write):
         (0, (10**12,), (0,)),
         (0, (2,), (1, 1)),
         (0, (2.0,), (1,)),
+        (0, (10**600,) * 40, (0,) * 40),
     ],
 )
 def test_tensor_outside_of_its_storage_is_refused(
-    tmp_path, write, offset, shape, strides
+    tmp_path, write, torch_files, floats, offset, shape, strides
 ):
-    storage = _Storage("0", np.arange(6, dtype="float32"))
     path = tmp_path / "state.pth"
-    write(path, {"x": _Tensor(storage, offset, shape, strides)}, [storage])
+    write(path, {"x": torch_files.Tensor(floats, offset, shape, strides)})
+    with pytest.raises(UserError, match="state.pth"):
+        pytorch_checkpoint.read(path)
+
+
+@pytest.mark.parametrize("size", [7, -1, 10**12, 2.0])
+def test_storage_of_more_than_its_bytes_is_refused(
+    tmp_path, write, torch_files, floats, size
+):
+    floats.size = size
+    path = tmp_path / "state.pth"
+    write(path, {"x": torch_files.Tensor(floats, 0, (2,), (1,))})
     with pytest.raises(UserError, match="state.pth"):
         pytorch_checkpoint.read(path)
 
@@ -165,23 +142,44 @@ class _Hostile:
         return os.mkdir, (os.environ["AGEM_TEST_FOLDER"],)
 
 
-@_WRITERS
 def test_nothing_in_the_file_is_called(tmp_path, monkeypatch, write):
     folder = tmp_path / "made"
     monkeypatch.setenv("AGEM_TEST_FOLDER", str(folder))
-    path = tmp_path / "hostile.pth"
-    write(path, {"x": _Hostile()}, [])
-    with pytest.raises(UserError, match="other than tensors"):
-        pytorch_checkpoint.read(path)
+    write(tmp_path / "hostile.pth", {"x": _Hostile()})
+    call = pytorch_checkpoint.read(tmp_path / "hostile.pth")["x"]
+    assert call.function == Symbol("posix", "mkdir")
     assert not folder.exists()
 
 
-def test_huge_memo_index_reserves_nothing(tmp_path):
-    path = tmp_path / "memo.pth"
-    with zipfile.ZipFile(path, "w") as archive:
-        pickled = b"\x80\x02}r\xff\xff\xff\xff."
-        archive.writestr("archive/data.pkl", pickled)
-    assert pytorch_checkpoint.read(path) == {}
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02}r\xff\xff\xff\xff.",  # A memo of gigabytes.
+        b"\x80\x02]" + b"q\x00(" + b"h\x00" * 1000 + b"e.",  # In itself.
+    ],
+)
+def test_tricks_of_the_memo_reserve_nothing(tmp_path, pickled):
+    _write_pickle(tmp_path / "memo.pth", pickled)
+    assert len(pytorch_checkpoint.read(tmp_path / "memo.pth")) in (0, 1000)
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"cos\nsystem\n(S'true'\ntR.",  # Opcodes that torch.save never uses.
+        b"\x80\x02(ios\nsystem\n.",
+        b"\x80\x02}" + b"\x85" * 100_000 + b"K\x01s.",  # A key of tuples.
+        b"\x80\x02K\x01K\x02\x93.",
+        b"\x80\x02ccollections\nOrderedDict\nK\x05\x85R.",
+        b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00"
+        b"rot\x86R.",
+    ],
+)
+def test_other_pickles_are_refused(tmp_path, pickled):
+    _write_pickle(tmp_path / "hostile.pth", pickled)
+    with pytest.raises(UserError, match="hostile.pth") as caught:
+        pytorch_checkpoint.read(tmp_path / "hostile.pth")
+    assert "\n" not in str(caught.value)
 
 
 def test_compressed_archive_is_refused(tmp_path):
@@ -190,6 +188,26 @@ def test_compressed_archive_is_refused(tmp_path):
         archive.writestr("archive/data.pkl", bytes(1_000_000))
     with pytest.raises(UserError, match="compressed"):
         pytorch_checkpoint.read(path)
+
+
+def test_a_damaged_file_does_not_fill_the_message(tmp_path, torch_files):
+    """zipfile quotes all of a name that differs in its two places."""
+    path = tmp_path / "net.pth"
+    torch_files.write_archive(path, {"x": torch_files.tensor(np.ones(500))})
+    data = bytearray(path.read_bytes())
+    name = data.index(b"archive/data/0")
+    data[name - 4 : name - 2] = b"\xff\x03"  # Its length.
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="File name in directory") as caught:
+        pytorch_checkpoint.read(path)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def test_another_archive_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "other.pth", "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(UserError, match="no data.pkl"):
+        pytorch_checkpoint.read(tmp_path / "other.pth")
 
 
 @pytest.mark.parametrize("data", [b"", b"not a checkpoint", b"\x80\x02K\x01."])
@@ -204,3 +222,8 @@ def test_other_files_are_refused_in_one_line(tmp_path, data):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="No checkpoint .*absent.pth"):
         pytorch_checkpoint.read(tmp_path / "absent.pth")
+
+
+def _write_pickle(path, pickled):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)

@@ -1,0 +1,66 @@
+"""Converted networks give PyTorch's descriptors, where PyTorch is installed."""
+
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agem_tf import conversion
+from agem_tf.extraction import describe, multi_scale_power
+from agem_tf.training import runs
+
+_ALL = "683x1024,1024x683,333x500,37x61"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "sides"),
+    [
+        ("resnet18", "archive", _ALL),
+        ("resnet18", "stream", "333x500"),
+        ("resnet18", "whitened", "333x500,37x61"),
+        ("resnet34", "archive", "333x500,37x61"),
+        ("resnet50", "archive", _ALL),
+        ("resnet50", "safetensors", "37x61"),
+        ("resnet101", "stream", "333x500,37x61"),
+        ("resnet152", "torchvision", "333x500,37x61"),
+        ("vgg16", "archive", _ALL),
+        ("vgg16", "torchvision", "37x61"),
+    ],
+)
+def test_descriptors_at_one_and_several_scales(
+    tmp_path, architecture, kind, sides
+):
+    modules = ["torch", "torchvision"]
+    modules += ["safetensors"] if kind == "safetensors" else []
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    script = pathlib.Path(__file__).with_name("pytorch_reference.py")
+    subprocess.run(
+        [sys.executable, script, architecture, kind, sides, tmp_path],
+        check=True,
+        timeout=600,
+    )
+    [checkpoint] = tmp_path.glob("net.*")
+    conversion.write(conversion.read(checkpoint), tmp_path / "run")
+    checkpoint.unlink()
+    run = runs.open_run(tmp_path / "run", tf.distribute.get_strategy())
+    with np.load(tmp_path / "expected.npz") as expected:
+        for name in expected:
+            case, _, part = name.rpartition("_")
+            if part != "descriptor":
+                continue
+            scales = expected[f"{case}_scales"].tolist()
+            descriptor = describe(
+                run.model,
+                tf.constant(expected[f"{case}_photo"]),
+                None,
+                scales,
+                multi_scale_power(run.model, len(scales)),
+            )
+            cosine = np.sum(descriptor * expected[name])
+            assert cosine > 0.9999, (case, scales)
