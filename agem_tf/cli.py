@@ -4,17 +4,18 @@ Commands load the heavy rooms through `lazy`, so that `--help` and a mistyped
 flag are answered before TensorFlow's import, which takes seconds.
 """
 
-import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from logging import WARNING, LogRecord
 from types import ModuleType
 from typing import Any
 
 from absl import flags, logging
 
+from agem_tf import native_output
+from agem_tf.devices import tpus
 from agem_tf.errors import UserError
 
 USER_ERROR_STATUS = 2
@@ -24,26 +25,9 @@ class _LazyModule(ModuleType):
     """Imports the module of its name when an attribute is asked for."""
 
     def __getattr__(self, attribute: str) -> object:
-        with _quiet_native_code():
+        with native_output.captured():
             module = importlib.import_module(self.__name__)
         return getattr(module, attribute)
-
-
-@contextlib.contextmanager
-def _quiet_native_code() -> Iterator[None]:
-    """Drops what C++ writes to stderr: TensorFlow greets before it can be told.
-
-    An exception still passes, and is printed when stderr is back.
-    """
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def lazy(module: str) -> ModuleType:
@@ -56,6 +40,16 @@ class _NumbersParser(flags.ArgumentParser):
 
     def parse(self, argument: str) -> tuple[float, ...]:
         return tuple(float(value) for value in argument.split(","))
+
+
+class _RangeParser(flags.ArgumentParser):
+    syntactic_help = "FIRST:END, such as 10:15"
+
+    def parse(self, argument: str) -> range:
+        first, _, end = argument.partition(":")
+        if not (first.isdecimal() and end.isdecimal()):
+            raise ValueError(f"{argument!r} is not FIRST:END")
+        return range(int(first), int(end))
 
 
 class Flags(flags.FlagValues):
@@ -85,6 +79,10 @@ class Flags(flags.FlagValues):
         """A list such as --scales=1,0.5, a tuple of floats; default None."""
         return flags.DEFINE(_NumbersParser(), name, None, text, self)
 
+    def range(self, name: str, text: str) -> flags.FlagHolder:
+        """Numbers such as --profile_steps=10:15, a range; default None."""
+        return flags.DEFINE(_RangeParser(), name, None, text, self)
+
     def multi_string(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
         return flags.DEFINE_multi_string(
             *arguments, flag_values=self, **options
@@ -92,13 +90,23 @@ class Flags(flags.FlagValues):
 
     def parse(self, arguments: Sequence[str]) -> Sequence[str]:
         """Parses for absl's app.run; a mistake ends with status 2."""
+        rest = self.parse_around(arguments)
+        if rest[1:]:
+            _fail(f"unexpected argument {rest[1]!r} (see --help)")
+        return rest
+
+    def parse_around(self, arguments: Sequence[str]) -> Sequence[str]:
+        """As `parse`, and leaves what is no flag to the command.
+
+        Returns:
+            The program, and the arguments between and after the flags.
+        """
+        flags.FLAGS.set_gnu_getopt()
         flags.FLAGS.append_flag_values(self)
         for name in self:
             flags.FLAGS.register_flag_by_module(arguments[0], self[name])
         try:
             rest = flags.FLAGS(arguments)
-            if rest[1:]:
-                raise flags.Error(f"unexpected argument {rest[1]!r}")
             self.mark_as_parsed()
             self.validate_all_flags()
         except flags.Error as error:
@@ -109,17 +117,21 @@ class Flags(flags.FlagValues):
         return rest
 
 
-def command(run: Callable[[], object]) -> Callable[[Sequence[str]], None]:
-    """Wraps a command for app.run: a UserError is one line and status 2."""
+def command(run: Callable[..., object]) -> Callable[[Sequence[str]], None]:
+    """Wraps a command for app.run: a UserError is one line and status 2.
+
+    Args:
+        run: gets the arguments that `Flags.parse_around` left, if any.
+    """
 
     def main(argv: Sequence[str]) -> None:
-        del argv  # `Flags.parse` has refused any.
         # TensorFlow's C++ start-up chatter would bury the plain lines.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        tpus.skip_the_search()
         logging.set_verbosity(logging.INFO)
         logging.get_absl_handler().addFilter(_is_ours_or_a_warning)
         try:
-            run()
+            run(*argv[1:])
         except UserError as error:
             _fail(str(error))
 

@@ -14,6 +14,7 @@ from agem_tf.data.pipelines import PhotoPipeline
 from agem_tf.data.prepared import Split
 from agem_tf.evaluation import GroundTruth, Picture
 from agem_tf.evaluation.descriptors import Evaluation
+from agem_tf.evaluation.rank_lists import judge
 from agem_tf.models import AGeM
 
 
@@ -124,7 +125,7 @@ def _rank_list(
         for position, index, verdict in zip(
             split.find(names),
             found,
-            visualization.judge(found, truth),
+            judge(found, truth),
             strict=True,
         )
     ]

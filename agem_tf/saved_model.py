@@ -9,9 +9,13 @@ Signatures:
         -> descriptors (batch, dimension) float32.
     encoded_images: encoded_images (batch,) strings, each a JPEG or PNG
         -> descriptors; photos are resized as the recipe says.
+    encoded_crops: the same photos and boxes (batch, 4) float32, x1, y1, x2, y2
+        in pixels of the photo as it decodes, zeros for the whole photo
+        -> descriptors of what is inside the boxes.
 """
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +37,7 @@ def export_model(
     image: ImageConfig,
     extraction: ExtractionConfig,
     whitening: Whitening | None = None,
+    dimension: int | None = None,
 ) -> pathlib.Path:
     """Writes a SavedModel that computes what `Extractor` computes.
 
@@ -42,22 +47,18 @@ def export_model(
         image: how encoded photos are resized.
         extraction: at which scales photos are described.
         whitening: applied to the descriptors, if given.
+        dimension: that the whitening keeps; all of its own by default.
 
     Returns:
         The directory.
 
     Raises:
-        UserError: the whitening is of another model or other settings, or the
-            directory holds other files.
+        UserError: the whitening is of another model or other settings or has
+            fewer dimensions, or the directory holds other files.
     """
     directory = pathlib.Path(directory)
-    made = provenance(model, image, extraction)
-    if whitening is not None:
-        artifacts.check_same_provenance(
-            whitening.provenance, made, "the whitening", "the model"
-        )
-        made["whitening"] = f"{whitening.kind} {whitening.fingerprint}"
-    root = _Exported(model, image, extraction, whitening)
+    made = exported_provenance(model, image, extraction, whitening, dimension)
+    root = _Exported(model, image, extraction, whitening, dimension)
     with artifacts.atomic_directory(directory) as temporary:
         tf.saved_model.save(
             root,
@@ -65,10 +66,31 @@ def export_model(
             signatures={
                 "serving_default": root.describe_images,
                 "encoded_images": root.describe_encoded,
+                "encoded_crops": root.describe_crops,
             },
         )
         artifacts.write_manifest(temporary, KIND, provenance=made)
     return directory
+
+
+def exported_provenance(
+    model: AGeM,
+    image: ImageConfig,
+    extraction: ExtractionConfig,
+    whitening: Whitening | None = None,
+    dimension: int | None = None,
+) -> dict[str, Any]:
+    """How the descriptors of an exported model are made.
+
+    Arguments and errors are those of `export_model`.
+    """
+    made = provenance(model, image, extraction)
+    if whitening is not None:
+        artifacts.check_same_provenance(
+            whitening.provenance, made, "the whitening", "the model"
+        )
+        made["whitening"] = whitening.label(dimension)
+    return made
 
 
 class _Exported(tf.train.Checkpoint):
@@ -84,6 +106,7 @@ class _Exported(tf.train.Checkpoint):
         image: ImageConfig,
         extraction: ExtractionConfig,
         whitening: Whitening | None,
+        dimension: int | None,
     ):
         super().__init__()
         self.variables = [v.value for v in model.variables]
@@ -95,18 +118,18 @@ class _Exported(tf.train.Checkpoint):
         def postprocess(descriptors):
             if whitening is None:
                 return descriptors
-            return _whiten(descriptors, whitening)
+            return _whiten(descriptors, whitening, dimension)
 
         @tf.function(input_signature=[_IMAGES])
         def describe_images(images):
             descriptors = describe(model, images, None, scales, power)
             return {"descriptors": postprocess(descriptors)}
 
-        @tf.function(input_signature=[_ENCODED])
-        def describe_encoded(encoded_images):
+        @tf.function(input_signature=[_ENCODED, _BOXES])
+        def describe_crops(encoded_images, boxes):
             pixels, valid = tf.map_fn(
-                lambda encoded: _load(encoded, image),
-                encoded_images,
+                lambda crop: _load(*crop, image),
+                (encoded_images, boxes),
                 fn_output_signature=(tf.uint8, tf.int32),
             )
             padded = image.resize != "square"
@@ -114,6 +137,11 @@ class _Exported(tf.train.Checkpoint):
                 model, pixels, valid if padded else None, scales, power
             )
             return {"descriptors": postprocess(descriptors)}
+
+        @tf.function(input_signature=[_ENCODED])
+        def describe_encoded(encoded_images):
+            whole = tf.zeros((tf.shape(encoded_images)[0], 4))
+            return describe_crops(encoded_images, whole)
 
         @tf.function
         def call(images, training=False):
@@ -125,20 +153,25 @@ class _Exported(tf.train.Checkpoint):
         for training in (False, True):
             call.get_concrete_function(_IMAGES, training=training)
         self.describe_images = describe_images
+        self.describe_crops = describe_crops
         self.describe_encoded = describe_encoded
         self.__call__ = call
 
 
 _IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
 _ENCODED = tf.TensorSpec((None,), tf.string, name="encoded_images")
+_BOXES = tf.TensorSpec((None, 4), tf.float32, name="boxes")
 
 
-def _load(encoded: tf.Tensor, image: ImageConfig):
-    photo = images.load(encoded, image)
+def _load(encoded: tf.Tensor, box: tf.Tensor, image: ImageConfig):
+    photo = images.load(encoded, image, box)
     return photo["image"], photo["valid"]
 
 
-def _whiten(descriptors: tf.Tensor, whitening: Whitening) -> tf.Tensor:
+def _whiten(
+    descriptors: tf.Tensor, whitening: Whitening, dimension: int | None
+) -> tf.Tensor:
     mean = tf.constant(whitening.mean.astype(np.float32))
-    projection = tf.constant(whitening.projection.astype(np.float32))
+    kept = whitening.projection[:dimension]
+    projection = tf.constant(kept.astype(np.float32))
     return l2_normalize((descriptors - mean) @ tf.transpose(projection))

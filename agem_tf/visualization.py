@@ -17,7 +17,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from agem_tf.evaluation.ground_truth import QueryTruth
 from agem_tf.evaluation.report import FRAME_COLORS
 
 Photo = np.ndarray | Image.Image
@@ -66,18 +65,6 @@ class RankedPhoto:
                 f"`verdict` must be one of {sorted(_MARKS)}. Received: "
                 f"verdict={self.verdict!r}"
             )
-
-
-def judge(indices: Sequence[int], truth: QueryTruth) -> list[str]:
-    """Says of each database index what it is to a query.
-
-    Returns:
-        "positive" (easy or hard), "junk" or "negative" per index.
-    """
-    verdicts = dict.fromkeys(truth.junk.tolist(), JUNK)
-    for positives in (truth.easy, truth.hard):
-        verdicts.update(dict.fromkeys(positives.tolist(), POSITIVE))
-    return [verdicts.get(int(index), NEGATIVE) for index in indices]
 
 
 def rank_list(

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-COMMANDS = "train prepare extract whiten evaluate export visualize".split()
+COMMANDS = (
+    "train prepare extract whiten evaluate export visualize index "
+    "search.__main__"
+).split()
 
 
 def run(*arguments, **options):
@@ -50,6 +53,14 @@ def test_help_shows_the_flags():
         ["agem_tf.whiten", "--descriptors=missing", "--output=y"],
         ["agem_tf.prepare", "--source=missing", "--data_dir=y"],
         ["agem_tf.prepare", "--data_dir=y"],
+        ["agem_tf.index", "--photos=missing"],
+        ["agem_tf.index", "--photos=missing", "--index=y"],
+        ["agem_tf.index", "--remove=a.jpg", "--index=missing"],
+        ["agem_tf.index", "--photos=.", "--index=y", "--box=1,2,3,4"],
+        ["agem_tf.search", "photo.jpg"],
+        ["agem_tf.search", "photo.jpg", "--index=missing", "--top=3"],
+        ["agem_tf.search", "--index=missing"],
+        ["agem_tf.search", "a.jpg", "--index=milvus:missing"],
         [
             "agem_tf.visualize",
             "--workdir=missing",

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from agem_tf import visualization
-from agem_tf.evaluation import QueryTruth
 from agem_tf.visualization import RankedPhoto
 
 _BLUE, _GREEN = (37, 99, 235), (22, 163, 74)
@@ -14,12 +13,6 @@ _GREY, _RED = (156, 163, 175), (220, 38, 38)
 
 def _photo(height=30, width=50, value=80):
     return np.full((height, width, 3), value, np.uint8)
-
-
-def test_photos_are_judged_by_the_ground_truth():
-    truth = QueryTruth(easy=[3], hard=[5], junk=[1])
-    verdicts = visualization.judge(np.array([5, 1, 0, 3]), truth)
-    assert verdicts == ["positive", "junk", "negative", "positive"]
 
 
 def test_frames_show_the_verdicts():

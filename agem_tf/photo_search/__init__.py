@@ -1,0 +1,1 @@
+"""From a folder of photos to an index, and from a photo to what it shows."""

@@ -1,0 +1,70 @@
+"""A photo folder becomes searchable with two commands, and stays so."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import agem_tf
+from agem_tf import index
+from agem_tf.errors import UserError
+from agem_tf.search import __main__ as search
+
+ROOT = pathlib.Path(agem_tf.__file__).parents[1]
+
+
+def run(*arguments):
+    result = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_two_commands_without_training(photo_folder, tmp_path):
+    place, page = str(tmp_path / "index"), tmp_path / "page.html"
+    lines = run(
+        "agem_tf.index",
+        f"--photos={photo_folder}",
+        f"--index={place}",
+        "--image_size=64",
+    )
+    assert lines == f"18 added; 18 photos\nIndex: {place}\n"
+    queries = [photo_folder / "place1/1.png", photo_folder / "place4/0.jpg"]
+    lines = run(
+        "agem_tf.search",
+        str(queries[0]),
+        f"--index={place}",
+        str(queries[1]),
+        "--top=3",
+        f"--output={page}",
+    ).splitlines()
+    assert lines[0] == str(queries[0])
+    assert lines[1] == "   1  1.0000  place1/1.png"
+    assert lines[4] == str(queries[1])
+    assert lines[5] == "   1  1.0000  place4/0.jpg"
+    assert lines[8] == f"Page: {page}"
+    assert page.read_text().count("data:image/jpeg") == 8
+
+    change = index.main(place, remove=["place1/1.png"])
+    assert (change.removed, change.total) == (1, 17)
+    (answer,) = search.main([str(queries[0])], place, top=17)
+    assert "place1/1.png" not in dict(answer.matches)
+    with pytest.raises(UserError, match="holds 17 photos.*--top=18"):
+        search.main([str(queries[0])], place, top=18)
+
+
+def test_what_does_not_go_together_is_refused(tmp_path):
+    place = str(tmp_path / "index")
+    for photos, options, sentence in (
+        ([], {}, "Give photos to search by, or --descriptors"),
+        (["a.jpg"], {"descriptors": "d"}, "Give photos to search by, or"),
+        (["a.jpg", "b.jpg"], {"box": (1, 2, 3, 4)}, "of exactly one photo"),
+        (["a.jpg"], {"box": (1, 2, 3)}, "--box takes x1,y1,x2,y2"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            search.main(photos, place, **options)
