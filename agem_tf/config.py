@@ -22,7 +22,7 @@ PLACEMENTS = ("C2", "C3", "C4", "C5", "blocks")
 PRECISIONS = ("float32", "mixed_bfloat16")
 RESIZES = ("square", "aspect")
 SELECTIONS = ("validation_loss", "validation_map")
-STRATEGIES = ("auto", "one", "mirrored")
+STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
 WHITENINGS = ("learned", "pca", "none")
 
 _STAND_INS = {float: int, tuple: list}
@@ -88,11 +88,20 @@ class ModelConfig:
     regional: bool = False
     whitening_dimension: int = 0
     batch_norm: str = "frozen_statistics"
+    preprocessing: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(slots=True)
 class LossConfig:
-    """The loss over tuples and its keyword arguments."""
+    """The loss and its keyword arguments.
+
+    Attributes:
+        name: "contrastive" and "triplet" compare the photos of one tuple;
+            "batch_hard_triplet" compares all photos of a step, those of all
+            replicas, and takes the photos of a landmark as positives of each
+            other.
+        options: of the loss.
+    """
 
     name: str = "contrastive"
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -175,7 +184,8 @@ class TrainingConfig:
         steps_per_call: steps a call of the compiled function.
         checkpoint_steps: steps between checkpoints inside an epoch; 0 saves at
             the end of an epoch only.
-        keep_checkpoints: newest checkpoints kept, besides the best one.
+        keep_checkpoints: newest checkpoints kept; the last but one serves if
+            the last turns out to be damaged.
         select_best: what decides which epoch is the best one; the GeM
             reference takes the lowest validation loss.
         precision: Keras dtype policy of the layers.
@@ -328,7 +338,7 @@ def _impossible_numbers(config: Config) -> Iterator[str]:
         ("training.batch_tuples", config.training.batch_tuples, 1),
         ("training.checkpoint_steps", config.training.checkpoint_steps, 0),
         ("training.epochs", config.training.epochs, 0),
-        ("training.keep_checkpoints", config.training.keep_checkpoints, 1),
+        ("training.keep_checkpoints", config.training.keep_checkpoints, 2),
         ("training.seed", config.training.seed, 0),
         ("training.steps_per_call", config.training.steps_per_call, 1),
         *_rule_numbers(config.optimizer.rules),

@@ -4,7 +4,8 @@
         --output=descriptors/test
 
 Several --scales are merged into one descriptor. With --queries only the photos
-that the ground truth names as queries are described, cut to their boxes.
+that the ground truth names as queries are described, cut to their boxes. The
+same command goes on where it was interrupted; SIGTERM ends it with status 75.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from collections.abc import Sequence
 
 from absl import app
 
-from agem_tf import cli, config
+from agem_tf import cli, config, termination
 
 artifacts = cli.lazy("agem_tf.artifacts")
+availability = cli.lazy("agem_tf.devices.check")
 distribution = cli.lazy("agem_tf.distribution")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
@@ -35,6 +37,12 @@ _IMAGE_SIZE = _FLAGS.integer("image_size", None, "Longer side, pixels.")
 _STRATEGY = _FLAGS.enum(
     "strategy", "auto", config.STRATEGIES, "Devices to run on."
 )
+_TPU = _FLAGS.string(
+    "tpu", "", "local (the default), NAME or grpc://HOST:PORT."
+)
+_SKIP_CORRUPT = _FLAGS.bool(
+    "skip_corrupt", False, "Do without photos that can't be read."
+)
 _OVERWRITE = _FLAGS.bool("overwrite", False, "Do finished work anew.")
 
 
@@ -47,23 +55,34 @@ def main(
     scales: Sequence[float] | None = None,
     image_size: int | None = None,
     strategy: str = "auto",
+    tpu: str = "",
+    skip_corrupt: bool = False,
     overwrite: bool = False,
 ) -> artifacts.DescriptorSet:
     """Writes a descriptor set; see the flags of the same names."""
     recipe = run_files.read_recipe(workdir)
-    dataset = runs.open_dataset(recipe, workdir, data_dir)
-    names = dataset.ground_truth(split).query_names if queries else None
-    devices = distribution.create_strategy(strategy)
-    run = runs.open_run(workdir, devices).with_settings(scales, image_size)
-    return run.extractor(devices).write(
-        output, dataset.split(split), names, queries, overwrite
+    availability.check_devices(strategy, tpu)
+    dataset = runs.open_dataset(recipe, workdir, data_dir, skip_corrupt)
+    names = (
+        dataset.ground_truth(split).query_names
+        if queries
+        else dataset.database_names(split)
     )
+    devices = distribution.create_strategy(strategy, tpu)
+    with distribution.lost_workers_named(devices):
+        run = runs.open_run(workdir, devices).with_settings(scales, image_size)
+        return run.extractor(devices).write(
+            output, dataset.split(split), names, queries, overwrite
+        )
 
 
 def _run() -> None:
-    descriptors = main(**_FLAGS.flag_values_dict()).descriptors
-    count, dimension = descriptors.shape
+    termination.listen()
+    made = main(**_FLAGS.flag_values_dict())
+    count, dimension = made.descriptors.shape
     print(f"{count} descriptors of {dimension} dimensions: {_OUTPUT.value}")
+    if lost := made.provenance.get("lost"):
+        print(f"{len(lost)} photo(s) can't be read, such as {lost[0]}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Descriptors of photos, at one or several scales, under any strategy."""
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
-import math
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,11 +12,18 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from agem_tf import distribution
-from agem_tf.artifacts import MANIFEST, DescriptorSet, DescriptorWriter
+from agem_tf.artifacts import (
+    MANIFEST,
+    DescriptorSet,
+    DescriptorWriter,
+    check_finite,
+    discard_unfinished,
+    full_disk_named,
+)
 from agem_tf.config import ExtractionConfig, ImageConfig
-from agem_tf.data.images import MIN_SIDE
 from agem_tf.data.pipelines import PhotoPipeline
 from agem_tf.data.prepared import Split
 from agem_tf.evaluation.ground_truth import GroundTruth
@@ -25,7 +33,7 @@ from agem_tf.progress import Progress
 
 
 def describe(
-    model: keras.Model,
+    model: AGeM,
     images: tf.Tensor,
     valid: tf.Tensor | None,
     scales: Sequence[float] = (1.0,),
@@ -169,6 +177,7 @@ class Extractor:
             "dataset": split.fingerprint,
             "split": split.name,
             "crop": crop,
+            **({"lost": split.lost} if split.lost else {}),
         }
 
     def database(self, split: Split) -> DescriptorSet:
@@ -204,7 +213,9 @@ class Extractor:
         """Describes photos into a directory, batch by batch.
 
         Work that is already there, made by the same model with the same
-        settings, is kept.
+        settings, is kept; so are the photos done before a process died. Of
+        several workers all must call this; the chief writes, and then all
+        read.
 
         Args:
             directory: of the descriptor set.
@@ -214,20 +225,42 @@ class Extractor:
             overwrite: do it anew.
 
         Raises:
-            UserError: a record is corrupt, or the directory holds other files.
+            UserError: a record is corrupt, a descriptor is not finite, the
+                directory holds other files, or the disk is full.
         """
         names = split.names if names is None else names
         provenance = self.provenance(split, crop)
-        if not overwrite and (pathlib.Path(directory) / MANIFEST).exists():
-            existing = DescriptorSet.load(directory)
-            if existing.is_of(names, provenance):
-                return existing
-        with DescriptorWriter(
-            directory, names, self.dimension, provenance
-        ) as writer:
-            for batch in self.batches(split, split.find(names), crop):
-                writer.write(batch)
+        writes = distribution.is_chief(self._strategy)
+        wanted = writes and (
+            overwrite or not _is_finished(directory, names, provenance)
+        )
+        if distribution.from_chief(np.int32(wanted), self._strategy):
+            if writes and overwrite:
+                discard_unfinished(directory)
+            writer = DescriptorWriter(
+                directory, names, self.dimension, provenance, resume=True
+            )
+            with full_disk_named(directory):
+                self._write(writer if writes else None, split, names, crop)
+            distribution.wait_for_all(self._strategy)
         return DescriptorSet.load(directory)
+
+    def _write(
+        self,
+        writer: DescriptorWriter | None,
+        split: Split,
+        names: Sequence[str],
+        crop: bool,
+    ) -> None:
+        """Describes what the chief's writer lacks; others compute along."""
+        with writer or contextlib.nullcontext():
+            done = np.int32(writer.rows_written if writer else 0)
+            done = int(distribution.from_chief(done, self._strategy))
+            if done:
+                logging.info("%d of %d photos are done", done, len(names))
+            for batch in self.batches(split, split.find(names)[done:], crop):
+                if writer:
+                    writer.write(batch)
 
     def extract(
         self,
@@ -243,26 +276,31 @@ class Extractor:
             crop: cut each photo to its query box.
 
         Raises:
-            UserError: a record is corrupt.
+            UserError: a record is corrupt, or a descriptor is not finite.
         """
-        return np.concatenate(list(self.batches(split, indices, crop)))
+        indices = np.arange(len(split)) if indices is None else indices
+        descriptors = np.concatenate(list(self.batches(split, indices, crop)))
+        check_finite(descriptors, [split.names[index] for index in indices])
+        return descriptors
 
     def batches(
         self,
         split: Split,
-        indices: np.ndarray | None = None,
+        indices: np.ndarray,
         crop: bool = False,
     ) -> Iterator[np.ndarray]:
         """As `extract`, batch by batch: memory does not grow with the split."""
-        indices = np.arange(len(split)) if indices is None else indices
         batch_size = self._extraction.batch_size
-        # Full batches keep shapes static; the repeated photos are cut off.
-        padded = np.resize(
-            indices, math.ceil(len(indices) / batch_size) * batch_size
-        )
+        # Full batches keep shapes static; the repeated photo is cut off.
+        padding = np.repeat(indices[-1:], -len(indices) % batch_size)
+        padded = np.concatenate([indices, padding])
         pipeline = PhotoPipeline(split, self._image)
-        dataset = pipeline.photos(padded, crop)
-        dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(2)
+        dataset = distribution.distribute(
+            padded,
+            batch_size,
+            functools.partial(_photo_batches, pipeline, crop=crop),
+            self._strategy,
+        )
         scales = self._extraction.scales
         power = tf.constant(multi_scale_power(self._model, len(scales)))
         remaining = len(indices)
@@ -270,10 +308,12 @@ class Extractor:
             pipeline.errors_named(),
             Progress(f"Descriptors of {split.name}", len(indices)) as progress,
         ):
-            for batch in distribution.distribute(dataset, self._strategy):
-                values = self._step(batch, power)
-                gathered = distribution.gather(values, self._strategy).numpy()
-                yield gathered[:remaining]
+            for batch in dataset:
+                # Equal on all replicas of all workers.
+                values = self._strategy.experimental_local_results(
+                    self._step(batch, power)
+                )[0]
+                yield values.numpy()[:remaining]
                 progress.update(min(remaining, batch_size))
                 remaining -= batch_size
 
@@ -282,31 +322,44 @@ class Extractor:
 
     def _replica_step(self, batch, power):
         padded = self._image.resize != "square"
-        return describe(
+        descriptors = describe(
             self._model,
             batch["image"],
             batch["valid"] if padded else None,
             self._extraction.scales,
             power,
         )
+        return distribution.gather(descriptors)
+
+
+def _is_finished(directory, names, provenance):
+    if not (pathlib.Path(directory) / MANIFEST).exists():
+        return False
+    return DescriptorSet.load(directory).is_of(names, provenance)
+
+
+def _photo_batches(pipeline, indices, batch_size, crop):
+    photos = pipeline.photos(indices, crop)
+    batches = photos.batch(batch_size, drop_remainder=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def _describe_scales(model, images, scales, power, training):
     images = tf.cast(images, tf.float32)
     descriptors = [
-        model(_scaled(images, scale), training=training) for scale in scales
+        model(_scaled(images, scale, model), training=training)
+        for scale in scales
     ]
     return merge_scales(descriptors, power)
 
 
-def _scaled(images: tf.Tensor, scale: float) -> tf.Tensor:
+def _scaled(images: tf.Tensor, scale: float, model: AGeM) -> tf.Tensor:
     """Bilinear without antialiasing, sides rounded down, as the reference.
 
-    Only a side below `MIN_SIDE`, from which some networks have no map left, is
-    kept at that.
+    Only a side from which the network would have no map left is kept larger.
     """
     if scale == 1.0:
         return images
     sides = tf.cast(tf.shape(images)[1:3], tf.float32) * scale
-    sides = tf.maximum(tf.cast(tf.floor(sides), tf.int32), MIN_SIDE)
+    sides = tf.maximum(tf.cast(tf.floor(sides), tf.int32), model.least_side())
     return tf.image.resize(images, sides, method="bilinear", antialias=False)

@@ -5,8 +5,8 @@
 Takes every attention with every pooling, each run in a workdir of its own;
 finished runs are skipped, an interrupted one is resumed. Further arguments go
 to every run, such as --set=model.backbone=resnet50_half. A row holds mAP in
-percent, frozen and then trained: plain, with learned whitening as published, and
-with the recipe's shrinkage.
+percent, frozen and then trained: plain, with learned whitening as published,
+and with the recipe's shrinkage.
 """
 
 import itertools

@@ -1,8 +1,10 @@
 """A fingerprint tells networks apart, whatever their weights."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from agem_tf.extraction import fingerprint, merge_scales
+from agem_tf.extraction import describe, fingerprint, merge_scales
 from agem_tf.models import AGeM
 
 
@@ -40,3 +42,14 @@ def test_scales_are_merged_by_the_generalized_mean():
     x, y = 4.5 ** (1 / 3), 13.5 ** (1 / 3)
     norm = (x * x + y * y) ** 0.5
     assert merged.numpy()[0] == pytest.approx([x / norm, y / norm], rel=1e-5)
+
+
+def test_small_scales_are_not_enlarged(mac):
+    """A network that pads its convolutions takes images of any size."""
+    image = tf.random.stateless_uniform((1, 40, 50, 3), (0, 1), 0, 255)
+    small = tf.image.resize(image, (10, 12))
+    np.testing.assert_allclose(
+        describe(mac, image, None, (1.0, 0.25)),
+        merge_scales([mac(image), mac(small)], 1.0),
+        atol=1e-5,
+    )

@@ -10,20 +10,34 @@ ROOT = pathlib.Path(agem_tf.__file__).parent
 # From the bottom up; a room may import its own row's others if no circle
 # arises, and everything below.
 ROOMS = [
-    {"errors", "_version", "registry"},
-    {"config", "recipes", "artifacts", "similarity", "progress", "synthetic"},
+    {"errors", "_version", "registry", "native_output"},
+    {
+        "config",
+        "devices",
+        "recipes",
+        "artifacts",
+        "similarity",
+        "progress",
+        "synthetic",
+        "termination",
+    },
     {"whitening", "mining", "evaluation", "search"},
     {"ops", "visualization"},
     {"layers", "losses", "data", "distribution"},
     {"backbones"},
     {"models"},
-    {"extraction", "pictures"},
+    {"extraction", "pictures", "scoring"},
     {"saved_model"},
     {"training"},
+    {"photo_search"},
+    {"conversion"},
     {"cli"},
     {
+        "__main__",
         "train",
         "prepare",
+        "index",
+        "convert",
         "extract",
         "whiten",
         "evaluate",
@@ -45,6 +59,8 @@ def imported_modules(path):
 
 
 def room_of(path):
+    if path.name == "__main__.py":  # A command, wherever it stands.
+        return "__main__"
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 

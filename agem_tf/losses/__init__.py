@@ -1,7 +1,15 @@
-"""Losses on tuples of descriptors, in keras.ops."""
+"""Losses on tuples or batches of descriptors, in keras.ops."""
 
+from agem_tf.losses.batch_hard_triplet import BatchHardTripletLoss
 from agem_tf.losses.contrastive import ContrastiveLoss
 from agem_tf.losses.roles import NEGATIVE, POSITIVE, QUERY
 from agem_tf.losses.triplet import TripletLoss
 
-__all__ = ["NEGATIVE", "POSITIVE", "QUERY", "ContrastiveLoss", "TripletLoss"]
+__all__ = [
+    "NEGATIVE",
+    "POSITIVE",
+    "QUERY",
+    "BatchHardTripletLoss",
+    "ContrastiveLoss",
+    "TripletLoss",
+]

@@ -1,11 +1,17 @@
 """What a run must remember to go on where it stopped.
 
 Checkpoints hold the variables themselves, not the Keras objects: a checkpoint
-of a model leaves out some of its state without saying so.
+of a model leaves out some of its state without saying so. Tuples, position and
+history travel inside, so that they can never be of another moment than the
+weights.
 """
 
+import dataclasses
 import json
 import pathlib
+import re
+import shutil
+from collections.abc import Collection
 
 import keras
 import numpy as np
@@ -13,19 +19,44 @@ import tensorflow as tf
 from absl import logging
 
 from agem_tf import artifacts
-from agem_tf.artifacts.files import load_arrays
+from agem_tf.data.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.training.optimizer import RuleOptimizer
 
+_NAME = "ckpt"
+_NO_TUPLES = np.zeros((0, 0), np.int64)
 
-class RunState:
-    """Weights, optimizer, position and history of a run, saved together.
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run has come.
 
     Attributes:
         epoch: 0-based epoch that is in progress or next.
         step: optimizer steps already taken in that epoch.
         loss: sum of the losses of those steps.
+        seconds: that those steps took.
+        waited: seconds of those in which they waited for photos.
+        photos: fingerprint of the split that the tuples are positions in.
         history: one dict a finished epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+    photos: str = ""
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+
+
+class RunState:
+    """Weights, optimizer and progress of a run, saved together.
+
+    Attributes:
+        progress: how far the run has come.
+        tuples: (tuples, images a tuple) int64 of the epoch in progress; empty
+            before they are mined.
     """
 
     def __init__(
@@ -36,68 +67,139 @@ class RunState:
         keep: int,
     ):
         """Names what is saved; `restore` reads it."""
-        self.epoch, self.step, self.loss = 0, 0, 0.0
-        self.history: list[dict[str, float]] = []
-        self._workdir = workdir
-        # Strings travel inside the checkpoint, so weights and position can
-        # never be of different moments.
+        self.progress, self.tuples = Progress(), _NO_TUPLES
+        self._directory = workdir / "checkpoints"
         with tf.device("CPU:0"):
-            self._progress = tf.Variable("", dtype=tf.string, trainable=False)
+            self._saved_progress = tf.Variable("", trainable=False)
+            self._saved_tuples = tf.Variable(
+                _NO_TUPLES, trainable=False, shape=(None, None)
+            )
         self._checkpoint = tf.train.Checkpoint(
             model=[variable.value for variable in model.variables],
             optimizer=[variable.value for variable in optimizer.variables],
-            progress=self._progress,
+            progress=self._saved_progress,
+            tuples=self._saved_tuples,
         )
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(workdir / "checkpoints"), max_to_keep=keep
+            self._checkpoint, str(self._directory), keep, checkpoint_name=_NAME
         )
 
-    @property
-    def _tuples_path(self) -> pathlib.Path:
-        return self._workdir / "tuples.npz"
+    def has_tuples_of(self, split: Split) -> bool:
+        """Whether the epoch's tuples are mined, among these very photos."""
+        return (
+            len(self.tuples) > 0 and self.progress.photos == split.fingerprint
+        )
+
+    def begin_epoch(self, tuples: np.ndarray, split: Split) -> None:
+        """Starts the epoch in progress with newly mined tuples."""
+        self.tuples = tuples
+        self.progress = Progress(
+            epoch=self.progress.epoch,
+            photos=split.fingerprint,
+            history=self.progress.history,
+        )
+
+    def end_epoch(self, row: dict[str, float]) -> None:
+        """Goes on to the next epoch; `row` is the history of this one."""
+        self.tuples = _NO_TUPLES
+        self.progress = Progress(
+            epoch=self.progress.epoch + 1,
+            history=[*self.progress.history, row],
+        )
 
     def restore(self) -> None:
-        """Goes on from the newest checkpoint, if there is one.
+        """Goes on from the newest checkpoint that is whole, if there is one.
 
         Raises:
-            UserError: it does not fit this network.
+            UserError: none is whole, or it does not fit this network.
         """
-        newest = self._manager.latest_checkpoint
-        if newest is None:
+        paths = _finished(self._directory)
+        if not paths:
             return
+        newest = next(filter(_is_whole, reversed(paths)), None)
+        if newest is None:
+            raise UserError(
+                f"No checkpoint in {self._directory} is whole; remove that "
+                "directory to train anew."
+            )
         try:
-            self._checkpoint.restore(newest).assert_consumed()
+            self._checkpoint.restore(str(newest)).assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise UserError(
                 f"{newest} does not fit this recipe's network; choose another "
                 "--workdir."
             ) from error
-        progress = json.loads(self._progress.numpy())
-        self.epoch, self.step = progress["epoch"], progress["step"]
-        self.loss, self.history = progress["loss"], progress["history"]
+        self.progress = Progress(**json.loads(self._saved_progress.numpy()))
+        self.tuples = self._saved_tuples.numpy()
         logging.info(
-            "Resumed from %s: epoch %d, step %d", newest, self.epoch, self.step
+            "Resumed from %s: epoch %d, step %d",
+            newest,
+            self.progress.epoch,
+            self.progress.step,
         )
 
     def save(self) -> None:
-        """Writes a checkpoint and drops the oldest one."""
-        progress = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "loss": self.loss,
-            "history": self.history,
-        }
-        self._progress.assign(json.dumps(progress))
-        self._manager.save()
+        """Writes a checkpoint and drops the oldest one.
 
-    def save_tuples(self, tuples: np.ndarray) -> None:
-        """Keeps the epoch's tuples: mining again would see other weights."""
-        with artifacts.atomic_file(self._tuples_path) as temporary:
-            np.savez(temporary, epoch=self.epoch, tuples=tuples)
+        Raises:
+            UserError: the disk is full; older checkpoints are whole.
+        """
+        self._saved_progress.assign(
+            json.dumps(dataclasses.asdict(self.progress))
+        )
+        self._saved_tuples.assign(self.tuples)
+        try:
+            self._manager.save()
+        except tf.errors.OpError as error:
+            _remove_all_but(_finished(self._directory), self._directory)
+            raise UserError(
+                f"No checkpoint can be written to {self._directory} "
+                f"({error.message}); make room there and give the same "
+                "command, it goes on from the last one."
+            ) from error
+        kept = [pathlib.Path(path) for path in self._manager.checkpoints]
+        for file in self._directory.glob(f"{kept[-1].name}.*"):
+            artifacts.flush(file)
+        artifacts.flush(self._directory)
+        _remove_all_but(kept, self._directory)
 
-    def load_tuples(self) -> np.ndarray | None:
-        """Returns the tuples of an epoch that was interrupted, or None."""
-        if not self.step or not self._tuples_path.exists():
-            return None
-        saved = load_arrays(self._tuples_path, ("epoch", "tuples"), "remove it")
-        return saved["tuples"] if saved["epoch"] == self.epoch else None
+
+def _is_whole(path: pathlib.Path) -> bool:
+    """Reads all of a checkpoint, of which every entry has a checksum."""
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        logging.warning(
+            "Checkpoint %s is damaged (%s); falling back to the one before it",
+            path,
+            error,
+        )
+        return False
+    return True
+
+
+def _finished(directory: pathlib.Path) -> list[pathlib.Path]:
+    """The checkpoints, oldest first; the index is what a save writes last.
+
+    TensorFlow's own list is one more file that can be damaged.
+    """
+    found = [
+        path.with_suffix("")
+        for path in directory.glob(f"{_NAME}-*.index")
+        if re.fullmatch(rf"{_NAME}-\d+", path.stem)
+    ]
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def _remove_all_but(
+    kept: Collection[pathlib.Path], directory: pathlib.Path
+) -> None:
+    """Removes other checkpoints, and what killed or failed saves have left."""
+    names = {path.name for path in kept}
+    for path in directory.glob(f"{_NAME}-*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.stem not in names:
+            path.unlink(missing_ok=True)

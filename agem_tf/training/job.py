@@ -2,12 +2,13 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import keras
-from absl import logging
+import tensorflow as tf
 
-from agem_tf import distribution, saved_model
-from agem_tf.artifacts import Whitening
+from agem_tf import distribution, recipes, saved_model
+from agem_tf.artifacts import Whitening, full_disk_named
 from agem_tf.config import Config, validate
 from agem_tf.errors import UserError
 from agem_tf.evaluation.descriptors import Evaluation, evaluate_descriptors
@@ -17,7 +18,13 @@ from agem_tf.models import AGeM
 from agem_tf.training import reporting, runs
 from agem_tf.training.loop import Trainer
 from agem_tf.training.whitening_start import start_whitening
-from agem_tf.training.workdir import BEST_MODEL, check, claim, write_json
+from agem_tf.training.workdir import (
+    BEST_MODEL,
+    RECIPE,
+    check,
+    claim,
+    write_json,
+)
 from agem_tf.whitening import learn
 
 
@@ -30,15 +37,21 @@ class JobResult:
             ", learned whitening") -> its scores on the test split.
         saved_model: directory of the exported model.
         report: path of the HTML report.
+        lost: name of a split -> its photos whose records can't be read.
     """
 
     evaluations: dict[str, Evaluation]
     saved_model: pathlib.Path
     report: pathlib.Path
+    lost: dict[str, list[str]]
 
     def describe(self) -> str:
         """Returns the lines that end the command."""
         lines = [f"SavedModel: {self.saved_model}", f"Report: {self.report}"]
+        lines += [
+            f"Lost of {split}: {len(names)} photo(s), such as {names[0]}"
+            for split, names in self.lost.items()
+        ]
         if not self.evaluations:
             return "\n".join(lines)
         rows = [
@@ -51,50 +64,94 @@ class JobResult:
 
 
 def run(
-    config: Config, workdir: str | pathlib.Path, strategy: str = "auto"
+    config: Config,
+    workdir: str | pathlib.Path,
+    strategy: str = "auto",
+    tpu: str = "",
+    skip_corrupt: bool = False,
+    profile_steps: range = range(0),
 ) -> JobResult:
     """Trains a recipe, or resumes it, and does everything that comes after.
 
     Args:
         config: the recipe.
-        workdir: where all files of the run go.
-        strategy: see `distribution.create_strategy`.
+        workdir: where all files of the run go; of several workers, on a file
+            system that all see.
+        strategy, tpu: see `distribution.create_strategy`.
+        skip_corrupt: do without the photos whose records can't be read.
+        profile_steps: steps to trace, counted over all epochs from 0.
 
     Raises:
-        UserError: a fault of the recipe, the data, or the workdir.
+        UserError: a fault of the recipe, the data, the workdir, or of the
+            other workers.
+        SystemExit: SIGTERM came, and the run can go on; see `termination`.
     """
     validate(config)
     check(pathlib.Path(workdir), config)
-    job = _Job(config, pathlib.Path(workdir), strategy)
-    job.start()
-    job.score()
-    job.train()
-    return job.finish()
+    devices = distribution.create_strategy(strategy, tpu)
+    with (
+        full_disk_named(workdir),
+        distribution.lost_workers_named(devices),
+    ):
+        job = _Job(
+            config, pathlib.Path(workdir), devices, skip_corrupt, profile_steps
+        )
+        job.start()
+        job.score()
+        job.train()
+        return job.finish()
 
 
 class _Job:
     """The stages of a run, over what they share."""
 
-    def __init__(self, config: Config, workdir: pathlib.Path, strategy: str):
+    def __init__(
+        self,
+        config: Config,
+        workdir: pathlib.Path,
+        strategy: tf.distribute.Strategy,
+        skip_corrupt: bool,
+        profile_steps: range,
+    ):
         self._config, self._workdir = config, workdir
-        self._strategy = distribution.create_strategy(strategy)
-        logging.info(
-            "Running on %d replica(s)", self._strategy.num_replicas_in_sync
-        )
+        self._strategy = strategy
+        self._writes = distribution.is_chief(strategy)
+        distribution.check_recipe(config, strategy)
         keras.utils.set_random_seed(config.training.seed)
         with self._strategy.scope(), runs.precision(config):
             self._turn_to("untrained", create_model(config))
-        self._dataset = runs.open_dataset(config, workdir)
+        with distribution.chief_first(strategy):
+            self._dataset = runs.open_dataset(
+                config, workdir, skip_corrupt=skip_corrupt
+            )
         self._splits = {
             name: self._dataset.split(name)
             for name in (config.data.train_split, config.data.test_split)
             if name
         }
         # Made before any long work, for it finds most faults of a recipe.
-        self._trainer = self._make_trainer()
-        claim(workdir, config, self._dataset.fingerprint)
+        self._trainer = self._make_trainer(profile_steps)
+        self._claim()
         self._history: list[dict[str, float]] = []
         self._evaluations: dict[str, Evaluation] = {}
+
+    def _claim(self) -> None:
+        """Has the chief claim the workdir; the others must mean the same."""
+        fingerprint = self._dataset.fingerprint
+        distribution.check_agreement(
+            "recipe or dataset",
+            f"{recipes.to_dict(self._config)} {fingerprint}",
+            self._strategy,
+        )
+        with distribution.chief_first(self._strategy):
+            if self._writes:
+                claim(self._workdir, self._config, fingerprint)
+        path = self._workdir / RECIPE
+        distribution.check_agreement(
+            "--workdir",
+            path.read_text() if path.exists() else "",
+            self._strategy,
+        )
 
     def start(self) -> None:
         """Gives a whitening layer its learned start."""
@@ -111,7 +168,8 @@ class _Job:
     def train(self) -> None:
         """Trains the remaining epochs and turns to the best weights."""
         if self._trainer is None:
-            runs.save_model(self._model, self._workdir / BEST_MODEL)
+            if self._writes:
+                runs.save_model(self._model, self._workdir / BEST_MODEL)
             return
         self._history = self._trainer.run()
         best = runs.open_run(self._workdir, self._strategy).model
@@ -123,10 +181,11 @@ class _Job:
         self._evaluate()
         if self._config.extraction.whitening != "none":
             self._whitening = self._learn_whitening()
-            self._whitening.save(self._workdir / "whitening")
+            if self._writes:
+                self._whitening.save(self._workdir / "whitening")
             self._evaluate()
 
-    def _make_trainer(self) -> Trainer | None:
+    def _make_trainer(self, profile_steps: range) -> Trainer | None:
         if not self._config.training.epochs:
             return None
         return Trainer(
@@ -136,6 +195,7 @@ class _Job:
             self._model,
             self._extractor,
             self._strategy,
+            profile_steps,
         )
 
     def _turn_to(self, stage: str, model: AGeM) -> None:
@@ -182,30 +242,41 @@ class _Job:
         )
 
     def finish(self) -> JobResult:
-        """Writes the scores, the SavedModel and the report."""
-        write_json(
-            self._workdir / "metrics.json",
-            {
-                name: scores_dict(evaluation.scores)
-                for name, evaluation in self._evaluations.items()
-            },
-        )
-        exported = saved_model.export_model(
-            self._model,
+        """Has the chief write the scores, the SavedModel and the report."""
+        result = JobResult(
+            self._evaluations,
             self._workdir / "saved_model",
+            self._workdir / "report.html",
+            self._dataset.lost,
+        )
+        if self._writes:
+            self._write(result)
+        distribution.wait_for_all(self._strategy)
+        return result
+
+    def _write(self, result: JobResult) -> None:
+        metrics: dict[str, Any] = {
+            name: scores_dict(evaluation.scores)
+            for name, evaluation in self._evaluations.items()
+        }
+        if result.lost:
+            metrics["lost_photos"] = result.lost
+        write_json(self._workdir / "metrics.json", metrics)
+        saved_model.export_model(
+            self._model,
+            result.saved_model,
             self._config.image,
             self._config.extraction,
             self._whitening,
         )
-        report = reporting.write_report(
-            self._workdir / "report.html",
+        reporting.write_report(
+            result.report,
             self._config,
             self._dataset,
             self._model,
             self._evaluations,
             self._history,
         )
-        return JobResult(self._evaluations, exported, report)
 
 
 def create_model(config: Config) -> AGeM:

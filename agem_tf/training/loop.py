@@ -2,33 +2,36 @@
 
 A custom loop, because Keras' own fit() loses steps or rescales gradients under
 several replicas once the step differs from its built-in one.
+
+A run that was killed ends with the weights of an undisturbed one: whatever an
+epoch does follows from the weights at its beginning, the seed and the number of
+the epoch, and whatever a step does from its place in the epoch's tuples.
 """
 
 import pathlib
+import time
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from agem_tf import distribution
+from agem_tf import distribution, termination
 from agem_tf.config import Config
 from agem_tf.data.pipelines import PhotoPipeline
 from agem_tf.data.prepared import PreparedDataset
 from agem_tf.errors import UserError
 from agem_tf.extraction import Extractor
 from agem_tf.models import AGeM
-from agem_tf.pictures import evenly_spaced, load_squares
 from agem_tf.progress import Progress
 from agem_tf.training.checkpoints import RunState
 from agem_tf.training.optimizer import RuleOptimizer
-from agem_tf.training.runs import save_model
+from agem_tf.training.profiling import StepProfiler
+from agem_tf.training.publishing import Publisher
 from agem_tf.training.step import TrainingStep
-from agem_tf.training.summaries import Summaries, pooling_exponent
+from agem_tf.training.summaries import pooling_exponent
 from agem_tf.training.tuples import TupleSampler
 from agem_tf.training.validation import Validator
-from agem_tf.training.workdir import BEST_MODEL, HISTORY, write_json
-
-_PICTURED_PHOTOS = 4
 
 
 class Trainer:
@@ -41,6 +44,7 @@ class Trainer:
         model: created under `strategy`.
         extractor: of the same model; its compiled step is shared.
         strategy: where it runs.
+        profile_steps: steps to trace, counted over all epochs from 0.
     """
 
     def __init__(
@@ -51,8 +55,9 @@ class Trainer:
         model: AGeM,
         extractor: Extractor,
         strategy: tf.distribute.Strategy,
+        profile_steps: range = range(0),
     ):
-        self._config, self._workdir = config, workdir
+        self._config = config
         self._model, self._strategy = model, strategy
         self._split = dataset.split(config.data.train_split)
         self._extractor = extractor
@@ -79,86 +84,131 @@ class Trainer:
         self._state = RunState(
             workdir, model, self._optimizer, config.training.keep_checkpoints
         )
-        pictured = dataset.split(config.data.validation_split)
-        self._summaries = Summaries(
-            workdir / "tensorboard",
-            load_squares(
-                pictured,
-                config.image,
-                evenly_spaced(len(pictured), _PICTURED_PHOTOS),
-            ),
-        )
+        self._publisher = None
+        if distribution.is_chief(strategy):
+            self._publisher = Publisher(config, workdir, dataset, model)
+        self._profiler = StepProfiler(workdir / "tensorboard", profile_steps)
 
     def run(self) -> list[dict[str, float]]:
         """Trains the remaining epochs; returns the history, a dict an epoch.
 
+        The chief writes the files; they are there when any worker returns.
+
         Raises:
-            UserError: a corrupt record, or a checkpoint of another network.
+            UserError: a corrupt record, a checkpoint of another network, a
+                full disk, or a number that is not finite.
+            SystemExit: SIGTERM came, and the checkpoint is written.
         """
         state = self._state
         state.restore()
-        while state.epoch < self._config.training.epochs:
-            row = self._train_epoch() | self._validate()
-            state.history.append(row)
-            if self._is_best(row):
-                save_model(self._model, self._workdir / BEST_MODEL)
-            self._summaries.write(state.epoch, row, self._model)
-            write_json(self._workdir / HISTORY, state.history)
-            state.epoch, state.step, state.loss = state.epoch + 1, 0, 0.0
-            state.save()
-            logging.info(
-                "Epoch %d of %d: %s",
-                state.epoch,
-                self._config.training.epochs,
-                ", ".join(f"{key} {value:.4g}" for key, value in row.items()),
-            )
-        return state.history
+        distribution.check_agreement(
+            "checkpoint",
+            f"{state.progress.epoch} {state.progress.step}",
+            self._strategy,
+        )
+        # Killed between an epoch's checkpoint and the files that follow it?
+        if state.progress.step == 0:
+            self._publish()
+        with self._profiler:
+            while state.progress.epoch < self._config.training.epochs:
+                self._end_epoch(self._train_epoch() | self._validate())
+        distribution.wait_for_all(self._strategy)
+        return state.progress.history
+
+    def _end_epoch(self, row: dict[str, float]) -> None:
+        with termination.deferred():
+            self._state.end_epoch(row)
+            self._save()
+            self._publish()
+        logging.info(
+            "Epoch %d of %d: %s",
+            row["epoch"],
+            self._config.training.epochs,
+            ", ".join(f"{key} {value:.4g}" for key, value in row.items()),
+        )
 
     def _train_epoch(self) -> dict[str, float]:
-        state, training = self._state, self._config.training
-        rate = self._optimizer.start_epoch(state.epoch)
+        rate = self._optimizer.start_epoch(self._state.progress.epoch)
         tuples = self._epoch_tuples()
-        num_steps = len(tuples) // training.batch_tuples
-        images_per_step = training.batch_tuples * tuples.shape[1]
-        pipeline = PhotoPipeline(self._split, self._config.image)
-        dataset = pipeline.tuples(
-            tuples[state.step * training.batch_tuples :], training.batch_tuples
-        )
-        iterator = iter(distribution.distribute(dataset, self._strategy))
-        with (
-            pipeline.errors_named(),
-            Progress(
-                f"Epoch {state.epoch + 1}",
-                (num_steps - state.step) * images_per_step,
-            ) as progress,
-        ):
-            while state.step < num_steps:
-                count = self._steps_until_pause(num_steps)
-                self._take_steps(iterator, count)
-                progress.update(
-                    count * images_per_step,
-                    f"loss {state.loss / state.step:.3f}",
-                )
+        progress = self._state.progress
+        batch_tuples = self._config.training.batch_tuples
+        num_steps = len(tuples) // batch_tuples
+        if progress.step < num_steps:
+            self._take_steps(tuples, num_steps)
+        num_tuples = num_steps * batch_tuples
         return {
-            "epoch": state.epoch + 1,
-            "train_loss": state.loss / (num_steps * training.batch_tuples),
+            "epoch": progress.epoch + 1,
+            "train_loss": progress.loss / num_tuples,
             "learning_rate": rate,
-            "images_per_second": progress.rate,
+            "images_per_second": (
+                num_tuples * tuples.shape[1] / progress.seconds
+            ),
+            "data_wait": progress.waited / progress.seconds,
         }
 
     def _epoch_tuples(self) -> np.ndarray:
-        tuples = self._state.load_tuples()
-        if tuples is None:
-            self._state.step, self._state.loss = 0, 0.0
+        state = self._state
+        if not state.has_tuples_of(self._split):
             tuples = self._sampler.draw(
-                self._state.epoch,
+                state.progress.epoch,
                 lambda indices: self._extractor.extract(self._split, indices),
             )
-            self._state.save_tuples(tuples)
-        return tuples
+            state.begin_epoch(
+                distribution.from_chief(tuples, self._strategy), self._split
+            )
+        return state.tuples
+
+    def _take_steps(self, tuples: np.ndarray, num_steps: int) -> None:
+        """Takes the epoch's remaining steps, and saves."""
+        progress, training = self._state.progress, self._config.training
+        pipeline = PhotoPipeline(self._split, self._config.image)
+        dataset = distribution.distribute(
+            tuples[progress.step * training.batch_tuples :],
+            training.batch_tuples,
+            pipeline.tuples,
+            self._strategy,
+        )
+        images_per_step = training.batch_tuples * tuples.shape[1]
+        remaining = (num_steps - progress.step) * images_per_step
+        with (
+            termination.deferred(),
+            pipeline.errors_named(),
+            Progress(f"Epoch {progress.epoch + 1}", remaining) as shown,
+        ):
+            iterator = iter(dataset)
+            while progress.step < num_steps and not termination.requested():
+                before = progress.step
+                self._call(iterator, num_steps)
+                shown.update(
+                    (progress.step - before) * images_per_step,
+                    f"loss {progress.loss / progress.step:.3f}",
+                )
+            self._save()
+
+    def _call(self, iterator: Iterator, num_steps: int) -> None:
+        """Takes the steps up to the next pause, which may be a checkpoint."""
+        progress, every = (
+            self._state.progress,
+            self._config.training.checkpoint_steps,
+        )
+        step_of_run = progress.epoch * num_steps + progress.step
+        count = self._steps_until_pause(num_steps)
+        count = self._profiler.limit(step_of_run, count)
+        started = time.monotonic()
+        with self._profiler.traced(step_of_run):
+            taken = self._training_step.run(
+                iterator, tf.constant(count), tf.constant(progress.loss)
+            )
+            progress.step += int(taken.steps)
+        progress.loss = float(taken.loss)
+        progress.seconds += time.monotonic() - started
+        progress.waited += float(taken.waited)
+        self._check_finite(taken.faults.numpy())
+        if every and progress.step % every == 0:
+            self._save()
 
     def _steps_until_pause(self, num_steps: int) -> int:
-        training, step = self._config.training, self._state.step
+        training, step = self._config.training, self._state.progress.step
         count = min(training.steps_per_call, num_steps - step)
         if training.checkpoint_steps:
             to_checkpoint = training.checkpoint_steps - (
@@ -167,13 +217,24 @@ class Trainer:
             count = min(count, to_checkpoint)
         return count
 
-    def _take_steps(self, iterator, count: int) -> None:
-        loss = self._training_step.run(iterator, tf.constant(count))
-        self._state.step += count
-        self._state.loss += float(loss)
-        every = self._config.training.checkpoint_steps
-        if every and self._state.step % every == 0:
+    def _check_finite(self, faults: np.ndarray) -> None:
+        if not faults.any():
+            return
+        progress = self._state.progress
+        first = self._training_step.quantities[int(np.argmax(faults > 0))]
+        raise UserError(
+            f"Step {progress.step} of epoch {progress.epoch + 1} gives NaN or "
+            f"infinity, first in: {first}. The checkpoints before it are kept; "
+            "train with a lower optimizer.learning_rate in another --workdir."
+        )
+
+    def _save(self) -> None:
+        if self._publisher:
             self._state.save()
+
+    def _publish(self) -> None:
+        if self._publisher:
+            self._publisher.publish(self._state.progress.history)
 
     def _validate(self) -> dict[str, float]:
         validation = self._validator.run()
@@ -183,9 +244,3 @@ class Trainer:
         }
         exponent = pooling_exponent(self._model)
         return row if exponent is None else row | {"p": exponent}
-
-    def _is_best(self, row: dict[str, float]) -> bool:
-        key = self._config.training.select_best
-        scores = [past[key] for past in self._state.history]
-        best = min(scores) if key.endswith("loss") else max(scores)
-        return row[key] == best

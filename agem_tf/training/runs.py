@@ -101,6 +101,7 @@ def open_dataset(
     config: Config,
     workdir: str | pathlib.Path,
     directory: str | pathlib.Path | None = None,
+    skip_corrupt: bool = False,
 ) -> PreparedDataset:
     """Opens the recipe's dataset.
 
@@ -111,12 +112,13 @@ def open_dataset(
         config: the recipe.
         workdir: of the run.
         directory: of another prepared dataset to open instead.
+        skip_corrupt: see `PreparedDataset`.
 
     Raises:
         UserError: it is not prepared and can't be made.
     """
     if directory is not None:
-        return PreparedDataset(directory)
+        return PreparedDataset(directory, skip_corrupt)
     data = config.data
     directory = pathlib.Path(data.directory or pathlib.Path(workdir) / "data")
     if data.directory and not (data.source or data.options):
@@ -126,9 +128,14 @@ def open_dataset(
                 "python -m agem_tf.prepare --source=PHOTOS "
                 f"--data_dir={directory}."
             )
-        return PreparedDataset(directory)
+        return PreparedDataset(directory, skip_corrupt)
     source = {"source": data.source} if data.source else {}
-    return prepare(data.dataset, directory, source | data.options)
+    return prepare(
+        data.dataset,
+        directory,
+        source | data.options,
+        skip_corrupt=skip_corrupt,
+    )
 
 
 def load_model(path: pathlib.Path) -> AGeM:

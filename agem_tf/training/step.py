@@ -1,37 +1,33 @@
 """The compiled training step: several optimizer steps a call, any strategy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from agem_tf import distribution, registry
 from agem_tf.config import Config
-from agem_tf.errors import UserError
 from agem_tf.extraction import describe
-from agem_tf.losses.roles import NEGATIVE, POSITIVE, QUERY
 from agem_tf.models import AGeM
+from agem_tf.training.objective import Objective
 from agem_tf.training.optimizer import RuleOptimizer
 
 
-def make_loss(config: Config) -> keras.losses.Loss:
-    """The recipe's loss, summed over tuples as in the published training.
+class Taken(NamedTuple):
+    """What came of some steps; tensors.
 
-    Raises:
-        UserError: the loss does not take the recipe's options.
+    Attributes:
+        steps: how many were taken.
+        loss: the sum given, plus the losses of these steps.
+        waited: seconds in which they waited for photos.
+        faults: (quantities,) above 0 for each quantity of the last step that
+            is NaN or infinite; see `TrainingStep.quantities`.
     """
-    try:
-        return registry.create(
-            "loss", config.loss.name, reduction="sum", **config.loss.options
-        )
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The recipe's loss can't be built: {error}") from error
 
-
-def roles(num_tuples: int, num_negatives: int) -> tf.Tensor:
-    """(tuples, 2 + negatives): -1 query, 1 positive, 0 negative."""
-    row = tf.constant([QUERY, POSITIVE] + [NEGATIVE] * num_negatives)
-    return tf.tile(row[None], (num_tuples, 1))
+    steps: tf.Tensor
+    loss: tf.Tensor
+    waited: tf.Tensor
+    faults: tf.Tensor
 
 
 class TrainingStep:
@@ -53,35 +49,61 @@ class TrainingStep:
     ):
         self._model, self._optimizer = model, optimizer
         self._strategy = strategy
-        self._loss = make_loss(config)
+        self._objective = Objective(config)
         self._padded = config.image.resize != "square"
-        self._roles = roles(
-            distribution.per_replica(config.training.batch_tuples, strategy),
-            config.mining.num_negatives,
-        )
+        if strategy.num_replicas_in_sync > 1:
+            _synchronize_statistics(model)
+
+    @property
+    def quantities(self) -> list[str]:
+        """What each step checks, in the order in which it is computed."""
+        return ["descriptors", "loss"] + [
+            f"gradient of {variable.path}"
+            for variable in self._optimizer.trainable_variables
+        ]
 
     @tf.function
-    def run(self, iterator: Iterator, num_steps: tf.Tensor) -> tf.Tensor:
-        """Takes `num_steps` steps; returns their losses added up."""
-        total = tf.constant(0.0)
-        for _ in tf.range(num_steps):
-            losses = self._strategy.run(self._step, args=(next(iterator),))
-            total += self._strategy.reduce(
-                tf.distribute.ReduceOp.SUM, losses, axis=None
-            )
-        return total
+    def run(
+        self, iterator: Iterator, num_steps: tf.Tensor, loss: tf.Tensor
+    ) -> Taken:
+        """Takes `num_steps` steps, or fewer if a number is not finite.
 
-    def _step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        Args:
+            iterator: of a distributed dataset.
+            num_steps: scalar int32.
+            loss: scalar float32, the sum of the losses so far. Adding to it
+                here makes the sum independent of the number of calls.
+        """
+        steps, waited = tf.constant(0), tf.constant(0.0, tf.float64)
+        faults = tf.zeros(len(self.quantities))
+        while steps < num_steps and tf.reduce_sum(faults) < 1:
+            batch, seconds = _timed_next(iterator)
+            losses, replica_faults = self._strategy.run(
+                self._step, args=(batch,)
+            )
+            loss += self._sum(losses)
+            faults = self._sum(replica_faults)
+            waited += seconds
+            steps += 1
+        return Taken(steps, loss, waited, faults)
+
+    def _sum(self, values: tf.Tensor) -> tf.Tensor:
+        return self._strategy.reduce(
+            tf.distribute.ReduceOp.SUM, values, axis=None
+        )
+
+    def _step(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         variables = self._optimizer.trainable_variables
         with tf.GradientTape() as tape:
-            loss = self._loss(self._roles, self._describe_tuples(batch))
+            descriptors = self._describe_tuples(batch)
+            loss = self._objective(batch["landmark"], descriptors)
         gradients = tape.gradient(
             loss,
             [variable.value for variable in variables],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         self._optimizer.apply(gradients)
-        return loss
+        return loss, _not_finite([descriptors, loss, *gradients])
 
     def _describe_tuples(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         images, valid = batch["image"], batch["valid"]
@@ -92,5 +114,34 @@ class TrainingStep:
             training=True,
         )
         return tf.reshape(
-            descriptors, (*self._roles.shape, descriptors.shape[-1])
+            descriptors, (-1, images.shape[1], descriptors.shape[-1])
         )
+
+
+def _synchronize_statistics(model: keras.Model) -> None:
+    """Makes batch normalization see the whole batch, as on one device."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def _timed_next(
+    iterator: Iterator,
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Returns the next batch and the seconds until it was there.
+
+    The loop around this knows that the last step is done, so nothing else runs
+    meanwhile, and what is measured is time lost.
+    """
+    start = tf.timestamp()
+    with tf.control_dependencies([start]):
+        batch = next(iterator)
+    tensors = tf.nest.flatten(batch, expand_composites=True)
+    with tf.control_dependencies(tensors):
+        return batch, tf.timestamp() - start
+
+
+def _not_finite(values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """(values,) float32: 1 for each tensor with a NaN or an infinity."""
+    finite = [tf.reduce_all(tf.math.is_finite(value)) for value in values]
+    return 1.0 - tf.cast(tf.stack(finite), tf.float32)

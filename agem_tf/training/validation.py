@@ -2,13 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from agem_tf.config import Config
 from agem_tf.data.prepared import PreparedDataset
 from agem_tf.evaluation.descriptors import evaluate_descriptors
 from agem_tf.extraction import Extractor
-from agem_tf.training.step import make_loss, roles
+from agem_tf.training.objective import Objective
 from agem_tf.training.tuples import TupleSampler
 
 
@@ -42,8 +43,8 @@ class Validator:
         self._sampler = TupleSampler(
             self._split, self._truth, config.mining, config.training.seed
         )
-        self._num_negatives = config.mining.num_negatives
-        self._loss = make_loss(config)
+        self._batch_tuples = config.training.batch_tuples
+        self._objective = Objective(config)
 
     def run(self) -> Validation:
         """Extracts the split and scores it."""
@@ -51,12 +52,22 @@ class Validator:
         queries = self._extractor.queries(self._split, self._truth)
         descriptors = database.descriptors
         tuples = self._sampler.draw(0, descriptors.__getitem__)
-        loss = self._loss(
-            roles(len(tuples), self._num_negatives),
-            tf.constant(descriptors[tuples]),
-        )
         scores = evaluate_descriptors(database, self._truth, queries).scores
         return Validation(
-            loss=float(loss) / len(tuples),
+            loss=self._loss(tuples, descriptors) / len(tuples),
             mean_average_precision=scores.medium.mean_average_precision,
+        )
+
+    def _loss(self, tuples: np.ndarray, descriptors: np.ndarray) -> float:
+        """Adds up batches as in training, for a loss may be one of batches."""
+        starts = range(0, len(tuples), self._batch_tuples)
+        batches = [tuples[at : at + self._batch_tuples] for at in starts]
+        return sum(
+            float(
+                self._objective(
+                    tf.constant(self._split.labels[batch]),
+                    tf.constant(descriptors[batch]),
+                )
+            )
+            for batch in batches
         )

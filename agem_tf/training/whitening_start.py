@@ -9,6 +9,7 @@ import pathlib
 
 import tensorflow as tf
 
+from agem_tf import distribution
 from agem_tf.config import Config
 from agem_tf.data.prepared import Split
 from agem_tf.errors import UserError
@@ -51,7 +52,10 @@ def start_whitening(
     extractor = Extractor(plain, config.image, config.extraction, strategy)
     descriptors = extractor.write(directory, split)
     learned = learn("learned", descriptors, split.labels)
-    _whitening_layer(model).set_from(learned.mean, learned.projection)
+    _whitening_layer(model).set_from(
+        distribution.from_chief(learned.mean, strategy),
+        distribution.from_chief(learned.projection, strategy),
+    )
 
 
 def _without_whitening(model: AGeM) -> AGeM:

@@ -40,6 +40,10 @@ def _values():
         values[loss.name] = np.asarray(
             loss(np.array([[-1, 1, 1, 0, 0]] * 3), x)
         )
+    batch_hard = losses.BatchHardTripletLoss()
+    values[batch_hard.name] = np.asarray(
+        batch_hard(np.arange(15) // 3, x.reshape(15, 4))
+    )
     return values
 
 

