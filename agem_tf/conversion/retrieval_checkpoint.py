@@ -24,6 +24,8 @@ _ARCHITECTURES = {
 }
 _HEAD = ("pool.", "whiten.", "lwhiten.")
 _SCALES = {"ss": "single_scale", "ms": "multi_scale"}
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2
 # Becomes the name of a directory.
 _DATA_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
@@ -83,7 +85,7 @@ def _parse(
 def _switch(meta: Mapping[str, Any], name: str) -> bool:
     value = meta.get(name, False)
     if not isinstance(value, bool):
-        raise ValueError(f"its meta has the {name} {reprlib.repr(value)}")
+        raise ValueError(f"its meta has the {name} {_SHORT.repr(value)}")
     return value
 
 
@@ -93,7 +95,7 @@ def _choice(
     value = meta.get(name)
     if not isinstance(value, str) or value not in known:
         raise ValueError(
-            f"its {name} is {reprlib.repr(value)}, known are {', '.join(known)}"
+            f"its {name} is {_SHORT.repr(value)}, known are {', '.join(known)}"
         )
     return value
 
@@ -102,8 +104,8 @@ def _check_head(state: Mapping[str, np.ndarray], expected: list[str]) -> None:
     found = {name for name in state if name.startswith(_HEAD)}
     if found != set(expected):
         raise ValueError(
-            f"its meta asks for the tensors {reprlib.repr(sorted(expected))} "
-            f"after the backbone, it has {reprlib.repr(sorted(found))}"
+            f"its meta asks for the tensors {_SHORT.repr(sorted(expected))} "
+            f"after the backbone, it has {_SHORT.repr(sorted(found))}"
         )
 
 
@@ -134,9 +136,9 @@ def _channels(meta: Mapping[str, Any], name: str) -> list[float]:
     """Returns three values of the meta in [0, 1] as pixel values."""
     values = meta.get(name)
     if not isinstance(values, list | tuple) or len(values) != 3:
-        raise ValueError(f"its meta has the {name} {reprlib.repr(values)}")
+        raise ValueError(f"its meta has the {name} {_SHORT.repr(values)}")
     if not all(type(x) in (int, float) and abs(x) < 1e6 for x in values):
-        raise ValueError(f"its meta has the {name} {reprlib.repr(values)}")
+        raise ValueError(f"its meta has the {name} {_SHORT.repr(values)}")
     return [255.0 * x for x in values]
 
 
@@ -152,7 +154,7 @@ def _learned(whitenings: Any) -> dict[str, dict[str, Projection]]:
 def _data_name(name: Any) -> str:
     if not isinstance(name, str) or not _DATA_NAME.fullmatch(name):
         raise ValueError(
-            f"a whitening (Lw) of its meta has the name {reprlib.repr(name)}"
+            f"a whitening (Lw) of its meta has the name {_SHORT.repr(name)}"
         )
     return name
 

@@ -16,7 +16,7 @@ from agem_tf.data.records import RecordStore
 from agem_tf.data.shards import Shard, ShardIndex, read_index
 from agem_tf.errors import UserError
 
-# Record files of a split that hold a photo, and what they hold.
+# Record files of a split, and what they hold.
 _Files = list[tuple[Shard, ShardIndex]]
 
 
@@ -42,13 +42,14 @@ def assemble(
     """
     for folder in ("records", "index", "ground_truth"):
         (directory / folder).mkdir()
-    skipped = list(builder.skipped)
-    files: dict[str, _Files] = {}
-    for split, planned in shards.items():
-        written = [(shard, read_index(shard)) for shard in planned]
-        skipped += [entry for _, index in written for entry in index.skipped]
-        files[split] = [(s, index) for s, index in written if index.names]
-        _check_names(split, files[split])
+    written = {
+        split: [(shard, read_index(shard)) for shard in of_split]
+        for split, of_split in shards.items()
+    }
+    files = {
+        split: _with_photos(split, of_split)
+        for split, of_split in written.items()
+    }
     infos = [
         _collect(dataset, split, of_split, directory / "records")
         for split, of_split in files.items()
@@ -71,11 +72,20 @@ def assemble(
             path.relative_to(directory).as_posix() for path in paths
         ],
         "splits": splits,
-        "skipped": skipped,
+        "skipped": [
+            *builder.skipped,
+            *(
+                entry
+                for of_split in written.values()
+                for _, index in of_split
+                for entry in index.skipped
+            ),
+        ],
     }
 
 
-def _check_names(split: str, files: _Files) -> None:
+def _with_photos(split: str, files: _Files) -> _Files:
+    """Returns the files that are not empty."""
     names = [name for _, index in files for name in index.names]
     if not names:
         raise UserError(
@@ -88,6 +98,7 @@ def _check_names(split: str, files: _Files) -> None:
         raise UserError(
             f"Split {split} has two photos named {twice!r}; keep one."
         )
+    return [(shard, index) for shard, index in files if index.names]
 
 
 def _collect(

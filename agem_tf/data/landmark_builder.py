@@ -163,5 +163,7 @@ def shuffled(items: Iterable[NamedTuple], split: str) -> list:
     """
     return sorted(
         items,
-        key=lambda item: hashlib.md5(f"{split}{item.name}".encode()).digest(),
+        key=lambda item: hashlib.md5(
+            f"{split}{item.name}".encode(), usedforsecurity=False
+        ).digest(),
     )

@@ -20,8 +20,8 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
     """Checks that a recipe can run under a strategy.
 
     Raises:
-        UserError: a batch does not divide among the replicas, or the shapes
-            are not what a TPU needs.
+        UserError: a batch does not divide among the replicas, the shapes are
+            not what a TPU needs, or the TPU can't be given photos.
     """
     if config.training.epochs:
         per_replica(
@@ -33,6 +33,14 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
         raise UserError(
             f"image.resize={config.image.resize} gives photos of many shapes, "
             "and a TPU compiles a program for each; take image.resize=square."
+        )
+    if (
+        isinstance(strategy, tf.distribute.TPUStrategy)
+        and strategy.cluster_resolver.master()
+    ):
+        raise UserError(
+            "Photos are read on the machine that runs the command, and this "
+            "TPU is on another; run the command there with --tpu=local."
         )
 
 

@@ -105,10 +105,10 @@ def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
         if strategy.num_replicas_in_sync == 1:
             raise
+        who = "Another worker" if _has_workers(strategy) else "The TPU"
         raise UserError(
-            "Another worker, or the TPU, has stopped "
-            f"({cause(error)}). Start all workers again with the same command; "
-            "training goes on from the last checkpoint."
+            f"{who} has stopped ({cause(error)}); start all again with the "
+            "same command, it goes on from the last checkpoint."
         ) from error
 
 

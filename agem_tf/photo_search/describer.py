@@ -38,9 +38,9 @@ class Describer:
         """Loads the model.
 
         Raises:
-            UserError: it is missing, damaged, or not exported by this version.
+            UserError: it is missing, altered, or not exported by this version.
         """
-        manifest = read_manifest(pathlib.Path(directory), _KIND)
+        manifest = read_manifest(pathlib.Path(directory), _KIND, verify=True)
         self.provenance = manifest["provenance"]
         self._model = tf.saved_model.load(str(directory))
         if _SIGNATURE not in self._model.signatures:

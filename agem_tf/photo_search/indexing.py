@@ -42,6 +42,7 @@ def index_photos(storage: Storage, request: IndexRequest) -> Change:
     run = models.choose(request.workdir, request.scales, request.image_size)
     reduction = Reduction.load(request.whitening, request.dimension)
     dimension = reduction.check(run.model.dimension, len(paths))
+    # A million photos are not described for what would be refused at the end.
     storage.check(request.kind, dimension, len(paths))
     models.provenance(run, reduction.whitening)
     change = Change()

@@ -68,7 +68,7 @@ class RunState:
     ):
         """Names what is saved; `restore` reads it."""
         self.progress, self.tuples = Progress(), _NO_TUPLES
-        self._directory = workdir / "checkpoints"
+        self._directory, self._keep = workdir / "checkpoints", keep
         with tf.device("CPU:0"):
             self._saved_progress = tf.Variable("", trainable=False)
             self._saved_tuples = tf.Variable(
@@ -80,6 +80,9 @@ class RunState:
             progress=self._saved_progress,
             tuples=self._saved_tuples,
         )
+        # TensorFlow's list of checkpoints may be damaged like any other file;
+        # the files themselves are the list here.
+        (self._directory / "checkpoint").unlink(missing_ok=True)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(self._directory), keep, checkpoint_name=_NAME
         )
@@ -149,7 +152,7 @@ class RunState:
         )
         self._saved_tuples.assign(self.tuples)
         try:
-            self._manager.save()
+            path = self._manager.save()
         except tf.errors.OpError as error:
             _remove_all_but(_finished(self._directory), self._directory)
             raise UserError(
@@ -157,10 +160,10 @@ class RunState:
                 f"({error.message}); make room there and give the same "
                 "command, it goes on from the last one."
             ) from error
-        kept = [pathlib.Path(path) for path in self._manager.checkpoints]
-        for file in self._directory.glob(f"{kept[-1].name}.*"):
+        for file in self._directory.glob(f"{pathlib.Path(path).name}.*"):
             artifacts.flush(file)
         artifacts.flush(self._directory)
+        kept = _finished(self._directory)[-self._keep :]
         _remove_all_but(kept, self._directory)
 
 
@@ -170,7 +173,7 @@ def _is_whole(path: pathlib.Path) -> bool:
         reader = tf.train.load_checkpoint(str(path))
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
         logging.warning(
             "Checkpoint %s is damaged (%s); falling back to the one before it",
             path,
@@ -181,10 +184,7 @@ def _is_whole(path: pathlib.Path) -> bool:
 
 
 def _finished(directory: pathlib.Path) -> list[pathlib.Path]:
-    """The checkpoints, oldest first; the index is what a save writes last.
-
-    TensorFlow's own list is one more file that can be damaged.
-    """
+    """The checkpoints, oldest first; the index is what a save writes last."""
     found = [
         path.with_suffix("")
         for path in directory.glob(f"{_NAME}-*.index")

@@ -83,3 +83,15 @@ def test_damaged_arrays_are_named(tmp_path, whitening):
     path.write_bytes(b"PK\x03\x04".ljust(path.stat().st_size, b"x"))
     with pytest.raises(UserError, match=r"whitening\.npz.*learn"):
         Whitening.load(tmp_path / "whitening")
+
+
+def test_a_label_tells_dimensions_apart(whitening, descriptors):
+    raw = DescriptorSet(list("abcde"), descriptors, _PROVENANCE)
+    labels = [
+        whitening.apply_to(raw, dimension).provenance["whitening"]
+        for dimension in (None, 2)
+    ]
+    assert labels == [whitening.label(), whitening.label(2)]
+    assert labels[0] == whitening.label(3) != labels[1]
+    with pytest.raises(UserError, match="1 to 3 dimensions"):
+        whitening.label(0)

@@ -16,7 +16,8 @@ import torchvision
 from torch.nn import functional
 
 _MEAN, _DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-_SCALES = [(1.0,), (1.0, 0.7071, 0.5), (1.0, 2**0.5, 0.5**0.5)]
+# Those of the paper, and those for networks that end in a whitening.
+_SCALES, _WHITENED_SCALES = (1.0, 0.7071, 0.5), (1.0, 2**0.5, 0.5**0.5)
 _P = 2.7
 
 
@@ -143,7 +144,8 @@ def main(architecture, kind, sides, directory):
     arrays = {}
     for size in sides.split(","):
         photo = make_photo(*map(int, size.split("x")))
-        for i, scales in enumerate(_SCALES):
+        several = _WHITENED_SCALES if kind == "whitened" else _SCALES
+        for i, scales in enumerate([(1.0,), several]):
             descriptor = describe(features, pool, power, photo, scales)
             arrays[f"{size}_{i}_photo"] = photo.numpy()
             arrays[f"{size}_{i}_scales"] = np.array(scales)

@@ -13,7 +13,7 @@ from agem_tf import conversion
 from agem_tf.extraction import describe, multi_scale_power
 from agem_tf.training import runs
 
-_ALL = "683x1024,1024x683,333x500,37x61"
+_ALL = "1024x683,333x500,37x61"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_descriptors_at_one_and_several_scales(
     subprocess.run(
         [sys.executable, script, architecture, kind, sides, tmp_path],
         check=True,
-        timeout=600,
+        timeout=1200,
     )
     [checkpoint] = tmp_path.glob("net.*")
     conversion.write(conversion.read(checkpoint), tmp_path / "run")

@@ -114,6 +114,28 @@ def test_what_is_not_had_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+class _Object:
+    """Of a class that only its author has."""
+
+    def __init__(self, content):
+        self.content = content
+
+
+def test_a_value_that_holds_itself_often_fits_on_a_line(small_checkpoint, read):
+    """A few bytes of pickle, and 2 ** 60 texts when it is written out."""
+    value = ["laugh"]
+    for _ in range(60):
+        value = [value, value]
+    small_checkpoint.meta["regional"] = _Object({"a": value})
+    with pytest.raises(UserError, match="regional") as caught:
+        read()
+    assert len(str(caught.value)) < 400
+    small_checkpoint.meta["regional"] = value
+    with pytest.raises(UserError, match="regional") as caught:
+        read()
+    assert len(str(caught.value)) < 400
+
+
 @pytest.mark.parametrize("p", [[0.0], [-1.0], [np.nan], [np.inf], [[1.0]]])
 def test_exponents_that_are_none_are_refused(small_checkpoint, read, p):
     small_checkpoint.state["pool.p"] = np.array(p)

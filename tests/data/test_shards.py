@@ -17,17 +17,18 @@ from agem_tf.pictures import load_photo
 # Prepares one split in files of four photos, and is killed after the first.
 _KILLED = """
 import os, signal, sys
-from agem_tf.data import shards
+from agem_tf.data import runners
 from agem_tf.data.photo_folder import PhotoFolder
 from agem_tf.data.preparation import prepare
 
 def runner(paths):
-    yield shards.write(paths[0])
+    yield next(runners.in_processes(2)(paths))
     os.kill(os.getpid(), signal.SIGKILL)
 
-PhotoFolder.items_per_file = 4
-options = {"source": sys.argv[1], "validation": 0.0, "test": 0.0}
-prepare("photo_folder", sys.argv[2], options, runner=runner)
+if __name__ == "__main__":
+    PhotoFolder.items_per_file = 4
+    options = {"source": sys.argv[1], "validation": 0.0, "test": 0.0}
+    prepare("photo_folder", sys.argv[2], options, runner=runner)
 """
 
 
@@ -155,18 +156,23 @@ def test_an_interrupted_preparation_goes_on(prepare_folder, tmp_path):
 
 
 def test_a_killed_preparation_goes_on(prepare_folder, photo_folder, tmp_path):
-    data = tmp_path / "data"
+    data, script = tmp_path / "data", tmp_path / "killed.py"
+    script.write_text(_KILLED)
+    # Returns when nobody holds the pipes: the pool has ended too.
     killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(photo_folder), str(data)],
+        [sys.executable, script, str(photo_folder), str(data)],
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     assert killed.returncode == -signal.SIGKILL
-    (finished,) = parts_of(data).glob("*.tfrecord")
-    before = finished.stat().st_ino
+    finished = {
+        path.with_suffix(".tfrecord").stat().st_ino
+        for path in parts_of(data).glob("*.npz")
+    }
+    assert finished
     prepared = prepare_folder(data)
-    first = data / prepared.manifest["record_files"][0]
-    assert first.stat().st_ino == before
+    records = [data / name for name in prepared.manifest["record_files"]]
+    assert finished <= {path.stat().st_ino for path in records}
     assert not parts_of(data).exists()
 
 

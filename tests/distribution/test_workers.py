@@ -96,4 +96,4 @@ def test_the_worker_that_differs_says_so(results):
 def test_the_other_worker_says_that_one_has_gone(results):
     _, stderr, status = results[0]
     assert status
-    assert "UserError: Another worker, or the TPU, has stopped" in stderr
+    assert "UserError: Another worker has stopped" in stderr

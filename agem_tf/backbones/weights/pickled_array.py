@@ -17,6 +17,7 @@ _REBUILDERS = (
 _DTYPE = Symbol("numpy", "dtype")
 _ITEM_TYPES = ("f4", "f8")
 _BYTE_ORDERS = ("<", ">")
+_MAX_DIMENSIONS = 32
 
 
 def decode(value: Any) -> np.ndarray:
@@ -45,7 +46,10 @@ def _rebuild(
     # Python 2 wrote the bytes as a string.
     data = data.encode("latin-1") if isinstance(data, str) else data
     items = np.frombuffer(data, _dtype(item_type))
-    if min(shape, default=1) < 0 or math.prod(shape) != items.size:
+    counts = all(type(length) is int and length >= 0 for length in shape)
+    if not counts or len(shape) > _MAX_DIMENSIONS:
+        raise ValueError("an array has no proper shape")
+    if math.prod(shape) != items.size:
         raise ValueError("an array has not the size that its shape says")
     return items.reshape(shape, order="F" if is_fortran else "C")
 

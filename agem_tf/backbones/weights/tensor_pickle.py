@@ -35,7 +35,8 @@ class Symbol(NamedTuple):
     name: str
 
 
-@dataclasses.dataclass(eq=False)
+# Without a __repr__: a few bytes of pickle can hold themselves 2 ** 100 times.
+@dataclasses.dataclass(eq=False, repr=False)
 class Call:
     """A call that the pickle asks for; it is never made.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
+from agem_tf.data.pool_worker import end_with_parent
 from agem_tf.data.synthetic.building import make_landmark
 from agem_tf.data.synthetic.photo import View, render
 
@@ -44,11 +45,15 @@ def render_albums(
     # Spawned, for a fork of a process that runs TensorFlow can deadlock.
     with concurrent.futures.ProcessPoolExecutor(
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=cv2.setNumThreads,
-        initargs=(1,),
+        initializer=_start,
     ) as pool:
         task = functools.partial(render_album, seed, count, size)
         yield from pool.map(task, indices)
+
+
+def _start() -> None:
+    end_with_parent()
+    cv2.setNumThreads(1)
 
 
 def _encode(image: np.ndarray) -> bytes:

@@ -1,5 +1,6 @@
 """An index in Milvus Lite, for real, and addresses that lead nowhere."""
 
+import socket
 import subprocess
 import sys
 
@@ -128,3 +129,40 @@ def test_a_server_needs_a_place_for_the_model():
 def test_a_directory_has_its_own_model():
     with pytest.raises(UserError, match="--model is for an index in Milvus"):
         find("directory", model="model")
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Address of a Milvus server, which is Milvus Lite behind a port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-u", "-m", "milvus_lite", "server"),
+        *("--data-dir", str(tmp_path / "served")),
+        *("--host", "127.0.0.1", "--port", str(port)),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert b"listening" in process.stdout.readline()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def test_a_server_is_only_another_address(server, names, descriptors):
+    storage = find(f"milvus:{server}", model="model")
+    storage.check("HNSW", 16, 300)
+    with storage.created() as draft:
+        draft.start("HNSW", 16, Origin({"model": "a1b2"})).add(
+            names, descriptors
+        )
+    with storage.changed() as stored:
+        stored.index.remove(names[:3])
+    stored = find(f"milvus:{server}").open()
+    assert len(stored.index) == 297
+    (matches,) = stored.index.search(descriptors[5:6], 3)
+    assert matches[0].name == names[5]
