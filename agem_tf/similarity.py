@@ -15,6 +15,15 @@ from agem_tf.errors import UserError
 
 # Values held at a time, of similarities and of rows: 64 MiB of float32 each.
 _BLOCK_VALUES = 2**24
+# Those of a product that is looked through at once, and stays in the caches.
+_PRODUCT_VALUES = 2**23
+# Less than those of a page: a look at one of them has the page read.
+_PAGE_VALUES = 2**10
+# Groups of photos for each one wanted: with fewer, more candidates pass the
+# bound; with more, the bound itself takes longer.
+_GROUPS = 8
+# Below it, the processor's vectors are not filled.
+_LEAST_GROUPS = 512
 
 
 class NotFiniteError(UserError):
@@ -114,7 +123,7 @@ def nearest(
     Args:
         query_descriptors: (queries, dimension).
         database_descriptors: (photos, dimension), possibly a memory map. It
-            is read once for each thousand queries or so.
+            is read once.
         top: at least 1.
 
     Returns:
@@ -129,12 +138,16 @@ def nearest(
     indices = np.empty((len(query_descriptors), kept), np.int32)
     similarities = np.full(indices.shape, -np.inf, np.float32)
     rows = max(kept, rows_in_block(database_descriptors))
-    chunk = max(1, _BLOCK_VALUES // max(1, rows))
-    for start in range(0, len(query_descriptors), chunk):
-        part = slice(start, start + chunk)
-        queries = _float32(query_descriptors[part])
-        for first, block in row_blocks(database_descriptors, rows):
-            products = queries @ block.T
+    rows = min(rows, len(database_descriptors))
+    chunk = max(1, _PRODUCT_VALUES // max(1, rows))
+    # Used again and again: the system takes longer to hand out fresh memory.
+    buffer = np.empty((min(chunk, len(query_descriptors)), rows), np.float32)
+    for first, block in row_blocks(database_descriptors, rows):
+        for start in range(0, len(query_descriptors), chunk):
+            part = slice(start, start + chunk)
+            queries = _float32(query_descriptors[part])
+            products = buffer[: len(queries), : len(block)]
+            np.matmul(queries, block.T, out=products)
             if not _is_finite(products):
                 raise _not_finite(queries, start, block, first)
             _take_over(indices[part], similarities[part], products, first)
@@ -156,11 +169,12 @@ def largest_first(similarities: np.ndarray, top: int) -> list[np.ndarray]:
     photos = similarities.shape[1]
     if top == photos:
         return list(np.argsort(-similarities, axis=1, kind="stable"))
-    last = photos - top
-    thresholds = np.partition(similarities, last, axis=1)[:, last]
+    # As many groups reach it as photos are wanted; sorting the similarities for
+    # the exact one would take longer than multiplying the descriptors.
+    bounds = _in_place(_group_maxima(similarities, top), top)
     return [
-        _order_above(row, threshold)
-        for row, threshold in zip(similarities, thresholds, strict=True)
+        _order_above(row, bound, top)
+        for row, bound in zip(similarities, bounds, strict=True)
     ]
 
 
@@ -188,7 +202,7 @@ def row_blocks(
 
     Yields:
         The index of the block's first row, and (rows or fewer, dimension)
-        float32, which is overwritten two blocks later.
+        float32, which may be overwritten two blocks later.
     """
     rows = min(rows or rows_in_block(descriptors), max(1, len(descriptors)))
     shape = rows, descriptors.shape[1]
@@ -234,20 +248,74 @@ def _take_over(
 
     An equal photo of an earlier block stays before them.
     """
-    top = similarities.shape[1]
-    for query, row in enumerate(products):
-        better = np.flatnonzero(row > similarities[query, -1])
-        if not better.size:
-            continue
-        values = np.concatenate([similarities[query], row[better]])
-        photos = np.concatenate([indices[query], better + first])
-        best = largest_first(values[np.newaxis], top)[0][:top]
-        indices[query], similarities[query] = photos[best], values[best]
+    queries, top = similarities.shape
+    rows, columns = _candidates(products, top, similarities[:, -1])
+    numbers = np.arange(queries)
+    owners = np.concatenate([np.repeat(numbers, top), rows])
+    values = np.concatenate([similarities.ravel(), products[rows, columns]])
+    photos = np.concatenate([indices.ravel(), columns + first])
+    order = np.lexsort((photos, -values, owners))
+    starts = np.searchsorted(owners[order], numbers)
+    best = order[starts[:, np.newaxis] + np.arange(top)]
+    indices[:], similarities[:] = photos[best], values[best]
 
 
-def _order_above(row: np.ndarray, threshold: np.floating) -> np.ndarray:
-    candidates = np.flatnonzero(row >= threshold)
-    return candidates[np.argsort(-row[candidates], kind="stable")]
+def _candidates(
+    products: np.ndarray, top: int, worst: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The queries and photos of what may be among the best of a block.
+
+    All products above the `worst` so far, without most of those that cannot be
+    among the `top` of the block.
+    """
+    levels = np.nextafter(worst, np.float32(np.inf))
+    maxima = _group_maxima(products, top)
+    groups = maxima.shape[1]
+    size = products.shape[1] // groups
+    if groups >= top:
+        levels = np.maximum(levels, _in_place(maxima, top))
+    levels = levels[:, np.newaxis]
+    rows, passing = np.nonzero(maxima >= levels)
+    rows = np.repeat(rows, size)
+    columns = (passing[:, np.newaxis] + groups * np.arange(size)).ravel()
+    above = products[rows, columns] >= levels[rows, 0]
+    rest_rows, rest = np.nonzero(products[:, size * groups :] >= levels)
+    return (
+        np.concatenate([rows[above], rest_rows]),
+        np.concatenate([columns[above], rest + size * groups]),
+    )
+
+
+def _group_maxima(similarities: np.ndarray, top: int) -> np.ndarray:
+    """(queries, groups) the largest of each group of photos.
+
+    Group g has the photos g, g + groups, ... The last photos, too few for one
+    more of each group, are left out. Few photos are a group each.
+    """
+    photos = similarities.shape[1]
+    size = photos // max(_GROUPS * top, _LEAST_GROUPS)
+    if size < 2:
+        return similarities
+    groups = photos // size
+    maxima = similarities[:, :groups].copy()
+    for start in range(groups, size * groups, groups):
+        part = similarities[:, start : start + groups]
+        np.maximum(maxima, part, out=maxima)
+    return maxima
+
+
+def _in_place(values: np.ndarray, top: int) -> np.ndarray:
+    """The value of each row that `top` of its values reach."""
+    last = values.shape[1] - top
+    return np.partition(values, last, axis=1)[:, last]
+
+
+def _order_above(row: np.ndarray, bound: np.floating, top: int) -> np.ndarray:
+    candidates = np.flatnonzero(row >= bound)
+    values = row[candidates]
+    last = len(values) - top
+    best = candidates[values >= np.partition(values, last)[last]]
+    return best[np.argsort(-row[best], kind="stable")]
 
 
 def _float32(rows: np.ndarray) -> np.ndarray:
@@ -255,9 +323,10 @@ def _float32(rows: np.ndarray) -> np.ndarray:
 
 
 def _in_memory(block: np.ndarray, buffer: np.ndarray) -> np.ndarray:
-    """The block itself if it is in memory as float32, else a copy."""
-    if type(block) is np.ndarray and block.dtype == np.float32:
-        return block
+    """The block itself if it is of float32, read from the disk; else a copy."""
+    if isinstance(block, np.ndarray) and block.dtype == np.float32:
+        block[:, ::_PAGE_VALUES].sum()
+        return np.asarray(block)
     copy = buffer[: len(block)]
     np.copyto(copy, block)
     return copy

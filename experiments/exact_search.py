@@ -9,7 +9,7 @@ The same batch, the same answers; the bare matrix product bounds both.
 import faiss
 import numpy as np
 from absl import app, flags
-from measuring import Measurement, markdown, measure
+from measuring import Measurement, measure, print_table
 
 from agem_tf.similarity import nearest
 
@@ -24,7 +24,7 @@ _REPEATS = flags.DEFINE_integer("repeats", 5, "Calls; the fastest counts.")
 def main(argv: list[str]) -> None:
     """Prints the table."""
     del argv
-    print(markdown(row for size in _SIZES.value for row in _rows(size)))
+    print_table(row for size in _SIZES.value for row in _rows(size))
 
 
 def _rows(size: str) -> list[dict[str, object]]:
@@ -41,13 +41,24 @@ def _rows(size: str) -> list[dict[str, object]]:
         "FAISS flat": lambda: index.search(queries, _TOP.value),
     }
     measured = {n: measure(way, _REPEATS.value) for n, way in ways.items()}
-    ours = measured["agem_tf"].result[0]
-    theirs = measured["FAISS flat"].result[1]
-    print(f"{size}: {100 * np.mean(ours == theirs):.2f} % equal answers")
-    return [_row(size, name, each) for name, each in measured.items()]
+    found = {
+        "agem_tf": measured["agem_tf"].result[0],
+        "FAISS flat": measured["FAISS flat"].result[1],
+    }
+    return [
+        _row(size, name, each, found.get(name), found["agem_tf"])
+        for name, each in measured.items()
+    ]
 
 
-def _row(size: str, name: str, measured: Measurement) -> dict[str, object]:
+def _row(
+    size: str,
+    name: str,
+    measured: Measurement,
+    found: np.ndarray | None,
+    ours: np.ndarray,
+) -> dict[str, object]:
+    equal = "-" if found is None else f"{100 * np.mean(found == ours):.2f} %"
     return {
         "database": size,
         "way": name,
@@ -55,6 +66,7 @@ def _row(size: str, name: str, measured: Measurement) -> dict[str, object]:
         "CPU milliseconds a query": (
             f"{1000 * measured.cpu_seconds / _QUERIES.value:.2f}"
         ),
+        "places as agem_tf's": equal,
     }
 
 

@@ -74,12 +74,17 @@ def available_bytes() -> int:
     return 1024 * _field("/proc/meminfo", "MemAvailable")
 
 
-def markdown(rows: Iterable[Mapping[str, object]]) -> str:
-    """A table for experiments/README.md."""
-    rows = list(rows)
-    lines = [list(rows[0]), ["---"] * len(rows[0])]
-    lines += [[str(cell) for cell in row.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def print_table(rows: Iterable[Mapping[str, object]]) -> None:
+    """Prints a table for experiments/README.md, each row when it is known."""
+    for number, row in enumerate(rows):
+        if not number:
+            _print_line(row)
+            _print_line(["---"] * len(row))
+        _print_line(row.values())
+
+
+def _print_line(cells: Iterable[object]) -> None:
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 def _field(path: str, name: str) -> int:

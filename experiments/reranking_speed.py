@@ -7,11 +7,11 @@ queries and the pool; of the queries and the database once for neighbours and
 once for the ranking; and, for DBA and diffusion, of the database and itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from absl import app, flags
-from measuring import markdown, measure
+from measuring import measure, print_table
 
 from agem_tf.mining import mine
 from agem_tf.search.reranking import (
@@ -35,15 +35,19 @@ def main(argv: list[str]) -> None:
     del argv
     rng = np.random.default_rng(0)
     landmarks = rng.integers(_PHOTOS.value // 20, size=_PHOTOS.value)
-    database = _descriptors(rng, landmarks)
-    rows = [_mining_row(rng, database, landmarks)]
+    print_table(_rows(rng, _descriptors(rng, landmarks), landmarks))
+
+
+def _rows(
+    rng: np.random.Generator, database: np.ndarray, landmarks: np.ndarray
+) -> Iterator[dict[str, object]]:
+    yield _mining_row(rng, database, landmarks)
     for name, step, looking in (
         ("QE, 10 neighbours", QueryExpansion(10), _QUERIES.value),
         ("DBA, 20 neighbours", DatabaseAugmentation(20), len(database)),
         ("diffusion, 50 neighbours", Diffusion(50), len(database)),
     ):
-        rows.append(_row(name, database, step, looking))
-    print(markdown(rows))
+        yield _row(name, database, step, looking)
 
 
 def _mining_row(

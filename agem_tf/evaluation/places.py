@@ -6,7 +6,10 @@ compared with its neighbours of the same product, so that places, ties
 included, are those of a stable sort.
 """
 
+import itertools
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
@@ -102,21 +105,25 @@ def search(
     photos, positions = [], []
     ranks = np.empty((len(queries), kept), np.int32)
     similarities = np.empty(ranks.shape, np.float32)
-    for start, block in similarity_blocks(queries, database, _BLOCK_VALUES):
-        for query, row in enumerate(block, start):
-            labelled = truths[query].labelled
-            if reorder is None:
-                best = _order(row, kept)[:kept]
-                places = count_before(row, labelled)
-            else:
-                order = _order(row, len(row))
-                order = reorder(_float32(queries[query]), row, order)
-                best = order[:kept]
-                places = _find(order, labelled)
-            ranks[query], similarities[query] = best, row[best]
-            by_place = np.argsort(places)
-            photos.append(labelled[by_place])
-            positions.append(places[by_place])
+
+    def rank(query: int, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        labelled = truths[query].labelled
+        if reorder is None:
+            return _order(row, kept)[:kept], count_before(row, labelled)
+        order = _order(row, len(row))
+        order = reorder(_float32(queries[query]), row, order)
+        return order[:kept], _find(order, labelled)
+
+    # NumPy sorts and compares without holding the interpreter's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for start, block in similarity_blocks(queries, database, _BLOCK_VALUES):
+            ranked = threads.map(rank, itertools.count(start), block)
+            for query, (best, places) in enumerate(ranked, start):
+                ranks[query] = best
+                similarities[query] = block[query - start, best]
+                by_place = np.argsort(places)
+                photos.append(truths[query].labelled[by_place])
+                positions.append(places[by_place])
     return Found(Places(photos, positions), ranks, similarities)
 
 

@@ -76,7 +76,7 @@ def test_a_mapped_database_is_augmented(tmp_path, descriptors):
     mapped = np.load(tmp_path / "database.npy", mmap_mode="r")
     _, expected = DatabaseAugmentation().transform(queries, database)
     _, actual = DatabaseAugmentation().transform(queries, mapped)
-    np.testing.assert_array_equal(actual, expected)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [QueryExpansion, DatabaseAugmentation])

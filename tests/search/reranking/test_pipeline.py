@@ -137,6 +137,7 @@ def test_expansion_reads_only_the_neighbours_of_the_queries(
 def test_memory_stays_below_a_matrix_of_all_pairs(monkeypatch, text):
     photos = 1000
     monkeypatch.setattr(similarity, "_BLOCK_VALUES", 50_000)
+    monkeypatch.setattr(similarity, "_PRODUCT_VALUES", 50_000)
     monkeypatch.setattr(k_reciprocal, "_BLOCK_VALUES", 50_000)
     rng = np.random.default_rng(0)
     database = rng.normal(size=(photos, 24)).astype(np.float32)
