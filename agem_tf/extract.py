@@ -23,27 +23,17 @@ run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 
 _FLAGS = cli.Flags()
-_WORKDIR = _FLAGS.string("workdir", None, "Of the training run.", required=True)
-_DATA_DIR = _FLAGS.string(
-    "data_dir", None, "Prepared dataset; default: the recipe's."
-)
-_SPLIT = _FLAGS.string("split", "test", "Split, or several with '+'.")
-_OUTPUT = _FLAGS.string(
-    "output", None, "Directory of the descriptors.", required=True
-)
-_QUERIES = _FLAGS.bool("queries", False, "Describe the query boxes.")
-_SCALES = _FLAGS.numbers("scales", "Such as 1,0.7071,0.5.")
-_IMAGE_SIZE = _FLAGS.integer("image_size", None, "Longer side, pixels.")
-_STRATEGY = _FLAGS.enum(
-    "strategy", "auto", config.STRATEGIES, "Devices to run on."
-)
-_TPU = _FLAGS.string(
-    "tpu", "", "local (the default), NAME or grpc://HOST:PORT."
-)
-_SKIP_CORRUPT = _FLAGS.bool(
-    "skip_corrupt", False, "Do without photos that can't be read."
-)
-_OVERWRITE = _FLAGS.bool("overwrite", False, "Do finished work anew.")
+_FLAGS.string("workdir", None, "Of the training run.", required=True)
+_FLAGS.string("data_dir", None, "Prepared dataset; default: the recipe's.")
+_FLAGS.string("split", "test", "Split, or several with '+'.")
+_OUTPUT = _FLAGS.string("output", None, "Of the descriptors.", required=True)
+_FLAGS.bool("queries", False, "Describe the query boxes.")
+_FLAGS.numbers("scales", "Such as 1,0.7071,0.5.")
+_FLAGS.integer("image_size", None, "Longer side, pixels.")
+_FLAGS.enum("strategy", "auto", config.STRATEGIES, "Devices to run on.")
+_FLAGS.string("tpu", "", "local (the default), NAME or grpc://HOST:PORT.")
+_FLAGS.bool("skip_corrupt", False, "Do without photos that can't be read.")
+_FLAGS.bool("overwrite", False, "Do finished work anew.")
 
 
 def main(

@@ -25,14 +25,18 @@ def learn(
     descriptors: DescriptorSet,
     labels: Sequence[object] | None = None,
     shrinkage: float = 0.0,
+    pairs: np.ndarray | None = None,
 ) -> Whitening:
     """Learns a whitening by the name of its method.
 
     Args:
-        method: "learned", from pairs of photos with equal labels, or "pca".
+        method: "learned", from pairs of photos of a landmark, or "pca".
         descriptors: of the photos to learn from.
         labels: (photos,) landmark of each photo; "pca" needs none.
         shrinkage: see `learn_whitening`; 0 for "pca".
+        pairs: (pairs, 2) rows of `descriptors`, where a data set lists them:
+            retrieval-SfM tells which photos of a landmark see the same side.
+            None for all photos with equal labels.
 
     Raises:
         UserError: as the method's own function.
@@ -42,9 +46,9 @@ def learn(
         if shrinkage:
             raise UserError("Only learned whitening has a shrinkage.")
         return learn_pca(descriptors.descriptors, provenance=provenance)
-    pairs = positive_pairs(labels)
+    rows = positive_pairs(labels) if pairs is None else pairs.T
     return learn_whitening(
-        descriptors.descriptors, *pairs, shrinkage, provenance
+        descriptors.descriptors, *rows, shrinkage, provenance
     )
 
 

@@ -61,7 +61,7 @@ def load_array(path: Path, mmap: bool = False) -> np.ndarray:
         return np.load(path, mmap_mode="r" if mmap else None)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(
-            f"{path} is not a readable array; write its directory again."
+            f"{path} is not a readable array; copy or write it again."
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ from agem_tf.artifacts.provenance import (
     check_same_provenance,
     normalize_provenance,
 )
+from agem_tf.artifacts.temporary_rows import write_temporary
 from agem_tf.artifacts.writing import atomic_directory
 from agem_tf.errors import UserError
 
@@ -23,7 +24,9 @@ KIND = "whitening"
 METHODS = ("pca", "learned")
 _ARRAYS = "whitening.npz"
 _REMEDY = "learn the whitening again"
-_BLOCK = 8192
+_BLOCK = 2048
+# Bytes of whitened descriptors that are kept in memory.
+_MEMORY = 2**28
 _EPSILON = 1e-6
 
 
@@ -102,7 +105,8 @@ class Whitening:
             dimension: of the result; all of the projection's rows by default.
 
         Returns:
-            (photos, output dimension) float32 of unit length.
+            (photos, output dimension) float32 of unit length; more than 256 MiB
+            are mapped from a temporary file.
 
         Raises:
             UserError: a dimension does not fit.
@@ -113,12 +117,11 @@ class Whitening:
                 f"The whitening needs descriptors of {self.mean.size} "
                 f"dimensions. Received: shape {descriptors.shape}"
             )
-        whitened = np.empty((len(descriptors), len(projection)), np.float32)
-        for start in range(0, len(descriptors), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            centred = descriptors[rows].astype(np.float64) - self.mean
-            whitened[rows] = _l2_normalize(centred @ projection.T)
-        return whitened
+        shape = len(descriptors), len(projection)
+        blocks = self._whitened_blocks(descriptors, projection)
+        if 4 * shape[0] * shape[1] > _MEMORY:
+            return write_temporary(blocks, shape)
+        return np.concatenate([np.empty((0, shape[1]), np.float32), *blocks])
 
     def apply_to(
         self, descriptor_set: DescriptorSet, dimension: int | None = None
@@ -143,6 +146,14 @@ class Whitening:
         return replace(
             descriptor_set, descriptors=whitened, provenance=provenance
         )
+
+    def _whitened_blocks(
+        self, descriptors: np.ndarray, projection: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        for start in range(0, len(descriptors), _BLOCK):
+            rows = descriptors[start : start + _BLOCK].astype(np.float64)
+            whitened = _l2_normalize((rows - self.mean) @ projection.T)
+            yield whitened.astype(np.float32)
 
     def save(self, directory: str | os.PathLike) -> None:
         """Writes whitening.npz and manifest.json."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from agem_tf import artifacts
 from agem_tf.artifacts import DescriptorSet, Whitening
 from agem_tf.errors import UserError
 
@@ -46,6 +47,20 @@ def test_apply_to_keeps_names_and_marks_the_result(whitening, descriptors):
     )
     with pytest.raises(UserError, match="differ in whitening"):
         whitening.apply_to(whitened)
+
+
+def test_many_rows_are_mapped_from_a_file_of_the_same_values(
+    whitening, monkeypatch
+):
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(5000, 4)).astype(np.float16)
+    expected = whitening.apply(rows, 2)
+    monkeypatch.setattr(artifacts.whitening, "_MEMORY", 5000 * 2 * 4 - 1)
+    whitened = whitening.apply_to(
+        DescriptorSet([f"{i}" for i in range(5000)], rows, _PROVENANCE), 2
+    )
+    assert isinstance(whitened.descriptors, np.memmap)
+    np.testing.assert_array_equal(whitened.descriptors, expected)
 
 
 def test_descriptors_of_another_model_are_refused(whitening, descriptors):
