@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -24,94 +24,16 @@ from agem_tf.artifacts import (
     full_disk_named,
 )
 from agem_tf.config import ExtractionConfig, ImageConfig
+from agem_tf.data import buckets
 from agem_tf.data.pipelines import PhotoPipeline
 from agem_tf.data.prepared import Split
+from agem_tf.description import Describer, multi_scale_power
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.models import AGeM
-from agem_tf.ops.normalization import l2_normalize
 from agem_tf.progress import Progress
 
-
-def describe(
-    model: AGeM,
-    images: tf.Tensor,
-    valid: tf.Tensor | None,
-    scales: Sequence[float] = (1.0,),
-    power: tf.Tensor | float = 1.0,
-    training: bool = False,
-) -> tf.Tensor:
-    """Computes the descriptors of a batch.
-
-    Args:
-        model: maps (batch, height, width, 3) in [0, 255] to descriptors.
-        images: (batch, height, width, 3), uint8 or float.
-        valid: (batch, 2) height and width of each image's part that is not
-            padding; images of equal shape then run together, without their
-            padding. None if no image is padded.
-        scales: factors on the image's sides.
-        power: see `merge_scales`.
-        training: passed on to the model.
-
-    Returns:
-        (batch, dimension) float32, L2-normalised.
-    """
-    if valid is None:
-        return _describe_scales(model, images, scales, power, training)
-    shapes, group = tf.raw_ops.UniqueV2(x=valid, axis=[0])
-
-    def describe_group(number, descriptors):
-        members = tf.where(group == number)
-        height, width = shapes[number][0], shapes[number][1]
-        cropped = tf.gather(images, members[:, 0])[:, :height, :width]
-        described = _describe_scales(model, cropped, scales, power, training)
-        return number + 1, tf.tensor_scatter_nd_update(
-            descriptors, members, described
-        )
-
-    dimension = model.output_shape[-1]
-    _, descriptors = tf.while_loop(
-        lambda number, _: number < tf.shape(shapes)[0],
-        describe_group,
-        (0, tf.zeros((tf.shape(images)[0], dimension))),
-        shape_invariants=(
-            tf.TensorShape(()),
-            tf.TensorShape((None, dimension)),
-        ),
-    )
-    return descriptors
-
-
-def merge_scales(
-    descriptors: Sequence[tf.Tensor], power: tf.Tensor | float
-) -> tf.Tensor:
-    """Generalized mean over scales: L2((mean_s f_s^power)^(1/power)).
-
-    Args:
-        descriptors: (batch, dimension) each; non-negative unless power is 1.
-        power: exponent; 1 is the plain mean.
-    """
-    if len(descriptors) == 1:
-        return descriptors[0]
-    mean = tf.reduce_mean(tf.stack(descriptors) ** power, axis=0)
-    return l2_normalize(mean ** (1.0 / power))
-
-
-def multi_scale_power(model: AGeM, num_scales: int) -> float:
-    """The exponent of `merge_scales`: GeM's own p where it is defined.
-
-    The reference uses the learned p for plain GeM at several scales and 1 for
-    everything else (other poolings, regional, a whitening layer, p a channel).
-    """
-    pooling = model.get_layer("pooling")
-    plain = (
-        model.pooling == "gem"
-        and not model.regional
-        and not model.whitening_dimension
-        and num_scales > 1
-    )
-    if not plain or pooling.per_channel:
-        return 1.0
-    return float(pooling.exponent.numpy())
+# Photos of a part wait for each other, sorted by their canvases.
+_BATCHES_A_PART = 64
 
 
 def fingerprint(model: keras.Model) -> str:
@@ -136,11 +58,14 @@ def provenance(
 ) -> dict[str, Any]:
     """What decides whether two descriptors may be compared.
 
-    See `artifacts.provenance`; the whitening is noted by who applies it.
+    See `artifacts.provenance`; the whitening is noted by who applies it. The
+    canvases that photos are padded to leave descriptors as they are.
     """
+    seen = dataclasses.asdict(image)
+    del seen["buckets"]
     return {
         "model": fingerprint(model),
-        "image": dataclasses.asdict(image),
+        "image": seen,
         "scales": extraction.scales,
         "whitening": None,
     }
@@ -163,6 +88,7 @@ class Extractor:
         distribution.per_replica(extraction.batch_size, strategy)
         self._model, self._image = model, image
         self._extraction, self._strategy = extraction, strategy
+        self._describer = Describer(model, image, extraction.scales)
         self._step = tf.function(self._distributed_step)
 
     @property
@@ -289,46 +215,86 @@ class Extractor:
         indices: np.ndarray,
         crop: bool = False,
     ) -> Iterator[np.ndarray]:
-        """As `extract`, batch by batch: memory does not grow with the split."""
-        batch_size = self._extraction.batch_size
-        # Full batches keep shapes static; the repeated photo is cut off.
-        padding = np.repeat(indices[-1:], -len(indices) % batch_size)
-        padded = np.concatenate([indices, padding])
+        """As `extract`, part by part: memory does not grow with the split."""
         pipeline = PhotoPipeline(split, self._image)
-        dataset = distribution.distribute(
-            padded,
-            batch_size,
-            functools.partial(_photo_batches, pipeline, crop=crop),
-            self._strategy,
-        )
-        scales = self._extraction.scales
-        power = tf.constant(multi_scale_power(self._model, len(scales)))
-        remaining = len(indices)
         with (
             pipeline.errors_named(),
             Progress(f"Descriptors of {split.name}", len(indices)) as progress,
         ):
-            for batch in dataset:
-                # Equal on all replicas of all workers.
-                values = self._strategy.experimental_local_results(
-                    self._step(batch, power)
-                )[0]
-                yield values.numpy()[:remaining]
-                progress.update(min(remaining, batch_size))
-                remaining -= batch_size
+            run = functools.partial(self._run, pipeline, progress, crop)
+            if self._image.buckets:
+                yield from self._in_buckets(run, split, indices, crop)
+            else:
+                yield from run(indices)
+
+    def _in_buckets(
+        self,
+        run: Callable[..., Iterator[np.ndarray]],
+        split: Split,
+        indices: np.ndarray,
+        crop: bool,
+    ) -> Iterator[np.ndarray]:
+        """Yields the descriptors of some thousand photos after the other."""
+        boxes = split.boxes[indices] if crop else None
+        chosen = buckets.choose(split.sizes[indices], boxes, self._image)
+        step = _BATCHES_A_PART * self._extraction.batch_size
+        for start in range(0, len(indices), step):
+            part, of_part = indices[start:][:step], chosen[start:][:step]
+            descriptors = np.empty((len(part), self.dimension), np.float32)
+            for bucket in np.unique(of_part):
+                members = np.flatnonzero(of_part == bucket)
+                canvas = self._image.buckets[bucket]
+                described = run(part[members], tuple(canvas))
+                descriptors[members] = np.concatenate(list(described))
+            yield descriptors
+
+    def _run(
+        self,
+        pipeline: PhotoPipeline,
+        progress: Progress,
+        crop: bool,
+        indices: np.ndarray,
+        canvas: tuple[int, int] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yields the descriptors of batch after batch, on one canvas."""
+        batch_size = self._extraction.batch_size
+        # Full batches keep shapes static; the repeated photo is cut off.
+        padding = np.repeat(indices[-1:], -len(indices) % batch_size)
+        dataset = distribution.distribute(
+            np.concatenate([indices, padding]),
+            batch_size,
+            functools.partial(
+                _photo_batches, pipeline, crop=crop, canvas=canvas
+            ),
+            self._strategy,
+        )
+        power = multi_scale_power(self._model, len(self._extraction.scales))
+        remaining = len(indices)
+        for batch in dataset:
+            # Equal on all replicas of all workers.
+            values = self._strategy.experimental_local_results(
+                self._step(batch, tf.constant(power))
+            )[0]
+            yield values.numpy()[:remaining]
+            progress.update(min(remaining, batch_size))
+            remaining -= batch_size
 
     def _distributed_step(self, batch, power):
-        return self._strategy.run(self._replica_step, args=(batch, power))
+        return self._strategy.run(self.replica_step, args=(batch, power))
 
-    def _replica_step(self, batch, power):
-        padded = self._image.resize != "square"
-        descriptors = describe(
-            self._model,
-            batch["image"],
-            batch["valid"] if padded else None,
-            self._extraction.scales,
-            power,
-        )
+    def replica_step(
+        self, batch: dict[str, tf.Tensor], power: tf.Tensor
+    ) -> tf.Tensor:
+        """Describes a batch, inside a replica: all that a device compiles.
+
+        Args:
+            batch: of photos, as `PhotoPipeline.photos` gives them.
+            power: see `multi_scale_power`.
+
+        Returns:
+            (replicas * batch, dimension), those of all replicas.
+        """
+        descriptors = self._describer(batch["image"], batch["valid"], power)
         return distribution.gather(descriptors)
 
 
@@ -338,28 +304,7 @@ def _is_finished(directory, names, provenance):
     return DescriptorSet.load(directory).is_of(names, provenance)
 
 
-def _photo_batches(pipeline, indices, batch_size, crop):
-    photos = pipeline.photos(indices, crop)
+def _photo_batches(pipeline, indices, batch_size, crop, canvas):
+    photos = pipeline.photos(indices, crop, canvas)
     batches = photos.batch(batch_size, drop_remainder=True)
     return batches.prefetch(tf.data.AUTOTUNE)
-
-
-def _describe_scales(model, images, scales, power, training):
-    images = tf.cast(images, tf.float32)
-    descriptors = [
-        model(_scaled(images, scale, model), training=training)
-        for scale in scales
-    ]
-    return merge_scales(descriptors, power)
-
-
-def _scaled(images: tf.Tensor, scale: float, model: AGeM) -> tf.Tensor:
-    """Bilinear without antialiasing, sides rounded down, as the reference.
-
-    Only a side from which the network would have no map left is kept larger.
-    """
-    if scale == 1.0:
-        return images
-    sides = tf.cast(tf.shape(images)[1:3], tf.float32) * scale
-    sides = tf.maximum(tf.cast(tf.floor(sides), tf.int32), model.least_side())
-    return tf.image.resize(images, sides, method="bilinear", antialias=False)

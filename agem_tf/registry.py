@@ -18,9 +18,17 @@ POOLINGS = {
 }
 
 LOSSES = {
+    "arcface": "agem_tf.losses:ArcFaceLoss",
     "batch_hard_triplet": "agem_tf.losses:BatchHardTripletLoss",
     "contrastive": "agem_tf.losses:ContrastiveLoss",
+    "softmax": "agem_tf.losses:SoftmaxLoss",
     "triplet": "agem_tf.losses:TripletLoss",
+}
+
+# By the name of the loss that takes their scores.
+CLASSIFIERS = {
+    "arcface": "agem_tf.layers:CosineClassifier",
+    "softmax": "agem_tf.layers:LinearClassifier",
 }
 
 _PUBLIC = "agem_tf.data.public"
@@ -86,6 +94,7 @@ BACKBONES = _OWN_BACKBONES | dict.fromkeys(
 
 _TABLES = {
     "backbone": BACKBONES,
+    "classifier": CLASSIFIERS,
     "dataset": DATASETS,
     "loss": LOSSES,
     "pooling": POOLINGS,

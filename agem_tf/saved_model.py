@@ -24,7 +24,8 @@ from agem_tf import artifacts
 from agem_tf.artifacts import Whitening
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.data import images
-from agem_tf.extraction import describe, multi_scale_power, provenance
+from agem_tf.description import describe, multi_scale_power
+from agem_tf.extraction import provenance
 from agem_tf.models import AGeM
 from agem_tf.ops.normalization import l2_normalize
 

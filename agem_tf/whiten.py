@@ -51,7 +51,7 @@ def main(
         UserError: "learned" without a dataset, or descriptors of other photos.
     """
     descriptor_set = artifacts.DescriptorSet.load(descriptors)
-    labels = None
+    labels = pairs = None
     if method == "learned":
         if data_dir is None:
             raise UserError(
@@ -59,8 +59,9 @@ def main(
                 "landmarks; or take --method=pca."
             )
         photos = prepared.PreparedDataset(data_dir).split(split)
-        labels = photos.labels[photos.find(descriptor_set.names)]
-    learned = whitening.learn(method, descriptor_set, labels, shrinkage)
+        rows = photos.find(descriptor_set.names)
+        labels, pairs = photos.labels[rows], photos.pairs_among(rows)
+    learned = whitening.learn(method, descriptor_set, labels, shrinkage, pairs)
     learned.save(output)
     return learned
 

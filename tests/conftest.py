@@ -227,3 +227,53 @@ def torch_state():
         "vgg16": _vgg16_state,
     }
     return functools.cache(lambda architecture: makers[architecture]())
+
+
+def _sfm_part(models, first):
+    """Four photos of each model, and three pairs of them."""
+    cids, clusters, pairs = [], [], []
+    for model in models:
+        start = len(cids)
+        cids += [f"{first + 10 * model + photo:012x}" for photo in range(4)]
+        clusters += 4 * [model]
+        pairs += [(start, start + 1), (start, start + 3)]
+        pairs += [(start + 2, start + 3)]
+    queries, positives = map(list, zip(*pairs, strict=True))
+    return {
+        "cids": cids,
+        "cluster": clusters,
+        "qidxs": queries,
+        "pidxs": positives,
+    }
+
+
+def _write_sfm_photos(root, part):
+    """Photos of one model share their coarse colours, with own noise."""
+    for cid, model in zip(part["cids"], part["cluster"], strict=True):
+        number = int(cid, 16)
+        coarse = np.random.default_rng(model).integers(0, 255, (4, 5, 3))
+        noise = np.random.default_rng(number).normal(0, 30, (4, 5, 3))
+        pixels = np.clip(coarse + noise, 0, 255).astype(np.uint8)
+        size = (48, 40) if number % 2 else (40, 48)
+        path = root / "ims" / cid[-2:] / cid[-4:-2] / cid[-6:-4] / cid
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo = PIL.Image.fromarray(pixels).resize(size, PIL.Image.BICUBIC)
+        photo.save(path, "JPEG")
+
+
+@pytest.fixture(scope="session")
+def sfm_download(tmp_path_factory) -> pathlib.Path:
+    """A small retrieval-SfM-120k: 8 models train, 6 validate, 8 whiten."""
+    root = tmp_path_factory.mktemp("retrieval-SfM-120k")
+    training = {
+        "train": _sfm_part(range(8), 0x100000),
+        "val": _sfm_part(range(8, 14), 0x200000),
+    }
+    whiten = _sfm_part(range(8), 0x300000)
+    for part in (*training.values(), whiten):
+        _write_sfm_photos(root, part)
+    del whiten["cluster"]
+    for suffix, content in (("", training), ("-whiten", whiten)):
+        path = root / f"retrieval-SfM-120k{suffix}.pkl"
+        path.write_bytes(pickle.dumps(content, protocol=2))
+    return root

@@ -26,10 +26,11 @@ ROOMS = [
     {"layers", "losses", "data", "distribution"},
     {"backbones"},
     {"models"},
+    {"description"},
     {"extraction", "pictures", "scoring"},
     {"saved_model"},
     {"training"},
-    {"photo_search"},
+    {"photo_search", "tpu_check"},
     {"conversion"},
     {"cli"},
     {

@@ -140,6 +140,7 @@ def test_all_faults_are_reported_at_once():
         ("model", "attention_placement", "C5", "placement must be of type"),
         ("optimizer", "learning_rate", float("nan"), "rate must be finite"),
         ("optimizer", "decay", float("nan"), "optimizer.decay must be finite"),
+        ("optimizer", "epsilon", 0.0, "optimizer.epsilon must be positive"),
         ("optimizer", "rules", [], "optimizer.rules is empty"),
         ("optimizer", "rules", ["*"], r"optimizer.rules\[0\] must be of type"),
         ("data", "options", {3: 4}, "data.options must have names as keys"),

@@ -136,6 +136,7 @@ def _open(name: str, files: _Files, first: int, store: RecordStore) -> Split:
         names=[name for index in indices for name in index.names],
         labels=np.concatenate([index.labels for index in indices]),
         boxes=np.concatenate([index.boxes for index in indices]),
+        sizes=np.concatenate([index.sizes for index in indices]),
         files=np.repeat(
             np.arange(first, first + len(files)),
             [len(index.names) for index in indices],
@@ -153,6 +154,7 @@ def _describe(
         "names": np.asarray(split.names),
         "labels": split.labels,
         "boxes": split.boxes,
+        "sizes": split.sizes,
         "files": split.files,
         "offsets": split.offsets,
     }

@@ -17,7 +17,10 @@ _PNG_HEADER_BYTES = 24
 
 
 def load(
-    encoded: tf.Tensor, config: ImageConfig, box: tf.Tensor | None = None
+    encoded: tf.Tensor,
+    config: ImageConfig,
+    box: tf.Tensor | None = None,
+    canvas: tuple[int, int] | None = None,
 ) -> dict[str, tf.Tensor]:
     """Decodes, crops, resizes and pads a photo as a recipe says.
 
@@ -27,10 +30,12 @@ def load(
         box: (4,) cut out first, at full resolution, in pixels of the photo as
             it decodes. A box gets the scale that its photo would have had, as
             in the reference implementation of GeM.
+        canvas: height and width to pad to; by default a square of the recipe's
+            size.
 
     Returns:
-        {"image": (size, size, 3) uint8, "valid": (2,) int32 height and width
-        of the part that is not padding}.
+        {"image": (*canvas, 3) uint8, "valid": (2,) int32 height and width of
+        the part that is not padding}.
 
     Raises:
         tf.errors.InvalidArgumentError: as `decode`.
@@ -45,7 +50,8 @@ def load(
         photo = resize_square(photo, config.size, config.interpolation)
     else:
         photo = resize_aspect(photo, size, config.enlarge, config.interpolation)
-    return {"image": pad(photo, config.size), "valid": tf.shape(photo)[:2]}
+    canvas = canvas or (config.size, config.size)
+    return {"image": pad(photo, canvas), "valid": tf.shape(photo)[:2]}
 
 
 def decode(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
@@ -150,11 +156,11 @@ def resize_aspect(
     return _resample(image, target, interpolation)
 
 
-def pad(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Fills a photo up to (size, size, 3) with zeros below and to the right."""
-    height, width = tf.unstack(tf.shape(image)[:2])
-    padded = tf.pad(image, [[0, size - height], [0, size - width], [0, 0]])
-    return tf.ensure_shape(padded, (size, size, 3))
+def pad(image: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
+    """Fills a photo up to (*canvas, 3) with zeros below and to the right."""
+    missing = tf.constant(canvas) - tf.shape(image)[:2]
+    padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
+    return tf.ensure_shape(padded, (*canvas, 3))
 
 
 def _longer_side(image: tf.Tensor) -> tf.Tensor:

@@ -22,6 +22,13 @@ from agem_tf.evaluation.ground_truth import GroundTruth
 Skip = Callable[[str, UserError], None]
 
 
+class _LocalInfo(tfds.core.DatasetInfo):
+    """What a builder tells of itself, of nobody else's bucket."""
+
+    def initialize_from_bucket(self) -> None:
+        """Does nothing; TFDS leaves an empty temporary folder each time."""
+
+
 class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Photos of landmarks with a query box each.
 
@@ -130,7 +137,7 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.skipped.append(skipped_entry(name, error))
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
+        return _LocalInfo(
             builder=self,
             features=self.features(),
             description=type(self).__doc__,

@@ -103,6 +103,12 @@ def check(encoded: bytes, name: str, upright: bool = True) -> EncodedPhoto:
     return EncodedPhoto(encoded, width, height)
 
 
+def sides(encoded: bytes) -> tuple[int, int]:
+    """Returns the height and width that the header of a photo tells."""
+    with PIL.Image.open(io.BytesIO(encoded)) as photo:
+        return photo.height, photo.width
+
+
 def _unreadable(name: str, error: Exception) -> UserError:
     return UserError(
         f"{name} is not a readable photo ({error}); replace or remove it, or "

@@ -1,6 +1,6 @@
 """tf.data pipelines: photo indices in, batches of pixels out.
 
-Every photo arrives in a square of fixed shape together with the size of its
+Every photo arrives on a canvas of fixed shape together with the size of its
 valid part, so that shapes are static for the compiler.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from agem_tf.config import ImageConfig
-from agem_tf.data import images
+from agem_tf.data import buckets, images
 from agem_tf.data.prepared import Split
 from agem_tf.errors import UserError
 
@@ -36,7 +36,10 @@ class PhotoPipeline:
         )
 
     def photos(
-        self, indices: np.ndarray, crop: bool = False
+        self,
+        indices: np.ndarray,
+        crop: bool = False,
+        canvas: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         """Photos one by one, in the order of `indices`.
 
@@ -44,16 +47,19 @@ class PhotoPipeline:
             indices: (N,) positions in the split.
             crop: cut each photo to its query box first. The scale is that of
                 the whole photo, as in the reference implementation of GeM.
+            canvas: height and width to pad to; by default the smallest that
+                holds every photo of the recipe.
 
         Returns:
-            Elements {"image": (size, size, 3) uint8, "valid": (2,) int32 height
+            Elements {"image": (*canvas, 3) uint8, "valid": (2,) int32 height
             and width of the part that is not padding}.
         """
+        canvas = canvas or buckets.largest(self._image)
         dataset = tf.data.Dataset.from_tensor_slices(
             (np.asarray(indices, np.int64), self._split.boxes[indices])
         )
         return dataset.map(
-            lambda index, box: self._load(index, box, crop),
+            lambda index, box: self._load(index, box, crop, canvas),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -99,6 +105,10 @@ class PhotoPipeline:
             if cause is None:
                 raise
             raise cause from error
+        finally:
+            # TensorFlow keeps every function that a dataset has called, and
+            # with it this object, until the process ends.
+            self._recent.clear()
 
     def _undecodable(self) -> UserError | None:
         """Finds the photo that failed, which the graph's error can't name."""
@@ -114,13 +124,17 @@ class PhotoPipeline:
         return None
 
     def _load(
-        self, index: tf.Tensor, box: tf.Tensor, crop: bool
+        self,
+        index: tf.Tensor,
+        box: tf.Tensor,
+        crop: bool,
+        canvas: tuple[int, int],
     ) -> dict[str, tf.Tensor]:
         serialized = tf.numpy_function(
             self._read, [index], tf.string, stateful=False
         )
         encoded = _parse_image(serialized)
-        return images.load(encoded, self._image, box if crop else None)
+        return images.load(encoded, self._image, box if crop else None, canvas)
 
     def _read(self, index: np.int64) -> bytes:
         self._recent.append(int(index))

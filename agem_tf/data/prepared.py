@@ -33,7 +33,7 @@ from agem_tf.evaluation.ground_truth import GroundTruth
 
 KIND = "dataset"
 _RECORDS = "records"
-_COLUMNS = ("labels", "boxes", "files", "offsets")
+_COLUMNS = ("labels", "boxes", "sizes", "files", "offsets")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Split:
             landmark nobody knows has a negative label of its own.
         boxes: (N, 4) float32, x1, y1, x2, y2 in pixels of the photo as it
             decodes; zeros for the whole photo.
+        sizes: (N, 2) int32, height and width of each photo as it decodes.
         files: (N,) int64, which record file holds the photo.
         offsets: (N,) int64, at which byte.
         store: reads the record at (file, offset).
@@ -61,6 +62,7 @@ class Split:
     names: list[str]
     labels: np.ndarray
     boxes: np.ndarray
+    sizes: np.ndarray
     files: np.ndarray
     offsets: np.ndarray
     store: RecordStore
@@ -83,6 +85,22 @@ class Split:
             raise UserError(f"Split {self.name} has no photo {missing[0]!r}.")
         # Without the type, positions of no photo would be floats.
         return np.array([position[name] for name in names], np.int64)
+
+    def pairs_among(self, photos: np.ndarray) -> np.ndarray | None:
+        """Returns the listed pairs of some photos, None if none are listed.
+
+        Args:
+            photos: (N,) distinct positions.
+
+        Returns:
+            (pairs, 2) indices of `photos`.
+        """
+        if self.pairs is None:
+            return None
+        indices = np.full(len(self), -1)
+        indices[photos] = np.arange(len(photos))
+        pairs = indices[self.pairs]
+        return pairs[(pairs >= 0).all(axis=1)]
 
     def without(self, lost: np.ndarray) -> "Split":
         """Returns the split without the photos where (N,) `lost` is true."""
@@ -189,9 +207,17 @@ class PreparedDataset:
         Raises:
             UserError: as `split`.
         """
-        if all(map(self._has_ground_truth, self._parts(split))):
+        if self.has_ground_truth(split):
             return self.ground_truth(split).database_names
         return self.split(split).names
+
+    def has_ground_truth(self, split: str) -> bool:
+        """Whether queries are known for a split, and all that are joined to it.
+
+        Raises:
+            UserError: as `split`.
+        """
+        return all(map(self._has_ground_truth, self._parts(split)))
 
     def ground_truth(self, split: str) -> GroundTruth:
         """Loads what answers the queries of a split.

@@ -5,8 +5,9 @@ A directory, of any file system that TensorFlow knows, holds for each of them
     train-00003-of-00012.items      what it is to hold: a header, then one item
                                     a line, in JSON
     train-00003-of-00012.tfrecord   its records
-    train-00003-of-00012.npz        name, label, box and offset of each; written
-                                    last, so the file is finished where it is
+    train-00003-of-00012.npz        name, label, box, size and offset of each;
+                                    written last, so the file is finished where
+                                    it is
     train-00003-of-00012.error      instead: the sentence about a bad photo
 
 Writing depends on nothing but the items, so local processes and the workers of
@@ -29,6 +30,7 @@ import tensorflow_datasets as tfds
 
 from agem_tf import registry
 from agem_tf._version import __version__
+from agem_tf.data import photos
 from agem_tf.data.landmark_builder import LandmarkBuilder, skipped_entry
 from agem_tf.data.listed_photo import Example
 from agem_tf.errors import UserError
@@ -75,6 +77,7 @@ class ShardIndex:
         names: of the photos, in the order of the records.
         labels: (photos,) int64.
         boxes: (photos, 4) float32.
+        sizes: (photos, 2) int32, height and width as they decode.
         offsets: (photos,) int64, at which byte each record starts.
         skipped: {"photo", "reason"} of those left out.
     """
@@ -82,6 +85,7 @@ class ShardIndex:
     names: list[str]
     labels: np.ndarray
     boxes: np.ndarray
+    sizes: np.ndarray
     offsets: np.ndarray
     skipped: list[dict[str, str]]
 
@@ -183,6 +187,7 @@ def read_index(shard: Shard) -> ShardIndex:
         names=arrays["names"].tolist(),
         labels=arrays["labels"],
         boxes=arrays["boxes"],
+        sizes=arrays["sizes"],
         offsets=arrays["offsets"],
         skipped=json.loads(str(arrays["skipped"])),
     )
@@ -218,7 +223,13 @@ def _write_records(
             payload = _serialize(features, example)
             writer.write(payload)
             rows.append(
-                (example["name"], example["label"], example["box"], offset)
+                (
+                    example["name"],
+                    example["label"],
+                    example["box"],
+                    photos.sides(example["image"]),
+                    offset,
+                )
             )
             offset += len(payload) + _FRAME
     return rows
@@ -233,8 +244,8 @@ def _serialize(features: tfds.features.FeaturesDict, example: Example) -> bytes:
 def _write_index(
     path: str, rows: list[tuple], skipped: list[dict[str, str]]
 ) -> None:
-    names, labels, boxes, offsets = (
-        zip(*rows, strict=True) if rows else [()] * 4
+    names, labels, boxes, sizes, offsets = (
+        zip(*rows, strict=True) if rows else [()] * 5
     )
     buffer = io.BytesIO()
     np.savez(
@@ -242,6 +253,7 @@ def _write_index(
         names=np.asarray(names, np.str_),
         labels=np.asarray(labels, np.int64),
         boxes=np.asarray(boxes, np.float32).reshape(-1, 4),
+        sizes=np.asarray(sizes, np.int32).reshape(-1, 2),
         offsets=np.asarray(offsets, np.int64),
         skipped=json.dumps(skipped),
     )

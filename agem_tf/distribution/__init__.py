@@ -6,7 +6,9 @@ room, and is one program for all of them; batch sizes in recipes are global.
 
 from agem_tf.distribution.batches import (
     check_recipe,
+    check_shapes,
     distribute,
+    divide,
     gather,
     per_replica,
 )
@@ -23,9 +25,11 @@ from agem_tf.distribution.workers import (
 __all__ = [
     "check_agreement",
     "check_recipe",
+    "check_shapes",
     "chief_first",
     "create_strategy",
     "distribute",
+    "divide",
     "from_chief",
     "gather",
     "is_chief",

@@ -28,12 +28,8 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
             config.training.batch_tuples, strategy, "training.batch_tuples"
         )
     per_replica(config.extraction.batch_size, strategy, "extraction.batch_size")
-    static = strategy.extended.experimental_require_static_shapes
-    if static and config.image.resize != "square":
-        raise UserError(
-            f"image.resize={config.image.resize} gives photos of many shapes, "
-            "and a TPU compiles a program for each; take image.resize=square."
-        )
+    if strategy.extended.experimental_require_static_shapes:
+        check_shapes(config)
     if (
         isinstance(strategy, tf.distribute.TPUStrategy)
         and strategy.cluster_resolver.master()
@@ -44,15 +40,33 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
         )
 
 
+def check_shapes(config: Config) -> None:
+    """Checks that a compiler for static shapes can take a recipe.
+
+    Raises:
+        UserError: photos come in as many shapes as there are.
+    """
+    if config.image.resize != "square" and not config.image.buckets:
+        raise UserError(
+            f"image.resize={config.image.resize} gives photos of many shapes, "
+            "and a TPU compiles a program for each; name a few canvases with "
+            "image.buckets, or take image.resize=square."
+        )
+
+
 def per_replica(
     batch_size: int, strategy: tf.distribute.Strategy, name: str = "a batch"
 ) -> int:
+    """Divides a global batch among the replicas of a strategy; see `divide`."""
+    return divide(batch_size, strategy.num_replicas_in_sync, name)
+
+
+def divide(batch_size: int, replicas: int, name: str) -> int:
     """Divides a global batch, that the recipe calls `name`.
 
     Raises:
         UserError: it does not divide among the replicas.
     """
-    replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         fitting = replicas * -(-batch_size // replicas)
         raise UserError(

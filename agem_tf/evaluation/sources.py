@@ -51,7 +51,7 @@ def load_descriptors(
     path = Path(path)
     if path.suffix != ".npy":
         return DescriptorSet.load(path)
-    descriptors = load_array(path, mmap=True)
+    descriptors = _load_array(path)
     _check_descriptors(path, descriptors)
     listed = path.with_suffix(".txt")
     if listed.exists():
@@ -77,7 +77,7 @@ def load_distractors(path: str | os.PathLike) -> DescriptorSet:
     """
     names = None
     if Path(path).suffix == ".npy":
-        rows = len(np.atleast_1d(load_array(Path(path), mmap=True)))
+        rows = len(np.atleast_1d(_load_array(Path(path))))
         names = [f"distractor {row}" for row in range(rows)]
     return load_descriptors(path, names)
 
@@ -148,6 +148,15 @@ def _from_names(
             f"protocol that reads it from the names: {', '.join(_FROM_NAMES)}."
         )
     return _FROM_NAMES[protocol](names), protocol
+
+
+def _load_array(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise UserError(
+            f"There is no file {path}; give a directory of descriptors, or "
+            "FILE.npy."
+        )
+    return load_array(path, mmap=True)
 
 
 def _check_descriptors(path: Path, descriptors: np.ndarray) -> None:

@@ -69,8 +69,9 @@ class CBAM(keras.layers.Layer):
         self.channel.build(input_shape)
         self.spatial.build(input_shape)
 
-    def call(self, inputs, training=None):
-        return self.spatial(self.channel(inputs), training=training)
+    def call(self, inputs, training=None, valid=None):
+        attended = self.channel(inputs, valid=valid)
+        return self.spatial(attended, training=training, valid=valid)
 
     def attention(self, inputs):
         """Returns the spatial weights, (batch, height, width, 1).

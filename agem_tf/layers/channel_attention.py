@@ -65,17 +65,20 @@ class ChannelAttention(keras.layers.Layer):
         self.hidden.build((None, channels))
         self.logits.build((None, units))
 
-    def call(self, inputs):
-        return inputs * self.attention(inputs)
+    def call(self, inputs, valid=None):
+        return inputs * self.attention(inputs, valid)
 
-    def attention(self, inputs):
+    def attention(self, inputs, valid=None):
         """Returns the channels' weights, (batch, 1, 1, channels).
 
         Args:
             inputs: feature map that the built layer would be called with.
+            valid: (batch, height, width) booleans, false where the map is
+                padding.
         """
         logits = sum(
-            self.logits(self.hidden(pool(inputs))) for pool in (spoc, mac)
+            self.logits(self.hidden(pool(inputs, valid)))
+            for pool in (spoc, mac)
         )
         return ops.sigmoid(logits)[:, None, None, :]
 

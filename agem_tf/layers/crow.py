@@ -46,8 +46,8 @@ class CroW(GlobalPooling):
             )
         self.epsilon = epsilon
 
-    def call(self, inputs):
-        return crow(inputs, self.epsilon)
+    def call(self, inputs, valid=None):
+        return crow(inputs, self.epsilon, valid)
 
     def get_config(self):
         return super().get_config() | {"epsilon": self.epsilon}

@@ -7,6 +7,7 @@ from agem_tf.layers.batch_normalization import (
     batch_normalization,
     check_batch_norm,
 )
+from agem_tf.ops.padding import zero_padding
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
@@ -88,9 +89,12 @@ class DownsamplingAttention(AttentionUnit):
         )
         yield keras.layers.ReLU(dtype=self.dtype_policy)
 
-    def call(self, inputs, training=None):
-        x = inputs
+    def call(self, inputs, training=None, valid=None):
+        x = zero_padding(inputs, valid)
         for step in self.steps:
+            if step.name == "second_convolution" and valid is not None:
+                # The position that the first convolution is centred at.
+                x = zero_padding(x, valid[:, ::2, ::2])
             is_norm = isinstance(step, keras.layers.BatchNormalization)
             x = step(x, training=training) if is_norm else step(x)
         return x

@@ -62,8 +62,8 @@ class GeM(GlobalPooling):
             autocast=False,
         )
 
-    def call(self, inputs):
-        return gem(inputs, self.exponent, self.epsilon)
+    def call(self, inputs, valid=None):
+        return gem(inputs, self.exponent, self.epsilon, valid)
 
     def get_config(self):
         return super().get_config() | {

@@ -7,7 +7,9 @@ class GlobalPooling(keras.layers.Layer):
     """Base of the layers that turn a feature map into one descriptor.
 
     A subclass implements `call`. It overrides `compute_output_shape` where the
-    descriptor has another dimension than the map has channels.
+    descriptor has another dimension than the map has channels. Where padding
+    can be told apart, `call` takes a `valid`, (batch, height, width) booleans
+    that are true where the map is not padding.
 
     Args:
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.

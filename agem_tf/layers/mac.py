@@ -26,5 +26,5 @@ class MAC(GlobalPooling):
         [Tolias et al., 2016](https://arxiv.org/abs/1511.05879)
     """
 
-    def call(self, inputs):
-        return mac(inputs)
+    def call(self, inputs, valid=None):
+        return mac(inputs, valid)

@@ -7,6 +7,7 @@ from agem_tf.layers.batch_normalization import (
     batch_normalization,
     check_batch_norm,
 )
+from agem_tf.ops.padding import zero_padding
 from agem_tf.ops.precision import in_float32
 
 
@@ -71,17 +72,20 @@ class SpatialAttention(keras.layers.Layer):
         self.convolution.build((*input_shape[:-1], 2))
         self.normalization.build((*input_shape[:-1], 1))
 
-    def call(self, inputs, training=None):
-        return inputs * self.attention(inputs, training=training)
+    def call(self, inputs, training=None, valid=None):
+        return inputs * self.attention(inputs, training=training, valid=valid)
 
-    def attention(self, inputs, training=False):
+    def attention(self, inputs, training=False, valid=None):
         """Returns the positions' weights, (batch, height, width, 1).
 
         Args:
             inputs: feature map that the built layer would be called with.
             training: as of the layer's call.
+            valid: (batch, height, width) booleans, false where the map is
+                padding.
         """
-        logits = self.convolution(_channel_statistics(inputs))
+        statistics = zero_padding(_channel_statistics(inputs), valid)
+        logits = self.convolution(statistics)
         return ops.sigmoid(self.normalization(logits, training=training))
 
     def compute_output_shape(self, input_shape):

@@ -28,5 +28,5 @@ class SPoC(GlobalPooling):
         [Babenko and Lempitsky, 2015](https://arxiv.org/abs/1510.07493)
     """
 
-    def call(self, inputs):
-        return spoc(inputs)
+    def call(self, inputs, valid=None):
+        return spoc(inputs, valid)

@@ -4,6 +4,9 @@ All take (batch, height, width, channels) and return (batch, dimension), compute
 in float32, accept maps whose size is unknown when the graph is built, and have
 finite gradients on all-zero maps. The layers of the same names document the
 formulas.
+
+A `valid`, (B, H, W) booleans, tells which positions count, at least one of each
+map: the rest is padding. None counts all.
 """
 
 from keras import ops
@@ -15,7 +18,12 @@ from agem_tf.ops.regions import region_maxima
 
 
 @in_float32
-def gem(x: Tensor, p: float | Tensor, epsilon: float = 1e-6) -> Tensor:
+def gem(
+    x: Tensor,
+    p: float | Tensor,
+    epsilon: float = 1e-6,
+    valid: Tensor | None = None,
+) -> Tensor:
     """Generalized mean over positions, (B, H, W, C) to (B, C).
 
     The map is divided by its own maximum, which leaves the mean as it is and
@@ -26,39 +34,49 @@ def gem(x: Tensor, p: float | Tensor, epsilon: float = 1e-6) -> Tensor:
         x: local features; values below `epsilon` count as `epsilon`.
         p: exponent, a scalar or one per channel, shape (C,).
         epsilon: least activation, above 0.
+        valid: see above.
     """
-    x = ops.maximum(x, epsilon)
+    # Padding counts as the least activation, so that its powers stay finite.
+    x = ops.maximum(_filled(x, valid, 0.0), epsilon)
     peak = ops.stop_gradient(ops.max(x, axis=(1, 2), keepdims=True))
     powers = ops.exp(p * ops.log(x / peak))
-    means = ops.power(ops.mean(powers, axis=(1, 2)), 1 / p)
+    means = ops.power(spoc(powers, valid), 1 / p)
     return means * ops.squeeze(peak, (1, 2))
 
 
 @in_float32
-def mac(x: Tensor) -> Tensor:
+def mac(x: Tensor, valid: Tensor | None = None) -> Tensor:
     """Maximum over positions, (B, H, W, C) to (B, C)."""
-    return ops.max(x, axis=(1, 2))
+    return ops.max(_filled(x, valid, -float("inf")), axis=(1, 2))
 
 
 @in_float32
-def spoc(x: Tensor) -> Tensor:
+def spoc(x: Tensor, valid: Tensor | None = None) -> Tensor:
     """Mean over positions, (B, H, W, C) to (B, C)."""
-    return ops.mean(x, axis=(1, 2))
+    if valid is None:
+        return ops.mean(x, axis=(1, 2))
+    counts = ops.sum(ops.cast(valid, x.dtype), axis=(1, 2))
+    sums = ops.sum(_filled(x, valid, 0.0), axis=(1, 2))
+    return sums / ops.expand_dims(counts, -1)
 
 
 @in_float32
-def crow(x: Tensor, epsilon: float = 1e-6) -> Tensor:
+def crow(
+    x: Tensor, epsilon: float = 1e-6, valid: Tensor | None = None
+) -> Tensor:
     """Sum of spatially and channel-wise weighted features, to (B, C).
 
     Args:
         x: local features; positions above 0 count as active.
         epsilon: keeps the logarithm finite for channels that are never active.
+        valid: see above.
     """
+    x = _filled(x, valid, 0.0)
     energies = ops.sum(x, axis=-1, keepdims=True)
     shares = l2_normalize(energies, axis=(1, 2))
     # Below 1e-12 the root is flat: its slope is infinite at 0.
     spatial_weights = ops.sqrt(ops.maximum(shares, 1e-12))
-    activity = ops.mean(ops.cast(x > 0, x.dtype), axis=(1, 2))
+    activity = spoc(ops.cast(x > 0, x.dtype), valid)
     total = ops.sum(activity, axis=-1, keepdims=True)
     channel_weights = ops.log((total + epsilon) / (activity + epsilon))
     return channel_weights * ops.sum(x * spatial_weights, axis=(1, 2))
@@ -97,3 +115,9 @@ def rmac(x: Tensor, levels: int = 3) -> Tensor:
         maxima = l2_normalize(region_maxima(x, level))
         total += ops.sum(maxima, axis=(1, 2))
     return total
+
+
+def _filled(x: Tensor, valid: Tensor | None, value: float) -> Tensor:
+    if valid is None:
+        return x
+    return ops.where(ops.expand_dims(valid, -1), x, value)

@@ -11,7 +11,7 @@ import json
 import pathlib
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -62,11 +62,18 @@ class RunState:
     def __init__(
         self,
         workdir: pathlib.Path,
-        model: keras.Model,
+        variables: Sequence[keras.Variable],
         optimizer: RuleOptimizer,
         keep: int,
     ):
-        """Names what is saved; `restore` reads it."""
+        """Names what is saved; `restore` reads it.
+
+        Args:
+            workdir: of the run.
+            variables: of the network, then what learns beside it.
+            optimizer: built over what of them learns.
+            keep: newest checkpoints that are kept.
+        """
         self.progress, self.tuples = Progress(), _NO_TUPLES
         self._directory, self._keep = workdir / "checkpoints", keep
         with tf.device("CPU:0"):
@@ -75,7 +82,7 @@ class RunState:
                 _NO_TUPLES, trainable=False, shape=(None, None)
             )
         self._checkpoint = tf.train.Checkpoint(
-            model=[variable.value for variable in model.variables],
+            model=[variable.value for variable in variables],
             optimizer=[variable.value for variable in optimizer.variables],
             progress=self._saved_progress,
             tuples=self._saved_tuples,

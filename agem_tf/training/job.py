@@ -1,6 +1,7 @@
 """The main job: dataset -> trained model -> scores -> SavedModel -> report."""
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -11,10 +12,15 @@ from agem_tf import distribution, recipes, saved_model
 from agem_tf.artifacts import Whitening, full_disk_named
 from agem_tf.config import Config, validate
 from agem_tf.errors import UserError
-from agem_tf.evaluation.descriptors import Evaluation, evaluate_descriptors
+from agem_tf.evaluation.descriptors import (
+    Evaluation,
+    Rerank,
+    evaluate_descriptors,
+)
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
 from agem_tf.extraction import Extractor
 from agem_tf.models import AGeM
+from agem_tf.search import reranking
 from agem_tf.training import reporting, runs
 from agem_tf.training.loop import Trainer
 from agem_tf.training.whitening_start import start_whitening
@@ -34,7 +40,8 @@ class JobResult:
 
     Attributes:
         evaluations: name of a variant ("untrained", "trained", each also with
-            ", learned whitening") -> its scores on the test split.
+            ", learned whitening", and these also re-ranked) -> its scores on
+            the test split.
         saved_model: directory of the exported model.
         report: path of the HTML report.
         lost: name of a split -> its photos whose records can't be read.
@@ -114,6 +121,7 @@ class _Job:
         profile_steps: range,
     ):
         self._config, self._workdir = config, workdir
+        self._rerankings = _rerankings(config.evaluation.rerank)
         self._strategy = strategy
         self._writes = distribution.is_chief(strategy)
         distribution.check_recipe(config, strategy)
@@ -215,6 +223,7 @@ class _Job:
             descriptors,
             split.labels,
             extraction.whitening_shrinkage,
+            split.pairs,
         )
 
     def _evaluate(self) -> None:
@@ -237,9 +246,10 @@ class _Job:
         if self._whitening is not None:
             sets = [self._whitening.apply_to(each) for each in sets]
             variant += f", {self._whitening.kind} whitening"
-        self._evaluations[variant] = evaluate_descriptors(
-            sets[0], truth, *sets[1:]
-        )
+        for suffix, rerank in self._rerankings.items():
+            self._evaluations[variant + suffix] = evaluate_descriptors(
+                sets[0], truth, *sets[1:], rerank=rerank
+            )
 
     def finish(self) -> JobResult:
         """Has the chief write the scores, the SavedModel and the report."""
@@ -293,3 +303,12 @@ def create_model(config: Config) -> AGeM:
         raise UserError(
             f"The recipe's model can't be built: {error}"
         ) from error
+
+
+def _rerankings(steps: str) -> dict[str, Rerank | None]:
+    """What a variant's name ends in -> how its rankings are improved."""
+    parsed = reranking.parse_rerank(steps.split())
+    if not parsed:
+        return {"": None}
+    rerank = functools.partial(reranking.transform, steps=parsed)
+    return {"": None, f", {steps}": rerank}

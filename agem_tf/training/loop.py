@@ -1,4 +1,4 @@
-"""The loop: mine, train, validate, keep the best; epoch after epoch.
+"""The loop: draw, train, validate, keep the best; epoch after epoch.
 
 A custom loop, because Keras' own fit() loses steps or rescales gradients under
 several replicas once the step differs from its built-in one.
@@ -30,7 +30,7 @@ from agem_tf.training.profiling import StepProfiler
 from agem_tf.training.publishing import Publisher
 from agem_tf.training.step import TrainingStep
 from agem_tf.training.summaries import pooling_exponent
-from agem_tf.training.tuples import TupleSampler
+from agem_tf.training.task import create_task
 from agem_tf.training.validation import Validator
 
 
@@ -59,35 +59,37 @@ class Trainer:
     ):
         self._config = config
         self._model, self._strategy = model, strategy
-        self._split = dataset.split(config.data.train_split)
         self._extractor = extractor
-        self._sampler = TupleSampler(
-            self._split,
-            dataset.ground_truth(config.data.train_split),
-            config.mining,
-            config.training.seed,
-        )
-        if self._sampler.num_tuples < config.training.batch_tuples:
-            raise UserError(
-                f"The training split gives {self._sampler.num_tuples} tuples, "
-                "fewer than training.batch_tuples="
-                f"{config.training.batch_tuples}; lower it."
-            )
         with strategy.scope():
+            self._task = create_task(config, dataset, model.dimension)
             self._optimizer = RuleOptimizer(
-                config.optimizer, model.trainable_variables
+                config.optimizer,
+                [*model.trainable_variables, *self._task.variables],
             )
+        self._check_batch()
         self._training_step = TrainingStep(
-            config, model, self._optimizer, strategy
+            config, model, self._task.loss, self._optimizer, strategy
         )
-        self._validator = Validator(config, dataset, self._extractor)
+        self._validator = Validator(config, dataset, extractor, self._task)
         self._state = RunState(
-            workdir, model, self._optimizer, config.training.keep_checkpoints
+            workdir,
+            [*model.variables, *self._task.variables],
+            self._optimizer,
+            config.training.keep_checkpoints,
         )
         self._publisher = None
         if distribution.is_chief(strategy):
             self._publisher = Publisher(config, workdir, dataset, model)
         self._profiler = StepProfiler(workdir / "tensorboard", profile_steps)
+
+    def _check_batch(self) -> None:
+        batch_tuples = self._config.training.batch_tuples
+        if self._task.num_tuples < batch_tuples:
+            raise UserError(
+                f"The training split gives {self._task.num_tuples} tuples or "
+                f"lone photos, fewer than training.batch_tuples={batch_tuples};"
+                " lower it."
+            )
 
     def run(self) -> list[dict[str, float]]:
         """Trains the remaining epochs; returns the history, a dict an epoch.
@@ -147,21 +149,21 @@ class Trainer:
         }
 
     def _epoch_tuples(self) -> np.ndarray:
-        state = self._state
-        if not state.has_tuples_of(self._split):
-            tuples = self._sampler.draw(
+        state, split = self._state, self._task.split
+        if not state.has_tuples_of(split):
+            tuples = self._task.draw(
                 state.progress.epoch,
-                lambda indices: self._extractor.extract(self._split, indices),
+                lambda indices: self._extractor.extract(split, indices),
             )
             state.begin_epoch(
-                distribution.from_chief(tuples, self._strategy), self._split
+                distribution.from_chief(tuples, self._strategy), split
             )
         return state.tuples
 
     def _take_steps(self, tuples: np.ndarray, num_steps: int) -> None:
         """Takes the epoch's remaining steps, and saves."""
         progress, training = self._state.progress, self._config.training
-        pipeline = PhotoPipeline(self._split, self._config.image)
+        pipeline = PhotoPipeline(self._task.split, self._config.image)
         dataset = distribution.distribute(
             tuples[progress.step * training.batch_tuples :],
             training.batch_tuples,
@@ -237,10 +239,6 @@ class Trainer:
             self._publisher.publish(self._state.progress.history)
 
     def _validate(self) -> dict[str, float]:
-        validation = self._validator.run()
-        row = {
-            "validation_loss": validation.loss,
-            "validation_map": validation.mean_average_precision,
-        }
+        row = self._validator.run()
         exponent = pooling_exponent(self._model)
         return row if exponent is None else row | {"p": exponent}

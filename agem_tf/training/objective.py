@@ -4,13 +4,13 @@ import keras
 import tensorflow as tf
 
 from agem_tf import distribution, registry
-from agem_tf.config import Config
+from agem_tf.config import Config, LossConfig
 from agem_tf.errors import UserError
 from agem_tf.losses import BatchHardTripletLoss
 from agem_tf.losses.roles import NEGATIVE, POSITIVE, QUERY
 
 
-class Objective:
+class TupleObjective:
     """Sums the loss of tuples: query, positive and mined negatives.
 
     A loss within tuples gets their roles. A loss within batches gets every
@@ -22,7 +22,7 @@ class Objective:
     """
 
     def __init__(self, config: Config):
-        self._loss = _make_loss(config)
+        self._loss = create_loss(config.loss)
         self._roles = [QUERY, POSITIVE] + [
             NEGATIVE
         ] * config.mining.num_negatives
@@ -57,11 +57,15 @@ class Objective:
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def _make_loss(config: Config) -> keras.losses.Loss:
-    """The recipe's loss, summed over tuples as in the published training."""
+def create_loss(config: LossConfig) -> keras.losses.Loss:
+    """Returns the recipe's loss, summed as in the published training.
+
+    Raises:
+        UserError: it does not take the recipe's options.
+    """
     try:
         return registry.create(
-            "loss", config.loss.name, reduction="sum", **config.loss.options
+            "loss", config.name, reduction="sum", **config.options
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"The recipe's loss can't be built: {error}") from error

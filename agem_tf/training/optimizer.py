@@ -40,7 +40,9 @@ class RuleOptimizer:
             _log(rule, len(members))
             if not members or not rule.learning_rate_scale:
                 continue
-            adam = keras.optimizers.Adam(config.learning_rate)
+            adam = keras.optimizers.Adam(
+                config.learning_rate, epsilon=config.epsilon
+            )
             adam.build(members)
             self._groups.append((rule, adam, members))
 

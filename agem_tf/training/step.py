@@ -1,15 +1,14 @@
 """The compiled training step: several optimizer steps a call, any strategy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from agem_tf.config import Config
-from agem_tf.extraction import describe
+from agem_tf.description import Describer
 from agem_tf.models import AGeM
-from agem_tf.training.objective import Objective
 from agem_tf.training.optimizer import RuleOptimizer
 
 
@@ -36,7 +35,8 @@ class TrainingStep:
     Args:
         config: the recipe.
         model: what is trained.
-        optimizer: built over the model's variables.
+        loss: see `task.Task.loss`.
+        optimizer: built over everything that learns.
         strategy: the model was created under it.
     """
 
@@ -44,15 +44,15 @@ class TrainingStep:
         self,
         config: Config,
         model: AGeM,
+        loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
         optimizer: RuleOptimizer,
         strategy: tf.distribute.Strategy,
     ):
         self._model, self._optimizer = model, optimizer
         self._strategy = strategy
-        self._objective = Objective(config)
-        self._padded = config.image.resize != "square"
-        if strategy.num_replicas_in_sync > 1:
-            _synchronize_statistics(model)
+        self._loss = loss
+        self._describer = Describer(model, config.image)
+        _synchronize_statistics(model)
 
     @property
     def quantities(self) -> list[str]:
@@ -79,7 +79,7 @@ class TrainingStep:
         while steps < num_steps and tf.reduce_sum(faults) < 1:
             batch, seconds = _timed_next(iterator)
             losses, replica_faults = self._strategy.run(
-                self._step, args=(batch,)
+                self.replica_step, args=(batch,)
             )
             loss += self._sum(losses)
             faults = self._sum(replica_faults)
@@ -92,11 +92,21 @@ class TrainingStep:
             tf.distribute.ReduceOp.SUM, values, axis=None
         )
 
-    def _step(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def replica_step(
+        self, batch: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes one step, inside a replica: all that a device compiles.
+
+        Args:
+            batch: as `PhotoPipeline.tuples` gives it.
+
+        Returns:
+            The replica's share of the loss, and (quantities,) as in `Taken`.
+        """
         variables = self._optimizer.trainable_variables
         with tf.GradientTape() as tape:
             descriptors = self._describe_tuples(batch)
-            loss = self._objective(batch["landmark"], descriptors)
+            loss = self._loss(batch["landmark"], descriptors)
         gradients = tape.gradient(
             loss,
             [variable.value for variable in variables],
@@ -107,10 +117,9 @@ class TrainingStep:
 
     def _describe_tuples(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         images, valid = batch["image"], batch["valid"]
-        descriptors = describe(
-            self._model,
+        descriptors = self._describer(
             tf.reshape(images, (-1, *images.shape[2:])),
-            tf.reshape(valid, (-1, 2)) if self._padded else None,
+            tf.reshape(valid, (-1, 2)),
             training=True,
         )
         return tf.reshape(
@@ -119,7 +128,11 @@ class TrainingStep:
 
 
 def _synchronize_statistics(model: keras.Model) -> None:
-    """Makes batch normalization see the whole batch, as on one device."""
+    """Makes batch normalization see the batch of all replicas.
+
+    On one device too, for Keras then takes another formula for the variance:
+    gradients of small channels would differ by a percent between strategies.
+    """
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True

@@ -23,15 +23,18 @@ class Summaries:
         self._photos = photos
 
     def write(self, epoch: int, row: Mapping[str, float], model: AGeM) -> None:
-        """Adds one epoch's scalars and pictures."""
+        """Adds one epoch's scalars, and pictures of some epochs."""
         with self._writer.as_default(step=epoch):
             for name, value in row.items():
                 tf.summary.scalar(name, value)
-            tf.summary.image(
-                "attention",
-                np.stack(draw_attention(model, self._photos)),
-                max_outputs=len(self._photos),
-            )
+            # After 1, 2, 4, 8, ... epochs: two hundred times the pictures
+            # would take more space than the checkpoints.
+            if (epoch + 1).bit_count() == 1:
+                tf.summary.image(
+                    "attention",
+                    np.stack(draw_attention(model, self._photos)),
+                    max_outputs=len(self._photos),
+                )
         self._writer.flush()
 
 

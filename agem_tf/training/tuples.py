@@ -11,59 +11,31 @@ import numpy as np
 from agem_tf.config import MiningConfig
 from agem_tf.data.prepared import Split
 from agem_tf.errors import UserError
-from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.mining.hard_negatives import mine
+from agem_tf.training.pairs import Pairs
 
 Describe = Callable[[np.ndarray], np.ndarray]
 
 
 class TupleSampler:
-    """Draws queries, positives and a pool, and mines the negatives.
-
-    A query's positive is drawn from its easy and hard photos. Photos that are
-    neither a query nor anybody's positive show too little to teach anything,
-    and are left out of the pool too (interpretation: retrieval-SfM, which the
-    published training uses, has no such photos).
+    """Draws pairs and a pool of photos, and mines the negatives.
 
     Args:
         split: the photos and their landmarks.
-        ground_truth: of the same photos.
+        pairs: of its queries and positives.
         config: how many of what.
         seed: of every draw.
 
     Raises:
-        UserError: no query has a positive, or too few landmarks are left for
-            the negatives.
+        UserError: too few landmarks are there for the negatives.
     """
 
     def __init__(
-        self,
-        split: Split,
-        ground_truth: GroundTruth,
-        config: MiningConfig,
-        seed: int,
+        self, split: Split, pairs: Pairs, config: MiningConfig, seed: int
     ):
-        self._labels, self._config, self._seed = split.labels, config, seed
-        photos = split.find(ground_truth.database_names)
-        self._positives = {
-            int(query): photos[np.concatenate([truth.easy, truth.hard])]
-            for query, truth in zip(
-                split.find(ground_truth.query_names),
-                ground_truth.queries,
-                strict=True,
-            )
-            if len(truth.easy) + len(truth.hard)
-        }
-        if not self._positives:
-            raise UserError(
-                f"No query of split {split.name} has a positive; training "
-                "needs landmarks with two photos."
-            )
-        self._queries = np.array(sorted(self._positives))
-        self._usable = np.unique(
-            np.concatenate([self._queries, *self._positives.values()])
-        )
-        landmarks = len(np.unique(self._labels[self._usable]))
+        self._labels, self._pairs = split.labels, pairs
+        self._config, self._seed = config, seed
+        landmarks = len(np.unique(self._labels[pairs.candidates]))
         if landmarks <= config.num_negatives:
             raise UserError(
                 f"Split {split.name} has {landmarks} usable landmarks, but a "
@@ -75,7 +47,7 @@ class TupleSampler:
     @property
     def num_tuples(self) -> int:
         """Tuples an epoch."""
-        return min(self._config.num_queries, len(self._queries))
+        return min(self._config.num_queries, len(self._pairs))
 
     def draw(self, epoch: int, describe: Describe) -> np.ndarray:
         """Returns (tuples, 2 + negatives) photo indices of an epoch.
@@ -89,9 +61,26 @@ class TupleSampler:
             UserError: the pool has too few landmarks for the negatives.
         """
         rng = np.random.default_rng([self._seed, epoch])
-        queries = rng.permutation(self._queries)[: self.num_tuples]
-        positives = [rng.choice(self._positives[query]) for query in queries]
-        pool = rng.permutation(self._usable)[: self._config.pool_size]
+        pairs = self._pairs.draw(rng, self.num_tuples)
+        pool = rng.permutation(self._pairs.candidates)
+        return self._add_negatives(
+            pairs, pool[: self._config.pool_size], describe
+        )
+
+    def draw_all(self, describe: Describe) -> np.ndarray:
+        """Returns tuples of all pairs, with negatives of the whole split.
+
+        The pairs are always the same; the negatives follow the descriptors.
+        Arguments, result and errors are those of `draw`.
+        """
+        rng = np.random.default_rng([self._seed, 0])
+        pairs = self._pairs.draw(rng, len(self._pairs))
+        return self._add_negatives(pairs, self._pairs.candidates, describe)
+
+    def _add_negatives(
+        self, pairs: np.ndarray, pool: np.ndarray, describe: Describe
+    ) -> np.ndarray:
+        queries = pairs[:, 0]
         needed = np.unique(np.concatenate([queries, pool]))
         descriptors = describe(needed)
         negatives = mine(
@@ -101,4 +90,4 @@ class TupleSampler:
             self._labels[pool],
             self._config.num_negatives,
         )
-        return np.column_stack([queries, positives, pool[negatives]])
+        return np.column_stack([pairs, pool[negatives]])

@@ -51,7 +51,7 @@ def start_whitening(
         )
     extractor = Extractor(plain, config.image, config.extraction, strategy)
     descriptors = extractor.write(directory, split)
-    learned = learn("learned", descriptors, split.labels)
+    learned = learn("learned", descriptors, split.labels, pairs=split.pairs)
     _whitening_layer(model).set_from(
         distribution.from_chief(learned.mean, strategy),
         distribution.from_chief(learned.projection, strategy),

@@ -26,6 +26,7 @@ _FREE_FIELDS = (
     "data.directory",
     "data.source",
     "data.test_split",
+    "evaluation.rerank",
     "extraction.batch_size",
     "extraction.whitening",
     "extraction.whitening_shrinkage",

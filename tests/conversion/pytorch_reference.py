@@ -2,9 +2,9 @@
 
     python pytorch_reference.py resnet50 archive 333x500,37x61 DIRECTORY
 
-All of it by PyTorch and torchvision, as the GeM paper says. A program of its
-own, because TensorFlow and the compiler that PyTorch brings for GPUs abort when
-they are loaded into one process.
+All of it by PyTorch, torchvision and timm, as the GeM paper says. A program of
+its own, because TensorFlow and the compiler that PyTorch brings for GPUs abort
+when they are loaded into one process.
 """
 
 import pathlib
@@ -21,9 +21,14 @@ _SCALES, _WHITENED_SCALES = (1.0, 0.7071, 0.5), (1.0, 2**0.5, 0.5**0.5)
 _P = 2.7
 
 
-def make_network(architecture):
+def make_network(architecture, kind):
     """Random weights that leave no batch normalization at its identity."""
-    network = getattr(torchvision.models, architecture)(weights=None).eval()
+    if kind == "timm":
+        import timm
+
+        network = timm.create_model(architecture, pretrained=False).eval()
+    else:
+        network = getattr(torchvision.models, architecture)(weights=None).eval()
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(layer.weight, 0.5, 1)
@@ -133,10 +138,13 @@ def save_safetensors(architecture, network, features, directory):
     return lambda maps: gem(maps, 3.0), 3.0
 
 
+save_timm = save_safetensors
+
+
 @torch.no_grad()
 def main(architecture, kind, sides, directory):
     torch.manual_seed(0)
-    network = make_network(architecture)
+    network = make_network(architecture, kind)
     features = cut_features(network)
     directory = pathlib.Path(directory)
     save = globals()[f"save_{kind}"]

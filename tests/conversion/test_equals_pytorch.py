@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from agem_tf import conversion
-from agem_tf.extraction import describe, multi_scale_power
+from agem_tf.description import describe, multi_scale_power
 from agem_tf.training import runs
 
 _ALL = "1024x683,333x500,37x61"
@@ -26,17 +26,18 @@ _ALL = "1024x683,333x500,37x61"
         ("resnet50", "archive", _ALL),
         ("resnet50", "safetensors", "37x61"),
         ("resnet101", "stream", "333x500,37x61"),
+        ("resnet101", "timm", "37x61"),
         ("resnet152", "torchvision", "333x500,37x61"),
         ("vgg16", "archive", _ALL),
         ("vgg16", "torchvision", "37x61"),
+        ("vgg16", "timm", "37x61"),
     ],
 )
 def test_descriptors_at_one_and_several_scales(
     tmp_path, architecture, kind, sides
 ):
-    modules = ["torch", "torchvision"]
-    modules += ["safetensors"] if kind == "safetensors" else []
-    for module in modules:
+    further = {"safetensors": ["safetensors"], "timm": ["safetensors", "timm"]}
+    for module in ("torch", "torchvision", *further.get(kind, ())):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
     script = pathlib.Path(__file__).with_name("pytorch_reference.py")

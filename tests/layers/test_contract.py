@@ -32,7 +32,9 @@ MAP_LAYERS = {
     "spoc": lambda **k: layers.SPoC(**k),
 }
 VECTOR_LAYERS = {
+    "cosine_classifier": lambda **k: layers.CosineClassifier(7, **k),
     "l2_normalization": lambda **k: layers.L2Normalization(1e-5, **k),
+    "linear_classifier": lambda **k: layers.LinearClassifier(7, seed=2, **k),
     "whitening": lambda **k: layers.Whitening(5, **k),
 }
 LAYERS = MAP_LAYERS | VECTOR_LAYERS
@@ -176,6 +178,7 @@ def test_a_wrong_rank_is_refused(name):
         (lambda: layers.Regional(layers.MAC(), whitening=4), "whitening=4"),
         (lambda: layers.L2Normalization(0.0), "epsilon=0.0"),
         (lambda: layers.Whitening(0), "dimension=0"),
+        (lambda: layers.CosineClassifier(1), "num_classes=1"),
         (lambda: layers.ChannelAttention(0), "reduction=0"),
         (lambda: layers.SpatialAttention(4), "kernel_size=4"),
         (lambda: layers.CBAM(batch_norm="off"), "batch_norm='off'"),

@@ -18,7 +18,7 @@ TUPLES = np.arange(12).reshape(3, 4)
 
 def make_split(fingerprint="abc"):
     nothing = np.zeros(0, np.int64)
-    return Split("train", [], *[nothing] * 4, None, fingerprint=fingerprint)
+    return Split("train", [], *[nothing] * 5, None, fingerprint=fingerprint)
 
 
 def make_state(workdir, units=3, keep=2):
@@ -31,7 +31,7 @@ def make_state(workdir, units=3, keep=2):
     optimizer = RuleOptimizer(
         OptimizerConfig(rules=rules), model.trainable_variables
     )
-    state = RunState(workdir, model, optimizer, keep)
+    state = RunState(workdir, model.variables, optimizer, keep)
     return state, model
 
 

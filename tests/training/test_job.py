@@ -215,6 +215,8 @@ def test_photos_of_any_shape_keep_their_proportions(recipe, tmp_path):
         ({"loss": {"options": {"margn": 1}}}, "loss can't be built"),
         ({"data": {"test_split": "tset"}}, "no split 'tset'"),
         ({"data": {"directory": "gone"}}, "agem_tf.prepare"),
+        ({"evaluation": {"rerank": "dba:2 aqe"}}, "Unknown re-ranking 'aqe'"),
+        ({"evaluation": {"rerank": "agem"}}, "num_neighbours=20, .* 9 photos"),
     ],
 )
 def test_a_recipe_that_cannot_run_says_why(recipe, tmp_path, override, message):
@@ -223,6 +225,28 @@ def test_a_recipe_that_cannot_run_says_why(recipe, tmp_path, override, message):
             setattr(getattr(recipe, section), field, value)
     with pytest.raises(UserError, match=message):
         job.run(recipe, tmp_path / "run")
+
+
+def test_a_recipe_can_ask_for_re_ranking(run, tmp_path):
+    """Also of a finished run, whose weights it does not change."""
+    recipe, workdir, before = run
+    recipe = copy.deepcopy(recipe)
+    recipe.evaluation.rerank = "dba:3,1 qe:2"
+    shutil.copytree(workdir, tmp_path / "run")
+    after = job.run(recipe, tmp_path / "run").evaluations
+    plain = "trained, learned whitening"
+    again = evaluate_command.main(
+        str(tmp_path / "run/descriptors/trained/test"),
+        recipe.data.directory,
+        whitening=str(tmp_path / "run/whitening"),
+        rerank=["dba:3,1", "qe:2"],
+    )
+    np.testing.assert_array_equal(
+        after[f"{plain}, dba:3,1 qe:2"].ranks, again.ranks
+    )
+    expected = before.evaluations[plain].ranks
+    np.testing.assert_array_equal(after[plain].ranks, expected)
+    assert not np.array_equal(again.ranks, expected)
 
 
 def test_fewer_epochs_than_are_finished_are_refused(run):

@@ -19,9 +19,10 @@ def variables():
     return [*layer.trainable_variables, *pooling.trainable_variables]
 
 
-def adam_step(value, gradient, rate):
+def adam_step(value, gradient, rate, epsilon=1e-7):
     """First step of Adam: the bias-corrected moments are g and g squared."""
-    return value - rate * gradient / (np.abs(gradient) + 1e-7)
+    epsilon /= np.sqrt(1 - 0.999)
+    return value - rate * gradient / (np.abs(gradient) + epsilon)
 
 
 def test_each_rule_has_its_rate_and_decay(variables):
@@ -46,6 +47,19 @@ def test_each_rule_has_its_rate_and_decay(variables):
             base * (10 if is_pooling else 1),
         )
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-4)
+
+
+def test_epsilon_is_that_of_the_recipe(variables):
+    gradients = [tf.fill(v.shape, 1e-3) for v in variables]
+    for epsilon in (1e-8, 1e-3):
+        before = [v.numpy() for v in variables]
+        settings = OptimizerConfig(
+            0.01, 0.0, [OptimizerRule("*")], epsilon=epsilon
+        )
+        RuleOptimizer(settings, variables).apply(gradients)
+        for variable, value in zip(variables, before, strict=True):
+            expected = adam_step(value, 1e-3, 0.01, epsilon)
+            np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-4)
 
 
 def test_a_scale_of_zero_freezes(variables):

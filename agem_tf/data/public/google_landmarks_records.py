@@ -10,6 +10,7 @@ from agem_tf.data import photos
 from agem_tf.data.landmark_builder import LandmarkBuilder, Skip
 from agem_tf.data.listed_photo import Example, ListedPhoto
 from agem_tf.data.prepared import Split
+from agem_tf.data.public.google_landmarks import GoogleLandmarksV2
 from agem_tf.data.public.published import check_source
 from agem_tf.data.records import RecordFile
 from agem_tf.data.remote import local_copy
@@ -93,6 +94,9 @@ class GoogleLandmarksRecords(LandmarkBuilder, skip_registration=True):
 
     def ground_truth(self, split: Split) -> None:
         return None
+
+    def notes(self) -> list[str]:
+        return [GoogleLandmarksV2.overlap]
 
 
 def _features(path: str) -> Iterator[Mapping[str, Any]]:

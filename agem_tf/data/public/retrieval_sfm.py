@@ -31,13 +31,24 @@ class RetrievalSfm120k(PublishedDataset, skip_registration=True):
     query's positives are easy. For validation the rest of its model, which may
     or may not show the same, is junk; nobody ranks the training photos, and
     the rests of all their models would fill a hundred megabytes.
+
+    Attributes:
+        published_pairs: how many pairs each split has where it is complete.
     """
 
     pickle = "retrieval-SfM-120k"
     published_photos = {"train": 91642, "validation": 6403}
+    published_pairs: Mapping[str, int] = {"train": 181697, "validation": 1691}
 
     def photos(self) -> Mapping[str, list[ListedPhoto]]:
         self._parts = self._read()
+        for split, part in self._parts.items():
+            expected = self.published_pairs.get(split, len(part.pairs))
+            if len(part.pairs) != expected:
+                self.note(
+                    f"Split {split} lists {len(part.pairs):,} pairs, not the "
+                    f"{expected:,} of the publication."
+                )
         return {
             split: [
                 ListedPhoto(self._photo_path(cid), cid, f"model{label}", label)
@@ -98,6 +109,7 @@ class RetrievalSfm30k(RetrievalSfm120k, skip_registration=True):
 
     pickle = "retrieval-SfM-30k"
     published_photos = {}
+    published_pairs = {}
 
 
 def _labels(part: SfmPart) -> np.ndarray:

@@ -51,6 +51,7 @@ def test_records_keep_their_photos_and_labels(source, prepare_public):
     assert train.labels.tolist() == [5, 6, 5, 7]
     assert len(prepared.manifest["record_files"]) == FILES + 1
     assert prepared.split("test").labels.tolist() == [-1]
+    assert "queries of ROxford5k" in "\n".join(prepared.describe())
     example = tf.train.Example.FromString(train.read(2))
     encoded = example.features.feature["image"].bytes_list.value[0]
     assert encoded == (source.parent / "photo.jpg").read_bytes()

@@ -53,6 +53,25 @@ def test_photos_models_and_pairs_are_those_of_the_pickle(
     assert prepared.manifest["splits"]["train"]["pairs"] == 4
 
 
+def test_a_download_of_another_size_is_told(source, prepare_public):
+    told = list(prepare_public("retrieval_sfm_120k").describe())
+    assert (
+        "Split train lists 4 photos, not the 91,642 of the publication." in told
+    )
+    assert (
+        "Split validation lists 1 pairs, not the 1,691 of the publication."
+        in told
+    )
+    assert not any("whiten lists" in line for line in told)
+
+
+def test_pairs_among_some_photos_are_numbered_as_these(source, prepare_public):
+    train = prepare_public("retrieval_sfm_120k").split("train")
+    assert train.pairs_among(np.array([2, 0])).tolist() == [[1, 0]]
+    assert train.pairs_among(np.array([3, 2])).tolist() == []
+    assert train.pairs_among(np.arange(4)).tolist() == train.pairs.tolist()
+
+
 def test_pairs_of_joined_splits_point_to_the_same_photos(
     source, prepare_public
 ):

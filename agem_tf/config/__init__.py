@@ -1,0 +1,45 @@
+"""Recipes: every setting of a training run as nested plain dataclasses.
+
+Nothing here imports TensorFlow.
+"""
+
+from agem_tf.config.checks import type_faults, validate
+from agem_tf.config.fields import (
+    ATTENTIONS,
+    BATCH_NORMS,
+    MERGES,
+    STRATEGIES,
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    ExtractionConfig,
+    ImageConfig,
+    LossConfig,
+    MiningConfig,
+    ModelConfig,
+    OptimizerConfig,
+    OptimizerRule,
+    TrainingConfig,
+    default_rules,
+)
+
+__all__ = [
+    "ATTENTIONS",
+    "BATCH_NORMS",
+    "Config",
+    "DataConfig",
+    "EvaluationConfig",
+    "ExtractionConfig",
+    "ImageConfig",
+    "LossConfig",
+    "MERGES",
+    "MiningConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "OptimizerRule",
+    "STRATEGIES",
+    "TrainingConfig",
+    "default_rules",
+    "type_faults",
+    "validate",
+]

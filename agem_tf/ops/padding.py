@@ -1,0 +1,107 @@
+"""Maps of photos that are smaller than their canvas.
+
+A compiler with static shapes gets every photo padded at the bottom and at the
+right. Layers that look beyond one position must find zeros there, as they would
+beyond the border of the photo alone.
+"""
+
+from collections.abc import Sequence
+
+from keras import ops
+
+from agem_tf.ops.precision import Tensor
+
+
+def valid_mask(extents: Tensor, height: int, width: int) -> Tensor:
+    """Tells photo from padding, as (batch, height, width) booleans.
+
+    Args:
+        extents: (batch, 2) integers, the rows and columns of each photo.
+        height, width: of the map.
+    """
+    rows = ops.arange(height)[None, :] < extents[:, :1]
+    columns = ops.arange(width)[None, :] < extents[:, 1:]
+    return ops.logical_and(rows[:, :, None], columns[:, None, :])
+
+
+def zero_padding(x: Tensor, valid: Tensor | None, value: float = 0.0) -> Tensor:
+    """Overwrites what layers have put into the padding.
+
+    Args:
+        x: (batch, height, width, channels).
+        valid: as of `valid_mask`; None leaves `x` as it is.
+        value: what to write, if not zero.
+    """
+    if valid is None:
+        return x
+    return ops.where(valid[..., None], x, ops.cast(value, x.dtype))
+
+
+def align_phase(
+    x: Tensor, extents: Tensor, kernel_size: int, value: float = 0.0
+) -> Tensor:
+    """Moves odd photos to where a convolution of stride 2 would centre them.
+
+    Under "same" padding a map of even size is padded at its end alone, one of
+    odd size at its start as well. On a canvas of even size, a photo of odd size
+    is thus seen one position off, unless it is moved down or right by one.
+
+    Args:
+        x: (batch, height, width, channels), of even height and width.
+        extents: (batch, 2) rows and columns of each photo.
+        kernel_size: of the convolution or pooling.
+        value: what the padding holds.
+    """
+    for axis in (1, 2):
+        extent = extents[:, axis - 1]
+        offset = _padding_before(extent, kernel_size) - _padding_before(
+            2 * extent, kernel_size
+        )
+        start = [(0, 0)] * 4
+        start[axis] = (1, 0)
+        moved = ops.pad(x, start, constant_values=value)
+        moved = moved[:, :-1] if axis == 1 else moved[:, :, :-1]
+        x = ops.where(offset[:, None, None, None] > 0, moved, x)
+    return x
+
+
+def resize_inside(
+    images: Tensor,
+    extents: Tensor,
+    new_extents: Tensor,
+    canvas: Sequence[int],
+) -> Tensor:
+    """Resizes the photos of a batch, each by factors of its own.
+
+    Bilinear, without antialiasing, with half-pixel centres; two products of
+    matrices, for which accelerators are made. Nothing of the padding enters.
+
+    Args:
+        images: (batch, height, width, channels) float.
+        extents: (batch, 2) integers, the rows and columns of each photo.
+        new_extents: (batch, 2) integers, what they become.
+        canvas: height and width of the result.
+    """
+    height, width = images.shape[1:3]
+    rows = _interpolation(extents[:, 0], new_extents[:, 0], height, canvas[0])
+    columns = _interpolation(extents[:, 1], new_extents[:, 1], width, canvas[1])
+    return ops.einsum("bih,bjw,bhwc->bijc", rows, columns, images)
+
+
+def _interpolation(
+    extent: Tensor, new_extent: Tensor, size: int, new_size: int
+) -> Tensor:
+    """Returns the (batch, new size, size) weights along one axis."""
+    extent = ops.cast(extent, "float32")[:, None]
+    new_extent = ops.cast(new_extent, "float32")[:, None]
+    centres = ops.arange(new_size, dtype="float32") + 0.5
+    places = centres * (extent / new_extent) - 0.5
+    places = ops.clip(places, 0.0, extent - 1.0)[:, :, None]
+    distances = ops.abs(places - ops.arange(size, dtype="float32"))
+    return ops.maximum(1.0 - distances, 0.0)
+
+
+def _padding_before(size: Tensor, kernel_size: int) -> Tensor:
+    """Positions that "same" padding with stride 2 puts in front."""
+    total = (-(-size // 2) - 1) * 2 + kernel_size - size
+    return ops.maximum(total, 0) // 2

@@ -1,0 +1,29 @@
+"""AGeM on ResNet-101, trained on Google Landmarks v2-clean with ArcFace.
+
+Paper: Gu, Li and Xie, "Attention-aware generalized mean pooling for image
+retrieval" (https://arxiv.org/abs/1811.00202), for the attention units.
+
+Command: see gem_resnet101_gldv2.py, the parent.
+Hardware, time and score: not run yet; nothing was published for it. The paper
+trains on retrieval-SfM-120k, as agem_resnet101_sfm120k.py does.
+
+Differs from its parent in the attention alone; what of it is interpretation,
+agem_resnet101_sfm120k.py says.
+"""
+
+import pathlib
+
+from agem_tf import recipes
+from agem_tf.config import Config
+
+PARENT = pathlib.Path(__file__).with_name("gem_resnet101_gldv2.py")
+
+
+def get_config() -> Config:
+    """Returns the recipe; prepare the dataset first."""
+    config = recipes.load(PARENT)
+    config.name = "agem_resnet101_gldv2"
+    config.model.attention = "agem"
+    config.model.attention_merge = "residual"
+    config.model.attention_bias = 4.0
+    return config

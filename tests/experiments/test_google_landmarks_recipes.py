@@ -1,0 +1,89 @@
+"""The recipes on Google Landmarks keep to what was published, and train."""
+
+import json
+import pathlib
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from agem_tf import config, recipes, train
+from agem_tf.data.preparation import prepare
+
+FOLDER = pathlib.Path(__file__).parents[2] / "experiments"
+LANDMARKS, PHOTOS = 8, 3
+
+
+def load(name):
+    return config.validate(recipes.load(FOLDER / f"{name}.py"))
+
+
+@pytest.mark.parametrize(
+    "name", ["gem_resnet101_gldv2", "agem_resnet101_gldv2"]
+)
+def test_the_loss_is_that_of_delg(name):
+    recipe = load(name)
+    assert recipe.name == name
+    assert recipe.data.dataset == "google_landmarks_v2_clean"
+    assert recipe.loss.name == "arcface"
+    assert recipe.loss.options["margin"] == 0.1
+    assert recipe.loss.options["scale"] == pytest.approx(2048**0.5, abs=0.01)
+    assert (recipe.model.backbone, recipe.model.feature_map) == (
+        "resnet101_torch",
+        "C5",
+    )
+
+
+def test_agem_differs_in_its_attention_alone():
+    first, second = (
+        recipes.to_dict(load(f"{name}_resnet101_gldv2"))
+        for name in ("gem", "agem")
+    )
+    differing = {
+        line.split(" ")[0] for line in recipes.differences(first, second)
+    }
+    assert differing == {"name", "model.attention"}
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Google Landmarks v2-clean in small; a quarter validates."""
+    rng = np.random.default_rng(0)
+    lines = ["landmark_id,images"]
+    for landmark in range(LANDMARKS):
+        names = [f"{landmark}{photo}00" for photo in range(PHOTOS)]
+        lines.append(f"{1000 - landmark},{' '.join(names)}")
+        for name in names:
+            path = (
+                tmp_path / "source/train" / "/".join(name[:3]) / f"{name}.jpg"
+            )
+            path.parent.mkdir(parents=True)
+            pixels = rng.integers(0, 255, (48, 64, 3), np.uint8)
+            PIL.Image.fromarray(pixels).save(path)
+    listing = tmp_path / "source/train/train_clean.csv"
+    listing.write_text("\n".join(lines) + "\n")
+    return prepare(
+        "google_landmarks_v2_clean",
+        tmp_path / "data",
+        {"source": str(tmp_path / "source"), "validation": 0.25},
+    )
+
+
+def test_a_shrunk_recipe_trains_to_its_end(dataset, tmp_path):
+    recipe = recipes.override(
+        load("gem_resnet101_gldv2"),
+        [
+            f"data.directory={dataset.directory}",
+            "model.backbone=resnet18_torch",
+            "model.weights=None",
+            "model.feature_map=C2",
+            "image.size=64",
+            "training.batch_tuples=6",
+            "training.epochs=1",
+        ],
+    )
+    train.main(recipe, str(tmp_path / "run"))
+    (row,) = json.loads((tmp_path / "run/history.json").read_text())
+    assert row["learning_rate"] == pytest.approx(5e-5 * np.exp(-0.3))
+    assert np.isfinite(list(row.values())).all()
+    assert 0 < row["validation_map"] <= 1
