@@ -1,80 +1,157 @@
 """A killed run goes on where it stopped and ends as if nothing happened."""
 
+import copy
 import json
-import os
+import multiprocessing
+import pathlib
+import random
 import signal
-import subprocess
-import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf.training import runs
+from agem_tf import termination
+
+# Of an epoch's row, what depends on the time that it took.
+TIMES = {"images_per_second", "data_wait"}
 
 
-def start(recipe_file, workdir, *overrides):
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "agem_tf.train",
-            f"--config={recipe_file}",
-            f"--workdir={workdir}",
-            "--set=training.epochs=3",
-            "--set=training.checkpoint_steps=1",
-            *overrides,
-        ],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def start(monkeypatch):
+    """Starts runs in processes that have already imported TensorFlow."""
+    monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
+    import child_process
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["agem_tf.training.job"])
+    started = []
+
+    def start_run(recipe, workdir, strategy="one"):
+        arguments = (copy.deepcopy(recipe), str(workdir), strategy)
+        process = context.Process(target=child_process.run, args=arguments)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start_run
+    for process in started:
+        process.kill()
+        process.join()
 
 
-def weights(workdir):
-    model = runs.load_model(workdir / runs.BEST_MODEL)
-    return [np.asarray(value) for value in model.get_weights()]
+@pytest.fixture
+def recipe(make_recipe):
+    """Twelve steps of a shallow network, and as many checkpoints."""
+    recipe = make_recipe()
+    recipe.model.backbone = "vgg16"
+    recipe.model.feature_map = "C2"
+    recipe.model.attention = "none"
+    recipe.image.size = 32
+    recipe.training.epochs = 4
+    recipe.training.checkpoint_steps = 1
+    recipe.extraction.whitening = "none"
+    recipe.data.test_split = ""
+    return recipe
 
 
-def state(workdir):
-    """The newest checkpoint: weights and Adam's moments."""
+def wait(process, happened):
+    """Returns when something has happened, or the process has ended."""
+    while process.is_alive() and not happened():
+        process.join(0.001)
+
+
+def changed(path):
+    """Returns a function: whether `path` has been written since now."""
+
+    def modified():
+        return path.stat().st_mtime_ns if path.exists() else None
+
+    before = modified()
+    return lambda: modified() != before
+
+
+def is_saving(workdir):
+    return any((workdir / "checkpoints").glob("*_temp"))
+
+
+def disturb(process, workdir, moment):
+    """Ends a run at a moment; returns its exit status.
+
+    Args:
+        process: just started.
+        workdir: of the run.
+        moment: "saving", "mining", or seconds after its first checkpoint;
+            negative ones mean SIGTERM instead of SIGKILL.
+    """
+    first_checkpoint = changed(workdir / "checkpoints" / "checkpoint")
+    end_of_epoch = changed(workdir / "history.json")
+    if moment == "saving":
+        wait(process, lambda: is_saving(workdir))
+    elif moment == "mining":
+        wait(process, end_of_epoch)
+    else:
+        wait(process, first_checkpoint)
+        process.join(abs(moment))
+    terminate = moment not in ("saving", "mining") and moment < 0
+    process.terminate() if terminate else process.kill()
+    process.join()
+    return process.exitcode
+
+
+def finish(process):
+    process.join()
+    assert process.exitcode == 0
+
+
+def numbers(workdir):
+    """Weights and Adam's state of the end, and the best weights."""
     path = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
     reader = tf.train.load_checkpoint(path)
-    dtypes = reader.get_variable_to_dtype_map()
-    return [
-        reader.get_tensor(name)
-        for name in sorted(dtypes)
-        if dtypes[name] == tf.float32
-    ]
+    saved = {
+        name: reader.get_tensor(name)
+        for name, dtype in reader.get_variable_to_dtype_map().items()
+        if dtype != tf.string and not name.startswith("save_counter")
+    }
+    best = keras.saving.load_model(workdir / "best.keras", compile=False)
+    return saved | {weight.path: weight.numpy() for weight in best.weights}
 
 
-@pytest.mark.parametrize("line", ["Epoch 1 of 3", "Epoch 2: "])
-def test_kill_and_resume_ends_with_the_same_weights(
-    recipe_file, tmp_path, line
+def history(workdir):
+    rows = json.loads((workdir / "history.json").read_text())
+    return [{k: row[k] for k in row if k not in TIMES} for row in rows]
+
+
+def check_equal(workdir, other):
+    assert history(workdir) == history(other)
+    ours, theirs = numbers(workdir), numbers(other)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "moments"),
+    [
+        ("one", ["saving", "mining", 0.0, -0.3, 0.6, 1.0]),
+        ("mirrored", ["saving", "mining", 0.4]),
+    ],
+)
+def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
+    recipe, start, tmp_path, strategy, moments
 ):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    undisturbed = start(recipe_file, whole)
-    _, log = undisturbed.communicate(timeout=600)
-    assert undisturbed.returncode == 0, log
-
-    killed = start(recipe_file, broken)
-    for text in killed.stderr:
-        if line in text:
-            os.kill(killed.pid, signal.SIGKILL)
-    assert killed.wait(timeout=60) == -signal.SIGKILL
-
-    resumed = start(recipe_file, broken)
-    _, log = resumed.communicate(timeout=600)
-    assert resumed.returncode == 0, log
-    assert "Resumed from" in log
-
-    histories = [
-        json.loads((workdir / "history.json").read_text())
-        for workdir in (whole, broken)
-    ]
-    for row, other in zip(*histories, strict=True):
-        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
-    for value, other in zip(weights(whole), weights(broken), strict=True):
-        np.testing.assert_allclose(value, other, rtol=1e-4, atol=1e-6)
-    for value, other in zip(state(whole), state(broken), strict=True):
-        np.testing.assert_allclose(value, other, rtol=1e-3, atol=1e-6)
+    undisturbed = start(recipe, whole, strategy)
+    draw = random.Random(strategy)
+    statuses = []
+    for moment in draw.sample(moments, len(moments)):
+        if isinstance(moment, float):
+            moment *= draw.uniform(0.5, 1.5)
+        process = start(recipe, broken, strategy)
+        statuses.append(disturb(process, broken, moment))
+    finish(start(recipe, broken, strategy))
+    finish(undisturbed)
+    assert statuses.count(-signal.SIGKILL) >= 2
+    assert set(statuses) <= {-signal.SIGKILL, termination.STATUS, 0}
+    check_equal(whole, broken)

@@ -1,0 +1,17 @@
+"""What the tests of killed runs start in processes of their own."""
+
+import tensorflow as tf
+
+from agem_tf import termination, train
+from agem_tf.config import Config
+
+
+def run(recipe: Config, workdir: str, strategy: str) -> None:
+    """Trains as the command does, "mirrored" on two processors."""
+    if strategy == "mirrored":
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * 2,
+        )
+    termination.listen()
+    train.main(recipe, workdir, strategy)
