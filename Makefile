@@ -7,7 +7,14 @@ RUN := $(VENV)/bin/python
 # CPU otherwise.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: quickstart test lint
+# Environments of their own: TensorFlow for TPUs, and Google's TPU compiler.
+TPU_VENV := .venv-tpu
+TPU_COMPILER_VENV := .venv-tpu-compiler
+# From layers to a whole run and its export; `tests` for all.
+TPU_STACK_TESTS ?= tests/ops tests/layers tests/losses tests/models \
+    tests/distribution tests/training/test_job.py
+
+.PHONY: quickstart test lint tpu-check test-tpu-stack
 
 # A virtual environment is finished when its stamp is newer than the lists.
 $(VENV)/installed: requirements.txt pyproject.toml
@@ -32,3 +39,26 @@ test: $(VENV)/installed-dev
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check agem_tf experiments tests
 	$(VENV)/bin/ruff check agem_tf experiments tests
+
+$(TPU_COMPILER_VENV)/installed: requirements-tpu-compiler.txt
+	$(PYTHON) -m venv $(TPU_COMPILER_VENV)
+	$(TPU_COMPILER_VENV)/bin/python -m pip install --quiet -r $<
+	touch $@
+
+# No TPU is needed: its compiler says whether it takes the steps.
+tpu-check: $(VENV)/installed $(TPU_COMPILER_VENV)/installed
+	$(RUN) -m agem_tf.tpu_check --config=experiments/tpu_check_small.py \
+	    --topology=v4:2x2x1 --topology=v5e:2x2 --topology=v5p:2x2x1 \
+	    --topology=v6e:2x2 \
+	    --compiler_python=$(TPU_COMPILER_VENV)/bin/python
+
+$(TPU_VENV)/installed: requirements-tpu.txt pyproject.toml
+	$(PYTHON) -m venv $(TPU_VENV)
+	$(TPU_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(TPU_VENV)/bin/python -m pip install --quiet -r requirements-tpu.txt pytest
+	$(TPU_VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+# The software of a TPU virtual machine, on the CPU.
+test-tpu-stack: $(TPU_VENV)/installed
+	TPU_SKIP_MDS_QUERY=1 $(TPU_VENV)/bin/python -m pytest $(TPU_STACK_TESTS)

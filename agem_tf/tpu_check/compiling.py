@@ -1,0 +1,93 @@
+"""Compiles StableHLO for a TPU that is not there: a script of its own.
+
+Needs JAX and libtpu, and nothing of this package, which may be installed for
+another Python; see `compiler`, which runs it. What JAX calls here is no public
+interface, so requirements-tpu-compiler.txt names one version.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import pathlib
+from typing import Any
+
+# libtpu asks a metadata server about its machine otherwise, for minutes, and
+# takes a lock that a TensorFlow for TPUs beside it may hold.
+_ALONE = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "JAX_PLATFORMS": "cpu",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+}
+
+
+def devices(topology: str, configuration: str) -> list[Any]:
+    """Returns the devices of a TPU that only compile.
+
+    Args:
+        topology: such as "v5e:2x2".
+        configuration: of its chips; empty for the compiler's default.
+    """
+    from jax.experimental import topologies
+
+    options = {"chip_config_name": configuration} if configuration else {}
+    return topologies.get_topology_desc(topology, "tpu", **options).devices
+
+
+def compile_for(device: Any, module: str) -> dict[str, float]:
+    """Compiles a module for a device; returns what a call of it costs.
+
+    Returns:
+        "flops", "bytes" read and written, and the bytes of memory "held" by
+        arguments and results, "temporary", and of "code".
+    """
+    from jaxlib.xla_client import CompileOptions
+
+    program = device.client.compile(module, compile_options=CompileOptions())
+    costs = program.cost_analysis()
+    memory = program.get_compiled_memory_stats()
+    # Results that take the place of arguments, such as new weights, count once.
+    held = (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+    )
+    return {
+        "flops": costs.get("flops", 0.0),
+        "bytes": costs["bytes accessed"],
+        "held": held,
+        "temporary": memory.temp_size_in_bytes,
+        "code": memory.generated_code_size_in_bytes,
+    }
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    try:
+        found = devices(arguments.topology, arguments.configuration)
+        result: dict[str, Any] = {
+            "compiler": f"libtpu {importlib.metadata.version('libtpu')}",
+            "replicas": len(found),
+        }
+        if arguments.module:
+            module = pathlib.Path(arguments.module).read_text()
+            result["costs"] = compile_for(found[0], module)
+    except RuntimeError as error:  # JAX's errors are.
+        return {"refusal": str(error)}
+    return result
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--topology", required=True)
+    parser.add_argument("--configuration", default="")
+    parser.add_argument("--module", help="File of StableHLO.")
+    parser.add_argument("--result", required=True, help="JSON, is written.")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    os.environ.update(_ALONE)
+    command = _parse()
+    pathlib.Path(command.result).write_text(json.dumps(_run(command)))

@@ -1,0 +1,31 @@
+"""A small network with all that a TPU has to compile, for its compiler.
+
+Command: make tpu-check
+It is compiled, not trained: see agem_tf/tpu_check.
+
+Differs from its parent, the quickstart, in what costs the compiler time (the
+network ends at stride 8, photos have 64 pixels), and has what a run on a TPU
+wants: canvases of static shape, mixed precision, batches for four chips. All
+variables learn, and two scales are extracted.
+"""
+
+from agem_tf.config import Config, OptimizerRule
+
+
+def get_config() -> Config:
+    """Returns the recipe."""
+    config = Config(name="tpu_check_small")
+    config.image.size = 64
+    config.image.resize = "aspect"
+    config.image.buckets = ((64, 64), (32, 64))
+    config.model.feature_map = "C3"
+    config.model.attention_placement = ("C3",)
+    config.optimizer.rules = [
+        OptimizerRule("pooling*/p", 10.0),
+        OptimizerRule("*", weight_decay=1e-6),
+    ]
+    config.training.batch_tuples = 8
+    config.training.precision = "mixed_bfloat16"
+    config.extraction.batch_size = 32
+    config.extraction.scales = (1.0, 0.7071)
+    return config
