@@ -14,7 +14,7 @@ from agem_tf.data.pipelines import PhotoPipeline
 from agem_tf.data.prepared import Split
 from agem_tf.evaluation import GroundTruth, Picture
 from agem_tf.evaluation.descriptors import Evaluation
-from agem_tf.evaluation.rank_lists import judge
+from agem_tf.evaluation.rank_lists import judge, query_scores
 from agem_tf.models import AGeM
 
 
@@ -91,7 +91,7 @@ def rank_list_pictures(
         count: queries drawn, evenly spaced over their average precisions.
         top: photos of each ranking.
     """
-    scores = evaluation.scores.medium.average_precisions
+    scores = query_scores(evaluation)
     scored = np.flatnonzero(~np.isnan(scores))
     order = scored[np.argsort(-scores[scored], kind="stable")]
     return [
@@ -132,8 +132,8 @@ def _rank_list(
     photo = load_photo(split, int(split.find([name])[0]))
     if truth.box is not None:
         photo = photo.crop(truth.box)
-    score = evaluation.scores.medium.average_precisions[query]
+    score = query_scores(evaluation)[query]
     return Picture(
         visualization.rank_list(photo, results, name),
-        title=f"{name}: average precision {100 * score:.1f} %",
+        title=f"{name}: scored {100 * score:.1f} %",
     )

@@ -31,5 +31,5 @@ def full_disk_named(directory: str | os.PathLike) -> Iterator[None]:
             raise
         raise UserError(
             f"{directory} can't be written: {found[0]}. Make room and give the "
-            "same command, it goes on; what was finished is whole."
+            "same command again; what was finished is whole."
         ) from error

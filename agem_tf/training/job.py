@@ -242,13 +242,18 @@ class _Job:
                     crop=True,
                 )
             )
+        protocol = self._dataset.manifest.get("protocol", "revisited")
         variant = self._stage
         if self._whitening is not None:
             sets = [self._whitening.apply_to(each) for each in sets]
             variant += f", {self._whitening.kind} whitening"
         for suffix, rerank in self._rerankings.items():
             self._evaluations[variant + suffix] = evaluate_descriptors(
-                sets[0], truth, *sets[1:], rerank=rerank
+                sets[0],
+                truth,
+                *sets[1:],
+                protocol=protocol,
+                rerank=rerank,
             )
 
     def finish(self) -> JobResult:

@@ -36,10 +36,7 @@ def write_report(
     report = Report(
         title=f"AGeM: {config.name}",
         subtitle=_subtitle(config, dataset),
-        summary=[
-            (f"mAP Medium, {name}", scores_row(name, each.scores)["mAP medium"])
-            for name, each in evaluations.items()
-        ],
+        summary=[_headline(name, each) for name, each in evaluations.items()],
         tables=_tables(evaluations, history),
         figures=_figures(history),
         rank_lists=_rank_lists(config, dataset, evaluations),
@@ -64,6 +61,12 @@ def _subtitle(config: Config, dataset: PreparedDataset) -> str:
     )
 
 
+def _headline(name: str, evaluation: Evaluation) -> tuple[str, str]:
+    row = scores_row(name, evaluation.scores)
+    label = "mAP medium" if "mAP medium" in row else list(row)[1]
+    return f"{label}, {name}", row[label]
+
+
 def _tables(
     evaluations: Mapping[str, Evaluation],
     history: Sequence[Mapping[str, float]],
@@ -71,12 +74,14 @@ def _tables(
     tables = []
     if evaluations:
         rows = [scores_row(n, each.scores) for n, each in evaluations.items()]
+        protocol = next(iter(evaluations.values())).protocol
         tables.append(
             Table(
                 "Retrieval, percent",
                 list(rows[0]),
                 [list(row.values()) for row in rows],
-                "Protocol of revisited Oxford and Paris; mP@k is Medium.",
+                f"Protocol: {protocol}. Of Easy, Medium and Hard, further "
+                "columns are Medium.",
             )
         )
     if history:

@@ -307,3 +307,21 @@ def test_a_corrupt_record_is_named(recipe, places, tmp_path):
     recipe.data.test_split = ""
     with pytest.raises(UserError, match="train.tfrecord.* is corrupt"):
         job.run(recipe, tmp_path / "run")
+
+
+def test_a_run_is_scored_by_the_protocol_of_its_dataset(
+    recipe, places, tmp_path
+):
+    shutil.copytree(places, tmp_path / "data")
+    manifest = tmp_path / "data" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(content | {"protocol": "instre"}))
+    recipe.data.directory = str(tmp_path / "data")
+    recipe.model.backbone, recipe.model.feature_map = "vgg16", "C2"
+    recipe.model.attention = "none"
+    recipe.extraction.whitening = "none"
+    recipe.training.epochs = 0
+    result = job.run(recipe, tmp_path / "run")
+    assert result.evaluations["untrained"].protocol == "instre"
+    assert "mAP medium" not in result.describe()
+    assert "Protocol: instre" in result.report.read_text()

@@ -24,6 +24,7 @@ from agem_tf.artifacts import (
     MANIFEST,
     Whitening,
     atomic_directory,
+    full_disk_named,
     read_manifest,
     write_manifest,
 )
@@ -74,7 +75,11 @@ class DirectoryStorage(Storage):
 
     @contextlib.contextmanager
     def created(self) -> Iterator[Draft]:
-        with self._exclusive(), atomic_directory(self._path) as temporary:
+        with (
+            full_disk_named(self._path),
+            self._exclusive(),
+            atomic_directory(self._path) as temporary,
+        ):
             draft = _DirectoryDraft(temporary)
             draft.scratch.mkdir()
             yield draft
@@ -82,7 +87,7 @@ class DirectoryStorage(Storage):
 
     @contextlib.contextmanager
     def changed(self) -> Iterator[StoredIndex]:
-        with self._exclusive():
+        with full_disk_named(self._path), self._exclusive():
             stored = self.open()
             with atomic_directory(self._path) as temporary:
                 scratch = temporary / _SCRATCH

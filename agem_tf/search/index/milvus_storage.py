@@ -30,6 +30,9 @@ from agem_tf.search.index.storage import (
 
 _DEFAULT_NAME = "agem_tf"
 _LITE = ".db"
+# Milvus Lite takes pymilvus' ping, one in ten seconds, for abuse: it hangs up,
+# and prints so, while photos are being described.
+_LITE_OPTIONS = {"grpc.keepalive_time_ms": 600_000}
 _SCHEMES = ("http://", "https://", "tcp://", "unix:")
 
 
@@ -99,8 +102,11 @@ class MilvusStorage(Storage):
 
     @functools.cached_property
     def _client(self) -> Any:
+        options = _LITE_OPTIONS if self._is_lite else {}
         with readable_errors():
-            return import_pymilvus().MilvusClient(self._uri)
+            return import_pymilvus().MilvusClient(
+                self._uri, grpc_options=options
+            )
 
     def _collection(self) -> str | None:
         """The collection that the alias stands for, if there is an alias."""

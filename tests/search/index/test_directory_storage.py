@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -137,3 +138,25 @@ def test_the_files_of_a_user_are_not_replaced(tmp_path):
         find(str(tmp_path / "index")).created(),
     ):
         pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("factory", ["exact", "HNSW16"])
+def test_a_full_disk_is_one_sentence_and_the_index_stays(
+    make, tmp_path, factory
+):
+    storage = make(factory)
+    before = len(storage.open().index)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(UserError, match="index can't be written"):
+            with storage.changed() as stored:
+                rows = np.random.default_rng(0).normal(size=(2000, 16))
+                rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+                names = [f"new {row}" for row in range(len(rows))]
+                stored.index.add(names, rows.astype(np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert len(storage.open().index) == before
