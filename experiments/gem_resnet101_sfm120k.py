@@ -19,7 +19,9 @@ pixels and scales 1, 0.7071 and 0.5, with whitening learned on the same photos:
 Every setting is one of the authors' published command but these, which are
 interpretation: 100 epochs, of the 30 to 100 that were published, and the newer
 of the two published pairs of learning rate and weight decay (the older one was
-1e-6 and 1e-4). The other recipes on retrieval-SfM-120k start from this one.
+1e-6 and 1e-4). Photos are padded to a few canvases, which descriptors do not
+see; `--set "image.buckets=()"` runs them alone. The other recipes on
+retrieval-SfM-120k start from this one.
 """
 
 from agem_tf.config import (
@@ -46,7 +48,11 @@ def get_config() -> Config:
             test_split="",
         ),
         image=ImageConfig(
-            size=362, resize="aspect", enlarge=False, interpolation="lanczos3"
+            size=362,
+            resize="aspect",
+            enlarge=False,
+            interpolation="lanczos3",
+            buckets=((384, 384), (288, 384), (384, 288)),
         ),
         model=ModelConfig(
             backbone="resnet101_torch",

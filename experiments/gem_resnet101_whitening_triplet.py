@@ -41,6 +41,7 @@ def get_config() -> Config:
     config = recipes.load(PARENT)
     config.name = "gem_resnet101_whitening_triplet"
     config.image.size = 1024
+    config.image.buckets = ((1024, 1024), (768, 1024), (1024, 768))
     config.model.whitening_dimension = 2048
     config.loss = LossConfig("triplet", {"margin": 0.5})
     config.mining.num_negatives = 4

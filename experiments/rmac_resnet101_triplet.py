@@ -30,6 +30,8 @@ def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
     config = recipes.load(PARENT)
     config.name = "rmac_resnet101_triplet"
+    # Regions are of a photo's own map, so it comes without padding.
+    config.image.buckets = ()
     config.model.pooling = "mac"
     config.model.pooling_options = {}
     config.model.regional = True

@@ -10,9 +10,9 @@ from agem_tf.tpu_check.roofline import roofline
 
 _GIB = 2**30
 WHAT_IT_PROVES = """\
-GiB are needed at once. "Least ms" is a roofline: the slower of the arithmetic
-at its peak and the bytes at the memory's bandwidth; bytes are those of all
-operations, some of which never leave the chip.
+GiB are needed at once. "Roofline ms" is the slower of the arithmetic at its
+peak and the bytes at the memory's bandwidth. Bytes are those that the compiler
+counts; some never leave the chip, so a step bound by memory may be faster.
 
 Nothing ran. This proves that the compiler of a TPU takes the steps of one
 replica, and that they fit. It does not prove how long they take, that photos
@@ -55,7 +55,7 @@ def _costs(verdict: Verdict, chip: Chip) -> dict[str, str]:
     columns = [
         "GFLOP",
         "GB",
-        "least ms",
+        "roofline ms",
         "bound by",
         "of peak",
         "images/s/chip",
