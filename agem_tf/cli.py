@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from agem_tf import native_output
+from agem_tf import config, native_output, recipes
 from agem_tf.devices import tpus
 from agem_tf.errors import UserError
 
@@ -87,6 +87,23 @@ class Flags(flags.FlagValues):
         return flags.DEFINE_multi_string(
             *arguments, flag_values=self, **options
         )
+
+    def recipe(self) -> Callable[[], config.Config]:
+        """Defines --config and --set; returns what reads and checks both."""
+        path = self.string(
+            "config",
+            None,
+            "Recipe file with get_config(); default: the quickstart.",
+        )
+        assignments = self.multi_string(
+            "set", [], "Override, such as model.pooling=mac; may be repeated."
+        )
+
+        def read() -> config.Config:
+            recipe = recipes.load(path.value) if path.value else config.Config()
+            return config.validate(recipes.override(recipe, assignments.value))
+
+        return read
 
     def parse(self, arguments: Sequence[str]) -> Sequence[str]:
         """Parses for absl's app.run; a mistake ends with status 2."""

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from agem_tf.config import ImageConfig
+from agem_tf.config import CANVAS_MULTIPLE, ImageConfig
 from agem_tf.errors import UserError
 from agem_tf.models import AGeM
-from agem_tf.models.padding import CANVAS_MULTIPLE, padded
+from agem_tf.models.padding import padded
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.padding import resize_inside
 
@@ -77,8 +77,7 @@ class Describer:
             * CANVAS_MULTIPLE
             for side in images.shape[1:3]
         ]
-        sides = tf.floor(tf.cast(extents, tf.float32) * scale)
-        sides = tf.maximum(tf.cast(sides, tf.int32), least)
+        sides = _scaled_sides(extents, scale, least)
         return resize_inside(images, extents, sides, canvas), sides
 
 
@@ -181,12 +180,17 @@ def _describe_scales(model, images, scales, power, training):
 
 
 def _scaled(images: tf.Tensor, scale: float, model: AGeM) -> tf.Tensor:
-    """Bilinear without antialiasing, sides rounded down, as the reference.
+    """Bilinear without antialiasing, as the reference."""
+    if scale == 1.0:
+        return images
+    sides = _scaled_sides(tf.shape(images)[1:3], scale, model.least_side())
+    return tf.image.resize(images, sides, method="bilinear", antialias=False)
+
+
+def _scaled_sides(sides: tf.Tensor, scale: float, least: int) -> tf.Tensor:
+    """Rounded down, as the reference.
 
     Only a side from which the network would have no map left is kept larger.
     """
-    if scale == 1.0:
-        return images
-    sides = tf.cast(tf.shape(images)[1:3], tf.float32) * scale
-    sides = tf.maximum(tf.cast(tf.floor(sides), tf.int32), model.least_side())
-    return tf.image.resize(images, sides, method="bilinear", antialias=False)
+    scaled = tf.floor(tf.cast(sides, tf.float32) * scale)
+    return tf.maximum(tf.cast(scaled, tf.int32), least)

@@ -14,6 +14,7 @@ Signatures:
         -> descriptors of what is inside the boxes.
 """
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -24,7 +25,7 @@ from agem_tf import artifacts
 from agem_tf.artifacts import Whitening
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.data import images
-from agem_tf.description import describe, multi_scale_power
+from agem_tf.description import Describer, describe, multi_scale_power
 from agem_tf.extraction import provenance
 from agem_tf.models import AGeM
 from agem_tf.ops.normalization import l2_normalize
@@ -115,6 +116,10 @@ class _Exported(tf.train.Checkpoint):
         self.regularization_losses = []
         scales = extraction.scales
         power = multi_scale_power(model, len(scales))
+        # Here shapes need not be static, and canvases change no descriptor.
+        describe_photos = Describer(
+            model, dataclasses.replace(image, buckets=()), scales
+        )
 
         def postprocess(descriptors):
             if whitening is None:
@@ -133,10 +138,7 @@ class _Exported(tf.train.Checkpoint):
                 (encoded_images, boxes),
                 fn_output_signature=(tf.uint8, tf.int32),
             )
-            padded = image.resize != "square"
-            descriptors = describe(
-                model, pixels, valid if padded else None, scales, power
-            )
+            descriptors = describe_photos(pixels, valid, power)
             return {"descriptors": postprocess(descriptors)}
 
         @tf.function(input_signature=[_ENCODED])

@@ -10,20 +10,15 @@ from __future__ import annotations
 
 from absl import app
 
-from agem_tf import cli, config, recipes, termination
+from agem_tf import cli, config, termination
 
 availability = cli.lazy("agem_tf.devices.check")
 job = cli.lazy("agem_tf.training.job")
 
 _FLAGS = cli.Flags()
-_CONFIG = _FLAGS.string(
-    "config", None, "Recipe file with get_config(); default: the quickstart."
-)
+_RECIPE = _FLAGS.recipe()
 _WORKDIR = _FLAGS.string(
     "workdir", "runs/quickstart", "Everything the run writes goes here."
-)
-_SET = _FLAGS.multi_string(
-    "set", [], "Override, such as model.pooling=mac; may be repeated."
 )
 _STRATEGY = _FLAGS.enum(
     "strategy", "auto", config.STRATEGIES, "Devices to run on."
@@ -65,10 +60,8 @@ def main(
 
 def _run() -> None:
     termination.listen()
-    recipe = recipes.load(_CONFIG.value) if _CONFIG.value else config.Config()
-    config.validate(recipes.override(recipe, _SET.value))
     result = main(
-        recipe,
+        _RECIPE(),
         _WORKDIR.value,
         _STRATEGY.value,
         _TPU.value,

@@ -7,6 +7,7 @@ from agem_tf.config.checks import type_faults, validate
 from agem_tf.config.fields import (
     ATTENTIONS,
     BATCH_NORMS,
+    CANVAS_MULTIPLE,
     MERGES,
     STRATEGIES,
     Config,
@@ -26,6 +27,7 @@ from agem_tf.config.fields import (
 __all__ = [
     "ATTENTIONS",
     "BATCH_NORMS",
+    "CANVAS_MULTIPLE",
     "Config",
     "DataConfig",
     "EvaluationConfig",

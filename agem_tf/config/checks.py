@@ -10,6 +10,7 @@ from agem_tf import registry
 from agem_tf.config.fields import (
     ATTENTIONS,
     BATCH_NORMS,
+    CANVAS_MULTIPLE,
     INTERPOLATIONS,
     MERGES,
     PLACEMENTS,
@@ -194,13 +195,15 @@ def _unfit_buckets(config: Config) -> Iterator[str]:
     if image.resize != "aspect":
         yield f"image.buckets needs image.resize aspect, not {image.resize}"
     for bucket in image.buckets:
-        if len(bucket) != 2 or any(side < 1 or side % 32 for side in bucket):
+        if len(bucket) != 2 or any(
+            side < 1 or side % CANVAS_MULTIPLE for side in bucket
+        ):
             yield (
-                "image.buckets must hold (height, width) in multiples of 32, "
-                f"not {bucket}"
+                "image.buckets must hold (height, width) in multiples of "
+                f"{CANVAS_MULTIPLE}, not {bucket}"
             )
     if not any(min(bucket) >= image.size for bucket in image.buckets):
-        side = -(-image.size // 32) * 32
+        side = -(-image.size // CANVAS_MULTIPLE) * CANVAS_MULTIPLE
         yield (
             "image.buckets must hold a square photo of image.size "
             f"{image.size}, add ({side}, {side})"

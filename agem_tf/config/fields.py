@@ -10,6 +10,9 @@ from typing import Any
 from agem_tf import registry
 
 ATTENTIONS = ("cbam", "agem", "none")
+# A canvas has sides of a multiple of it, so that "same" padding of strided
+# layers is the same for every canvas.
+CANVAS_MULTIPLE = 32
 BATCH_NORMS = ("frozen_statistics", "frozen", "trainable")
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos3")
 MERGES = ("residual", "add", "mul")

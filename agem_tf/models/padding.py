@@ -27,10 +27,6 @@ from agem_tf.layers import (
 )
 from agem_tf.ops.pooling import spoc
 
-# A canvas has sides of a multiple of it, so that "same" padding of strided
-# layers is the same for every canvas.
-CANVAS_MULTIPLE = 32
-
 _WINDOWED = (
     layers.AveragePooling2D,
     layers.Conv2D,

@@ -13,6 +13,7 @@ from keras import ops
 
 from agem_tf.ops.connected_components import largest_component
 from agem_tf.ops.normalization import l2_normalize
+from agem_tf.ops.padding import zero_padding
 from agem_tf.ops.precision import Tensor, in_float32
 from agem_tf.ops.regions import region_maxima
 
@@ -37,7 +38,7 @@ def gem(
         valid: see above.
     """
     # Padding counts as the least activation, so that its powers stay finite.
-    x = ops.maximum(_filled(x, valid, 0.0), epsilon)
+    x = ops.maximum(zero_padding(x, valid), epsilon)
     peak = ops.stop_gradient(ops.max(x, axis=(1, 2), keepdims=True))
     powers = ops.exp(p * ops.log(x / peak))
     means = ops.power(spoc(powers, valid), 1 / p)
@@ -47,7 +48,7 @@ def gem(
 @in_float32
 def mac(x: Tensor, valid: Tensor | None = None) -> Tensor:
     """Maximum over positions, (B, H, W, C) to (B, C)."""
-    return ops.max(_filled(x, valid, -float("inf")), axis=(1, 2))
+    return ops.max(zero_padding(x, valid, -float("inf")), axis=(1, 2))
 
 
 @in_float32
@@ -56,7 +57,7 @@ def spoc(x: Tensor, valid: Tensor | None = None) -> Tensor:
     if valid is None:
         return ops.mean(x, axis=(1, 2))
     counts = ops.sum(ops.cast(valid, x.dtype), axis=(1, 2))
-    sums = ops.sum(_filled(x, valid, 0.0), axis=(1, 2))
+    sums = ops.sum(zero_padding(x, valid), axis=(1, 2))
     return sums / ops.expand_dims(counts, -1)
 
 
@@ -71,7 +72,7 @@ def crow(
         epsilon: keeps the logarithm finite for channels that are never active.
         valid: see above.
     """
-    x = _filled(x, valid, 0.0)
+    x = zero_padding(x, valid)
     energies = ops.sum(x, axis=-1, keepdims=True)
     shares = l2_normalize(energies, axis=(1, 2))
     # Below 1e-12 the root is flat: its slope is infinite at 0.
@@ -115,9 +116,3 @@ def rmac(x: Tensor, levels: int = 3) -> Tensor:
         maxima = l2_normalize(region_maxima(x, level))
         total += ops.sum(maxima, axis=(1, 2))
     return total
-
-
-def _filled(x: Tensor, valid: Tensor | None, value: float) -> Tensor:
-    if valid is None:
-        return x
-    return ops.where(ops.expand_dims(valid, -1), x, value)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import app
 
-from agem_tf import cli, config, recipes
+from agem_tf import cli, config
 from agem_tf.tpu_check import chips, compiler
 
 checking = cli.lazy("agem_tf.tpu_check.check")
@@ -22,12 +22,7 @@ lowering = cli.lazy("agem_tf.tpu_check.lowering")
 table = cli.lazy("agem_tf.tpu_check.table")
 
 _FLAGS = cli.Flags()
-_CONFIG = _FLAGS.string(
-    "config", None, "Recipe file with get_config(); default: the quickstart."
-)
-_SET = _FLAGS.multi_string(
-    "set", [], "Override, such as model.pooling=mac; may be repeated."
-)
+_RECIPE = _FLAGS.recipe()
 _TOPOLOGY = _FLAGS.multi_string(
     "topology", ["v5e:2x2"], "Such as v4:2x2x1 or v6e:2x2; may be repeated."
 )
@@ -80,10 +75,8 @@ def main(
 
 
 def _run() -> None:
-    recipe = recipes.load(_CONFIG.value) if _CONFIG.value else config.Config()
-    config.validate(recipes.override(recipe, _SET.value))
     passed = main(
-        recipe,
+        _RECIPE(),
         _TOPOLOGY.value,
         _COMPILER_PYTHON.value,
         _REPLICAS.value,
