@@ -6,6 +6,7 @@ at once through a network that does not see it; either gives the same
 descriptors.
 """
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -14,6 +15,7 @@ import tensorflow as tf
 from agem_tf.config import CANVAS_MULTIPLE, ImageConfig
 from agem_tf.errors import UserError
 from agem_tf.models import AGeM
+from agem_tf.models.folding import folded
 from agem_tf.models.padding import padded
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.padding import resize_inside
@@ -26,6 +28,9 @@ class Describer:
         model: maps (batch, height, width, 3) in [0, 255] to descriptors.
         image: how photos are resized and padded.
         scales: factors on the images' sides.
+        training: whether descriptors are for training: layers behave so, and
+            fixed batch normalizations are folded, which saves memory for the
+            gradients and time.
 
     Raises:
         UserError: the photos are to be padded, and the network has a layer
@@ -37,31 +42,40 @@ class Describer:
         model: AGeM,
         image: ImageConfig,
         scales: Sequence[float] = (1.0,),
+        training: bool = False,
     ):
         self._model, self._image, self._scales = model, image, scales
-        self._network = _padded(model) if image.buckets else None
+        self._training = training
+        network = _padded(model) if image.buckets else model
+        self._network = folded(network) if training else network
 
     def __call__(
         self,
         images: tf.Tensor,
         valid: tf.Tensor,
         power: tf.Tensor | float = 1.0,
-        training: bool = False,
     ) -> tf.Tensor:
         """Computes the descriptors of a batch; arguments as of `describe`."""
-        if self._network is not None:
-            return self._describe_padded(images, valid, power, training)
+        if self._image.buckets:
+            return self._describe_padded(images, valid, power)
         if self._image.resize == "square":
             valid = None
         return describe(
-            self._model, images, valid, self._scales, power, training
+            self._model,
+            images,
+            valid,
+            self._scales,
+            power,
+            self._training,
+            self._network,
         )
 
-    def _describe_padded(self, images, valid, power, training):
+    def _describe_padded(self, images, valid, power):
         images = tf.cast(images, tf.float32)
         descriptors = [
             self._network(
-                self._scaled_inside(images, valid, scale), training=training
+                self._scaled_inside(images, valid, scale),
+                training=self._training,
             )
             for scale in self._scales
         ]
@@ -88,6 +102,7 @@ def describe(
     scales: Sequence[float] = (1.0,),
     power: tf.Tensor | float = 1.0,
     training: bool = False,
+    network: keras.Model | None = None,
 ) -> tf.Tensor:
     """Computes the descriptors of a batch.
 
@@ -100,21 +115,28 @@ def describe(
         scales: factors on the image's sides.
         power: see `merge_scales`.
         training: passed on to the model.
+        network: called in the model's place, if another computes the same.
 
     Returns:
         (batch, dimension) float32, L2-normalised.
     """
+    call = functools.partial(network or model, training=training)
+
+    def describe_scales(images):
+        images = tf.cast(images, tf.float32)
+        descriptors = [call(_scaled(images, scale, model)) for scale in scales]
+        return merge_scales(descriptors, power)
+
     if valid is None:
-        return _describe_scales(model, images, scales, power, training)
+        return describe_scales(images)
     shapes, group = tf.raw_ops.UniqueV2(x=valid, axis=[0])
 
     def describe_group(number, descriptors):
         members = tf.where(group == number)
         height, width = shapes[number][0], shapes[number][1]
         cropped = tf.gather(images, members[:, 0])[:, :height, :width]
-        described = _describe_scales(model, cropped, scales, power, training)
         return number + 1, tf.tensor_scatter_nd_update(
-            descriptors, members, described
+            descriptors, members, describe_scales(cropped)
         )
 
     dimension = model.output_shape[-1]
@@ -168,15 +190,6 @@ def _padded(model: AGeM) -> keras.Model:
         return padded(model)
     except ValueError as error:
         raise UserError(f"{error}") from error
-
-
-def _describe_scales(model, images, scales, power, training):
-    images = tf.cast(images, tf.float32)
-    descriptors = [
-        model(_scaled(images, scale, model), training=training)
-        for scale in scales
-    ]
-    return merge_scales(descriptors, power)
 
 
 def _scaled(images: tf.Tensor, scale: float, model: AGeM) -> tf.Tensor:

@@ -19,8 +19,8 @@ def valid_mask(extents: Tensor, height: int, width: int) -> Tensor:
         extents: (batch, 2) integers, the rows and columns of each photo.
         height, width: of the map.
     """
-    rows = ops.arange(height)[None, :] < extents[:, :1]
-    columns = ops.arange(width)[None, :] < extents[:, 1:]
+    rows = ops.arange(height, dtype="int32")[None, :] < extents[:, :1]
+    columns = ops.arange(width, dtype="int32")[None, :] < extents[:, 1:]
     return ops.logical_and(rows[:, :, None], columns[:, None, :])
 
 

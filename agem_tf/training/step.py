@@ -51,7 +51,7 @@ class TrainingStep:
         self._model, self._optimizer = model, optimizer
         self._strategy = strategy
         self._loss = loss
-        self._describer = Describer(model, config.image)
+        self._describer = Describer(model, config.image, training=True)
         _synchronize_statistics(model)
 
     @property
@@ -120,7 +120,6 @@ class TrainingStep:
         descriptors = self._describer(
             tf.reshape(images, (-1, *images.shape[2:])),
             tf.reshape(valid, (-1, 2)),
-            training=True,
         )
         return tf.reshape(
             descriptors, (-1, images.shape[1], descriptors.shape[-1])

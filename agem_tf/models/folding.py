@@ -1,0 +1,106 @@
+"""A network whose fixed batch normalizations are part of its convolutions.
+
+With fixed statistics a normalization is a linear map of each channel:
+`BN(conv(x, kernel)) = conv(x, kernel * scale) + shift`. Gradients are the same
+too, but training neither keeps what is between the two nor reads it again.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from agem_tf.layers import FrozenStatisticsBatchNormalization
+
+
+def folded(model: keras.Model) -> keras.Model:
+    """Returns the same network, with normalizations folded where they can be.
+
+    Args:
+        model: its layers and variables are shared.
+
+    Returns:
+        A model of the same inputs and outputs, up to rounding.
+    """
+    # Cloning a subclass would take no function for its calls.
+    graph = keras.Model(model.input, model.output, name=f"folded_{model.name}")
+    return keras.models.clone_model(
+        graph, clone_function=lambda layer: layer, call_function=_call
+    )
+
+
+def _call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    if _is_fixed(layer):
+        convolution, node, _ = args[0]._keras_history
+        if _is_linear(convolution):
+            inputs = convolution._inbound_nodes[node].input_tensors
+            return _FoldedConvolution(convolution, layer)(*inputs)
+    return layer(*args, **kwargs)
+
+
+def _is_fixed(layer: Any) -> bool:
+    fixed = isinstance(layer, FrozenStatisticsBatchNormalization)
+    normalizes = isinstance(layer, layers.BatchNormalization)
+    return fixed or (normalizes and not layer.trainable)
+
+
+def _is_linear(layer: Any) -> bool:
+    convolves = isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
+    return convolves and layer.activation is keras.activations.linear
+
+
+class _FoldedConvolution(layers.Layer):
+    """A convolution, and the batch normalization of fixed statistics after it.
+
+    `scale = gamma / sqrt(moving_variance + epsilon)` and
+    `shift = beta + (bias - moving_mean) * scale`, in float32 as the
+    normalization would, whatever the convolution computes in.
+    """
+
+    def __init__(self, convolution, normalization):
+        super().__init__(
+            name=f"folded_{convolution.name}",
+            dtype=convolution.dtype_policy,
+            autocast=False,
+        )
+        self.convolution = convolution
+        self.normalization = normalization
+        self.built = True
+
+    def call(self, inputs):
+        scale, shift = self._scale_and_shift()
+        outputs = self._convolve(ops.cast(inputs, self.compute_dtype), scale)
+        shifted = ops.cast(outputs, shift.dtype) + shift
+        return ops.cast(shifted, self.compute_dtype)
+
+    def _scale_and_shift(self):
+        convolution, normalization = self.convolution, self.normalization
+        variance = normalization.moving_variance + normalization.epsilon
+        scale = ops.rsqrt(variance)
+        if normalization.scale:
+            scale = scale * normalization.gamma
+        shift = -normalization.moving_mean * scale
+        if convolution.use_bias:
+            shift = shift + convolution.bias * scale
+        if normalization.center:
+            shift = shift + normalization.beta
+        return scale, shift
+
+    def _convolve(self, inputs, scale):
+        convolution = self.convolution
+        kernel = ops.convert_to_tensor(convolution.kernel)
+        if isinstance(convolution, layers.Conv2D):
+            kernel = ops.cast(kernel * scale, self.compute_dtype)
+            return convolution.convolution_op(inputs, kernel)
+        kernel = kernel * ops.reshape(scale, kernel.shape[2:])
+        return ops.depthwise_conv(
+            inputs,
+            ops.cast(kernel, self.compute_dtype),
+            convolution.strides,
+            convolution.padding,
+            convolution.data_format,
+            convolution.dilation_rate,
+        )
+
+    def compute_output_shape(self, input_shape):
+        return self.convolution.compute_output_shape(input_shape)
