@@ -30,7 +30,9 @@ _REPLICAS = _FLAGS.integer(
     "replicas", None, "That share a batch; default: the topology's.", 1
 )
 _LARGEST_BATCH = _FLAGS.bool(
-    "largest_batch", False, "Look for it; up to 3 times the compilations."
+    "largest_batch",
+    False,
+    "Compile it too, instead of extrapolating; up to 3 times the work.",
 )
 _COMPILER_PYTHON = _FLAGS.string(
     "compiler_python",

@@ -10,6 +10,9 @@ from agem_tf.tpu_check.compiler import Compiler, Costs, Refusal
 from agem_tf.tpu_check.lowering import NotLoweredError, Program
 from agem_tf.tpu_check.roofline import largest_batch
 
+# Compilations that look for the largest batch, beside the recipe's.
+_ATTEMPTS = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class LargestBatch:
@@ -18,7 +21,7 @@ class LargestBatch:
     Attributes:
         size: in the program's units.
         compiled: whether that very batch has been compiled; else it is
-            extrapolated from smaller ones.
+            extrapolated from others.
     """
 
     size: int
@@ -32,7 +35,7 @@ class Verdict:
     Attributes:
         program: with the recipe's batch.
         answer: its costs, or why it is refused.
-        largest: None if not asked for, or if two batches don't tell.
+        largest: None if the compiler does not say what memory is needed.
     """
 
     program: Program
@@ -49,7 +52,7 @@ def check(
     programs: Sequence[Program],
     topology: Topology,
     compiler: Compiler,
-    with_largest_batch: bool = False,
+    compile_largest: bool = False,
 ) -> Iterator[Verdict]:
     """Compiles programs, one after the other.
 
@@ -57,11 +60,11 @@ def check(
         programs: of one replica.
         topology: what to compile for.
         compiler: does it.
-        with_largest_batch: also look for it, which takes up to two more
-            compilations a program.
+        compile_largest: the largest batch is compiled too, and not only
+            extrapolated: up to two more compilations a program.
     """
     for program in programs:
-        yield _Check(program, topology, compiler).run(with_largest_batch)
+        yield _Check(program, topology, compiler).run(compile_largest)
 
 
 class _Check:
@@ -71,12 +74,17 @@ class _Check:
         self._program = program
         self._topology, self._compiler = topology, compiler
 
-    def run(self, with_largest_batch: bool) -> Verdict:
+    def run(self, compile_largest: bool) -> Verdict:
         program = self._program
         answer = self._compile(program.batch)
-        largest = None
-        if with_largest_batch and _memory(answer) is not None:
-            largest = self._largest(answer)
+        if answer.memory is None:
+            return Verdict(program, answer)
+        fixed = answer.fixed if isinstance(answer, Costs) else 0.0
+        points = [(0, fixed), (program.batch, answer.memory)]
+        if compile_largest:
+            largest = self._compile_largest(points, isinstance(answer, Costs))
+        else:
+            largest = LargestBatch(self._extrapolate(points), compiled=False)
         return Verdict(program, answer, largest)
 
     def _compile(self, batch: int) -> Costs | Refusal:
@@ -93,21 +101,30 @@ class _Check:
             return Refusal(f"TensorFlow does not lower it: {error}", None)
         return self._compiler.compile(module, self._topology)
 
-    def _largest(self, answer: Costs | Refusal) -> LargestBatch | None:
-        """Extrapolates from the recipe's batch and another, then compiles."""
-        batch = self._program.batch
-        other = batch * 2 if isinstance(answer, Costs) else max(1, batch // 2)
-        memory = _memory(self._compile(other))
-        if memory is None or other == batch:
-            return None
-        size = largest_batch(
-            (batch, _memory(answer)),
-            (other, memory),
-            self._topology.chip.usable_memory,
-        )
-        compiled = size > 0 and isinstance(self._compile(size), Costs)
-        return LargestBatch(size, compiled)
+    def _extrapolate(self, points: Sequence[tuple[int, float]]) -> int:
+        return largest_batch(*points[-2:], self._topology.chip.usable_memory)
 
+    def _compile_largest(
+        self, points: list[tuple[int, float]], fits: bool
+    ) -> LargestBatch:
+        """Compiles what the last two batches promise, until they agree.
 
-def _memory(answer: Costs | Refusal) -> float | None:
-    return answer.memory
+        Args:
+            points: batches and their memory; the last one is the recipe's.
+            fits: whether the recipe's compiles.
+        """
+        best = self._program.batch if fits else 0
+        for _ in range(_ATTEMPTS):
+            size = self._extrapolate(points)
+            if size in dict(points):
+                break
+            answer = self._compile(size)
+            if isinstance(answer, Costs):
+                best = size
+            if answer.memory is None:
+                break
+            points.append((size, answer.memory))
+        if best in dict(points[2:]):
+            return LargestBatch(best, compiled=True)
+        size = self._extrapolate(points)
+        return LargestBatch(size, compiled=size == best)

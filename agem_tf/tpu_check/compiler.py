@@ -14,6 +14,7 @@ from typing import Any
 
 from agem_tf.errors import UserError
 from agem_tf.tpu_check.chips import Topology
+from agem_tf.tpu_check.traffic import memory_traffic
 
 # Made by `make tpu-check`.
 DEFAULT_PYTHON = ".venv-tpu-compiler/bin/python"
@@ -35,15 +36,17 @@ class Costs:
 
     Attributes:
         flops: floating-point operations.
-        bytes: read and written by all operations; also what stays on the chip
-            between two of them, so its memory moves less.
+        bytes: read from the chip's memory and written there.
         memory: bytes of the chip's memory that are needed at once: arguments,
             results, temporaries and code.
+        fixed: those of them that hardly grow with the batch: all but the
+            temporaries. They are weights and what the optimizer keeps.
     """
 
     flops: float
     bytes: float
     memory: float
+    fixed: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +124,13 @@ class Compiler:
         if "refusal" in result:
             return read_refusal(result["refusal"])
         costs = result["costs"]
-        memory = costs["held"] + costs["temporary"] + costs["code"]
-        return Costs(costs["flops"], costs["bytes"], memory)
+        fixed = costs["held"] + costs["code"]
+        return Costs(
+            costs["flops"],
+            memory_traffic(costs["program"]),
+            fixed + costs["temporary"],
+            fixed,
+        )
 
     def _is_there(self) -> bool:
         try:

@@ -36,17 +36,17 @@ def devices(topology: str, configuration: str) -> list[Any]:
     return topologies.get_topology_desc(topology, "tpu", **options).devices
 
 
-def compile_for(device: Any, module: str) -> dict[str, float]:
+def compile_for(device: Any, module: str) -> dict[str, Any]:
     """Compiles a module for a device; returns what a call of it costs.
 
     Returns:
-        "flops", "bytes" read and written, and the bytes of memory "held" by
-        arguments and results, "temporary", and of "code".
+        "program", the text of what has been compiled; its "flops"; and the
+        bytes of memory "held" by arguments and results, "temporary", and of
+        "code".
     """
     from jaxlib.xla_client import CompileOptions
 
     program = device.client.compile(module, compile_options=CompileOptions())
-    costs = program.cost_analysis()
     memory = program.get_compiled_memory_stats()
     # Results that take the place of arguments, such as new weights, count once.
     held = (
@@ -55,8 +55,8 @@ def compile_for(device: Any, module: str) -> dict[str, float]:
         - memory.alias_size_in_bytes
     )
     return {
-        "flops": costs.get("flops", 0.0),
-        "bytes": costs["bytes accessed"],
+        "program": "".join(part.to_string() for part in program.hlo_modules()),
+        "flops": program.cost_analysis().get("flops", 0.0),
         "held": held,
         "temporary": memory.temp_size_in_bytes,
         "code": memory.generated_code_size_in_bytes,

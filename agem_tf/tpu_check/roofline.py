@@ -47,7 +47,7 @@ def largest_batch(
     """Extrapolates the memory of two batches to the largest that fits.
 
     Args:
-        first: batch and bytes of a program.
+        first: batch and bytes of a program; of batch 0, what does not grow.
         second: the same of another batch, of the same program.
         available: bytes of the chip.
 

@@ -10,9 +10,10 @@ from agem_tf.tpu_check.roofline import roofline
 
 _GIB = 2**30
 WHAT_IT_PROVES = """\
-GiB are needed at once. "Roofline ms" is the slower of the arithmetic at its
-peak and the bytes at the memory's bandwidth. Bytes are those that the compiler
-counts; some never leave the chip, so a step bound by memory may be faster.
+GiB are needed at once. GB are read from the chip's memory and written there.
+"Roofline ms" is the slower of the arithmetic at its peak and of these bytes at
+the memory's bandwidth. "About" is extrapolated from the recipe's batch;
+--largest_batch compiles it.
 
 Nothing ran. This proves that the compiler of a TPU takes the steps of one
 replica, and that they fit. It does not prove how long they take, that photos

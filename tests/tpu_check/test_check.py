@@ -11,24 +11,26 @@ TOPOLOGY = parse_topology("v5e:2x2")
 AVAILABLE = TOPOLOGY.chip.usable_memory
 
 
-class LinearCompiler:
-    """Needs a fixed memory and some for each unit of a batch.
+class StandIn:
+    """A compiler for which a batch takes a share of the chip's memory.
 
     The module that it gets is the batch in digits.
     """
 
-    def __init__(self, fixed, each, most=None):
-        self._fixed, self._each, self._most = fixed, each, most
+    def __init__(self, share, most=None):
+        self._share, self._most = share, most
         self.batches = []
 
     def compile(self, module, topology):
         assert topology is TOPOLOGY
         batch = int(module)
         self.batches.append(batch)
-        memory = self._fixed + self._each * batch
-        if memory > AVAILABLE or batch > (self._most or batch):
+        memory = AVAILABLE * self._share(batch)
+        if batch > (self._most or batch):
+            return Refusal("it ended with status -6", None)
+        if memory > AVAILABLE:
             return Refusal("too large", memory)
-        return Costs(1.0, 2.0, memory)
+        return Costs(1.0, 2.0, memory, AVAILABLE * self._share(0))
 
 
 def run(compiler, batch=4, lower=str, largest=True):
@@ -37,29 +39,45 @@ def run(compiler, batch=4, lower=str, largest=True):
     return verdict
 
 
-def test_a_program_that_compiles_passes():
-    compiler = LinearCompiler(0, AVAILABLE / 10)
+def test_a_program_that_compiles_passes_and_tells_of_larger_batches():
+    compiler = StandIn(lambda batch: 0.25 + 0.02 * batch)
     verdict = run(compiler, largest=False)
     assert verdict.passed
-    assert verdict.largest is None
+    assert verdict.largest == LargestBatch(37, compiled=False)
     assert compiler.batches == [4]
 
 
-def test_the_largest_batch_is_extrapolated_and_compiled():
-    compiler = LinearCompiler(AVAILABLE / 4, AVAILABLE / 100)
-    verdict = run(compiler)
-    assert verdict.largest == LargestBatch(75, compiled=True)
-    assert compiler.batches == [4, 8, 75]
+@pytest.mark.parametrize(
+    ("share", "batches"),
+    [
+        pytest.param(lambda batch: 0.25 + 0.02 * batch, [4, 37], id="line"),
+        pytest.param(lambda batch: batch / 4.5, [4], id="no room for more"),
+        pytest.param(
+            lambda batch: min(0.0199 * batch, 0.5 + 0.0095 * batch),
+            [4, 50, 51],
+            id="more fits than it seemed",
+        ),
+        pytest.param(
+            lambda batch: max(0.0199 * batch, 0.05 * batch - 1.0),
+            [4, 50, 33],
+            id="less fits than it seemed",
+        ),
+    ],
+)
+def test_the_largest_batch_is_compiled_if_asked_for(share, batches):
+    compiler = StandIn(share)
+    assert run(compiler).largest == LargestBatch(batches[-1], compiled=True)
+    assert compiler.batches == batches
 
 
-def test_a_batch_that_the_compiler_refuses_after_all_is_only_extrapolated():
-    compiler = LinearCompiler(0, AVAILABLE / 100, most=50)
-    assert run(compiler).largest == LargestBatch(100, compiled=False)
+def test_a_batch_of_which_the_compiler_dies_is_only_extrapolated():
+    compiler = StandIn(lambda batch: 0.25 + 0.02 * batch, most=20)
+    assert run(compiler).largest == LargestBatch(37, compiled=False)
 
 
 @pytest.mark.parametrize(("batch", "largest"), [(40, 12), (14, 12)])
 def test_of_a_program_that_does_not_fit_a_smaller_batch_may(batch, largest):
-    verdict = run(LinearCompiler(0, AVAILABLE / 12.5), batch)
+    verdict = run(StandIn(lambda batch: batch / 12.5), batch)
     assert not verdict.passed
     assert verdict.largest == LargestBatch(largest, compiled=True)
 
@@ -68,7 +86,7 @@ def test_a_program_that_tensorflow_can_not_lower_has_no_costs():
     def lower(batch):
         raise NotLoweredError("strings are no numbers")
 
-    verdict = run(LinearCompiler(0, 1), lower=lower)
+    verdict = run(StandIn(lambda batch: 0.0), lower=lower)
     assert not verdict.passed
     assert "strings are no numbers" in verdict.answer.reason
     assert verdict.largest is None

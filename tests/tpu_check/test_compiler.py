@@ -51,9 +51,17 @@ def test_an_environment_without_the_compiler_is_named(python):
 
 
 def test_memory_is_what_is_needed_at_once(make_python):
-    costs = {"flops": 3.0, "bytes": 5.0, "held": 7, "temporary": 11, "code": 13}
+    costs = {"flops": 3.0, "held": 7, "temporary": 11, "code": 13}
+    # Reads 4 bytes and writes 1.
+    costs["program"] = (
+        "ENTRY %main (p: f32[]) -> s8[] {\n"
+        "  %p = f32[] parameter(0)\n"
+        "  ROOT %r = s8[] convert(f32[] %p)\n}\n"
+    )
     python = make_python(answering({"costs": costs}))
-    assert Compiler(python).compile("module", TOPOLOGY) == Costs(3.0, 5.0, 31)
+    assert Compiler(python).compile("module", TOPOLOGY) == Costs(
+        3.0, 5, memory=31, fixed=20
+    )
 
 
 def test_the_compiler_gets_the_program_and_the_chip(make_python):

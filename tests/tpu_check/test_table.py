@@ -19,7 +19,7 @@ def table(*verdicts):
 
 def test_a_row_has_what_a_roofline_says():
     # 1.97 TFLOP take 10 ms of 197 TFLOP/s, 16.38 GB 20 ms of 819 GB/s.
-    costs = Costs(flops=1.97e12, bytes=16.38e9, memory=3 * GIB)
+    costs = Costs(flops=1.97e12, bytes=16.38e9, memory=3 * GIB, fixed=GIB)
     text = table(Verdict(TRAINING, costs, LargestBatch(26, compiled=True)))
     row = next(line for line in text.splitlines() if "training 64x96" in line)
     assert row.split()[1:6] == ["64x96", "5", "tuples", "yes", "3.00"]
@@ -29,7 +29,7 @@ def test_a_row_has_what_a_roofline_says():
 
 
 def test_the_title_cites_the_chip():
-    text = table(Verdict(TRAINING, Costs(1.0, 1.0, 1.0)))
+    text = table(Verdict(TRAINING, Costs(1.0, 1.0, 1.0, 1.0)))
     assert "https://cloud.google.com/tpu/docs/v5e" in text
     assert "v5e:2x2, 4 replica(s), compiled by libtpu 1" in text
 
@@ -44,6 +44,6 @@ def test_a_refused_program_has_its_reason(memory, cell):
 
 def test_an_extrapolated_batch_is_called_so():
     verdict = Verdict(
-        TRAINING, Costs(1.0, 1.0, 1.0), LargestBatch(26, compiled=False)
+        TRAINING, Costs(1.0, 1.0, 1.0, 1.0), LargestBatch(26, compiled=False)
     )
     assert "about 26" in table(verdict)
