@@ -10,9 +10,7 @@ export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 # Environments of their own: TensorFlow for TPUs, and Google's TPU compiler.
 TPU_VENV := .venv-tpu
 TPU_COMPILER_VENV := .venv-tpu-compiler
-# From layers to a whole run and its export; `tests` for all.
-TPU_STACK_TESTS ?= tests/ops tests/layers tests/losses tests/models \
-    tests/distribution tests/training/test_job.py
+TPU_STACK_TESTS ?= tests
 
 .PHONY: quickstart test lint tpu-check test-tpu-stack
 

@@ -114,6 +114,7 @@ def test_a_pca_of_the_photos_shortens_them(photos, run_directory, tmp_path):
 def test_descriptors_and_photos_search_the_same_index(
     extracted, run_directory, photos, tmp_path
 ):
+    pytest.importorskip("faiss")
     described = DescriptorSet.load(extracted)
     whitening = learn_pca(
         described.descriptors, provenance=described.provenance
@@ -162,6 +163,7 @@ def test_milvus_finds_what_a_directory_finds(
 
 
 def test_descriptors_alone_need_no_model(extracted, photos, tmp_path):
+    pytest.importorskip("faiss")
     place = str(tmp_path / "index")
     change = run(
         index_descriptors, place, descriptors=extracted, factory="Flat"
