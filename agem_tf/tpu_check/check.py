@@ -35,7 +35,8 @@ class Verdict:
     Attributes:
         program: with the recipe's batch.
         answer: its costs, or why it is refused.
-        largest: None if the compiler does not say what memory is needed.
+        largest: None if the compiler does not say what memory is needed, or if
+            the batch needs none beyond what is on the chip.
     """
 
     program: Program
@@ -81,10 +82,13 @@ class _Check:
             return Verdict(program, answer)
         fixed = answer.fixed if isinstance(answer, Costs) else 0.0
         points = [(0, fixed), (program.batch, answer.memory)]
+        size = self._extrapolate(points)
+        if size is None:
+            return Verdict(program, answer)
+        largest = LargestBatch(size, compiled=False)
         if compile_largest:
-            largest = self._compile_largest(points, isinstance(answer, Costs))
-        else:
-            largest = LargestBatch(self._extrapolate(points), compiled=False)
+            fits = isinstance(answer, Costs)
+            largest = self._compile_largest(size, points, fits)
         return Verdict(program, answer, largest)
 
     def _compile(self, batch: int) -> Costs | Refusal:
@@ -101,21 +105,21 @@ class _Check:
             return Refusal(f"TensorFlow does not lower it: {error}", None)
         return self._compiler.compile(module, self._topology)
 
-    def _extrapolate(self, points: Sequence[tuple[int, float]]) -> int:
+    def _extrapolate(self, points: Sequence[tuple[int, float]]) -> int | None:
         return largest_batch(*points[-2:], self._topology.chip.usable_memory)
 
     def _compile_largest(
-        self, points: list[tuple[int, float]], fits: bool
+        self, size: int, points: list[tuple[int, float]], fits: bool
     ) -> LargestBatch:
         """Compiles what the last two batches promise, until they agree.
 
         Args:
+            size: what they promise.
             points: batches and their memory; the last one is the recipe's.
             fits: whether the recipe's compiles.
         """
         best = self._program.batch if fits else 0
         for _ in range(_ATTEMPTS):
-            size = self._extrapolate(points)
             if size in dict(points):
                 break
             answer = self._compile(size)
@@ -124,7 +128,7 @@ class _Check:
             if answer.memory is None:
                 break
             points.append((size, answer.memory))
+            size = self._extrapolate(points) or size
         if best in dict(points[2:]):
             return LargestBatch(best, compiled=True)
-        size = self._extrapolate(points)
         return LargestBatch(size, compiled=size == best)

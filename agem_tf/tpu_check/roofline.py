@@ -43,7 +43,7 @@ def roofline(flops: float, num_bytes: float, chip: Chip) -> Roofline:
 
 def largest_batch(
     first: tuple[int, float], second: tuple[int, float], available: float
-) -> int:
+) -> int | None:
     """Extrapolates the memory of two batches to the largest that fits.
 
     Args:
@@ -52,11 +52,11 @@ def largest_batch(
         available: bytes of the chip.
 
     Returns:
-        The batch at which the line through both meets `available`; 0 if none
-        fits, the larger of both if memory does not grow.
+        The batch at which the line through both meets `available`, 0 if none
+        fits; None if memory does not grow, which it does later.
     """
     (small, few), (large, many) = sorted((first, second))
     slope = (many - few) / (large - small)
     if slope <= 0:
-        return large
+        return None
     return max(0, int(large + (available - many) // slope))

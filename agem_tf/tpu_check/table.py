@@ -68,8 +68,8 @@ def _costs(verdict: Verdict, chip: Chip) -> dict[str, str]:
     photos = verdict.program.batch * verdict.program.photos_per_unit
     values = [
         f"{costs.flops / 1e9:.1f}",
-        f"{costs.bytes / 1e9:.2f}",
-        f"{least.seconds * 1e3:.2f}",
+        _number(costs.bytes / 1e9),
+        _number(least.seconds * 1e3),
         least.bound,
         f"{100 * least.compute_share:.0f}%",
         f"{photos / least.seconds:.0f}",
@@ -78,7 +78,12 @@ def _costs(verdict: Verdict, chip: Chip) -> dict[str, str]:
 
 
 def _gibibytes(num_bytes: float | None) -> str:
-    return "-" if num_bytes is None else f"{num_bytes / _GIB:.2f}"
+    return "-" if num_bytes is None else _number(num_bytes / _GIB)
+
+
+def _number(value: float) -> str:
+    """Two digits after the point, or two that count."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _largest(largest: LargestBatch | None) -> str:

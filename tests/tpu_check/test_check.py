@@ -75,6 +75,15 @@ def test_a_batch_of_which_the_compiler_dies_is_only_extrapolated():
     assert run(compiler).largest == LargestBatch(37, compiled=False)
 
 
+@pytest.mark.parametrize("largest", [False, True])
+def test_a_batch_that_stays_on_the_chip_tells_of_no_larger_one(largest):
+    compiler = StandIn(lambda batch: 0.25)
+    verdict = run(compiler, largest=largest)
+    assert verdict.passed
+    assert verdict.largest is None
+    assert compiler.batches == [4]
+
+
 @pytest.mark.parametrize(("batch", "largest"), [(40, 12), (14, 12)])
 def test_of_a_program_that_does_not_fit_a_smaller_batch_may(batch, largest):
     verdict = run(StandIn(lambda batch: batch / 12.5), batch)

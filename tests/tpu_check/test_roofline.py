@@ -36,5 +36,5 @@ def test_the_largest_batch_may_be_smaller_than_both_or_none():
     assert largest_batch((3, 22), (5, 30), 9) == 0
 
 
-def test_memory_that_does_not_grow_tells_only_what_has_fitted():
-    assert largest_batch((3, 22), (6, 22), 100) == 6
+def test_memory_that_does_not_grow_tells_nothing():
+    assert largest_batch((3, 22), (6, 22), 100) is None

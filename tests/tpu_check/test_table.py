@@ -47,3 +47,9 @@ def test_an_extrapolated_batch_is_called_so():
         TRAINING, Costs(1.0, 1.0, 1.0, 1.0), LargestBatch(26, compiled=False)
     )
     assert "about 26" in table(verdict)
+
+
+def test_small_numbers_keep_two_digits():
+    text = table(Verdict(TRAINING, Costs(1.97e6, 81.9e3, GIB / 200, GIB)))
+    row = next(line for line in text.splitlines() if "5 tuples" in line)
+    assert row.split()[5:9] == ["0.005", "0.0", "8.2e-05", "0.0001"]
