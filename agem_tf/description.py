@@ -28,9 +28,9 @@ class Describer:
         model: maps (batch, height, width, 3) in [0, 255] to descriptors.
         image: how photos are resized and padded.
         scales: factors on the images' sides.
-        training: whether descriptors are for training: layers behave so, and
-            fixed batch normalizations are folded, which saves memory for the
-            gradients and time.
+        learned: the variables that learn, if descriptors are for training:
+            layers behave so, and fixed batch normalizations are folded, which
+            saves memory and time.
 
     Raises:
         UserError: the photos are to be padded, and the network has a layer
@@ -42,12 +42,12 @@ class Describer:
         model: AGeM,
         image: ImageConfig,
         scales: Sequence[float] = (1.0,),
-        training: bool = False,
+        learned: Sequence[keras.Variable] | None = None,
     ):
         self._model, self._image, self._scales = model, image, scales
-        self._training = training
+        self._training = learned is not None
         network = _padded(model) if image.buckets else model
-        self._network = folded(network) if training else network
+        self._network = folded(network, learned) if learned else network
 
     def __call__(
         self,

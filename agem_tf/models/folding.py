@@ -5,6 +5,8 @@ With fixed statistics a normalization is a linear map of each channel:
 too, but training neither keeps what is between the two nor reads it again.
 """
 
+import functools
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -13,11 +15,16 @@ from keras import layers, ops
 from agem_tf.layers import FrozenStatisticsBatchNormalization
 
 
-def folded(model: keras.Model) -> keras.Model:
-    """Returns the same network, with normalizations folded where they can be.
+def folded(
+    model: keras.Model, learned: Iterable[keras.Variable]
+) -> keras.Model:
+    """Returns the same network, with normalizations folded where that saves.
 
     Args:
         model: its layers and variables are shared.
+        learned: the variables whose gradients are wanted. The gradient of a
+            folded gamma takes that of the kernel, so a normalization that
+            learns behind a kernel that does not stays by itself.
 
     Returns:
         A model of the same inputs and outputs, up to rounding.
@@ -25,14 +32,18 @@ def folded(model: keras.Model) -> keras.Model:
     # Cloning a subclass would take no function for its calls.
     graph = keras.Model(model.input, model.output, name=f"folded_{model.name}")
     return keras.models.clone_model(
-        graph, clone_function=lambda layer: layer, call_function=_call
+        graph,
+        clone_function=lambda layer: layer,
+        call_function=functools.partial(_call, frozenset(map(id, learned))),
     )
 
 
-def _call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+def _call(learned: frozenset[int], layer: Any, *args: Any, **kwargs: Any):
     if _is_fixed(layer):
         convolution, node, _ = args[0]._keras_history
-        if _is_linear(convolution):
+        if _is_linear(convolution) and (
+            id(layer.gamma) not in learned or id(convolution.kernel) in learned
+        ):
             inputs = convolution._inbound_nodes[node].input_tensors
             return _FoldedConvolution(convolution, layer)(*inputs)
     return layer(*args, **kwargs)

@@ -51,7 +51,9 @@ class TrainingStep:
         self._model, self._optimizer = model, optimizer
         self._strategy = strategy
         self._loss = loss
-        self._describer = Describer(model, config.image, training=True)
+        self._describer = Describer(
+            model, config.image, learned=optimizer.trainable_variables
+        )
         _synchronize_statistics(model)
 
     @property

@@ -41,7 +41,7 @@ def learn(network, model, inputs, weights):
 
 def check(network, model, inputs, rng):
     """Compares a network and what it is folded to."""
-    fold = folded(network)
+    fold = folded(network, model.trainable_variables)
     weights = rng.normal(size=network.output_shape[-1])
     plain = learn(network, model, inputs, weights)
     quick = learn(fold, model, inputs, weights)
@@ -86,7 +86,7 @@ def test_statistics_that_learn_stay():
     keras.utils.set_random_seed(0)
     model = AGeM("resnet18_torch", attention="none", batch_norm="trainable")
     normalizations = count(model, keras.layers.BatchNormalization)
-    assert count(folded(model), keras.layers.BatchNormalization) == (
+    assert count(folded(model, []), keras.layers.BatchNormalization) == (
         normalizations
     )
 
@@ -101,6 +101,16 @@ def test_frozen_normalizations_are_folded_and_stay_frozen():
     assert len(fold.trainable_variables) == len(model.trainable_variables)
 
 
+def test_a_normalization_that_learns_alone_stays():
+    model = AGeM("resnet18_torch", attention="none")
+    kernels = [v for v in model.trainable_variables if "kernel" in v.path]
+    others = [v for v in model.trainable_variables if "kernel" not in v.path]
+    normalizations = count(model, keras.layers.BatchNormalization)
+    for learned, left in ((others, normalizations), (kernels, 0), ([], 0)):
+        fold = folded(model, learned)
+        assert count(fold, keras.layers.BatchNormalization) == left
+
+
 def test_a_convolution_that_activates_keeps_its_normalization():
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
@@ -108,7 +118,7 @@ def test_a_convolution_that_activates_keeps_its_normalization():
     x = keras.layers.Conv2D(4, 1)(x)
     outputs = keras.layers.BatchNormalization(trainable=False)(x)
     model = keras.Model(inputs, outputs)
-    fold = folded(model)
+    fold = folded(model, [])
     assert count(fold, keras.layers.BatchNormalization) == 1
     images = np.random.default_rng(0).normal(size=(1, 8, 8, 3))
     np.testing.assert_allclose(fold(images), model(images), atol=1e-12)
@@ -120,7 +130,9 @@ def test_what_is_read_before_its_normalization_stays_readable():
     normalized = keras.layers.BatchNormalization(trainable=False)(convolved)
     model = keras.Model(inputs, keras.layers.Add()([convolved, normalized]))
     images = np.random.default_rng(0).normal(size=(1, 8, 8, 3))
-    np.testing.assert_allclose(folded(model)(images), model(images), atol=1e-12)
+    np.testing.assert_allclose(
+        folded(model, [])(images), model(images), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("layer", ["Conv2D", "DepthwiseConv2D"])
@@ -142,7 +154,7 @@ def test_biases_strides_dilation_and_missing_parameters(layer):
             model = keras.Model(inputs, norm(x))
             for variable in model.variables:
                 variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-            fold = folded(model)
+            fold = folded(model, [])
             assert not count(fold, keras.layers.BatchNormalization)
             np.testing.assert_allclose(fold(images), model(images), atol=1e-12)
 
@@ -156,7 +168,7 @@ def test_half_precision_differs_by_its_rounding():
     model = keras.Model(inputs, norm(convolution(inputs)))
     norm.moving_variance.assign(rng.uniform(0.1, 2.0, 4))
     images = rng.normal(size=(1, 8, 8, 3)).astype(np.float32)
-    outputs = folded(model)(images)
+    outputs = folded(model, [])(images)
     assert outputs.dtype == tf.bfloat16
     plain = np.asarray(model(images), np.float32)
     np.testing.assert_allclose(
