@@ -118,7 +118,7 @@ class _Check:
             points: batches and their memory; the last one is the recipe's.
             fits: whether the recipe's compiles.
         """
-        best = self._program.batch if fits else 0
+        best = None
         for _ in range(_ATTEMPTS):
             if size in dict(points):
                 break
@@ -129,6 +129,6 @@ class _Check:
                 break
             points.append((size, answer.memory))
             size = self._extrapolate(points) or size
-        if best in dict(points[2:]):
+        if best is not None:
             return LargestBatch(best, compiled=True)
-        return LargestBatch(size, compiled=size == best)
+        return LargestBatch(size, fits and size == self._program.batch)

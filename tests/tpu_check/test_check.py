@@ -91,6 +91,14 @@ def test_of_a_program_that_does_not_fit_a_smaller_batch_may(batch, largest):
     assert verdict.largest == LargestBatch(largest, compiled=True)
 
 
+@pytest.mark.parametrize("largest", [False, True])
+def test_that_nothing_fits_is_extrapolated_and_not_compiled(largest):
+    compiler = StandIn(lambda batch: 2.0 * batch)
+    verdict = run(compiler, batch=1, largest=largest)
+    assert verdict.largest == LargestBatch(0, compiled=False)
+    assert compiler.batches == [1]
+
+
 def test_a_program_that_tensorflow_can_not_lower_has_no_costs():
     def lower(batch):
         raise NotLoweredError("strings are no numbers")
