@@ -46,8 +46,9 @@ class Describer:
     ):
         self._model, self._image, self._scales = model, image, scales
         self._training = learned is not None
-        network = _padded(model) if image.buckets else model
-        self._network = folded(network, learned) if learned else network
+        self._network = _padded(model) if image.buckets else model
+        if learned is not None:
+            self._network = folded(self._network, learned)
 
     def __call__(
         self,

@@ -50,9 +50,9 @@ def _call(learned: frozenset[int], layer: Any, *args: Any, **kwargs: Any):
 
 
 def _is_fixed(layer: Any) -> bool:
-    fixed = isinstance(layer, FrozenStatisticsBatchNormalization)
-    normalizes = isinstance(layer, layers.BatchNormalization)
-    return fixed or (normalizes and not layer.trainable)
+    if isinstance(layer, FrozenStatisticsBatchNormalization):
+        return True
+    return isinstance(layer, layers.BatchNormalization) and not layer.trainable
 
 
 def _is_linear(layer: Any) -> bool:
