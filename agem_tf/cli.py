@@ -14,8 +14,9 @@ from typing import Any
 
 from absl import flags, logging
 
-from agem_tf import config, native_output, recipes
-from agem_tf.devices import tpus
+from agem_tf import config, native_output
+from agem_tf.config import loading
+from agem_tf.distribution import preflight
 from agem_tf.errors import UserError
 
 USER_ERROR_STATUS = 2
@@ -100,8 +101,8 @@ class Flags(flags.FlagValues):
         )
 
         def read() -> config.Config:
-            recipe = recipes.load(path.value) if path.value else config.Config()
-            return config.validate(recipes.override(recipe, assignments.value))
+            recipe = loading.load(path.value) if path.value else config.Config()
+            return config.validate(loading.override(recipe, assignments.value))
 
         return read
 
@@ -144,7 +145,7 @@ def command(run: Callable[..., object]) -> Callable[[Sequence[str]], None]:
     def main(argv: Sequence[str]) -> None:
         # TensorFlow's C++ start-up chatter would bury the plain lines.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        tpus.skip_the_search()
+        preflight.skip_the_search()
         logging.set_verbosity(logging.INFO)
         logging.get_absl_handler().addFilter(_is_ours_or_a_warning)
         try:

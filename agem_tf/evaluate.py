@@ -19,8 +19,8 @@ from absl import app
 
 from agem_tf import cli
 
-job = cli.lazy("agem_tf.scoring.job")
-pictures = cli.lazy("agem_tf.pictures")
+job = cli.lazy("agem_tf.pages.scoring_job")
+pictures = cli.lazy("agem_tf.pages.photo_pictures")
 tables = cli.lazy("agem_tf.evaluation.tables")
 
 _FLAGS = cli.Flags()

@@ -13,11 +13,12 @@ from absl import app
 
 from agem_tf import cli
 
-artifacts = cli.lazy("agem_tf.artifacts")
-distribution = cli.lazy("agem_tf.distribution")
+descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
+whitenings = cli.lazy("agem_tf.descriptors.linear_whitening")
+strategies = cli.lazy("agem_tf.distribution.strategies")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
-saved_model = cli.lazy("agem_tf.saved_model")
+saved_model = cli.lazy("agem_tf.saved_models.retrieval_model")
 
 _FLAGS = cli.Flags()
 _WORKDIR = _FLAGS.string("workdir", None, "Of the training run.", required=True)
@@ -38,8 +39,8 @@ def main(
 ) -> pathlib.Path:
     """Writes a SavedModel; see the flags of the same names."""
     run_files.read_recipe(workdir)
-    learned = artifacts.Whitening.load(whitening) if whitening else None
-    run = runs.open_run(workdir, distribution.create_strategy("one"))
+    learned = whitenings.Whitening.load(whitening) if whitening else None
+    run = runs.open_run(workdir, strategies.create_strategy("one"))
     run = run.with_settings(scales, image_size)
     return saved_model.export_model(
         run.model, output, run.config.image, run.config.extraction, learned

@@ -14,11 +14,14 @@ from collections.abc import Sequence
 
 from absl import app
 
-from agem_tf import cli, config, termination
+from agem_tf import cli, config
+from agem_tf.distribution import preemption
 
-artifacts = cli.lazy("agem_tf.artifacts")
-availability = cli.lazy("agem_tf.devices.check")
-distribution = cli.lazy("agem_tf.distribution")
+descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
+whitenings = cli.lazy("agem_tf.descriptors.linear_whitening")
+availability = cli.lazy("agem_tf.distribution.preflight")
+strategies = cli.lazy("agem_tf.distribution.strategies")
+workers = cli.lazy("agem_tf.distribution.workers")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 
@@ -48,7 +51,7 @@ def main(
     tpu: str = "",
     skip_corrupt: bool = False,
     overwrite: bool = False,
-) -> artifacts.DescriptorSet:
+) -> descriptor_sets.DescriptorSet:
     """Writes a descriptor set; see the flags of the same names."""
     recipe = run_files.read_recipe(workdir)
     availability.check_devices(strategy, tpu)
@@ -58,8 +61,8 @@ def main(
         if queries
         else dataset.database_names(split)
     )
-    devices = distribution.create_strategy(strategy, tpu)
-    with distribution.lost_workers_named(devices):
+    devices = strategies.create_strategy(strategy, tpu)
+    with workers.lost_workers_named(devices):
         run = runs.open_run(workdir, devices).with_settings(scales, image_size)
         return run.extractor(devices).write(
             output, dataset.split(split), names, queries, overwrite
@@ -67,7 +70,7 @@ def main(
 
 
 def _run() -> None:
-    termination.listen()
+    preemption.listen()
     made = main(**_FLAGS.flag_values_dict())
     count, dimension = made.descriptors.shape
     print(f"{count} descriptors of {dimension} dimensions: {_OUTPUT.value}")

@@ -18,9 +18,9 @@ from absl import app
 
 from agem_tf import cli
 
-changes = cli.lazy("agem_tf.photo_search.change")
-indexing = cli.lazy("agem_tf.photo_search.indexing")
-requests = cli.lazy("agem_tf.photo_search.request")
+changes = cli.lazy("agem_tf.library.change")
+indexing = cli.lazy("agem_tf.library.indexing")
+requests = cli.lazy("agem_tf.library.request")
 
 _FLAGS = cli.Flags()
 _INDEX = _FLAGS.string(

@@ -14,11 +14,12 @@ from typing import Any
 
 from absl import app
 
-from agem_tf import cli, recipes, registry
+from agem_tf import cli, registry
+from agem_tf.config import loading
 
-preparation = cli.lazy("agem_tf.data.preparation")
-prepared = cli.lazy("agem_tf.data.prepared")
-runners = cli.lazy("agem_tf.data.runners")
+preparation = cli.lazy("agem_tf.datasets.preparation")
+prepared = cli.lazy("agem_tf.datasets.prepared")
+runners = cli.lazy("agem_tf.datasets.runners")
 
 _FLAGS = cli.Flags()
 _DATASET = _FLAGS.enum(
@@ -68,7 +69,7 @@ def verify(data_dir: str) -> prepared.PreparedDataset:
 
 
 def _prepare() -> prepared.PreparedDataset:
-    options = recipes.parse_options(_OPTION.value)
+    options = loading.parse_options(_OPTION.value)
     options |= {flag.name: True for flag in _BUILDER_FLAGS if flag.value}
     if _SOURCE.value is not None:
         options["source"] = _SOURCE.value

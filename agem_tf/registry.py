@@ -31,7 +31,7 @@ CLASSIFIERS = {
     "softmax": "agem_tf.layers:LinearClassifier",
 }
 
-_PUBLIC = "agem_tf.data.public"
+_PUBLIC = "agem_tf.datasets.public"
 
 DATASETS = {
     "google_landmarks_records": (
@@ -47,14 +47,14 @@ DATASETS = {
     "oxford100k": f"{_PUBLIC}.distractors:Oxford100k",
     "oxford5k": f"{_PUBLIC}.annotated:Oxford5k",
     "paris6k": f"{_PUBLIC}.annotated:Paris6k",
-    "photo_folder": "agem_tf.data.photo_folder:PhotoFolder",
+    "photo_folder": "agem_tf.datasets.photo_folder:PhotoFolder",
     "retrieval_sfm_120k": f"{_PUBLIC}.retrieval_sfm:RetrievalSfm120k",
     "retrieval_sfm_30k": f"{_PUBLIC}.retrieval_sfm:RetrievalSfm30k",
     "revisitop1m": f"{_PUBLIC}.distractors:Revisitop1m",
     "roxford5k": f"{_PUBLIC}.annotated:Roxford5k",
     "rparis6k": f"{_PUBLIC}.annotated:Rparis6k",
     "synthetic_landmarks": (
-        "agem_tf.data.synthetic_landmarks:SyntheticLandmarks"
+        "agem_tf.datasets.synthetic_landmarks:SyntheticLandmarks"
     ),
     "ukbench": f"{_PUBLIC}.numbered:Ukbench",
 }

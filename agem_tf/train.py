@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from absl import app
 
-from agem_tf import cli, config, termination
+from agem_tf import cli, config
+from agem_tf.distribution import preemption
 
-availability = cli.lazy("agem_tf.devices.check")
+availability = cli.lazy("agem_tf.distribution.preflight")
 job = cli.lazy("agem_tf.training.job")
 
 _FLAGS = cli.Flags()
@@ -47,7 +48,7 @@ def main(
     Args:
         recipe: see `agem_tf.config`.
         workdir: where its files go.
-        strategy, tpu: see `agem_tf.distribution.create_strategy`.
+        strategy, tpu: see `agem_tf.distribution.strategies`.
         skip_corrupt: leave out, count and report photos that can't be read.
         profile_steps: steps to trace, counted over all epochs from 0.
 
@@ -59,7 +60,7 @@ def main(
 
 
 def _run() -> None:
-    termination.listen()
+    preemption.listen()
     result = main(
         _RECIPE(),
         _WORKDIR.value,

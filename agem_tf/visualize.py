@@ -13,13 +13,14 @@ from absl import app
 
 from agem_tf import cli
 
-artifacts = cli.lazy("agem_tf.artifacts")
-distribution = cli.lazy("agem_tf.distribution")
-evaluation = cli.lazy("agem_tf.evaluation")
-pictures = cli.lazy("agem_tf.pictures")
+descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
+whitenings = cli.lazy("agem_tf.descriptors.linear_whitening")
+strategies = cli.lazy("agem_tf.distribution.strategies")
+reports = cli.lazy("agem_tf.pages.report")
+pictures = cli.lazy("agem_tf.pages.photo_pictures")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
-scoring = cli.lazy("agem_tf.evaluation.descriptors")
+scoring = cli.lazy("agem_tf.evaluation.evaluating")
 
 _FLAGS = cli.Flags()
 _WORKDIR = _FLAGS.string("workdir", None, "Of the training run.", required=True)
@@ -52,14 +53,14 @@ def main(
         UserError: the descriptors are of another model than the run's.
     """
     recipe = run_files.read_recipe(workdir)
-    database = artifacts.DescriptorSet.load(descriptors)
-    cropped = artifacts.DescriptorSet.load(queries) if queries else None
+    database = descriptor_sets.DescriptorSet.load(descriptors)
+    cropped = descriptor_sets.DescriptorSet.load(queries) if queries else None
     dataset = runs.open_dataset(recipe, workdir, data_dir)
     photos, truth = dataset.split(split), dataset.ground_truth(split)
     ranked = scoring.evaluate_descriptors(database, truth, cropped)
-    run = runs.open_run(workdir, distribution.create_strategy("one"))
+    run = runs.open_run(workdir, strategies.create_strategy("one"))
     run.check_made(database, descriptors)
-    evaluation.Report(
+    reports.Report(
         title=f"AGeM: {split}",
         rank_lists=pictures.rank_list_pictures(ranked, truth, photos, count),
         attention=pictures.attention_pictures(

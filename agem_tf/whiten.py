@@ -14,9 +14,10 @@ from absl import app
 from agem_tf import cli
 from agem_tf.errors import UserError
 
-artifacts = cli.lazy("agem_tf.artifacts")
-prepared = cli.lazy("agem_tf.data.prepared")
-whitening = cli.lazy("agem_tf.whitening")
+descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
+whitenings = cli.lazy("agem_tf.descriptors.linear_whitening")
+prepared = cli.lazy("agem_tf.datasets.prepared")
+whitening = cli.lazy("agem_tf.descriptors.whitening_learning")
 
 _FLAGS = cli.Flags()
 _DESCRIPTORS = _FLAGS.string(
@@ -44,13 +45,13 @@ def main(
     data_dir: str | None = None,
     split: str = "train",
     shrinkage: float = 0.0,
-) -> artifacts.Whitening:
+) -> whitenings.Whitening:
     """Learns and saves a whitening; see the flags of the same names.
 
     Raises:
         UserError: "learned" without a dataset, or descriptors of other photos.
     """
-    descriptor_set = artifacts.DescriptorSet.load(descriptors)
+    descriptor_set = descriptor_sets.DescriptorSet.load(descriptors)
     labels = pairs = None
     if method == "learned":
         if data_dir is None:

@@ -13,15 +13,14 @@ agem_resnet101_sfm120k.py says.
 
 import pathlib
 
-from agem_tf import recipes
-from agem_tf.config import Config
+from agem_tf.config import Config, loading
 
 PARENT = pathlib.Path(__file__).with_name("gem_resnet101_gldv2.py")
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = recipes.load(PARENT)
+    config = loading.load(PARENT)
     config.name = "agem_resnet101_gldv2"
     config.model.attention = "agem"
     config.model.attention_merge = "residual"

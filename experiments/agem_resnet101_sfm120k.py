@@ -20,15 +20,14 @@ plain GeM.
 
 import pathlib
 
-from agem_tf import recipes
-from agem_tf.config import Config
+from agem_tf.config import Config, loading
 
 PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = recipes.load(PARENT)
+    config = loading.load(PARENT)
     config.name = "agem_resnet101_sfm120k"
     config.model.attention = "agem"
     config.model.attention_merge = "residual"

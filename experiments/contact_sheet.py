@@ -5,8 +5,8 @@ Command: python experiments/contact_sheet.py docs/synthetic_landmarks.jpg
 
 import sys
 
-from agem_tf import visualization
-from agem_tf.data import synthetic
+from agem_tf import rendered_landmarks
+from agem_tf.pages import drawing
 
 LANDMARKS = (9, 17, 23, 16, 59)
 VIEWS = 8
@@ -16,11 +16,13 @@ SIZE = 150
 def main(path: str) -> None:
     """Writes one row of photographs a landmark."""
     photos = [
-        synthetic.render(synthetic.make_landmark(0, index), view).image
+        rendered_landmarks.render(
+            rendered_landmarks.make_landmark(0, index), view
+        ).image
         for index in LANDMARKS
         for view in range(VIEWS)
     ]
-    sheet = visualization.contact_sheet(photos, columns=VIEWS, size=SIZE)
+    sheet = drawing.contact_sheet(photos, columns=VIEWS, size=SIZE)
     sheet.save(path, quality=88)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from absl import app, flags
 from measuring import Measurement, measure, print_table
 
-from agem_tf.similarity import nearest
+from agem_tf.retrieval.nearest import nearest
 
 _SIZES = flags.DEFINE_multi_string(
     "size", ["100000x512", "1000000x128"], "Photos x dimension."

@@ -30,15 +30,14 @@ from a file of its own).
 
 import pathlib
 
-from agem_tf import recipes
-from agem_tf.config import Config, LossConfig
+from agem_tf.config import Config, LossConfig, loading
 
 PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = recipes.load(PARENT)
+    config = loading.load(PARENT)
     config.name = "gem_resnet101_whitening_triplet"
     config.image.size = 1024
     config.image.buckets = ((1024, 1024), (768, 1024), (1024, 768))

@@ -16,15 +16,14 @@ siaMAC on the same network (interpretation: for GeM on VGG16 they were not).
 
 import pathlib
 
-from agem_tf import recipes
-from agem_tf.config import Config
+from agem_tf.config import Config, loading
 
 PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = recipes.load(PARENT)
+    config = loading.load(PARENT)
     config.name = "gem_vgg16_sfm120k"
     config.model.backbone = "vgg16_torch"
     config.model.weights = "weights/vgg16.pth"

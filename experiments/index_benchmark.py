@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 from measuring import Measurement, measure, print_table
 
-from agem_tf.search.index import Index, Origin, find
+from agem_tf.retrieval.indexes import Index, Origin, find
 
 _FACTORIES = flags.DEFINE_multi_string(
     "factory", ["Flat", "SQ8", "IVF256,SQ8", "HNSW32"], "Kinds of FAISS."

@@ -12,15 +12,14 @@ epochs.
 
 import pathlib
 
-from agem_tf import recipes
-from agem_tf.config import Config, OptimizerRule
+from agem_tf.config import Config, OptimizerRule, loading
 
 PARENT = pathlib.Path(__file__).with_name("orl_faces.py")
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset in data/orl first."""
-    config = recipes.load(PARENT)
+    config = loading.load(PARENT)
     config.name = "orl_faces_resnet"
     config.model.backbone = "resnet50_half"
     config.model.attention = "agem"

@@ -14,11 +14,11 @@ import pathlib
 import subprocess
 import sys
 
-from agem_tf.artifacts import DescriptorSet
-from agem_tf.data.prepared import PreparedDataset
-from agem_tf.evaluation.descriptors import evaluate_descriptors
-from agem_tf.recipes import load
-from agem_tf.whitening import learn
+from agem_tf.config.loading import load
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.whitening_learning import learn
+from agem_tf.evaluation.evaluating import evaluate_descriptors
 
 ATTENTIONS = ("none", "cbam")
 POOLINGS = ("mac", "spoc", "gem", "rmac")

@@ -13,14 +13,14 @@ import numpy as np
 from absl import app, flags
 from measuring import measure, print_table
 
-from agem_tf.mining import mine
-from agem_tf.search.reranking import (
+from agem_tf.retrieval.reranking import (
     DatabaseAugmentation,
     Diffusion,
     QueryExpansion,
     Step,
     rerank,
 )
+from agem_tf.training.tasks.hard_negatives import mine
 
 _PHOTOS = flags.DEFINE_integer("photos", 20_000, "In pool and database.")
 _DIMENSION = flags.DEFINE_integer("dimension", 2048, "Of the descriptors.")

@@ -20,15 +20,14 @@ grid's.
 
 import pathlib
 
-from agem_tf import recipes
-from agem_tf.config import Config, LossConfig, OptimizerRule
+from agem_tf.config import Config, LossConfig, OptimizerRule, loading
 
 PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = recipes.load(PARENT)
+    config = loading.load(PARENT)
     config.name = "rmac_resnet101_triplet"
     # Regions are of a photo's own map, so it comes without padding.
     config.image.buckets = ()

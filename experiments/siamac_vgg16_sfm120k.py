@@ -13,15 +13,14 @@ of GeM (interpretation: siaMAC was first trained on an earlier, smaller set).
 
 import pathlib
 
-from agem_tf import recipes
-from agem_tf.config import Config, OptimizerRule
+from agem_tf.config import Config, OptimizerRule, loading
 
 PARENT = pathlib.Path(__file__).with_name("gem_vgg16_sfm120k.py")
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = recipes.load(PARENT)
+    config = loading.load(PARENT)
     config.name = "siamac_vgg16_sfm120k"
     config.model.pooling = "mac"
     config.model.pooling_options = {}

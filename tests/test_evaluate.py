@@ -11,10 +11,13 @@ import pytest
 from PIL import Image
 
 from agem_tf import evaluate
-from agem_tf.artifacts import DescriptorSet, Ranking, Whitening
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.linear_whitening import Whitening
 from agem_tf.errors import UserError
-from agem_tf.evaluation import GroundTruth, QueryTruth, evaluate_revisited
-from agem_tf.search.reranking import parse_rerank, rerank
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.protocols import evaluate_revisited
+from agem_tf.retrieval.ranking import Ranking
+from agem_tf.retrieval.reranking import parse_rerank, rerank
 
 _MADE = {"model": "a1b2", "scales": [1.0]}
 

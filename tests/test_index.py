@@ -8,8 +8,8 @@ import pytest
 
 import agem_tf
 from agem_tf import index
+from agem_tf import search as search
 from agem_tf.errors import UserError
-from agem_tf.search import __main__ as search
 
 ROOT = pathlib.Path(agem_tf.__file__).parents[1]
 

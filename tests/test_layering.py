@@ -10,43 +10,46 @@ ROOT = pathlib.Path(agem_tf.__file__).parent
 # From the bottom up; a room may import its own row's others if no circle
 # arises, and everything below.
 ROOMS = [
-    {"errors", "_version", "registry", "native_output"},
-    {
-        "config",
-        "devices",
-        "recipes",
-        "artifacts",
-        "similarity",
-        "progress",
-        "synthetic",
-        "termination",
-    },
-    {"whitening", "mining", "evaluation", "search"},
-    {"ops", "visualization"},
-    {"layers", "losses", "data", "distribution"},
-    {"backbones"},
-    {"models"},
-    {"description"},
-    {"extraction", "pictures", "scoring"},
-    {"saved_model"},
+    {"errors", "_version", "registry", "native_output", "ops", "progress"},
+    {"config", "files"},
+    {"weights"},
+    {"descriptors", "layers", "losses"},
+    {"backbones", "photos"},
+    {"models", "distribution"},
+    {"retrieval"},
+    {"evaluation"},
+    {"datasets", "rendered_landmarks"},
+    {"extraction", "pages"},
+    {"saved_models"},
     {"training"},
-    {"photo_search", "tpu_check"},
-    {"conversion"},
+    {"library", "conversion", "compilation"},
     {"cli"},
     {
-        "__main__",
         "train",
         "prepare",
         "index",
+        "search",
         "convert",
         "extract",
         "whiten",
         "evaluate",
         "export",
+        "tpu_check",
         "visualize",
     },
 ]
-WITHOUT_TENSORFLOW = set.union(*ROOMS[:3])
+WITHOUT_TENSORFLOW = {
+    "errors",
+    "registry",
+    "native_output",
+    "progress",
+    "config",
+    "files",
+    "descriptors",
+    "retrieval",
+    "evaluation",
+    "rendered_landmarks",
+}
 ANY_KERAS_BACKEND = {"ops", "layers", "losses", "backbones", "models"}
 
 
@@ -60,8 +63,6 @@ def imported_modules(path):
 
 
 def room_of(path):
-    if path.name == "__main__.py":  # A command, wherever it stands.
-        return "__main__"
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 

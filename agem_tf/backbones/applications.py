@@ -20,7 +20,7 @@ from agem_tf.backbones.preprocessing import (
     ChannelScaling,
     image_input,
 )
-from agem_tf.backbones.weights import keras_files, torchvision
+from agem_tf.weights import keras_files, torchvision
 
 _TENSORFLOW = {"mean": (127.5,) * 3, "deviation": (127.5,) * 3}
 # By the start of the name, the more specific first. None: Keras' own graph

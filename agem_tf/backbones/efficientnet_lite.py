@@ -17,7 +17,7 @@ from keras import layers
 
 from agem_tf.backbones.backbone import Backbone
 from agem_tf.backbones.preprocessing import ChannelScaling, image_input
-from agem_tf.backbones.weights import efficientnet_lite as lite_weights
+from agem_tf.weights import efficientnet_checkpoints as lite_weights
 
 _STEM_CHANNELS = 32
 _HEAD_CHANNELS = 1280

@@ -6,7 +6,7 @@ from typing import Any
 
 from agem_tf import registry
 from agem_tf.backbones.backbone import Backbone
-from agem_tf.backbones.batch_normalization import apply_mode
+from agem_tf.backbones.batch_norm_modes import apply_mode
 from agem_tf.backbones.preprocessing import replace_scaling
 
 

@@ -24,7 +24,7 @@ from agem_tf.backbones.preprocessing import (
     ChannelScaling,
     image_input,
 )
-from agem_tf.backbones.weights import keras_files, open_nsfw, torchvision
+from agem_tf.weights import keras_files, open_nsfw, torchvision
 
 
 @dataclasses.dataclass(frozen=True)

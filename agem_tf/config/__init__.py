@@ -3,8 +3,7 @@
 Nothing here imports TensorFlow.
 """
 
-from agem_tf.config.checks import type_faults, validate
-from agem_tf.config.fields import (
+from agem_tf.config.recipe import (
     ATTENTIONS,
     BATCH_NORMS,
     CANVAS_MULTIPLE,
@@ -23,6 +22,7 @@ from agem_tf.config.fields import (
     TrainingConfig,
     default_rules,
 )
+from agem_tf.config.validation import type_faults, validate
 
 __all__ = [
     "ATTENTIONS",

@@ -4,8 +4,8 @@ Networks, weights and whitening come from files alone: PyTorch is not needed,
 and nothing in the files is executed.
 """
 
-from agem_tf.conversion.checkpoint import read
-from agem_tf.conversion.network import Network
-from agem_tf.conversion.run import Converted, recipe, write
+from agem_tf.conversion.converted_run import Converted, recipe, write
+from agem_tf.conversion.descriptor_network import Network
+from agem_tf.conversion.recognition import read
 
 __all__ = ["Converted", "Network", "read", "recipe", "write"]

@@ -13,9 +13,14 @@ import numpy as np
 
 from agem_tf import registry
 from agem_tf.backbones.preprocessing import TORCH
-from agem_tf.backbones.weights import pickled_array, state_dictionary
-from agem_tf.conversion.network import POOLINGS, Linear, Network, Projection
+from agem_tf.conversion.descriptor_network import (
+    POOLINGS,
+    Linear,
+    Network,
+    Projection,
+)
 from agem_tf.errors import UserError
+from agem_tf.weights import state_dictionary, tensor_pickle
 
 _ARCHITECTURES = {
     name.removesuffix("_torch"): name
@@ -171,8 +176,8 @@ def _by_scales(whitenings: Any) -> dict[str, Projection]:
 def _projection(whitening: Any) -> Projection:
     if not isinstance(whitening, dict) or set(whitening) != {"m", "P"}:
         raise ValueError("a whitening (Lw) of its meta is not of m and P")
-    mean = pickled_array.decode(whitening["m"]).ravel()
-    projection = pickled_array.decode(whitening["P"])
+    mean = tensor_pickle.decode(whitening["m"]).ravel()
+    projection = tensor_pickle.decode(whitening["P"])
     if projection.ndim != 2 or projection.shape[1] != mean.size:
         raise ValueError("m and P of a whitening (Lw) of its meta do not fit")
     return Projection(mean, projection)

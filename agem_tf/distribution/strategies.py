@@ -1,13 +1,15 @@
-"""From the name of a strategy to the strategy, and the line that says which."""
+"""From the name of a strategy to the strategy, and the line that says which.
+
+Connecting to a TPU.
+"""
 
 import tensorflow as tf
 from absl import logging
 
 from agem_tf import native_output
-from agem_tf.devices import cluster, tpus
-from agem_tf.devices.check import check_devices
-from agem_tf.distribution import tpu
-from agem_tf.distribution.causes import cause
+from agem_tf.distribution import preflight
+from agem_tf.distribution.preflight import check_devices
+from agem_tf.distribution.workers import cause
 from agem_tf.errors import UserError
 
 
@@ -31,7 +33,7 @@ def create_strategy(
     """
     check_devices(name, tpu_address)
     chosen = _choose(tpu_address) if name == "auto" else name
-    strategy = _create(chosen, tpu_address or tpus.LOCAL)
+    strategy = _create(chosen, tpu_address or preflight.LOCAL)
     logging.info(
         "Strategy %s%s: %d replica(s) on %s",
         chosen,
@@ -43,16 +45,16 @@ def create_strategy(
 
 
 def _choose(tpu_address: str) -> str:
-    if tpu_address or (tpus.are_attached() and tpu.is_supported()):
+    if tpu_address or (preflight.are_attached() and is_supported()):
         return "tpu"
-    if cluster.is_configured() and len(cluster.read_cluster().workers) > 1:
+    if preflight.is_configured() and len(preflight.read_cluster().workers) > 1:
         return "multiworker"
     return "mirrored" if len(_gpus()) > 1 else "one"
 
 
 def _create(name: str, tpu_address: str) -> tf.distribute.Strategy:
     if name == "tpu":
-        return tpu.connect(tpu_address)
+        return connect(tpu_address)
     if name == "multiworker":
         return _connect_workers()
     if name == "mirrored":
@@ -62,7 +64,7 @@ def _create(name: str, tpu_address: str) -> tf.distribute.Strategy:
 
 
 def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
-    workers = cluster.read_cluster()
+    workers = preflight.read_cluster()
     workers.check_port()
     logging.info(
         "Worker %d of %d (worker 0 is the chief); waiting for %s",
@@ -83,3 +85,47 @@ def _gpus() -> list[tf.config.LogicalDevice]:
     # Without a GPU, CUDA complains past Python.
     with native_output.captured():
         return tf.config.list_logical_devices("GPU")
+
+
+def is_supported() -> bool:
+    """Whether this TensorFlow can drive a TPU of this machine."""
+    return bool(tf.config.list_physical_devices("TPU_SYSTEM"))
+
+
+def connect(tpu: str = preflight.LOCAL) -> tf.distribute.TPUStrategy:
+    """Starts a TPU and returns its strategy.
+
+    Args:
+        tpu: see `check_devices`, which has passed.
+
+    Raises:
+        UserError: it does not answer, or this TensorFlow can't drive it.
+    """
+    if tpu == preflight.LOCAL and not is_supported():
+        raise UserError(
+            f"--tpu={tpu}: TensorFlow {tf.__version__}, as it is installed "
+            "here, can't drive TPUs; pip install -r requirements-tpu.txt into "
+            "an environment of its own."
+        )
+    resolver = _find(tpu)
+    try:
+        with native_output.captured():
+            tf.config.experimental_connect_to_cluster(resolver)
+            tf.tpu.experimental.initialize_tpu_system(resolver)
+            return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"--tpu={tpu} does not start: {cause(error)}"
+        ) from error
+
+
+def _find(tpu: str) -> tf.distribute.cluster_resolver.TPUClusterResolver:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
+        address = resolver.master()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"--tpu={tpu} was not found: {cause(error)}") from error
+    # What a name stands for may be switched off.
+    if tpu != preflight.LOCAL:
+        preflight.check_answers(tpu, address)
+    return resolver

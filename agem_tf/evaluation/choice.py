@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation.google_landmarks import evaluate_landmark_retrieval
 from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.landmark_retrieval import evaluate_landmark_retrieval
 from agem_tf.evaluation.places import Found
 from agem_tf.evaluation.precision_recall import precision_recall
 from agem_tf.evaluation.protocols import evaluate_ok_junk, evaluate_revisited

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from agem_tf.artifacts import atomic_file
 from agem_tf.errors import UserError
+from agem_tf.files.atomic_writing import atomic_file
 
 _SETS = ("easy", "hard", "junk")
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from agem_tf.evaluation.google_landmarks import LandmarkRetrievalScores
+from agem_tf.evaluation.landmark_retrieval import LandmarkRetrievalScores
 from agem_tf.evaluation.precision_recall import PrecisionRecall
 from agem_tf.evaluation.protocols import RevisitedScores
+from agem_tf.evaluation.ranked_scores import RECALLS, Scores
 from agem_tf.evaluation.recognition import RecognitionScores
-from agem_tf.evaluation.scoring import RECALLS, Scores
 from agem_tf.evaluation.ukbench import UKBenchScores
 
 # The part of a protocol that has only one.

@@ -17,7 +17,11 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.similarity import largest_first, num_kept, similarity_blocks
+from agem_tf.retrieval.nearest import (
+    largest_first,
+    num_kept,
+    similarity_blocks,
+)
 
 # Similarities held at a time, 512 MiB: of 133 queries and a million photos.
 _BLOCK_VALUES = 2**27

@@ -11,7 +11,7 @@ import numpy as np
 
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.places import Places
-from agem_tf.evaluation.scoring import CUTOFFS, Scores, score_rankings
+from agem_tf.evaluation.ranked_scores import CUTOFFS, Scores, score_rankings
 
 # Difficulty -> which sets of a query are positive, and which are junk.
 _DIFFICULTIES = {

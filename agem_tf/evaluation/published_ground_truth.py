@@ -15,8 +15,8 @@ import numpy as np
 import scipy.io
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation import safe_pickle
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.files import safe_pickle
 
 # The revisited files have 0.3 MB, INSTRE's about 2 MB.
 MAX_BYTES = 8 * 2**20

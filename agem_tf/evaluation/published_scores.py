@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agem_tf.evaluation.descriptors import Evaluation
+from agem_tf.evaluation.evaluating import Evaluation
 
 _BLURRED = (
     "Since June 2022 the photos are distributed with blurred faces, which "

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agem_tf.artifacts import DescriptorSet
-from agem_tf.artifacts.files import load_array, read_names
+from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.evaluation import csv_ground_truth
 from agem_tf.evaluation.benchmarks import (
@@ -21,6 +20,7 @@ from agem_tf.evaluation.benchmarks import (
 )
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.published_ground_truth import load_published
+from agem_tf.files.arrays import load_array, read_names
 
 # Protocols whose ground truth follows from the photos' names.
 _FROM_NAMES = {

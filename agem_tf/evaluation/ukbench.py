@@ -6,7 +6,7 @@ import numpy as np
 
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.places import Places
-from agem_tf.evaluation.scoring import positions_found
+from agem_tf.evaluation.ranked_scores import positions_found
 
 _PHOTOS_PER_OBJECT = 4
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from agem_tf.layers.global_pooling import GlobalPooling
+from agem_tf.layers.global_poolings import GlobalPooling
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.precision import widen
 from agem_tf.ops.regions import sum_over_regions

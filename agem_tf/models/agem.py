@@ -14,7 +14,7 @@ from keras import ops
 from agem_tf import backbones, registry
 from agem_tf.backbones import Backbone
 from agem_tf.layers import CBAM, L2Normalization, Regional, Whitening
-from agem_tf.layers.attention_unit import AttentionUnit
+from agem_tf.layers.attention_units import AttentionUnit
 from agem_tf.models.attention_wiring import BLOCKS, add_attention
 
 

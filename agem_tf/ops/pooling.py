@@ -11,9 +11,9 @@ map: the rest is padding. None counts all.
 
 from keras import ops
 
+from agem_tf.ops.canvas_masks import zero_padding
 from agem_tf.ops.connected_components import largest_component
 from agem_tf.ops.normalization import l2_normalize
-from agem_tf.ops.padding import zero_padding
 from agem_tf.ops.precision import Tensor, in_float32
 from agem_tf.ops.regions import region_maxima
 

@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from agem_tf import artifacts
-from agem_tf.data.prepared import Split
+from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
-from agem_tf.training.optimizer import RuleOptimizer
+from agem_tf.files.atomic_writing import flush
+from agem_tf.training.optimizers import RuleOptimizer
 
 _NAME = "ckpt"
 _NO_TUPLES = np.zeros((0, 0), np.int64)
@@ -168,8 +168,8 @@ class RunState:
                 "command, it goes on from the last one."
             ) from error
         for file in self._directory.glob(f"{pathlib.Path(path).name}.*"):
-            artifacts.flush(file)
-        artifacts.flush(self._directory)
+            flush(file)
+        flush(self._directory)
         kept = _finished(self._directory)[-self._keep :]
         _remove_all_but(kept, self._directory)
 

@@ -8,21 +8,32 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from agem_tf import distribution, recipes, saved_model
-from agem_tf.artifacts import Whitening, full_disk_named
-from agem_tf.config import Config, validate
+from agem_tf.config import Config, loading, validate
+from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.whitening_learning import learn
+from agem_tf.distribution.batches import check_recipe
+from agem_tf.distribution.strategies import create_strategy
+from agem_tf.distribution.workers import (
+    check_agreement,
+    chief_first,
+    is_chief,
+    lost_workers_named,
+    wait_for_all,
+)
 from agem_tf.errors import UserError
-from agem_tf.evaluation.descriptors import (
+from agem_tf.evaluation.evaluating import (
     Evaluation,
     Rerank,
     evaluate_descriptors,
 )
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
-from agem_tf.extraction import Extractor
+from agem_tf.extraction.extractor import Extractor
+from agem_tf.files.atomic_writing import full_disk_named
 from agem_tf.models import AGeM
-from agem_tf.search import reranking
+from agem_tf.retrieval import reranking
+from agem_tf.saved_models import retrieval_model
 from agem_tf.training import reporting, runs
-from agem_tf.training.loop import Trainer
+from agem_tf.training.trainer import Trainer
 from agem_tf.training.whitening_start import start_whitening
 from agem_tf.training.workdir import (
     BEST_MODEL,
@@ -31,7 +42,6 @@ from agem_tf.training.workdir import (
     claim,
     write_json,
 )
-from agem_tf.whitening import learn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +94,7 @@ def run(
         config: the recipe.
         workdir: where all files of the run go; of several workers, on a file
             system that all see.
-        strategy, tpu: see `distribution.create_strategy`.
+        strategy, tpu: see `distribution.strategies`.
         skip_corrupt: do without the photos whose records can't be read.
         profile_steps: steps to trace, counted over all epochs from 0.
 
@@ -95,10 +105,10 @@ def run(
     """
     validate(config)
     check(pathlib.Path(workdir), config)
-    devices = distribution.create_strategy(strategy, tpu)
+    devices = create_strategy(strategy, tpu)
     with (
         full_disk_named(workdir),
-        distribution.lost_workers_named(devices),
+        lost_workers_named(devices),
     ):
         job = _Job(
             config, pathlib.Path(workdir), devices, skip_corrupt, profile_steps
@@ -123,12 +133,12 @@ class _Job:
         self._config, self._workdir = config, workdir
         self._rerankings = _rerankings(config.evaluation.rerank)
         self._strategy = strategy
-        self._writes = distribution.is_chief(strategy)
-        distribution.check_recipe(config, strategy)
+        self._writes = is_chief(strategy)
+        check_recipe(config, strategy)
         keras.utils.set_random_seed(config.training.seed)
         with self._strategy.scope(), runs.precision(config):
             self._turn_to("untrained", create_model(config))
-        with distribution.chief_first(strategy):
+        with chief_first(strategy):
             self._dataset = runs.open_dataset(
                 config, workdir, skip_corrupt=skip_corrupt
             )
@@ -146,16 +156,16 @@ class _Job:
     def _claim(self) -> None:
         """Has the chief claim the workdir; the others must mean the same."""
         fingerprint = self._dataset.fingerprint
-        distribution.check_agreement(
+        check_agreement(
             "recipe or dataset",
-            f"{recipes.to_dict(self._config)} {fingerprint}",
+            f"{loading.to_dict(self._config)} {fingerprint}",
             self._strategy,
         )
-        with distribution.chief_first(self._strategy):
+        with chief_first(self._strategy):
             if self._writes:
                 claim(self._workdir, self._config, fingerprint)
         path = self._workdir / RECIPE
-        distribution.check_agreement(
+        check_agreement(
             "--workdir",
             path.read_text() if path.exists() else "",
             self._strategy,
@@ -266,7 +276,7 @@ class _Job:
         )
         if self._writes:
             self._write(result)
-        distribution.wait_for_all(self._strategy)
+        wait_for_all(self._strategy)
         return result
 
     def _write(self, result: JobResult) -> None:
@@ -277,7 +287,7 @@ class _Job:
         if result.lost:
             metrics["lost_photos"] = result.lost
         write_json(self._workdir / "metrics.json", metrics)
-        saved_model.export_model(
+        retrieval_model.export_model(
             self._model,
             result.saved_model,
             self._config.image,

@@ -3,13 +3,13 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from agem_tf import pictures, visualization
 from agem_tf.config import Config
-from agem_tf.data.prepared import PreparedDataset
-from agem_tf.evaluation import Picture, Report, Table
-from agem_tf.evaluation.descriptors import Evaluation
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.evaluation.evaluating import Evaluation
 from agem_tf.evaluation.tables import scores_row
 from agem_tf.models import AGeM
+from agem_tf.pages import drawing, photo_pictures
+from agem_tf.pages.report import Picture, Report, Table
 
 
 def write_report(
@@ -40,7 +40,7 @@ def write_report(
         tables=_tables(evaluations, history),
         figures=_figures(history),
         rank_lists=_rank_lists(config, dataset, evaluations),
-        attention=pictures.attention_pictures(model, split, config.image),
+        attention=photo_pictures.attention_pictures(model, split, config.image),
     )
     report.save(path)
     return path
@@ -98,8 +98,8 @@ def _tables(
 def _figures(history: Sequence[Mapping[str, float]]) -> list[Picture]:
     if not history:
         return []
-    figure = visualization.training_curves(history)
-    return [Picture(visualization.figure_to_image(figure), "Training")]
+    figure = drawing.training_curves(history)
+    return [Picture(drawing.figure_to_image(figure), "Training")]
 
 
 def _rank_lists(
@@ -110,7 +110,7 @@ def _rank_lists(
     if not evaluations:
         return []
     name = config.data.test_split
-    return pictures.rank_list_pictures(
+    return photo_pictures.rank_list_pictures(
         list(evaluations.values())[-1],
         dataset.ground_truth(name),
         dataset.split(name),

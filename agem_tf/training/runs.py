@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from agem_tf import artifacts
-from agem_tf.artifacts import DescriptorSet
 from agem_tf.config import Config, validate
-from agem_tf.data.preparation import prepare
-from agem_tf.data.prepared import PreparedDataset
+from agem_tf.datasets.preparation import prepare
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
-from agem_tf.extraction import Extractor, fingerprint
+from agem_tf.extraction.extractor import Extractor, fingerprint
+from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.models import AGeM
 from agem_tf.training.workdir import BEST_MODEL, read_recipe
 
@@ -154,5 +154,5 @@ def load_model(path: pathlib.Path) -> AGeM:
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
     """Writes a .keras file under a temporary name and renames it."""
-    with artifacts.atomic_file(path) as temporary:
+    with atomic_file(path) as temporary:
         model.save(temporary)

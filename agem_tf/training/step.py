@@ -7,9 +7,9 @@ import keras
 import tensorflow as tf
 
 from agem_tf.config import Config
-from agem_tf.description import Describer
+from agem_tf.extraction.pyramid import Describer
 from agem_tf.models import AGeM
-from agem_tf.training.optimizer import RuleOptimizer
+from agem_tf.training.optimizers import RuleOptimizer
 
 
 class Taken(NamedTuple):

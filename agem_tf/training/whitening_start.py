@@ -9,14 +9,14 @@ import pathlib
 
 import tensorflow as tf
 
-from agem_tf import distribution
 from agem_tf.config import Config
-from agem_tf.data.prepared import Split
+from agem_tf.datasets.prepared import Split
+from agem_tf.descriptors.whitening_learning import learn
+from agem_tf.distribution.workers import from_chief
 from agem_tf.errors import UserError
-from agem_tf.extraction import Extractor
+from agem_tf.extraction.extractor import Extractor
 from agem_tf.layers import Whitening
 from agem_tf.models import AGeM
-from agem_tf.whitening import learn
 
 
 def start_whitening(
@@ -53,8 +53,8 @@ def start_whitening(
     descriptors = extractor.write(directory, split)
     learned = learn("learned", descriptors, split.labels, pairs=split.pairs)
     _whitening_layer(model).set_from(
-        distribution.from_chief(learned.mean, strategy),
-        distribution.from_chief(learned.projection, strategy),
+        from_chief(learned.mean, strategy),
+        from_chief(learned.projection, strategy),
     )
 
 

@@ -12,9 +12,9 @@ import json
 import pathlib
 from typing import Any
 
-from agem_tf import artifacts, recipes
-from agem_tf.config import Config
+from agem_tf.config import Config, loading
 from agem_tf.errors import UserError
+from agem_tf.files.atomic_writing import atomic_file
 
 BEST_MODEL = "best.keras"
 HISTORY = "history.json"
@@ -46,8 +46,8 @@ def check(workdir: pathlib.Path, config: Config) -> None:
     """
     if not (workdir / RECIPE).exists():
         return
-    differing = recipes.differences(
-        recipes.to_dict(read_recipe(workdir)), recipes.to_dict(config)
+    differing = loading.differences(
+        loading.to_dict(read_recipe(workdir)), loading.to_dict(config)
     )
     differing = [
         line for line in differing if not line.startswith(_FREE_FIELDS)
@@ -86,7 +86,7 @@ def claim(workdir: pathlib.Path, config: Config, dataset: str) -> None:
                 f"{workdir} was begun with another dataset than the one that "
                 "the recipe names now; choose another --workdir."
             )
-    write_json(path, {"recipe": recipes.to_dict(config), "dataset": dataset})
+    write_json(path, {"recipe": loading.to_dict(config), "dataset": dataset})
 
 
 def read_recipe(workdir: str | pathlib.Path) -> Config:
@@ -104,12 +104,12 @@ def read_recipe(workdir: str | pathlib.Path) -> Config:
     content = _read_json(path)
     if not isinstance(content, dict) or "recipe" not in content:
         raise UserError(f"{path} is damaged; choose another --workdir.")
-    return recipes.from_dict(content["recipe"])
+    return loading.from_dict(content["recipe"])
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes JSON under a temporary name and renames it."""
-    with artifacts.atomic_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from agem_tf import conversion
-from agem_tf.description import describe, multi_scale_power
+from agem_tf.extraction.pyramid import describe, multi_scale_power
 from agem_tf.training import runs
 
 _ALL = "1024x683,333x500,37x61"

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from agem_tf import config
-from agem_tf.distribution import check_recipe, distribute, gather
+from agem_tf.distribution.batches import check_recipe, distribute, gather
 from agem_tf.errors import UserError
 
 

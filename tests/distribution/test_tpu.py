@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-from agem_tf.devices import tpus
-from agem_tf.distribution import create_strategy, tpu
+from agem_tf.distribution import preflight, strategies
+from agem_tf.distribution.strategies import create_strategy
 from agem_tf.errors import UserError
 
 
-@pytest.mark.skipif(tpu.is_supported(), reason="TensorFlow drives TPUs")
+@pytest.mark.skipif(strategies.is_supported(), reason="TensorFlow drives TPUs")
 def test_a_tensorflow_without_tpu_support(monkeypatch, tmp_path):
     chips = str(tmp_path / "accel*")
-    monkeypatch.setattr(tpus, "DEVICE_FILES", (chips,))
+    monkeypatch.setattr(preflight, "DEVICE_FILES", (chips,))
     (tmp_path / "accel0").touch()
     with pytest.raises(UserError, match="install -r requirements-tpu.txt"):
         create_strategy("tpu", "local")
@@ -25,9 +25,9 @@ def test_a_server_that_is_no_tpu():
     """Connecting changes TensorFlow's devices: in a process of its own."""
     script = (
         "import tensorflow as tf\n"
-        "from agem_tf import distribution\n"
+        "from agem_tf.distribution import strategies\n"
         "server = tf.distribute.Server.create_local_server()\n"
-        "distribution.create_strategy('tpu', server.target)\n"
+        "strategies.create_strategy('tpu', server.target)\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script],

@@ -15,14 +15,14 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from agem_tf import distribution
+from agem_tf.distribution import batches, strategies, workers
 
 index, directory = int(sys.argv[1]), pathlib.Path(sys.argv[2])
-strategy = distribution.create_strategy("multiworker")
+strategy = strategies.create_strategy("multiworker")
 own = np.array([1.5, 2.5, 3.5]) * (index + 1)
-print("values", distribution.from_chief(own, strategy).tolist())
-with distribution.chief_first(strategy):
-    if distribution.is_chief(strategy):
+print("values", workers.from_chief(own, strategy).tolist())
+with workers.chief_first(strategy):
+    if workers.is_chief(strategy):
         (directory / "written").touch()
     print("written", (directory / "written").exists())
 
@@ -31,14 +31,14 @@ with distribution.chief_first(strategy):
 def gathered():
     context = tf.distribute.get_replica_context()
     place = tf.cast(context.replica_id_in_sync_group, tf.float32)
-    return distribution.gather(tf.reshape(place * 10 + [1, 2, 3, 4], (2, 2)))
+    return batches.gather(tf.reshape(place * 10 + [1, 2, 3, 4], (2, 2)))
 
 
 values = strategy.experimental_local_results(strategy.run(gathered))
 print("gathered", values[0].numpy().tolist(), flush=True)
-with distribution.lost_workers_named(strategy):
-    distribution.check_agreement("lunch", str(index), strategy)
-    distribution.wait_for_all(strategy)
+with workers.lost_workers_named(strategy):
+    workers.check_agreement("lunch", str(index), strategy)
+    workers.wait_for_all(strategy)
 """
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agem_tf.evaluation import GroundTruth, QueryTruth
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 
 
 def random_truth(rng, queries, photos, most):

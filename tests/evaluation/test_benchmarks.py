@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation import (
-    evaluate_ok_junk,
-    evaluate_ukbench,
+from agem_tf.evaluation.benchmarks import (
     grouped_ground_truth,
     holidays_ground_truth,
     labelled_ground_truth,
     ukbench_ground_truth,
 )
+from agem_tf.evaluation.protocols import evaluate_ok_junk
+from agem_tf.evaluation.ukbench import evaluate_ukbench
 
 _HOLIDAYS = ["100001.jpg", "100000.jpg", "100100.jpg", "100002.jpg", "100101"]
 

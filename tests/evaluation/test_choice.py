@@ -3,8 +3,8 @@
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation import GroundTruth, QueryTruth
 from agem_tf.evaluation.choice import check_protocol, fitting_protocol
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 
 
 def _truth(queries, names="qr"):

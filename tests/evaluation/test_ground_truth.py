@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation import GroundTruth, QueryTruth
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 
 
 def _content():

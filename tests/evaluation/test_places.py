@@ -5,21 +5,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from agem_tf import similarity
-from agem_tf.artifacts import StackedRows
 from agem_tf.errors import UserError
-from agem_tf.evaluation import (
-    GroundTruth,
-    Places,
-    QueryTruth,
-    evaluate_landmark_retrieval,
-    evaluate_ok_junk,
-    evaluate_revisited,
-    evaluate_ukbench,
-    places,
-    search,
-)
-from agem_tf.evaluation.places import count_before
+from agem_tf.evaluation import places
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.landmark_retrieval import evaluate_landmark_retrieval
+from agem_tf.evaluation.places import Places, count_before, search
+from agem_tf.evaluation.protocols import evaluate_ok_junk, evaluate_revisited
+from agem_tf.evaluation.ukbench import evaluate_ukbench
+from agem_tf.files.rows import StackedRows
+from agem_tf.retrieval import nearest
 
 
 def _sorted(queries, database):
@@ -57,7 +51,7 @@ def test_scores_are_those_of_the_sorted_database(
     monkeypatch, tied, evaluate, block_values
 ):
     monkeypatch.setattr(places, "_BLOCK_VALUES", block_values)
-    monkeypatch.setattr(similarity, "_BLOCK_VALUES", 100)
+    monkeypatch.setattr(nearest, "_BLOCK_VALUES", 100)
     queries, database, truth = tied
     found = search(queries, database, truth.queries, top=5)
     expected = evaluate(_sorted(queries, database), truth)
@@ -124,7 +118,7 @@ def test_a_new_order_of_each_query_is_scored(tied):
 def test_memory_is_that_of_a_block_of_similarities(monkeypatch):
     """Forty queries of 50,000 photos would be 8 MB, and 16 MB sorted."""
     monkeypatch.setattr(places, "_BLOCK_VALUES", 4 * 50_000)
-    monkeypatch.setattr(similarity, "_BLOCK_VALUES", 2**14)
+    monkeypatch.setattr(nearest, "_BLOCK_VALUES", 2**14)
     rng = np.random.default_rng(0)
     database = rng.normal(size=(50_000, 3)).astype(np.float16)
     queries = [QueryTruth([5, i], [7], [8]) for i in range(20, 60)]

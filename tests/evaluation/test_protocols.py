@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation import (
-    GroundTruth,
-    QueryTruth,
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.protocols import evaluate_ok_junk, evaluate_revisited
+from agem_tf.evaluation.ranked_scores import (
     average_precision,
-    evaluate_ok_junk,
-    evaluate_revisited,
+    precision_at,
+    precision_at_recall,
 )
-from agem_tf.evaluation.scoring import precision_at, precision_at_recall
 
 _RANKS = np.array(
     [[3, 7, 0, 5, 1, 9, 2, 4, 8, 6], [4, 0, 8, 2, 6, 1, 3, 5, 7, 9]]

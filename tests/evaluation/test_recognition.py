@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation import (
-    GroundTruth,
-    QueryTruth,
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.recognition import (
     evaluate_recognition,
     global_average_precision,
 )

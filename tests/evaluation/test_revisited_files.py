@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from agem_tf.evaluation import evaluate_revisited
+from agem_tf.evaluation.protocols import evaluate_revisited
 from agem_tf.evaluation.published_ground_truth import load_published
 
 _DIRECTORY = pathlib.Path(os.environ.get("AGEM_REVISITED", "nowhere"))

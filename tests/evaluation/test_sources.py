@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from agem_tf.artifacts import DescriptorSet
+from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
-from agem_tf.evaluation import GroundTruth
+from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.sources import (
     ground_truth_of,
     load_descriptors,

@@ -5,15 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from agem_tf.evaluation import (
-    GroundTruth,
-    QueryTruth,
-    evaluate_revisited,
-    rank,
-    search,
-)
 from agem_tf.evaluation.choice import PROTOCOLS
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.places import search
+from agem_tf.evaluation.protocols import evaluate_revisited
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
+from agem_tf.retrieval.nearest import rank
 
 
 @pytest.mark.parametrize(

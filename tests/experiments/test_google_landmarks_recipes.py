@@ -7,15 +7,16 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from agem_tf import config, recipes, train
-from agem_tf.data.preparation import prepare
+from agem_tf import config, train
+from agem_tf.config import loading
+from agem_tf.datasets.preparation import prepare
 
 FOLDER = pathlib.Path(__file__).parents[2] / "experiments"
 LANDMARKS, PHOTOS = 8, 3
 
 
 def load(name):
-    return config.validate(recipes.load(FOLDER / f"{name}.py"))
+    return config.validate(loading.load(FOLDER / f"{name}.py"))
 
 
 @pytest.mark.parametrize(
@@ -36,11 +37,11 @@ def test_the_loss_is_that_of_delg(name):
 
 def test_agem_differs_in_its_attention_alone():
     first, second = (
-        recipes.to_dict(load(f"{name}_resnet101_gldv2"))
+        loading.to_dict(load(f"{name}_resnet101_gldv2"))
         for name in ("gem", "agem")
     )
     differing = {
-        line.split(" ")[0] for line in recipes.differences(first, second)
+        line.split(" ")[0] for line in loading.differences(first, second)
     }
     assert differing == {"name", "model.attention"}
 
@@ -70,7 +71,7 @@ def dataset(tmp_path):
 
 
 def test_a_shrunk_recipe_trains_to_its_end(dataset, tmp_path):
-    recipe = recipes.override(
+    recipe = loading.override(
         load("gem_resnet101_gldv2"),
         [
             f"data.directory={dataset.directory}",

@@ -6,9 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from agem_tf import config, extract, recipes, train, whiten
-from agem_tf.data.preparation import prepare
-from agem_tf.whitening import learn_whitening
+from agem_tf import config, extract, train, whiten
+from agem_tf.config import loading
+from agem_tf.datasets.preparation import prepare
+from agem_tf.descriptors.whitening_learning import learn_whitening
 
 FOLDER = pathlib.Path(__file__).parents[2] / "experiments"
 RESNETS = {
@@ -23,7 +24,7 @@ NAMES = [*RESNETS, *VGGS]
 
 
 def load(name):
-    return config.validate(recipes.load(FOLDER / f"{name}.py"))
+    return config.validate(loading.load(FOLDER / f"{name}.py"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,7 +124,7 @@ def dataset(sfm_download, tmp_path_factory):
 def run(dataset, tmp_path_factory):
     """The recipe with the most parts, trained in the smallest size."""
     recipe = load("gem_resnet101_whitening_triplet")
-    recipes.override(
+    loading.override(
         recipe,
         [
             *SMALL,

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from agem_tf.models import AGeM
+from agem_tf.models.canvas_padding import padded
 from agem_tf.models.folding import folded
-from agem_tf.models.padding import padded
 
 
 @pytest.fixture(autouse=True)

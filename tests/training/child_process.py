@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from agem_tf import termination, train
+from agem_tf import train
 from agem_tf.config import Config
+from agem_tf.distribution import preemption
 
 
 def run(recipe: Config, workdir: str, strategy: str) -> None:
@@ -13,5 +14,5 @@ def run(recipe: Config, workdir: str, strategy: str) -> None:
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
-    termination.listen()
+    preemption.listen()
     train.main(recipe, workdir, strategy)

@@ -8,8 +8,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from agem_tf import config, recipes
-from agem_tf.data.preparation import prepare
+from agem_tf import config
+from agem_tf.config import loading
+from agem_tf.datasets.preparation import prepare
 
 TRAIN_PLACES, VALIDATION_PLACES, TEST_PLACES = 5, 3, 3
 PHOTOS = 3
@@ -85,7 +86,7 @@ def tiny_recipe(places: pathlib.Path) -> config.Config:
 def recipe_file(recipe, tmp_path) -> pathlib.Path:
     """The recipe as a file for --config."""
     path = tmp_path / "tiny.py"
-    values = json.dumps(recipes.to_dict(recipe))
+    values = json.dumps(loading.to_dict(recipe))
     path.write_text(
         '"""The tests\' recipe."""\n'
         "import json\n"

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from agem_tf.config import OptimizerConfig, OptimizerRule
-from agem_tf.data.prepared import Split
+from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.training.checkpoints import RunState
-from agem_tf.training.optimizer import RuleOptimizer
+from agem_tf.training.optimizers import RuleOptimizer
 
 TUPLES = np.arange(12).reshape(3, 4)
 

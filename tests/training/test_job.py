@@ -13,10 +13,11 @@ from agem_tf import evaluate as evaluate_command
 from agem_tf import export as export_command
 from agem_tf import extract, whiten
 from agem_tf import visualize as visualize_command
-from agem_tf.artifacts import DescriptorSet, Whitening
-from agem_tf.data.prepared import PreparedDataset
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.linear_whitening import Whitening
 from agem_tf.errors import UserError
-from agem_tf.pictures import load_squares
+from agem_tf.pages.photo_pictures import load_squares
 from agem_tf.training import job, runs
 
 

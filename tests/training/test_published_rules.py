@@ -13,10 +13,10 @@ import pytest
 import tensorflow as tf
 
 from agem_tf import config
-from agem_tf.data.preparation import prepare
-from agem_tf.extraction import Extractor
+from agem_tf.datasets.preparation import prepare
+from agem_tf.extraction.extractor import Extractor
 from agem_tf.training.job import create_model
-from agem_tf.training.loop import Trainer
+from agem_tf.training.trainer import Trainer
 
 MARGIN, NEGATIVES, EPOCHS = 0.85, 2, 3
 # Larger than published, so that each rule shows; and an epsilon above the

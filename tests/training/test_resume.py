@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf import termination
+from agem_tf.distribution import preemption
 
 # Of an epoch's row, what depends on the time that it took.
 TIMES = {"images_per_second", "data_wait"}
@@ -153,5 +153,5 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
     finish(start(recipe, broken, strategy))
     finish(undisturbed)
     assert statuses.count(-signal.SIGKILL) >= 2
-    assert set(statuses) <= {-signal.SIGKILL, termination.STATUS, 0}
+    assert set(statuses) <= {-signal.SIGKILL, preemption.STATUS, 0}
     check_equal(whole, broken)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf import recipes
+from agem_tf.config import loading
 
 # Of three steps.
 EPOCHS = 4
@@ -64,7 +64,7 @@ def recipe_json(make_recipe):
     # Where a gradient is all rounding, Adam's step has the sign of rounding;
     # with larger steps that would show after a few.
     recipe.optimizer.learning_rate = 1e-5
-    return json.dumps(recipes.to_dict(recipe))
+    return json.dumps(loading.to_dict(recipe))
 
 
 def start(*command, **environment):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf import termination
-from agem_tf.artifacts import DescriptorSet
-from agem_tf.data.records import RecordStore
+from agem_tf.datasets.records import RecordStore
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.distribution import preemption
 from agem_tf.errors import UserError
 from agem_tf.training import job
 
@@ -33,9 +33,9 @@ def recipe(make_recipe):
 
 @pytest.fixture
 def listening(monkeypatch):
-    monkeypatch.setattr(termination._State, "requested", False)
+    monkeypatch.setattr(preemption._State, "requested", False)
     before = signal.getsignal(signal.SIGTERM)
-    termination.listen()
+    preemption.listen()
     yield
     signal.signal(signal.SIGTERM, before)
 
@@ -65,7 +65,7 @@ def test_sigterm_saves_in_the_middle_of_an_epoch(
     monkeypatch.setattr(RecordStore, "read", read_and_signal)
     with pytest.raises(SystemExit) as ended:
         job.run(recipe, tmp_path)
-    assert ended.value.code == termination.STATUS
+    assert ended.value.code == preemption.STATUS
     assert saved_progress(tmp_path)["step"] == 2
 
 

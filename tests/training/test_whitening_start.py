@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf.data.prepared import PreparedDataset
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.descriptors.whitening_learning import learn
 from agem_tf.errors import UserError
-from agem_tf.extraction import Extractor
+from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
 from agem_tf.training.job import create_model
 from agem_tf.training.whitening_start import start_whitening
-from agem_tf.whitening import learn
 
 
 @pytest.fixture

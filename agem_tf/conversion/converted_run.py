@@ -1,0 +1,150 @@
+"""Writes a converted network as a run of this package.
+
+A run is what `agem_tf.train` leaves: a recipe and the weights that it led to.
+Extraction, export and pictures then need to know nothing of PyTorch.
+"""
+
+import dataclasses
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from agem_tf.config import Config, ExtractionConfig, ImageConfig, ModelConfig
+from agem_tf.conversion.descriptor_network import POOLINGS, Network
+from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.errors import UserError
+from agem_tf.extraction.extractor import provenance
+from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.manifest import write_manifest
+from agem_tf.models import AGeM
+from agem_tf.training import runs, workdir
+from agem_tf.weights import torchvision
+
+KIND = "run"
+# The size and the scales at which the published networks are evaluated, and
+# for which their whitenings were learned.
+IMAGE = ImageConfig(1024, "aspect", enlarge=False, interpolation="lanczos3")
+SCALES = {"single_scale": (1.0,), "multi_scale": (1.0, 0.7071, 0.5)}
+_BATCH_SIZE = 4  # Photos of 1024 pixels a side.
+_DATASET = ""  # It was trained elsewhere.
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """What a conversion has written.
+
+    Attributes:
+        config: The recipe of the run.
+        dimension: Of a descriptor.
+        whitenings: Directory of each learned whitening -> the scales at which
+            it is to be used.
+    """
+
+    config: Config
+    dimension: int
+    whitenings: dict[pathlib.Path, tuple[float, ...]]
+
+
+def write(network: Network, directory: str | os.PathLike) -> Converted:
+    """Writes a run: recipe, weights, and the whitenings that came with them.
+
+    Args:
+        network: What a file of PyTorch says.
+        directory: The workdir, replaced if it holds a conversion and no more.
+
+    Raises:
+        UserError: the tensors do not fit the network, or the directory holds
+            other files.
+    """
+    directory, config = pathlib.Path(directory), recipe(network)
+    written = {}
+    with atomic_directory(directory) as temporary:
+        model = _model(network, config)
+        workdir.claim(temporary, config, _DATASET)
+        runs.save_model(model, temporary / workdir.BEST_MODEL)
+        for path, whitening in _whitenings(network, config, model).items():
+            whitening.save(temporary / path)
+            written[directory / path] = tuple(whitening.provenance["scales"])
+        write_manifest(temporary, KIND, converted_from=network.path)
+    return Converted(config, model.dimension, written)
+
+
+def recipe(network: Network) -> Config:
+    """Returns the recipe of a network that is not to be trained."""
+    pooling, options = POOLINGS[network.pooling]
+    dimension = 0
+    if network.whitening is not None:
+        dimension = len(network.whitening.kernel)
+    config = Config(name=pathlib.Path(network.path).name)
+    # Without it, a command that is given no data would render its own.
+    config.data.directory = "data"
+    config.image = dataclasses.replace(IMAGE)
+    config.model = ModelConfig(
+        backbone=network.backbone,
+        weights=None,
+        # VGG is pooled before its last pooling layer.
+        feature_map="C4" if network.backbone.startswith("vgg") else "C5",
+        attention="none",
+        pooling=pooling,
+        pooling_options=options,
+        regional=network.regional,
+        whitening_dimension=dimension,
+        preprocessing=dict(network.preprocessing),
+    )
+    config.training.epochs = 0
+    config.extraction = ExtractionConfig(batch_size=_BATCH_SIZE)
+    return config
+
+
+def _model(network: Network, config: Config) -> AGeM:
+    model = AGeM(**dataclasses.asdict(config.model))
+    torchvision.fit(model, network.tensors, network.path)
+    pooling = model.get_layer("pooling")
+    if network.regional:
+        pooling, whitening = pooling.pooling, pooling.whitening
+    elif network.whitening is not None:
+        whitening = model.get_layer("whitening")
+    if network.exponent is not None:
+        _assign(pooling.exponent, network.exponent, network.path)
+    if network.whitening is not None:
+        _assign(whitening.kernel, network.whitening.kernel.T, network.path)
+        _assign(whitening.bias, network.whitening.bias, network.path)
+    return model
+
+
+def _assign(variable: keras.Variable, value: np.ndarray, path: str) -> None:
+    """Assigns an array; PyTorch's one exponent is an array of one."""
+    if variable.shape == () and value.shape == (1,):
+        value = value[0]
+    if tuple(variable.shape) != value.shape:
+        raise UserError(
+            f"{path} can't be converted: its {variable.name} is of the shape "
+            f"{value.shape} where the network has {tuple(variable.shape)}."
+        )
+    variable.assign(value)
+
+
+def _whitenings(
+    network: Network, config: Config, model: AGeM
+) -> dict[pathlib.Path, Whitening]:
+    """Returns the whitenings learned apart, by their place in the run."""
+    whitenings = {}
+    for data, by_scales in network.learned.items():
+        for name, (mean, projection) in by_scales.items():
+            if mean.size != model.dimension:
+                raise UserError(
+                    f"{network.path} can't be converted: its whitening of "
+                    f"{data} is for descriptors of {mean.size} dimensions, "
+                    f"not {model.dimension}."
+                )
+            extraction = ExtractionConfig(scales=SCALES[name])
+            path = pathlib.Path("whitening", data, name)
+            whitenings[path] = Whitening(
+                mean,
+                projection,
+                "learned",
+                provenance(model, config.image, extraction),
+            )
+    return whitenings

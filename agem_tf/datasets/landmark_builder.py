@@ -1,0 +1,176 @@
+"""What every dataset builder of this package shares.
+
+A builder lists items, and makes the examples of one item without knowing the
+others; so any process of any machine can write its part of the records. These
+are ordinary tensorflow-datasets TFRecords, which any TFDS tool reads.
+"""
+
+import abc
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from agem_tf.datasets.prepared import Split
+from agem_tf.errors import UserError
+from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.photos.listing import Example
+
+# Says what to do about the bad photo of a name: raise the error, or go on.
+Skip = Callable[[str, UserError], None]
+
+
+class _LocalInfo(tfds.core.DatasetInfo):
+    """What a builder tells of itself, of nobody else's bucket."""
+
+    def initialize_from_bucket(self) -> None:
+        """Does nothing; TFDS leaves an empty temporary folder each time."""
+
+
+class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Photos of landmarks with a query box each.
+
+    Every example has `image` (encoded bytes), `name` (unique in its split),
+    `landmark` (its name), `label` (an integer, equal for equal landmarks, -1
+    if nobody knows) and `box` (x1, y1, x2, y2 in pixels of the photo as it
+    decodes: what is searched for when the photo is a query; zeros for the
+    whole photo).
+
+    `agem_tf.datasets.preparation` writes the records; TFDS' own
+    `download_and_prepare` writes the same examples, in one process.
+
+    Attributes:
+        protocol: name of the protocol that scores the dataset.
+        units: what an item is, in the plural.
+        items_per_file: fewest items that get a record file of their own.
+        skip_bad: whether bad photos are left out instead of stopping.
+        skipped: {"photo", "reason"} of those left out while listing.
+        allow_missing: whether missing photos are left out.
+        missing: names of the photos that the source names but lacks.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    protocol = "revisited"
+    units = "photos"
+    items_per_file = 512
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        skip_bad: bool = False,
+        allow_missing: bool = False,
+    ):
+        self.skip_bad, self.allow_missing = skip_bad, allow_missing
+        self.skipped: list[dict[str, str]] = []
+        self.missing: list[str] = []
+        super().__init__(data_dir=data_dir)
+
+    @abc.abstractmethod
+    def listing(self) -> Mapping[str, Sequence[NamedTuple]]:
+        """Returns the items of each split, in the order of the records.
+
+        An item is a named tuple of plain values.
+
+        Raises:
+            UserError: the source is missing, empty or malformed.
+        """
+
+    @classmethod
+    @abc.abstractmethod
+    def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
+        """Makes the examples of one item, which JSON has carried.
+
+        Args:
+            item: the values of an item.
+            skip: called with the name of a bad photo and what is wrong.
+        """
+
+    @abc.abstractmethod
+    def ground_truth(self, split: Split) -> GroundTruth | None:
+        """Returns what answers the queries of a split.
+
+        Args:
+            split: as it was written.
+
+        Returns:
+            Photos that are not in the split may be named; None if the split
+            has no queries.
+        """
+
+    def pairs(self, split: str) -> Sequence[tuple[str, str]] | None:
+        """Returns the names of queries and their positives.
+
+        Photos that are not in the split may be named; None if the source has
+        no pairs.
+        """
+        del split
+        return None
+
+    def notes(self) -> list[str]:
+        """Returns sentences that belong beside every score."""
+        return []
+
+    @classmethod
+    def extra_features(cls) -> dict[str, Any]:
+        """Returns TFDS features that a subclass adds to every example."""
+        return {}
+
+    @classmethod
+    def features(cls) -> tfds.features.FeaturesDict:
+        """Returns the TFDS features of an example."""
+        common = {
+            "image": tfds.features.Image(),
+            "name": tfds.features.Text(),
+            "landmark": tfds.features.Text(),
+            "label": tfds.features.Scalar(np.int64),
+            "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+        }
+        return tfds.features.FeaturesDict(common | cls.extra_features())
+
+    def skip(self, name: str, error: UserError) -> None:
+        """Raises the error, or notes what is left out."""
+        if not self.skip_bad:
+            raise error
+        self.skipped.append(skipped_entry(name, error))
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return _LocalInfo(
+            builder=self,
+            features=self.features(),
+            description=type(self).__doc__,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
+        del dl_manager  # Nothing is downloaded.
+        return {
+            split: self._generate_examples(items)
+            for split, items in self.listing().items()
+        }
+
+    def _generate_examples(self, items: Sequence[NamedTuple]) -> Iterator:
+        for item in items:
+            for example in self.examples(item, self.skip):
+                yield example["name"], example
+
+
+def skipped_entry(name: str, error: UserError) -> dict[str, str]:
+    """Returns what the manifest says of a photo that was left out."""
+    # Escaped, as far as a terminal could not print it.
+    shown = name if name.isprintable() else repr(name)
+    return {"photo": shown, "reason": str(error)}
+
+
+def shuffled(items: Iterable[NamedTuple], split: str) -> list:
+    """Sorts items that have a `name` by its hash, as TFDS does.
+
+    Whoever streams the records then meets the landmarks mixed.
+    """
+    return sorted(
+        items,
+        key=lambda item: hashlib.md5(
+            f"{split}{item.name}".encode(), usedforsecurity=False
+        ).digest(),
+    )

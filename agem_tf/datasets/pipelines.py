@@ -1,0 +1,152 @@
+"""tf.data pipelines: photo indices in, batches of pixels out.
+
+Every photo arrives on a canvas of fixed shape together with the size of its
+valid part, so that shapes are static for the compiler.
+"""
+
+import collections
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from agem_tf.config import ImageConfig
+from agem_tf.datasets.prepared import Split
+from agem_tf.errors import UserError
+from agem_tf.photos import canvases, decoding
+
+# More photos than a pipeline holds between reading and handing over.
+_READ_AHEAD = 4096
+
+
+class PhotoPipeline:
+    """Reads, decodes and resizes photos of one split.
+
+    A corrupt record or photo surfaces in TensorFlow as an unreadable graph
+    error; iterate inside `errors_named()` to get the sentence that names it.
+    """
+
+    def __init__(self, split: Split, image: ImageConfig):
+        self._split = split
+        self._image = image
+        self._error: UserError | None = None
+        self._recent: collections.deque[int] = collections.deque(
+            maxlen=_READ_AHEAD
+        )
+
+    def photos(
+        self,
+        indices: np.ndarray,
+        crop: bool = False,
+        canvas: tuple[int, int] | None = None,
+    ) -> tf.data.Dataset:
+        """Photos one by one, in the order of `indices`.
+
+        Args:
+            indices: (N,) positions in the split.
+            crop: cut each photo to its query box first. The scale is that of
+                the whole photo, as in the reference implementation of GeM.
+            canvas: height and width to pad to; by default the smallest that
+                holds every photo of the recipe.
+
+        Returns:
+            Elements {"image": (*canvas, 3) uint8, "valid": (2,) int32 height
+            and width of the part that is not padding}.
+        """
+        canvas = canvas or canvases.largest(self._image)
+        dataset = tf.data.Dataset.from_tensor_slices(
+            (np.asarray(indices, np.int64), self._split.boxes[indices])
+        )
+        return dataset.map(
+            lambda index, box: self._load(index, box, crop, canvas),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def tuples(self, indices: np.ndarray, batch_tuples: int) -> tf.data.Dataset:
+        """Batches of tuples for training.
+
+        Args:
+            indices: (tuples, images a tuple) positions in the split.
+            batch_tuples: tuples a batch; a smaller last batch is dropped.
+
+        Returns:
+            As `photos`, and "landmark", an int32 equal for photos of one
+            landmark; with leading dimensions (batch_tuples, images a tuple).
+        """
+        landmarks = self._split.labels[indices.ravel()].astype(np.int32)
+        labelled = tf.data.Dataset.zip(
+            self.photos(indices.ravel()),
+            tf.data.Dataset.from_tensor_slices(landmarks),
+        )
+        return (
+            labelled.map(lambda photo, number: photo | {"landmark": number})
+            .batch(indices.shape[1], drop_remainder=True)
+            .batch(batch_tuples, drop_remainder=True)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    @contextlib.contextmanager
+    def errors_named(self) -> Iterator[None]:
+        """Turns a failure inside the graph into the UserError behind it.
+
+        Raises:
+            UserError: a record is corrupt, or a photo does not decode; the
+                message names the record, or the photo and its split.
+            tf.errors.OpError: as it came, if no photo is the cause.
+        """
+        try:
+            yield
+        except tf.errors.OpError as error:
+            cause = self._error
+            if isinstance(error, tf.errors.InvalidArgumentError):
+                cause = cause or self._undecodable()
+            if cause is None:
+                raise
+            raise cause from error
+        finally:
+            # TensorFlow keeps every function that a dataset has called, and
+            # with it this object, until the process ends.
+            self._recent.clear()
+
+    def _undecodable(self) -> UserError | None:
+        """Finds the photo that failed, which the graph's error can't name."""
+        for index in reversed(list(self._recent)):
+            try:
+                decoding.decode(_parse_image(self._split.read(index)))
+            except tf.errors.InvalidArgumentError as error:
+                return UserError(
+                    f"The photo {self._split.names[index]} of split "
+                    f"{self._split.name} does not decode ({error.message}); "
+                    "prepare the dataset with --overwrite."
+                )
+        return None
+
+    def _load(
+        self,
+        index: tf.Tensor,
+        box: tf.Tensor,
+        crop: bool,
+        canvas: tuple[int, int],
+    ) -> dict[str, tf.Tensor]:
+        serialized = tf.numpy_function(
+            self._read, [index], tf.string, stateful=False
+        )
+        encoded = _parse_image(serialized)
+        return decoding.load(
+            encoded, self._image, box if crop else None, canvas
+        )
+
+    def _read(self, index: np.int64) -> bytes:
+        self._recent.append(int(index))
+        try:
+            return self._split.read(int(index))
+        except UserError as error:
+            self._error = error
+            raise
+
+
+def _parse_image(serialized: tf.Tensor | bytes) -> tf.Tensor:
+    features = {"image": tf.io.FixedLenFeature((), tf.string)}
+    return tf.io.parse_single_example(serialized, features)["image"]

@@ -1,0 +1,237 @@
+"""The embedded default dataset: rendered landmarks, made anywhere by seed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from agem_tf import rendered_landmarks
+from agem_tf.datasets.album import render_albums
+from agem_tf.datasets.landmark_builder import LandmarkBuilder, Skip, shuffled
+from agem_tf.datasets.prepared import Split
+from agem_tf.errors import UserError
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.photos.listing import Example
+from agem_tf.progress import Progress
+
+
+class RenderedSplit(NamedTuple):
+    """The landmarks of one split, an item of the dataset.
+
+    Attributes:
+        split: its name.
+        seed: of the dataset.
+        first, landmarks: where they start and how many they are.
+        photos: of each landmark.
+        size: pixels of the longer side.
+    """
+
+    split: str
+    seed: int
+    first: int
+    landmarks: int
+    photos: int
+    size: int
+
+
+class _Photo(NamedTuple):
+    name: str
+    jpeg: bytes
+    view: rendered_landmarks.View
+
+
+class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
+    """Photographs of invented buildings under strong changes.
+
+    Viewpoint, scale, light, occlusion and clutter vary; landmarks of a split
+    share styles, so that look-alikes are frequent. The first
+    `queries_per_landmark` photos of a landmark (all of them for training), as
+    far as they show enough of it, are queries, cropped to the building; easy,
+    hard and junk follow from the known geometry. Beyond the common features a
+    record has the fields of `synthetic.View`: the `homography` from metres on
+    the facade to pixels, `visible`, `visible_fraction`, `yaw` (degrees),
+    `scale` (pixels a metre) and `light`.
+    """
+
+    units = "splits"
+    # A split is rendered as a whole, by processes of its own.
+    items_per_file = 1
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        train_landmarks: int = 48,
+        validation_landmarks: int = 10,
+        test_landmarks: int = 20,
+        photos_per_landmark: int = 10,
+        queries_per_landmark: int = 3,
+        image_size: int = 256,
+        seed: int = 0,
+    ):
+        """Sets the size of the dataset.
+
+        Args:
+            data_dir: where the records go.
+            train_landmarks, validation_landmarks, test_landmarks: landmarks of
+                each split; landmarks are numbered through, so test landmarks
+                do not change with the number of photos.
+            photos_per_landmark: at least 2.
+            queries_per_landmark: at most that many queries of a landmark.
+            image_size: pixels of the longer side, at least 64.
+            seed: of everything.
+
+        Raises:
+            UserError: a number is too small.
+        """
+        self._landmarks = {
+            "train": train_landmarks,
+            "validation": validation_landmarks,
+            "test": test_landmarks,
+        }
+        self._photos, self._queries = photos_per_landmark, queries_per_landmark
+        self._image_size, self._seed = image_size, seed
+        _check_at_least(2, photos_per_landmark=photos_per_landmark)
+        _check_at_least(1, queries_per_landmark=queries_per_landmark)
+        _check_at_least(64, image_size=image_size)
+        _check_at_least(
+            0,
+            seed=seed,
+            train_landmarks=train_landmarks,
+            validation_landmarks=validation_landmarks,
+            test_landmarks=test_landmarks,
+        )
+        super().__init__(data_dir=data_dir)
+
+    @classmethod
+    def extra_features(cls) -> dict[str, Any]:
+        return {
+            "homography": tfds.features.Tensor(shape=(3, 3), dtype=np.float64),
+            "visible": tfds.features.Tensor(
+                shape=(rendered_landmarks.GRID, rendered_landmarks.GRID),
+                dtype=np.bool_,
+            ),
+            "yaw": tfds.features.Scalar(np.float64),
+            "scale": tfds.features.Scalar(np.float64),
+            "visible_fraction": tfds.features.Scalar(np.float64),
+            "light": tfds.features.Text(),
+        }
+
+    def listing(self) -> Mapping[str, list[RenderedSplit]]:
+        listed, first = {}, 0
+        for split, count in self._landmarks.items():
+            if count:
+                settings = (self._photos, self._image_size)
+                listed[split] = [
+                    RenderedSplit(split, self._seed, first, count, *settings)
+                ]
+            first += count
+        return listed
+
+    @classmethod
+    def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
+        del skip  # Nothing rendered is bad.
+        rendered = RenderedSplit(*item)
+        albums = render_albums(
+            rendered.seed,
+            range(rendered.first, rendered.first + rendered.landmarks),
+            rendered.photos,
+            rendered.size,
+        )
+        photos = []
+        total = rendered.landmarks * rendered.photos
+        with Progress(f"Rendering {rendered.split}", total) as progress:
+            for album in albums:
+                photos += [
+                    _Photo(_name(view), jpeg, view) for jpeg, view in album
+                ]
+                progress.update(len(album))
+        for photo in shuffled(photos, rendered.split):
+            yield _example(photo)
+
+    def ground_truth(self, split: Split) -> GroundTruth:
+        views = [_view(split, i) for i in range(len(split))]
+        # Every usable photo may train; a benchmark asks a few of each.
+        limit = self._photos if split.name == "train" else self._queries
+        queries = [
+            i
+            for i, view in enumerate(views)
+            if view.index < limit
+            and rendered_landmarks.relation(view, view) != "junk"
+        ]
+        labels = split.labels
+        return GroundTruth(
+            split.names,
+            [split.names[query] for query in queries],
+            [
+                _query_truth(query, views, np.flatnonzero(labels == label))
+                for query, label in zip(queries, labels[queries], strict=True)
+            ],
+        )
+
+
+def _name(view: rendered_landmarks.View) -> str:
+    return f"landmark{view.landmark:04d}/{view.index:03d}.jpg"
+
+
+def _example(photo: _Photo) -> Example:
+    view = photo.view
+    return {
+        "image": photo.jpeg,
+        "name": photo.name,
+        "landmark": photo.name.partition("/")[0],
+        "label": view.landmark,
+        "box": np.asarray(view.box, np.float32),
+        "homography": view.homography,
+        "visible": view.visible,
+        "yaw": view.yaw,
+        "scale": view.scale,
+        "visible_fraction": view.visible_fraction,
+        "light": view.light,
+    }
+
+
+def _view(split: Split, photo: int) -> rendered_landmarks.View:
+    """Reads back what a written photo shows."""
+    features = tf.train.Example.FromString(split.read(photo)).features.feature
+    yaw, scale, visible_fraction = (
+        features[name].float_list.value[0]
+        for name in ("yaw", "scale", "visible_fraction")
+    )
+    homography = np.array(features["homography"].float_list.value)
+    visible = np.array(features["visible"].int64_list.value, bool)
+    return rendered_landmarks.View(
+        landmark=int(split.labels[photo]),
+        index=int(split.names[photo].partition("/")[2].removesuffix(".jpg")),
+        homography=homography.reshape(3, 3),
+        box=tuple(split.boxes[photo].tolist()),
+        visible=visible.reshape(
+            rendered_landmarks.GRID, rendered_landmarks.GRID
+        ),
+        visible_fraction=visible_fraction,
+        yaw=yaw,
+        scale=scale,
+        light=features["light"].bytes_list.value[0].decode(),
+    )
+
+
+def _query_truth(
+    query: int, views: list[rendered_landmarks.View], same: np.ndarray
+) -> QueryTruth:
+    relations = {"easy": [], "hard": [], "junk": [query]}
+    for photo in same:
+        if photo != query:
+            relation = rendered_landmarks.relation(views[query], views[photo])
+            relations[relation].append(photo)
+    return QueryTruth(**relations, box=views[query].box)
+
+
+def _check_at_least(least: int, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if not isinstance(number, int) or number < least:
+            raise UserError(
+                f"{name} must be a whole number of at least {least}. "
+                f"Received: {name}={number!r}"
+            )

@@ -1,0 +1,1 @@
+"""Descriptor sets, and the whitening learned from them and applied to them."""

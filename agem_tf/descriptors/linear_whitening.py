@@ -1,0 +1,193 @@
+"""A linear whitening of descriptors, as learned once and applied often."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.errors import UserError
+from agem_tf.files.arrays import load_arrays
+from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.manifest import read_manifest, write_manifest
+from agem_tf.files.provenance import (
+    check_same_provenance,
+    normalize_provenance,
+)
+from agem_tf.files.rows import write_temporary
+
+KIND = "whitening"
+METHODS = ("pca", "learned")
+_ARRAYS = "whitening.npz"
+_REMEDY = "learn the whitening again"
+_BLOCK = 2048
+# Bytes of whitened descriptors that are kept in memory.
+_MEMORY = 2**28
+_EPSILON = 1e-6
+
+
+@dataclass(eq=False)
+class Whitening:
+    """y = P (x - m), then L2 normalization.
+
+    Attributes:
+        mean: m, (dimension,) float64.
+        projection: P, (output dimension, dimension) float64; its first rows
+            alone give a shorter descriptor.
+        kind: "pca" or "learned".
+        provenance: that of the descriptors it was learned from.
+    """
+
+    mean: np.ndarray
+    projection: np.ndarray
+    kind: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.mean = np.asarray(self.mean, np.float64)
+        self.projection = np.asarray(self.projection, np.float64)
+        self.provenance = normalize_provenance(self.provenance)
+        if self.kind not in METHODS:
+            raise ValueError(
+                f"`kind` must be one of {METHODS}. Received: kind={self.kind!r}"
+            )
+        fits = self.mean.ndim == 1 and self.projection.ndim == 2
+        if not fits or self.projection.shape[1] != self.mean.size:
+            raise ValueError(
+                "`projection` must be (output dimension, dimension) and "
+                f"`mean` (dimension,). Received: {self.projection.shape} and "
+                f"{self.mean.shape}"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that tell this whitening from others."""
+        digest = hashlib.sha256(self.mean.tobytes())
+        digest.update(np.ascontiguousarray(self.projection).data)
+        return digest.hexdigest()[:12]
+
+    def label(self, dimension: int | None = None) -> str:
+        """What a provenance calls descriptors whitened to `dimension`.
+
+        Raises:
+            UserError: the dimension does not fit.
+        """
+        kept = self.output_dimension(dimension)
+        return f"{self.kind} {self.fingerprint} {kept}"
+
+    def output_dimension(self, dimension: int | None = None) -> int:
+        """Returns `dimension`, or that of the whole projection.
+
+        Raises:
+            UserError: the projection has fewer rows.
+        """
+        available = len(self.projection)
+        if dimension is None:
+            return available
+        if not 1 <= dimension <= available:
+            raise UserError(
+                f"The whitening gives 1 to {available} dimensions. Received: "
+                f"dimension={dimension}"
+            )
+        return dimension
+
+    def apply(
+        self, descriptors: np.ndarray, dimension: int | None = None
+    ) -> np.ndarray:
+        """Whitens, shortens and normalizes.
+
+        Args:
+            descriptors: (photos, dimension).
+            dimension: of the result; all of the projection's rows by default.
+
+        Returns:
+            (photos, output dimension) float32 of unit length; more than 256 MiB
+            are mapped from a temporary file.
+
+        Raises:
+            UserError: a dimension does not fit.
+        """
+        projection = self.projection[: self.output_dimension(dimension)]
+        if descriptors.ndim != 2 or descriptors.shape[1] != self.mean.size:
+            raise UserError(
+                f"The whitening needs descriptors of {self.mean.size} "
+                f"dimensions. Received: shape {descriptors.shape}"
+            )
+        shape = len(descriptors), len(projection)
+        blocks = self._whitened_blocks(descriptors, projection)
+        if 4 * shape[0] * shape[1] > _MEMORY:
+            return write_temporary(blocks, shape)
+        return np.concatenate([np.empty((0, shape[1]), np.float32), *blocks])
+
+    def apply_to(
+        self, descriptor_set: DescriptorSet, dimension: int | None = None
+    ) -> DescriptorSet:
+        """Whitens a descriptor set; its provenance then names the whitening.
+
+        Raises:
+            UserError: the set was made by another model, with other image
+                settings, or is whitened already; or a dimension does not fit.
+        """
+        check_same_provenance(
+            self.provenance,
+            descriptor_set.provenance,
+            "the whitening",
+            "the descriptors",
+        )
+        whitened = self.apply(descriptor_set.descriptors, dimension)
+        provenance = {
+            **descriptor_set.provenance,
+            "whitening": self.label(dimension),
+        }
+        return replace(
+            descriptor_set, descriptors=whitened, provenance=provenance
+        )
+
+    def _whitened_blocks(
+        self, descriptors: np.ndarray, projection: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        for start in range(0, len(descriptors), _BLOCK):
+            rows = descriptors[start : start + _BLOCK].astype(np.float64)
+            whitened = _l2_normalize((rows - self.mean) @ projection.T)
+            yield whitened.astype(np.float32)
+
+    def save(self, directory: str | os.PathLike) -> None:
+        """Writes whitening.npz and manifest.json."""
+        with atomic_directory(directory) as temporary:
+            np.savez(
+                temporary / _ARRAYS, mean=self.mean, projection=self.projection
+            )
+            write_manifest(
+                temporary, KIND, method=self.kind, provenance=self.provenance
+            )
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike, verify: bool = False) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the directory is missing, damaged or of another kind.
+        """
+        directory = Path(directory)
+        manifest = read_manifest(directory, KIND, verify)
+        path = directory / _ARRAYS
+        arrays = load_arrays(path, ("mean", "projection"), _REMEDY)
+        try:
+            return cls(
+                **arrays,
+                kind=manifest["method"],
+                provenance=manifest["provenance"],
+            )
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{path} does not fit its manifest ({error}); {_REMEDY}."
+            ) from error
+
+
+def _l2_normalize(rows: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / (norms + _EPSILON)

@@ -1,0 +1,311 @@
+"""Descriptors of photos, at one or several scales, under any strategy."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from agem_tf.config import ExtractionConfig, ImageConfig
+from agem_tf.datasets.pipelines import PhotoPipeline
+from agem_tf.datasets.prepared import Split
+from agem_tf.descriptors.descriptor_set import (
+    DescriptorSet,
+    DescriptorWriter,
+    check_finite,
+)
+from agem_tf.distribution.batches import distribute, gather, per_replica
+from agem_tf.distribution.workers import from_chief, is_chief, wait_for_all
+from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.extraction.pyramid import Describer, multi_scale_power
+from agem_tf.files.atomic_writing import full_disk_named
+from agem_tf.files.manifest import MANIFEST
+from agem_tf.files.resuming import discard_unfinished
+from agem_tf.models import AGeM
+from agem_tf.photos import canvases
+from agem_tf.progress import Progress
+
+# Photos of a part wait for each other, sorted by their canvases.
+_BATCHES_A_PART = 64
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Twelve hexadecimal digits that tell this network from others.
+
+    Two networks with equal weights may pool them differently or compute in
+    another precision, so the architecture and the dtypes count too.
+    """
+    config = model.get_config() | {
+        "name": None,
+        "dtypes": sorted({layer.dtype_policy.name for layer in model.layers}),
+    }
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    # Not `variables`: those have random seeds, which no file keeps.
+    for variable in model.weights:
+        digest.update(np.ascontiguousarray(variable.numpy()).data)
+    return digest.hexdigest()[:12]
+
+
+def provenance(
+    model: keras.Model, image: ImageConfig, extraction: ExtractionConfig
+) -> dict[str, Any]:
+    """What decides whether two descriptors may be compared.
+
+    See `files.provenance`; the whitening is noted by who applies it. The
+    canvases that photos are padded to leave descriptors as they are.
+    """
+    seen = dataclasses.asdict(image)
+    del seen["buckets"]
+    return {
+        "model": fingerprint(model),
+        "image": seen,
+        "scales": extraction.scales,
+        "whitening": None,
+    }
+
+
+class Extractor:
+    """Extracts descriptors of photos of a split, in order.
+
+    The compiled step is reused while the model's weights change.
+    """
+
+    def __init__(
+        self,
+        model: AGeM,
+        image: ImageConfig,
+        extraction: ExtractionConfig,
+        strategy: tf.distribute.Strategy,
+    ):
+        """Checks that the batch divides among the replicas."""
+        per_replica(extraction.batch_size, strategy)
+        self._model, self._image = model, image
+        self._extraction, self._strategy = extraction, strategy
+        self._describer = Describer(model, image, extraction.scales)
+        self._step = tf.function(self._distributed_step)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a descriptor."""
+        return self._model.output_shape[-1]
+
+    def provenance(self, split: Split, crop: bool = False) -> dict[str, Any]:
+        """How descriptors of `split` are made; see `files.provenance`."""
+        made = provenance(self._model, self._image, self._extraction)
+        return made | {
+            "dataset": split.fingerprint,
+            "split": split.name,
+            "crop": crop,
+            **({"lost": split.lost} if split.lost else {}),
+        }
+
+    def database(self, split: Split) -> DescriptorSet:
+        """Describes every photo of a split, in memory."""
+        return DescriptorSet(
+            split.names, self.extract(split), self.provenance(split)
+        )
+
+    def queries(
+        self, split: Split, ground_truth: GroundTruth
+    ) -> DescriptorSet | None:
+        """Describes the query photos, cut to their boxes, in memory.
+
+        Returns:
+            None if no query has a box: they are photos of the database then.
+        """
+        if not ground_truth.has_boxes:
+            return None
+        return DescriptorSet(
+            ground_truth.query_names,
+            self.extract(split, split.find(ground_truth.query_names), True),
+            self.provenance(split, crop=True),
+        )
+
+    def write(
+        self,
+        directory: str | pathlib.Path,
+        split: Split,
+        names: Sequence[str] | None = None,
+        crop: bool = False,
+        overwrite: bool = False,
+    ) -> DescriptorSet:
+        """Describes photos into a directory, batch by batch.
+
+        Work that is already there, made by the same model with the same
+        settings, is kept; so are the photos done before a process died. Of
+        several workers all must call this; the chief writes, and then all
+        read.
+
+        Args:
+            directory: of the descriptor set.
+            split: where the photos are.
+            names: of the photos; all of the split by default.
+            crop: cut each photo to its query box.
+            overwrite: do it anew.
+
+        Raises:
+            UserError: a record is corrupt, a descriptor is not finite, the
+                directory holds other files, or the disk is full.
+        """
+        names = split.names if names is None else names
+        provenance = self.provenance(split, crop)
+        writes = is_chief(self._strategy)
+        wanted = writes and (
+            overwrite or not _is_finished(directory, names, provenance)
+        )
+        if from_chief(np.int32(wanted), self._strategy):
+            if writes and overwrite:
+                discard_unfinished(directory)
+            writer = DescriptorWriter(
+                directory, names, self.dimension, provenance, resume=True
+            )
+            with full_disk_named(directory):
+                self._write(writer if writes else None, split, names, crop)
+            wait_for_all(self._strategy)
+        return DescriptorSet.load(directory)
+
+    def _write(
+        self,
+        writer: DescriptorWriter | None,
+        split: Split,
+        names: Sequence[str],
+        crop: bool,
+    ) -> None:
+        """Describes what the chief's writer lacks; others compute along."""
+        with writer or contextlib.nullcontext():
+            done = np.int32(writer.rows_written if writer else 0)
+            done = int(from_chief(done, self._strategy))
+            if done:
+                logging.info("%d of %d photos are done", done, len(names))
+            for batch in self.batches(split, split.find(names)[done:], crop):
+                if writer:
+                    writer.write(batch)
+
+    def extract(
+        self,
+        split: Split,
+        indices: np.ndarray | None = None,
+        crop: bool = False,
+    ) -> np.ndarray:
+        """Returns (photos, dimension) float32 of `indices`, or of all photos.
+
+        Args:
+            split: where the photos come from.
+            indices: positions in the split.
+            crop: cut each photo to its query box.
+
+        Raises:
+            UserError: a record is corrupt, or a descriptor is not finite.
+        """
+        indices = np.arange(len(split)) if indices is None else indices
+        descriptors = np.concatenate(list(self.batches(split, indices, crop)))
+        check_finite(descriptors, [split.names[index] for index in indices])
+        return descriptors
+
+    def batches(
+        self,
+        split: Split,
+        indices: np.ndarray,
+        crop: bool = False,
+    ) -> Iterator[np.ndarray]:
+        """As `extract`, part by part: memory does not grow with the split."""
+        pipeline = PhotoPipeline(split, self._image)
+        with (
+            pipeline.errors_named(),
+            Progress(f"Descriptors of {split.name}", len(indices)) as progress,
+        ):
+            run = functools.partial(self._run, pipeline, progress, crop)
+            if self._image.buckets:
+                yield from self._in_buckets(run, split, indices, crop)
+            else:
+                yield from run(indices)
+
+    def _in_buckets(
+        self,
+        run: Callable[..., Iterator[np.ndarray]],
+        split: Split,
+        indices: np.ndarray,
+        crop: bool,
+    ) -> Iterator[np.ndarray]:
+        """Yields the descriptors of some thousand photos after the other."""
+        boxes = split.boxes[indices] if crop else None
+        chosen = canvases.choose(split.sizes[indices], boxes, self._image)
+        step = _BATCHES_A_PART * self._extraction.batch_size
+        for start in range(0, len(indices), step):
+            part, of_part = indices[start:][:step], chosen[start:][:step]
+            descriptors = np.empty((len(part), self.dimension), np.float32)
+            for bucket in np.unique(of_part):
+                members = np.flatnonzero(of_part == bucket)
+                canvas = self._image.buckets[bucket]
+                described = run(part[members], tuple(canvas))
+                descriptors[members] = np.concatenate(list(described))
+            yield descriptors
+
+    def _run(
+        self,
+        pipeline: PhotoPipeline,
+        progress: Progress,
+        crop: bool,
+        indices: np.ndarray,
+        canvas: tuple[int, int] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yields the descriptors of batch after batch, on one canvas."""
+        batch_size = self._extraction.batch_size
+        # Full batches keep shapes static; the repeated photo is cut off.
+        padding = np.repeat(indices[-1:], -len(indices) % batch_size)
+        dataset = distribute(
+            np.concatenate([indices, padding]),
+            batch_size,
+            functools.partial(
+                _photo_batches, pipeline, crop=crop, canvas=canvas
+            ),
+            self._strategy,
+        )
+        power = multi_scale_power(self._model, len(self._extraction.scales))
+        remaining = len(indices)
+        for batch in dataset:
+            # Equal on all replicas of all workers.
+            values = self._strategy.experimental_local_results(
+                self._step(batch, tf.constant(power))
+            )[0]
+            yield values.numpy()[:remaining]
+            progress.update(min(remaining, batch_size))
+            remaining -= batch_size
+
+    def _distributed_step(self, batch, power):
+        return self._strategy.run(self.replica_step, args=(batch, power))
+
+    def replica_step(
+        self, batch: dict[str, tf.Tensor], power: tf.Tensor
+    ) -> tf.Tensor:
+        """Describes a batch, inside a replica: all that a device compiles.
+
+        Args:
+            batch: of photos, as `PhotoPipeline.photos` gives them.
+            power: see `multi_scale_power`.
+
+        Returns:
+            (replicas * batch, dimension), those of all replicas.
+        """
+        descriptors = self._describer(batch["image"], batch["valid"], power)
+        return gather(descriptors)
+
+
+def _is_finished(directory, names, provenance):
+    if not (pathlib.Path(directory) / MANIFEST).exists():
+        return False
+    return DescriptorSet.load(directory).is_of(names, provenance)
+
+
+def _photo_batches(pipeline, indices, batch_size, crop, canvas):
+    photos = pipeline.photos(indices, crop, canvas)
+    batches = photos.batch(batch_size, drop_remainder=True)
+    return batches.prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,1 @@
+"""Files that are complete or absent: atomic writing, manifests, locks, rows."""

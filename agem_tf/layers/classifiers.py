@@ -1,0 +1,136 @@
+"""What the layers share that turn descriptors into a score for every class.
+
+Cosines between descriptors and classes, for losses on angles.
+
+Linear scores of classes, for a plain softmax.
+"""
+
+import keras
+from keras import ops
+
+from agem_tf.ops.normalization import l2_normalize
+from agem_tf.ops.precision import widen
+
+
+class Classifier(keras.layers.Layer):
+    """Base of the layers with one weight vector a class, a row of `kernel`.
+
+    Such a layer serves training and is no part of the network that it trains.
+    It computes in float32 under every dtype policy. A subclass implements
+    `call`.
+
+    Args:
+        num_classes: at least 2.
+        seed: of the random start; `None` draws one.
+        **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
+
+    Input shape:
+        `(batch, dimension)`.
+
+    Output shape:
+        `(batch, num_classes)`.
+    """
+
+    def __init__(self, num_classes, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if num_classes < 2:
+            raise ValueError(
+                "`num_classes` must be at least 2. "
+                f"Received: num_classes={num_classes}"
+            )
+        self.num_classes = num_classes
+        self.seed = seed
+        self.input_spec = keras.layers.InputSpec(ndim=2)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.num_classes, input_shape[-1]),
+            initializer=keras.initializers.GlorotUniform(self.seed),
+            autocast=False,
+        )
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.num_classes)
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_classes": self.num_classes,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class CosineClassifier(Classifier):
+    """Cosine of the angle between a descriptor and the vector of each class.
+
+    `cos theta_j = <x, w_j> / (||x|| ||w_j||)`
+
+    A zero descriptor has the cosine 0 to every class. By rounding a cosine may
+    lie outside of [-1, 1] by about 1e-7.
+
+    Args:
+        num_classes: at least 2.
+        seed: of the random start; `None` draws one.
+        **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
+
+    Input shape:
+        `(batch, dimension)`; L2-normalized or not.
+
+    Output shape:
+        `(batch, num_classes)`, in [-1, 1].
+
+    Example:
+
+    >>> CosineClassifier(81313)(descriptors)  # (batch, 81313)
+
+    Reference:
+        [Deng et al., 2019](https://arxiv.org/abs/1801.07698)
+    """
+
+    def call(self, inputs):
+        # No epsilon: it would keep a descriptor on its class's vector apart
+        # from it, by an angle of 0.002.
+        descriptors = l2_normalize(widen(inputs), epsilon=0.0)
+        classes = l2_normalize(self.kernel, epsilon=0.0)
+        cosines = ops.matmul(descriptors, ops.transpose(classes))
+        return ops.cast(cosines, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class LinearClassifier(Classifier):
+    """Scores of classes that are linear in the descriptor.
+
+    `z = x W^T + b`
+
+    Args:
+        num_classes: at least 2.
+        seed: of the random start; `None` draws one.
+        **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
+
+    Input shape:
+        `(batch, dimension)`.
+
+    Output shape:
+        `(batch, num_classes)`, any number each.
+
+    Example:
+
+    >>> LinearClassifier(81313)(descriptors)  # (batch, 81313)
+
+    Reference:
+        [Noh et al., 2017](https://arxiv.org/abs/1612.06321)
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.bias = self.add_weight(
+            name="bias",
+            shape=(self.num_classes,),
+            initializer="zeros",
+            autocast=False,
+        )
+
+    def call(self, inputs):
+        products = ops.matmul(widen(inputs), ops.transpose(self.kernel))
+        return ops.cast(products + self.bias, self.compute_dtype)

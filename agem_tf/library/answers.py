@@ -1,0 +1,120 @@
+"""What a search found: as lines, and as a page with the photos.
+
+Needs no TensorFlow, so that a search by descriptors answers at once.
+"""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+from PIL import Image, ImageOps
+
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.pages.report import RankList, Report, Tile
+from agem_tf.retrieval.indexes import Match, StoredIndex
+
+Box = tuple[float, float, float, float]
+
+# Twice what the page shows, for screens with small pixels.
+_THUMBNAIL = 264
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A query and what it found.
+
+    Attributes:
+        query: path of the photo, or its name.
+        matches: best first.
+        box: what of the photo was searched for, if not all.
+    """
+
+    query: str
+    matches: list[Match]
+    box: Box | None = None
+
+    def describe(self) -> str:
+        """Returns lines of rank, similarity and name."""
+        lines = [
+            f"{rank:4} {match.similarity:7.4f}  {match.name}"
+            for rank, match in enumerate(self.matches, 1)
+        ]
+        return "\n".join([self.query, *lines])
+
+
+def by_descriptors(
+    stored: StoredIndex, descriptors: str, top: int | None = None
+) -> list[Answer]:
+    """Searches by extracted descriptors.
+
+    Args:
+        stored: the index.
+        descriptors: directory of a descriptor set.
+        top: photos found for each; see `Index.search`.
+
+    Raises:
+        UserError: they were made by another model or other settings, or `top`
+            exceeds the index.
+    """
+    queries = stored.fitted(DescriptorSet.load(descriptors), descriptors)
+    found = stored.index.search(queries.descriptors, top)
+    return [
+        Answer(query, matches)
+        for query, matches in zip(queries.names, found, strict=True)
+    ]
+
+
+def save_page(
+    path: str | os.PathLike, answers: Sequence[Answer], folder: str | None
+) -> None:
+    """Writes queries and what they found as one HTML file.
+
+    A photo that is not at hand any more is shown by its name.
+
+    Args:
+        path: of the page.
+        answers: what was found.
+        folder: that the names are relative to, if it is known.
+    """
+    count = sum(len(answer.matches) for answer in answers)
+    Report(
+        title="Search",
+        subtitle=f"{len(answers)} queries, {count} photos found.",
+        answers=[_rank_list(answer, folder) for answer in answers],
+    ).save(path)
+
+
+def _rank_list(answer: Answer, folder: str | None) -> RankList:
+    root = folder or ""
+    query_photo = _thumbnail(answer.query, answer.box) or _thumbnail(
+        os.path.join(root, answer.query)
+    )
+    query = Tile(answer.query, "query", "query", query_photo)
+    found = [
+        Tile(
+            match.name,
+            "found",
+            f"{rank} · {match.similarity:.3f} · {match.name}",
+            _thumbnail(os.path.join(root, match.name)),
+        )
+        for rank, match in enumerate(answer.matches, 1)
+    ]
+    return RankList(answer.query, [query, *found])
+
+
+def _thumbnail(path: str, box: Box | None = None) -> Image.Image | None:
+    """Reads a small photo, upright, or nothing if it can't be read."""
+    if not pathlib.Path(path).is_file():
+        return None
+    try:
+        with Image.open(path) as photo:
+            if box is None:
+                photo.draft("RGB", (_THUMBNAIL, _THUMBNAIL))
+            upright = ImageOps.exif_transpose(photo)
+            if box is not None:
+                upright = upright.crop([round(side) for side in box])
+            upright.thumbnail((_THUMBNAIL, _THUMBNAIL))
+            return upright.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None

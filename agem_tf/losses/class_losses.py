@@ -1,0 +1,168 @@
+"""Softmax cross-entropy of photos and their classes.
+
+ArcFace: a softmax that wants a margin between the angles of classes.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from agem_tf.ops.precision import widen
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class SoftmaxLoss(keras.losses.Loss):
+    """Cross-entropy of the softmax of a photo's scores, in nats.
+
+    With the score `z_j` of class `j`, the photo's class `y` and the scale `s`:
+
+    `loss = -log(exp(s z_y) / sum over classes j of exp(s z_j))`
+
+    Args:
+        scale: factor on the scores, above 0; the inverse of a temperature.
+        reduction: how the photos' losses are reduced, as of Keras' losses.
+        name: of the loss.
+        dtype: of the computation, as of Keras' losses.
+
+    Call arguments:
+        y_true: classes of shape (photos,): whole numbers from 0, of which
+            Keras, which casts them to float32, tells apart those below 2 ** 24.
+        y_pred: scores of shape (photos, classes).
+
+    Returns:
+        Losses of shape (photos,), before reduction; at least float32.
+
+    Example:
+
+    >>> SoftmaxLoss()([1], [[0.0, 0.0, 0.0]])  # log 3 = 1.0986123
+
+    Reference:
+        [Noh et al., 2017](https://arxiv.org/abs/1612.06321)
+    """
+
+    def __init__(
+        self, scale=1.0, reduction="sum", name="softmax_loss", dtype=None
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if scale <= 0:
+            raise ValueError(
+                f"`scale` must be above 0. Received: scale={scale}"
+            )
+        self.scale = scale
+
+    def call(self, y_true, y_pred):
+        if len(y_true.shape) != 1 or len(y_pred.shape) != 2:
+            raise ValueError(
+                "`y_true` must have the shape (photos,) and `y_pred` (photos, "
+                "classes). Received: "
+                f"y_true.shape={tuple(y_true.shape)}, "
+                f"y_pred.shape={tuple(y_pred.shape)}"
+            )
+        scores = self.scale * self._adjust(y_true, widen(y_pred))
+        return keras.losses.sparse_categorical_crossentropy(
+            y_true, scores, from_logits=True
+        )
+
+    def _adjust(self, classes, scores):
+        """Returns what the softmax takes; a subclass changes it."""
+        return scores
+
+    def get_config(self):
+        return super().get_config() | {"scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class ArcFaceLoss(SoftmaxLoss):
+    """Softmax cross-entropy with an additive angular margin.
+
+    With the angles `theta_j` between a photo's descriptor and the vectors of
+    the classes, its class `y`, the margin `m` and the scale `s`:
+
+    `loss = -log(exp(s cos(theta_y + m)) / (exp(s cos(theta_y + m))
+    + sum over other classes j of exp(s cos theta_j)))`
+
+    No angle is computed: `cos(theta + m) = cos theta cos m - sin theta sin m`.
+    At the poles, `cos theta = 1` and `-1`, the sine has no finite slope; it
+    counts as 0 there.
+
+    Beyond `theta = pi - m`, where `cos(theta + m)` would rise again, a photo's
+    score is `cos theta - m sin m`: it goes on falling, down by `m ** 2 / 2`
+    from there (interpretation: the paper does not say; so does its authors'
+    code). With `easy_margin`, which is theirs too, only photos within 90
+    degrees of their class get a margin, and others the score `cos theta`.
+
+    Margin 0 is the normalized softmax, with the temperature `1 / scale`.
+
+    Args:
+        margin: angle in radians, in [0, pi / 2].
+        scale: factor on the cosines, above 0. The default, and that of the
+            margin, are DELG's: the square root of 2048.
+        easy_margin: where the margin ends, see above.
+        reduction: how the photos' losses are reduced, as of Keras' losses.
+        name: of the loss.
+        dtype: of the computation, as of Keras' losses.
+
+    Call arguments:
+        y_true: classes of shape (photos,), as of `SoftmaxLoss`.
+        y_pred: cosines of shape (photos, classes), as of
+            `layers.CosineClassifier`.
+
+    Returns:
+        Losses of shape (photos,), before reduction; at least float32.
+
+    Example:
+
+    >>> ArcFaceLoss(margin=0.1, scale=45.25)([0], [[0.5, 0.4]])  # 0.4742
+
+    Reference:
+        [Deng et al., 2019](https://arxiv.org/abs/1801.07698),
+        [Cao et al., 2020](https://arxiv.org/abs/2001.05027) (DELG)
+    """
+
+    def __init__(
+        self,
+        margin=0.1,
+        scale=45.25,
+        easy_margin=False,
+        reduction="sum",
+        name="arcface_loss",
+        dtype=None,
+    ):
+        super().__init__(scale, reduction=reduction, name=name, dtype=dtype)
+        if not 0 <= margin <= math.pi / 2:
+            raise ValueError(
+                f"`margin` must lie in [0, pi / 2]. Received: margin={margin}"
+            )
+        self.margin = margin
+        self.easy_margin = easy_margin
+
+    def _adjust(self, classes, scores):
+        columns = ops.arange(ops.shape(scores)[1])
+        own = ops.equal(columns, ops.cast(classes, "int32")[:, None])
+        target = ops.sum(ops.where(own, scores, 0.0), axis=1, keepdims=True)
+        return ops.where(own, self._with_margin(target), scores)
+
+    def _with_margin(self, cosines):
+        cosine, sine = math.cos(self.margin), math.sin(self.margin)
+        least, lost = -cosine, sine * self.margin
+        if self.easy_margin:
+            least = lost = 0.0
+        shifted = cosine * cosines - sine * _sine(cosines)
+        return ops.where(cosines > least, shifted, cosines - lost)
+
+    def get_config(self):
+        return super().get_config() | {
+            "margin": self.margin,
+            "easy_margin": self.easy_margin,
+        }
+
+
+def _sine(cosines):
+    """Sines of angles in [0, pi]; at the poles 0, with no slope.
+
+    As a product the square keeps all digits near the poles, unlike 1 - cos^2.
+    """
+    squares = (1.0 - cosines) * (1.0 + cosines)
+    inside = squares > 0
+    return ops.where(inside, ops.sqrt(ops.where(inside, squares, 1.0)), 0.0)

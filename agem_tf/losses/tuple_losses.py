@@ -1,0 +1,268 @@
+"""The roles of a training tuple's images: query, positive, negative.
+
+They arrive as numbers, because Keras casts what a loss receives to one dtype.
+
+Contrastive loss over tuples of a query, positives and negatives.
+
+Triplet loss over tuples of a query, positives and negatives.
+
+Triplet loss with the hardest positive and negative of the whole batch.
+"""
+
+import keras
+from keras import ops
+
+from agem_tf.ops.precision import Tensor, widen
+
+QUERY = -1
+POSITIVE = 1
+NEGATIVE = 0
+
+
+def has_role(roles: Tensor, role: int, like: Tensor) -> Tensor:
+    """Returns 1 where `roles` is `role`, else 0, in the dtype of `like`."""
+    return ops.cast(ops.equal(roles, role), like.dtype)
+
+
+def check_tuples(roles: Tensor, descriptors: Tensor) -> None:
+    """Checks that descriptors come as (tuples, images, dimension).
+
+    Raises:
+        ValueError: the static shapes are not (tuples, images) and
+            (tuples, images, dimension).
+    """
+    if len(roles.shape) != 2 or len(descriptors.shape) != 3:
+        raise ValueError(
+            "`y_true` must have the shape (tuples, images) and `y_pred` "
+            "(tuples, images, dimension). Received: "
+            f"y_true.shape={tuple(roles.shape)}, "
+            f"y_pred.shape={tuple(descriptors.shape)}"
+        )
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class ContrastiveLoss(keras.losses.Loss):
+    """Pulls positives to the query and pushes negatives out of a margin.
+
+    With `D_i = sqrt(sum((x_query - x_i + epsilon) ** 2))`:
+
+    `loss = sum over positives of D ** 2 / 2
+    + sum over negatives of max(margin - D, 0) ** 2 / 2`
+
+    The pairs of a tuple are summed, not averaged, and so are the tuples by the
+    default reduction: the learning rates published for this loss mean sums.
+
+    Args:
+        margin: distance beyond which a negative costs nothing, in (0, 2] for
+            L2-normalized descriptors.
+        epsilon: added to differences, above 0; keeps the gradient finite where
+            descriptors coincide.
+        reduction: how the tuples' losses are reduced, as of Keras' losses.
+        name: of the loss.
+        dtype: of the computation, as of Keras' losses.
+
+    Call arguments:
+        y_true: roles of shape (tuples, images): -1 for the query, which comes
+            first, 1 for a positive, 0 for a negative.
+        y_pred: descriptors of shape (tuples, images, dimension).
+
+    Returns:
+        Losses of shape (tuples,), before reduction; at least float32.
+
+    Example:
+
+    >>> descriptors = [[[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]]]
+    >>> ContrastiveLoss(margin=0.85)([[-1, 1, 0, 0]], descriptors)  # 0.2
+
+    Reference:
+        [Radenovic et al., 2018](https://arxiv.org/abs/1711.02512)
+    """
+
+    def __init__(
+        self,
+        margin=0.7,
+        epsilon=1e-6,
+        reduction="sum",
+        name="contrastive_loss",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if margin <= 0:
+            raise ValueError(
+                f"`margin` must be above 0. Received: margin={margin}"
+            )
+        if epsilon <= 0:
+            raise ValueError(
+                f"`epsilon` must be above 0. Received: epsilon={epsilon}"
+            )
+        self.margin = margin
+        self.epsilon = epsilon
+
+    def call(self, y_true, y_pred):
+        check_tuples(y_true, y_pred)
+        descriptors = widen(y_pred)
+        differences = descriptors[:, :1] - descriptors + self.epsilon
+        distances = ops.sqrt(ops.sum(ops.square(differences), axis=-1))
+        shortfalls = ops.maximum(self.margin - distances, 0.0)
+        costs = has_role(y_true, POSITIVE, descriptors) * ops.square(
+            distances
+        ) + has_role(y_true, NEGATIVE, descriptors) * ops.square(shortfalls)
+        return 0.5 * ops.sum(costs, axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {
+            "margin": self.margin,
+            "epsilon": self.epsilon,
+        }
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class TripletLoss(keras.losses.Loss):
+    """Keeps each negative farther from the query than each positive.
+
+    `loss = sum over positives p and negatives n of
+    max(||q - p|| ** 2 - ||q - n|| ** 2 + margin, 0)`
+
+    The triplets of a tuple are summed, not averaged, and so are the tuples by
+    the default reduction.
+
+    Args:
+        margin: how much farther, as a squared distance, above 0.
+        reduction: how the tuples' losses are reduced, as of Keras' losses.
+        name: of the loss.
+        dtype: of the computation, as of Keras' losses.
+
+    Call arguments:
+        y_true: roles of shape (tuples, images): -1 for the query, which comes
+            first, 1 for a positive, 0 for a negative.
+        y_pred: descriptors of shape (tuples, images, dimension).
+
+    Returns:
+        Losses of shape (tuples,), before reduction; at least float32.
+
+    Example:
+
+    >>> descriptors = [[[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]]]
+    >>> TripletLoss(margin=0.5)([[-1, 1, 0, 0]], descriptors)  # 0.1
+
+    Reference:
+        [Gordo et al., 2017](https://arxiv.org/abs/1610.07940)
+    """
+
+    def __init__(
+        self, margin=0.1, reduction="sum", name="triplet_loss", dtype=None
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if margin <= 0:
+            raise ValueError(
+                f"`margin` must be above 0. Received: margin={margin}"
+            )
+        self.margin = margin
+
+    def call(self, y_true, y_pred):
+        check_tuples(y_true, y_pred)
+        descriptors = widen(y_pred)
+        squares = ops.square(descriptors[:, :1] - descriptors)
+        distances = ops.sum(squares, axis=-1)
+        violations = ops.maximum(
+            distances[:, :, None] - distances[:, None, :] + self.margin, 0.0
+        )
+        positive = has_role(y_true, POSITIVE, descriptors)
+        negative = has_role(y_true, NEGATIVE, descriptors)
+        triplets = positive[:, :, None] * negative[:, None, :]
+        return ops.sum(triplets * violations, axis=(1, 2))
+
+    def get_config(self):
+        return super().get_config() | {"margin": self.margin}
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class BatchHardTripletLoss(keras.losses.Loss):
+    """Keeps each image's nearest stranger farther than its farthest kin.
+
+    With the Euclidean distance `D` and every image of the batch as anchor `a`:
+
+    `loss_a = max(margin + max over images p of its landmark D(a, p)
+    - min over images n of other landmarks D(a, n), 0)`
+
+    An image that is alone of its landmark, or in a batch of one landmark, costs
+    nothing as an anchor. The anchors are summed by the default reduction.
+
+    Args:
+        margin: how much farther, above 0.
+        epsilon: least distance, above 0; keeps the gradient finite where
+            descriptors coincide.
+        reduction: how the images' losses are reduced, as of Keras' losses.
+        name: of the loss.
+        dtype: of the computation, as of Keras' losses.
+
+    Call arguments:
+        y_true: landmarks of shape (images,): whole numbers of which Keras,
+            which casts them to float32, tells apart those below 2 ** 24.
+        y_pred: descriptors of shape (images, dimension).
+
+    Returns:
+        Losses of shape (images,), before reduction; at least float32.
+
+    Example:
+
+    >>> descriptors = [[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [1.0, 0.0]]
+    >>> BatchHardTripletLoss(margin=0.3)([5, 5, 8, 8], descriptors)
+
+    Reference:
+        [Hermans et al., 2017](https://arxiv.org/abs/1703.07737)
+    """
+
+    def __init__(
+        self,
+        margin=0.3,
+        epsilon=1e-6,
+        reduction="sum",
+        name="batch_hard_triplet_loss",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if margin <= 0:
+            raise ValueError(
+                f"`margin` must be above 0. Received: margin={margin}"
+            )
+        if epsilon <= 0:
+            raise ValueError(
+                f"`epsilon` must be above 0. Received: epsilon={epsilon}"
+            )
+        self.margin = margin
+        self.epsilon = epsilon
+
+    def call(self, y_true, y_pred):
+        _check_images(y_true, y_pred)
+        distances = self._distances(widen(y_pred))
+        kin = ops.equal(y_true[:, None], y_true[None, :])
+        itself = ops.cast(ops.eye(ops.shape(y_pred)[0]), "bool")
+        positive = ops.logical_and(kin, ops.logical_not(itself))
+        farthest = ops.max(ops.where(positive, distances, 0.0), axis=1)
+        nearest = ops.min(ops.where(kin, float("inf"), distances), axis=1)
+        violations = ops.maximum(self.margin + farthest - nearest, 0.0)
+        return ops.where(ops.any(positive, axis=1), violations, 0.0)
+
+    def _distances(self, x):
+        """Euclidean distances of all pairs, from products: no cubic memory."""
+        squares = ops.sum(ops.square(x), axis=1)
+        products = ops.matmul(x, ops.transpose(x))
+        squared = squares[:, None] + squares[None, :] - 2.0 * products
+        return ops.sqrt(ops.maximum(squared, self.epsilon**2))
+
+    def get_config(self):
+        return super().get_config() | {
+            "margin": self.margin,
+            "epsilon": self.epsilon,
+        }
+
+
+def _check_images(landmarks, descriptors):
+    if len(landmarks.shape) != 1 or len(descriptors.shape) != 2:
+        raise ValueError(
+            "`y_true` must have the shape (images,) and `y_pred` (images, "
+            "dimension). Received: "
+            f"y_true.shape={tuple(landmarks.shape)}, "
+            f"y_pred.shape={tuple(descriptors.shape)}"
+        )

@@ -1,0 +1,1 @@
+"""The HTML page of every command, and what is drawn on it."""

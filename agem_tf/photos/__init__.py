@@ -1,0 +1,1 @@
+"""Photos: listing, reading, decoding, and the canvases they are padded to."""

@@ -1,0 +1,73 @@
+"""Which canvas holds which photo, known before anything is decoded.
+
+The sides of a resized photo follow from those of the photo, so all workers of a
+training agree on the shapes of every step without talking. The arithmetic is
+that of `images`, in the same float32.
+"""
+
+import numpy as np
+
+from agem_tf.config import ImageConfig
+from agem_tf.photos.decoding import MIN_SIDE
+
+
+def largest(image: ImageConfig) -> tuple[int, int]:
+    """Returns height and width of the canvas that holds every photo."""
+    if not image.buckets:
+        return image.size, image.size
+    sides = np.full((1, 2), image.size)
+    height, width = image.buckets[_smallest_that_holds(sides, image)[0]]
+    return height, width
+
+
+def choose(
+    sizes: np.ndarray, boxes: np.ndarray | None, image: ImageConfig
+) -> np.ndarray:
+    """Returns the (photos,) positions in `image.buckets` of their canvases.
+
+    Args:
+        sizes: (photos, 2) height and width of the photos.
+        boxes: (photos, 4) x1, y1, x2, y2 that are cut out; None for whole
+            photos.
+        image: with buckets.
+    """
+    return _smallest_that_holds(resized_sides(sizes, boxes, image), image)
+
+
+def resized_sides(
+    sizes: np.ndarray, boxes: np.ndarray | None, image: ImageConfig
+) -> np.ndarray:
+    """Returns the (photos, 2) sides of the photos as `images.load` makes them.
+
+    Arguments are those of `choose`.
+    """
+    target = np.full(len(sizes), image.size, np.float32)
+    sides = sizes.astype(np.float32)
+    if boxes is not None:
+        cropped = _cropped_sides(sizes, boxes).astype(np.float32)
+        target *= cropped.max(axis=1) / sides.max(axis=1)
+        sides = cropped
+    factors = target / sides.max(axis=1)
+    if not image.enlarge:
+        factors = np.minimum(factors, np.float32(1))
+    resized = np.round(sides * factors[:, None]).astype(np.int64)
+    return np.maximum(resized, MIN_SIDE)
+
+
+def _cropped_sides(sizes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    height, width = sizes.astype(np.int64).T
+    whole = np.column_stack([0 * width, 0 * width, width, height])
+    marked = boxes.any(axis=1, keepdims=True)
+    corners = np.where(marked, np.round(boxes), whole).astype(np.int64)
+    left = np.clip(corners[:, 0], 0, width - 1)
+    top = np.clip(corners[:, 1], 0, height - 1)
+    right = np.clip(corners[:, 2], left + 1, width)
+    bottom = np.clip(corners[:, 3], top + 1, height)
+    return np.column_stack([bottom - top, right - left])
+
+
+def _smallest_that_holds(sides: np.ndarray, image: ImageConfig) -> np.ndarray:
+    canvases = np.array(image.buckets)
+    holds = (sides[:, None, :] <= canvases).all(axis=2)
+    areas = np.where(holds, canvases.prod(axis=1), np.iinfo(np.int64).max)
+    return np.argmin(areas, axis=1)

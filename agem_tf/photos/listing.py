@@ -1,0 +1,232 @@
+"""A photo that a source names, and what becomes of it in a record.
+
+Which photos a source names: one folder a landmark, or a CSV.
+
+Nothing is opened here but the CSV. What a name must be to survive the files of
+later stages, one name a line in UTF-8, is checked before hours are spent.
+
+Which photos a folder holds, at any depth and under any names.
+"""
+
+import csv
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
+
+from agem_tf.errors import UserError
+from agem_tf.photos import reading
+
+# The label of a photo whose landmark nobody knows.
+UNKNOWN = -1
+
+Example = dict[str, Any]
+
+
+class ListedPhoto(NamedTuple):
+    """One photo; a tuple of plain values, so that JSON carries it elsewhere.
+
+    Attributes:
+        path: of the file.
+        name: unique in its split.
+        landmark: its name, or empty.
+        label: an integer, equal for equal landmarks; `UNKNOWN` for none.
+        box: x1, y1, x2, y2 in pixels, cut out when the photo is a query; None
+            for the whole photo.
+    """
+
+    path: str
+    name: str
+    landmark: str = ""
+    label: int = UNKNOWN
+    box: tuple[float, float, float, float] | None = None
+
+    def example(self, photo: reading.EncodedPhoto) -> Example:
+        """Returns the record's features, with the photo read from `path`."""
+        return {
+            "image": photo.encoded,
+            "name": self.name,
+            "landmark": self.landmark,
+            "label": self.label,
+            "box": np.asarray(self.box or (0, 0, 0, 0), np.float32),
+        }
+
+
+_COLUMNS = ["path", "landmark", "x1", "y1", "x2", "y2"]
+# What file servers and archives put beside the photos.
+_HIDDEN = frozenset({"@eaDir", "__MACOSX"})
+
+
+def list_photos(source: str) -> dict[str, list[ListedPhoto]]:
+    """Lists the photos of each landmark.
+
+    Args:
+        source: a folder of one folder a landmark, searched recursively but for
+            hidden files; or a CSV of rows `path,landmark` or
+            `path,landmark,x1,y1,x2,y2`, a header row allowed, blanks around
+            a cell ignored, paths relative to the CSV.
+
+    Returns:
+        Landmark -> its photos, without labels; none for an empty folder.
+
+    Raises:
+        UserError: the source is missing, empty or malformed.
+    """
+    if not source:
+        raise UserError(
+            "The photos have no source; give --source=DIR (data.source in a "
+            "recipe), a folder of one folder a landmark or a CSV."
+        )
+    root = pathlib.Path(source).expanduser()
+    return _list_csv(root) if root.is_file() else _list_folder(root)
+
+
+def check_name(name: str) -> None:
+    """Refuses a name that does not fit on one line of a UTF-8 file.
+
+    Raises:
+        UserError: it has a line break, or bytes that are no UTF-8.
+    """
+    encodable = name.encode(errors="ignore").decode() == name
+    if not encodable or "\n" in name or "\r" in name:
+        raise UserError(
+            f"The name {name!r} has a line break or is not UTF-8; rename it, "
+            "or pass --skip_bad."
+        )
+
+
+def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
+    if not root.is_dir():
+        raise UserError(f"No folder or CSV at {root}; give --source=DIR.")
+    listed = {
+        path.name: []
+        for path in sorted(root.iterdir())
+        if path.is_dir() and not is_hidden(path.name)
+    }
+    if not listed:
+        raise UserError(
+            f"{root} has no folder in it; make one folder a landmark, with the "
+            "landmark's photos inside."
+        )
+    left_aside = []
+    for path in _files(root):
+        name = path.relative_to(root)
+        if path.suffix.lower() in reading.SUFFIXES and len(name.parts) > 1:
+            landmark = name.parts[0]
+            photo = ListedPhoto(str(path), name.as_posix(), landmark)
+            listed[landmark].append(photo)
+        else:
+            left_aside.append(name.as_posix())
+    if left_aside:
+        logging.info(
+            "%d files of %s are left aside, being in no landmark's folder or "
+            "of no format that is read, the first: %r",
+            len(left_aside),
+            root,
+            left_aside[0],
+        )
+    return listed
+
+
+def _files(root: pathlib.Path) -> Iterator[pathlib.Path]:
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        if path.is_file() and not any(map(is_hidden, parts)):
+            yield path
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left aside unasked."""
+    return name.startswith(".") or name in _HIDDEN
+
+
+def _list_csv(path: pathlib.Path) -> dict[str, list[ListedPhoto]]:
+    listed: dict[str, list[ListedPhoto]] = {}
+    seen = set()
+    for number, row in _rows(path):
+        photo = _parse_row(path, number, row)
+        if photo.name in seen:
+            raise UserError(
+                f"{path}:{number} names {photo.name} again; keep one row."
+            )
+        seen.add(photo.name)
+        listed.setdefault(photo.landmark, []).append(photo)
+    if not listed:
+        raise UserError(f"{path} names no photo; write rows path,landmark.")
+    return listed
+
+
+def _rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields (line number, stripped cells) without header and blank rows."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for number, row in enumerate(reader):
+                cells = [cell.strip() for cell in row]
+                is_header = number == 0 and cells == _COLUMNS[: len(cells)]
+                if any(cells) and not is_header:
+                    yield reader.line_num, cells
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{path} is not a CSV in UTF-8 ({error}); save it as UTF-8."
+        ) from error
+
+
+def _parse_row(
+    path: pathlib.Path, number: int, cells: list[str]
+) -> ListedPhoto:
+    try:
+        if len(cells) not in (2, 6):
+            raise ValueError(f"{len(cells)} columns")
+        if not all(cells):
+            raise ValueError("an empty cell")
+        box = tuple(float(cell) for cell in cells[2:]) or None
+        check_name(cells[0] + cells[1])
+    except ValueError as error:
+        raise UserError(
+            f"{path}:{number} is not path,landmark or "
+            f"path,landmark,x1,y1,x2,y2 ({error})."
+        ) from error
+    name = pathlib.PurePath(cells[0]).as_posix()
+    file = os.fspath(path.parent / cells[0])
+    return ListedPhoto(file, name, cells[1], box=box)
+
+
+def list_folder(folder: str) -> list[str]:
+    """Lists the photos of a folder and of the folders in it.
+
+    Args:
+        folder: is searched without following links to folders; what is hidden
+            or has no suffix of a photo is left aside.
+
+    Returns:
+        Absolute paths, sorted folder by folder.
+
+    Raises:
+        UserError: the folder is missing or holds no photo.
+    """
+    root = os.path.abspath(os.path.expanduser(folder))
+    if not os.path.isdir(root):
+        raise UserError(f"No folder at {folder}; give --photos=DIR.")
+    found = []
+    for directory, subfolders, files in os.walk(root):
+        subfolders[:] = sorted(n for n in subfolders if not is_hidden(n))
+        found += [
+            os.path.join(directory, file)
+            for file in sorted(files)
+            if _is_photo(file)
+        ]
+    if not found:
+        raise UserError(
+            f"{folder} holds no photo; photos end in "
+            f"{', '.join(sorted(reading.SUFFIXES))}."
+        )
+    return found
+
+
+def _is_photo(file: str) -> bool:
+    suffix = pathlib.PurePath(file).suffix.lower()
+    return suffix in reading.SUFFIXES and not is_hidden(file)

@@ -1,0 +1,181 @@
+"""Puts flat textures into a picture, from the farthest to the nearest.
+
+The painter also keeps the share of every pixel that is covered since a given
+moment, which is how the visible part of a landmark is known.
+"""
+
+import cv2
+import numpy as np
+
+from agem_tf.rendered_landmarks.camera import Camera
+from agem_tf.rendered_landmarks.light import Light
+from agem_tf.rendered_landmarks.shading import Orientation, lit_texture
+from agem_tf.rendered_landmarks.surface import Surface
+
+NEAREST_DEPTH = 0.3
+TEXTURE_SHARPNESS = 0.55
+"""Texture pixels per frame pixel; the frame itself is shrunk afterwards."""
+
+HALF_PIXEL = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
+
+
+class Painter:
+    """A frame in linear light and what has been painted over it.
+
+    Args:
+      camera: maps the world to the frame's pixels.
+      light: of the photograph.
+      rng: of everything that the light leaves to chance.
+
+    Attributes:
+      frame: (rows, columns, 4) float32: linear RGB, and how much has covered
+        a pixel since `start_occlusion`, in [0, 1].
+    """
+
+    def __init__(self, camera: Camera, light: Light, rng: np.random.Generator):
+        self.camera = camera
+        self.light = light
+        self.rng = rng
+        self.frame = np.zeros((camera.height, camera.width, 4), np.float32)
+
+    @property
+    def light_field(self) -> np.ndarray:
+        """(rows, columns, 3) view of the frame's linear RGB."""
+        return self.frame[..., :3]
+
+    @property
+    def occlusion(self) -> np.ndarray:
+        """(rows, columns) view of the frame's last channel."""
+        return self.frame[..., 3]
+
+    def start_occlusion(self) -> None:
+        """Counts as occluding what is painted from now on."""
+        self.occlusion[:] = 0
+
+    def paint_surface(
+        self,
+        surface: Surface,
+        origin: np.ndarray,
+        orientation: Orientation,
+        detailed: bool = True,
+    ) -> None:
+        """Lights a wall and paints it.
+
+        Args:
+          surface: the wall.
+          origin: (3,) world point of its plane coordinates (0, 0).
+          orientation: its axes in the world.
+          detailed: whether its relief is shaded.
+        """
+        if (self.camera.position - origin) @ orientation.normal <= 0:
+            return
+        axes = np.stack([orientation.across, orientation.upwards])
+        polygon = clip_near(self.camera, origin + surface.corners @ axes)
+        if len(polygon) < 3 or self._region(self._to_pixels(polygon)) is None:
+            return
+        reduced = surface.at_resolution(self._resolution(polygon))
+        texture = lit_texture(
+            reduced, orientation, self.light, self.rng, detailed
+        )
+        homography = (
+            self.camera.plane_homography(
+                origin, orientation.across, orientation.upwards
+            )
+            @ reduced.to_plane()
+        )
+        depth = float(np.mean(self.camera.depths(polygon)))
+        self.paint_texture(texture, homography, polygon, depth)
+
+    def _resolution(self, polygon: np.ndarray) -> float:
+        """Texture pixels per metre that the finished photograph can show."""
+        depths = self.camera.depths(polygon)
+        typical = max(0.5 * (depths.min() + depths.mean()), 2.0)
+        return TEXTURE_SHARPNESS * self.camera.focal_length / typical
+
+    def _region(self, corners: np.ndarray) -> tuple[slice, slice] | None:
+        """Rows and columns of the frame round some pixels, None if outside."""
+        limits = (self.camera.width, self.camera.height)
+        low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, limits)
+        high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, limits)
+        if (low >= high).any():
+            return None
+        return (
+            slice(int(low[1]), int(high[1])),
+            slice(int(low[0]), int(high[0])),
+        )
+
+    def paint_texture(
+        self,
+        texture: np.ndarray,
+        homography: np.ndarray,
+        polygon: np.ndarray,
+        depth: float,
+    ) -> None:
+        """Warps a premultiplied texture into the frame.
+
+        Args:
+          texture: (rows, columns, 4) float32.
+          homography: from the texture's to the frame's continuous pixels.
+          polygon: (N, 3) corners of the visible part in the world.
+          depth: of the middle in metres, for the haze.
+        """
+        corners = self._to_pixels(polygon)
+        region = self._region(corners)
+        if region is None:
+            return
+        rows, columns = region
+        low = np.array([columns.start, rows.start])
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        shift = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1.0]])
+        matrix = np.linalg.inv(HALF_PIXEL) @ shift @ homography @ HALF_PIXEL
+        warped = cv2.warpPerspective(
+            self._veiled(texture, depth), matrix, size, flags=cv2.INTER_LINEAR
+        )
+        if _reaches_behind(texture, homography):
+            _cut(warped, corners - low)
+        rest = 1 - np.ascontiguousarray(warped[..., 3])
+        kept = cv2.multiply(self.frame[region], cv2.merge([rest] * 4))
+        self.frame[region] = cv2.add(kept, warped)
+
+    def _veiled(self, texture: np.ndarray, depth: float) -> np.ndarray:
+        """Mixes a texture with the haze between it and the camera."""
+        clear = float(np.exp(-self.light.haze * depth / 100))
+        mix = np.eye(4) * (clear, clear, clear, 1)
+        mix[:3, 3] = np.array(self.light.condition.horizon) * (1 - clear)
+        return cv2.transform(texture, mix)
+
+    def _to_pixels(self, points: np.ndarray) -> np.ndarray:
+        matrix = self.camera.projection
+        mapped = points @ matrix[:, :3].T + matrix[:, 3]
+        return mapped[:, :2] / mapped[:, 2:]
+
+
+def _reaches_behind(texture: np.ndarray, homography: np.ndarray) -> bool:
+    """Whether a corner of the texture lies behind the camera."""
+    rows, columns = texture.shape[:2]
+    corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)])
+    return bool((corners @ homography[2, :2] + homography[2, 2] <= 0).any())
+
+
+def _cut(warped: np.ndarray, corners: np.ndarray) -> None:
+    """Removes the mirror image of what lies behind the camera, in place."""
+    mask = np.zeros(warped.shape[:2], np.uint8)
+    fixed = np.round(np.clip(corners, -2e4, 2e4) * 16 - 8)
+    cv2.fillPoly(mask, [fixed.astype(np.int32)], 255, shift=4)
+    mask = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    warped[mask == 0] = 0
+
+
+def clip_near(camera: Camera, polygon: np.ndarray) -> np.ndarray:
+    """Cuts a polygon (N, 3) at the plane just before the camera."""
+    depths = camera.depths(polygon) - NEAREST_DEPTH
+    kept = []
+    for index in range(len(polygon)):
+        here, before = depths[index], depths[index - 1]
+        if (here > 0) != (before > 0):
+            share = before / (before - here)
+            step = polygon[index] - polygon[index - 1]
+            kept.append(polygon[index - 1] + share * step)
+        if here > 0:
+            kept.append(polygon[index])
+    return np.array(kept).reshape(-1, 3)

@@ -1,0 +1,1 @@
+"""Nearest neighbours, rankings, indexes and re-ranking of descriptors."""

@@ -1,0 +1,56 @@
+"""Indexes of named descriptors: made once, searched and changed often.
+
+Exact search is the default; FAISS and Milvus take over where it is too slow
+or where descriptors do not fit on one machine.
+"""
+
+from agem_tf.errors import UserError
+from agem_tf.retrieval.indexes.descriptor_index import Index, Match
+from agem_tf.retrieval.indexes.directory_storage import DirectoryStorage
+from agem_tf.retrieval.indexes.exact_index import ExactIndex
+from agem_tf.retrieval.indexes.faiss_index import FaissIndex
+from agem_tf.retrieval.indexes.milvus_index import MilvusIndex
+from agem_tf.retrieval.indexes.milvus_storage import MilvusStorage
+from agem_tf.retrieval.indexes.storage import (
+    Draft,
+    Origin,
+    Storage,
+    StoredIndex,
+)
+
+__all__ = [
+    "DirectoryStorage",
+    "Draft",
+    "ExactIndex",
+    "FaissIndex",
+    "Index",
+    "Match",
+    "MilvusIndex",
+    "MilvusStorage",
+    "Origin",
+    "Storage",
+    "StoredIndex",
+    "find",
+]
+
+_MILVUS = "milvus:"
+
+
+def find(place: str, model: str | None = None) -> Storage:
+    """Returns the storage that a place stands for.
+
+    Args:
+        place: a directory, or "milvus:" and an address; see `MilvusStorage`.
+        model: for Milvus, directory of the SavedModel.
+
+    Raises:
+        UserError: the address is malformed, or the model is given for a
+            directory, which has its own.
+    """
+    if place.startswith(_MILVUS):
+        return MilvusStorage(place.removeprefix(_MILVUS), model)
+    if model is not None:
+        raise UserError(
+            f"--model is for an index in Milvus; {place} holds its model."
+        )
+    return DirectoryStorage(place)

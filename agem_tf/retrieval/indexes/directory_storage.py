@@ -1,0 +1,188 @@
+"""An index as a directory that holds all that a search needs.
+
+INDEX/
+  manifest.json     kind, dimension, provenance, checksum of every file
+  names.txt         a photo a line, relative to the folder in the manifest
+  descriptors.npy   of an exact index, or
+  vectors.faiss     of an index of FAISS, with ids.npy
+  model/            SavedModel that describes further photos
+  whitening/        what it has built in, if a whitening was given or learned
+
+Nobody ever sees half of a change: a copy is written and put in its place.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.errors import UserError
+from agem_tf.files.atomic_writing import atomic_directory, full_disk_named
+from agem_tf.files.manifest import MANIFEST, read_manifest, write_manifest
+from agem_tf.retrieval.indexes import exact_index
+from agem_tf.retrieval.indexes.descriptor_index import Index
+from agem_tf.retrieval.indexes.exact_index import ExactIndex
+from agem_tf.retrieval.indexes.faiss_index import FaissIndex
+from agem_tf.retrieval.indexes.storage import (
+    Draft,
+    Origin,
+    Storage,
+    StoredIndex,
+)
+
+KIND = "index"
+_MODEL = "model"
+_WHITENING = "whitening"
+_SCRATCH = "scratch"
+
+
+class DirectoryStorage(Storage):
+    """An index directory at `path`."""
+
+    def __init__(self, path: str):
+        self._path = pathlib.Path(path)
+
+    @property
+    def exists(self) -> bool:
+        return (self._path / MANIFEST).exists()
+
+    def check(self, factory: str, dimension: int, count: int) -> None:
+        index = _empty(factory, dimension)
+        if isinstance(index, FaissIndex):
+            index.check_cells(count)
+
+    def open(self) -> StoredIndex:
+        manifest = read_manifest(self._path, KIND, verify=True)
+        try:
+            index = self._load(manifest["factory"], manifest["dimension"])
+            origin = self._origin(manifest)
+        except KeyError as error:
+            raise UserError(
+                f"The manifest of {self._path} has no {error}; index the "
+                "photos again."
+            ) from error
+        return StoredIndex(str(self._path), index, origin)
+
+    @contextlib.contextmanager
+    def created(self) -> Iterator[Draft]:
+        with (
+            full_disk_named(self._path),
+            self._exclusive(),
+            atomic_directory(self._path) as temporary,
+        ):
+            draft = _DirectoryDraft(temporary)
+            draft.scratch.mkdir()
+            yield draft
+            _write(temporary, draft.index, draft.origin)
+
+    @contextlib.contextmanager
+    def changed(self) -> Iterator[StoredIndex]:
+        with full_disk_named(self._path), self._exclusive():
+            stored = self.open()
+            with atomic_directory(self._path) as temporary:
+                scratch = temporary / _SCRATCH
+                scratch.mkdir()
+                yield dataclasses.replace(stored, scratch=scratch)
+                for part in (_MODEL, _WHITENING):
+                    _link_tree(self._path / part, temporary / part)
+                _write(temporary, stored.index, stored.origin)
+
+    def _load(self, factory: str, dimension: int) -> ExactIndex | FaissIndex:
+        if factory == exact_index.FACTORY:
+            return ExactIndex.load(self._path, dimension)
+        return FaissIndex.load(self._path, factory, dimension)
+
+    def _origin(self, manifest: dict[str, Any]) -> Origin:
+        model = self._path / _MODEL
+        whitening = self._path / _WHITENING
+        return Origin(
+            manifest["provenance"],
+            manifest["photos"],
+            model if model.exists() else None,
+            Whitening.load(whitening) if whitening.exists() else None,
+        )
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Keeps a second change from starting on what the first replaces."""
+        if not self._path.exists():
+            yield
+            return
+        descriptor = os.open(self._path, os.O_RDONLY)
+        try:
+            if not _lock(descriptor) or not _is_at(descriptor, self._path):
+                raise UserError(
+                    f"Another process is changing {self._path}; try again "
+                    "when it has finished."
+                )
+            yield
+        finally:
+            os.close(descriptor)
+
+
+class _DirectoryDraft(Draft):
+    def __init__(self, directory: pathlib.Path):
+        self.scratch = directory / _SCRATCH
+        self.model = directory / _MODEL
+
+    def start(self, factory: str, dimension: int, origin: Origin) -> Index:
+        self.origin = origin
+        self.index = _empty(factory, dimension)
+        return self.index
+
+
+def _empty(factory: str, dimension: int) -> ExactIndex | FaissIndex:
+    if factory == exact_index.FACTORY:
+        return ExactIndex(dimension)
+    return FaissIndex(factory, dimension)
+
+
+def _write(
+    directory: pathlib.Path, index: ExactIndex | FaissIndex, origin: Origin
+) -> None:
+    index.save(directory)
+    shutil.rmtree(directory / _SCRATCH)
+    if origin.whitening is not None and not (directory / _WHITENING).exists():
+        origin.whitening.save(directory / _WHITENING)
+    write_manifest(
+        directory,
+        KIND,
+        factory=index.factory,
+        dimension=index.dimension,
+        photos=origin.photos,
+        provenance=origin.provenance,
+    )
+
+
+def _link_tree(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies a tree that never changes, without its bytes where possible."""
+    if source.exists():
+        shutil.copytree(source, target, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether nobody else holds the lock; file systems may have none."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _is_at(descriptor: int, path: pathlib.Path) -> bool:
+    """Whether the open directory is still the one at `path`."""
+    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())

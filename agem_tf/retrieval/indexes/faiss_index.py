@@ -1,0 +1,231 @@
+"""Any index of FAISS, by its factory string: HNSW32, "IVF1024,SQ8", ...
+
+For when exact search is too slow or its descriptors too large. FAISS files are
+for trusted hands only and carry no checksum; the manifest beside them has it.
+
+Reference: https://github.com/facebookresearch/faiss/wiki/The-index-factory
+"""
+
+import contextlib
+import functools
+import math
+import pathlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+from absl import logging
+
+from agem_tf import native_output
+from agem_tf.errors import UserError
+from agem_tf.files import arrays
+from agem_tf.files.rows import SelectedRows
+from agem_tf.retrieval import nearest
+from agem_tf.retrieval.indexes.descriptor_index import Index, Match
+
+_NAMES = "names.txt"
+_IDS = "ids.npy"
+_VECTORS = "vectors.faiss"
+# Values that training is shown at most, evenly spaced: 1 GiB of float32.
+_TRAINING_VALUES = 2**28
+# FAISS looks at one cell and at 16 candidates, which is fast and finds little.
+_CANDIDATES = 64
+# Half precision and quantized descriptors are not exactly of unit length.
+_LENGTH_TOLERANCE = 0.01
+
+
+class FaissIndex(Index):
+    """Names, and a FAISS index of their numbers by Euclidean distance.
+
+    Of unit vectors the nearest is the most similar one, and stays so behind a
+    PCA, which takes their unit length: by dot product a long vector would win
+    there. Similarities are 1 - distance^2 / 2, the dot product of unit vectors.
+
+    Numbers are given once and never again. Kinds of FAISS that can't forget a
+    number (HNSW, refined ones) keep the descriptor of a removed photo in their
+    file, and as many more results are asked for as there are such ghosts.
+    """
+
+    def __init__(self, factory: str, dimension: int):
+        """Makes an empty index.
+
+        Raises:
+            UserError: FAISS is missing, or can't read the factory string.
+        """
+        super().__init__(factory, dimension)
+        faiss = _import_faiss()
+        with self._readable_errors(f"for {dimension} dimensions"):
+            index = faiss.index_factory(dimension, factory)
+        # Inverted files know numbers by themselves, and lose them in a map.
+        self._index = index if _is_inverted(index) else faiss.IndexIDMap(index)
+        self._names: list[str] = []
+        self._numbers = np.empty(0, np.int64)
+        self._widen_search()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def ghosts(self) -> int:
+        """How many removed photos still have a descriptor in the file."""
+        return self._index.ntotal - len(self)
+
+    def known(self, names: Collection[str]) -> set[str]:
+        return set(names).intersection(self._names)
+
+    def check_cells(self, count: int) -> None:
+        """Refuses to be trained on fewer photos than there are cells.
+
+        Training says so too, but only when all photos have been described.
+
+        Raises:
+            UserError: there are more cells than `count`.
+        """
+        inverted = _import_faiss().try_extract_index_ivf(self._index)
+        if inverted is not None and inverted.nlist > count:
+            raise UserError(
+                f"{self.factory} has {inverted.nlist} cells for {count} "
+                "photos; take fewer cells, or --factory=exact."
+            )
+
+    def tune(self, parameters: Mapping[str, int]) -> None:
+        space = _import_faiss().ParameterSpace()
+        for name, value in parameters.items():
+            try:
+                space.set_index_parameter(self._index, name, value)
+            except (RuntimeError, TypeError) as error:
+                raise UserError(
+                    f"The FAISS index {self.factory} has no parameter "
+                    f"{name}={value}; IVF has nprobe, HNSW efSearch, RFlat "
+                    "k_factor_rf."
+                ) from error
+
+    def save(self, directory: pathlib.Path) -> None:
+        """Writes vectors.faiss, ids.npy and names.txt into a directory."""
+        _import_faiss().write_index(self._index, str(directory / _VECTORS))
+        np.save(directory / _IDS, self._numbers)
+        arrays.write_names(directory / _NAMES, self._names)
+
+    @classmethod
+    def load(
+        cls, directory: pathlib.Path, factory: str, dimension: int
+    ) -> Self:
+        """Opens what `save` wrote.
+
+        Raises:
+            UserError: FAISS is missing, or a file is.
+        """
+        index = cls(factory, dimension)
+        with index._readable_errors(f"from {directory / _VECTORS}"):
+            path = str(directory / _VECTORS)
+            index._index = _import_faiss().read_index(path)
+        index._numbers = arrays.load_array(directory / _IDS)
+        index._names = arrays.read_names(directory / _NAMES)
+        return index
+
+    def _add(self, names: list[str], descriptors: np.ndarray) -> None:
+        first = self._next_number()
+        numbers = np.arange(first, first + len(names))
+        with self._readable_errors(
+            f"for {len(names)} descriptors of {self.dimension} dimensions"
+        ):
+            if not self._index.is_trained:
+                self._train(descriptors)
+            for start, block in nearest.row_blocks(descriptors):
+                self._index.add_with_ids(
+                    block, numbers[start : start + len(block)]
+                )
+        self._numbers = np.concatenate([self._numbers, numbers])
+        self._names = self._names + names
+
+    def _check_rows(self, names: Sequence[str], rows: np.ndarray) -> None:
+        super()._check_rows(names, rows)
+        lengths = np.linalg.norm(rows, axis=1)
+        wrong = np.abs(lengths - 1) > _LENGTH_TOLERANCE
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise UserError(
+                f"FAISS compares descriptors of length 1, that of "
+                f"{names[row]!r} has {lengths[row]:.3g}; normalize them, or "
+                "take --factory=exact."
+            )
+
+    def _train(self, descriptors: np.ndarray) -> None:
+        count = min(len(descriptors), _TRAINING_VALUES // self.dimension)
+        rows = np.linspace(0, len(descriptors) - 1, count).astype(np.int64)
+        sample = SelectedRows(descriptors, rows)[:]
+        with native_output.captured() as lines:
+            self._index.train(np.ascontiguousarray(sample, np.float32))
+        for line in dict.fromkeys(lines):
+            logging.warning("FAISS: %s", line)
+
+    def _widen_search(self) -> None:
+        """Replaces FAISS' defaults, with which it finds little."""
+        faiss = _import_faiss()
+        inverted = faiss.try_extract_index_ivf(self._index)
+        cells = math.isqrt(inverted.nlist) if inverted is not None else 1
+        for parameter in ({"nprobe": cells}, {"efSearch": _CANDIDATES}):
+            with contextlib.suppress(UserError):
+                self.tune(parameter)
+
+    def _next_number(self) -> int:
+        given = self._numbers
+        if hasattr(self._index, "id_map"):  # Has the ghosts' as well.
+            given = _import_faiss().vector_to_array(self._index.id_map)
+        return int(given.max(initial=-1)) + 1
+
+    def _remove(self, names: set[str]) -> None:
+        kept = np.array([name not in names for name in self._names])
+        selector = _import_faiss().IDSelectorBatch(self._numbers[~kept])
+        # "Not implemented for this type of index" leaves ghosts.
+        with contextlib.suppress(RuntimeError):
+            self._index.remove_ids(selector)
+        self._numbers = self._numbers[kept]
+        self._names = [name for name in self._names if name not in names]
+
+    def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
+        distances, numbers = self._index.search(queries, top + self.ghosts)
+        rows = np.searchsorted(self._numbers, numbers)
+        rows = np.minimum(rows, len(self) - 1)
+        alive = self._numbers[rows] == numbers
+        return [
+            [
+                Match(self._names[row], float(value))
+                for row, value in zip(found[real], values[real], strict=True)
+            ][:top]
+            for found, values, real in zip(
+                rows, 1 - distances / 2, alive, strict=True
+            )
+        ]
+
+    @contextlib.contextmanager
+    def _readable_errors(self, purpose: str) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            reason = str(error).rpartition("failed: ")[2].rpartition(": ")[2]
+            raise UserError(
+                f"FAISS can't make {self.factory!r} {purpose} "
+                f"({reason.strip()}); take another --factory, such as exact, "
+                "HNSW32 or IVF with fewer cells."
+            ) from error
+
+
+def _is_inverted(index: Any) -> bool:
+    faiss = _import_faiss()
+    if isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    return isinstance(index, faiss.IndexIVF)
+
+
+@functools.cache
+def _import_faiss() -> ModuleType:
+    try:
+        import faiss
+    except ImportError as error:
+        raise UserError(
+            "FAISS is not installed; run: pip install faiss-cpu, or take "
+            "--factory=exact."
+        ) from error
+    return faiss

@@ -1,0 +1,43 @@
+"""Second looks at a ranking, which cost no new forward pass of the model.
+
+Steps are chosen by text, such as "dba:20,1", and applied in order.
+"""
+
+from agem_tf.retrieval.reranking.diffusion import Diffusion, OfflineDiffusion
+from agem_tf.retrieval.reranking.expansion import (
+    DatabaseAugmentation,
+    QueryExpansion,
+)
+from agem_tf.retrieval.reranking.k_reciprocal import KReciprocal
+from agem_tf.retrieval.reranking.pipeline import rank_with, rerank, transform
+from agem_tf.retrieval.reranking.specification import (
+    PRESETS,
+    STEPS,
+    parse_rerank,
+)
+from agem_tf.retrieval.reranking.steps import (
+    DescriptorStep,
+    RankingStep,
+    Reorder,
+    Step,
+)
+from agem_tf.retrieval.reranking.superglobal import SuperGlobal
+
+__all__ = [
+    "PRESETS",
+    "STEPS",
+    "DatabaseAugmentation",
+    "DescriptorStep",
+    "Diffusion",
+    "KReciprocal",
+    "OfflineDiffusion",
+    "QueryExpansion",
+    "RankingStep",
+    "Reorder",
+    "Step",
+    "SuperGlobal",
+    "parse_rerank",
+    "rank_with",
+    "rerank",
+    "transform",
+]

@@ -1,0 +1,1 @@
+"""SavedModels of retrieval networks, and their signatures."""

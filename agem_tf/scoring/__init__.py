@@ -1,1 +1,0 @@
-"""Files in, scores and a page out: the work behind `agem_tf.evaluate`."""

@@ -1,1 +1,0 @@
-"""Search beyond one dot product per photo."""

@@ -1,0 +1,295 @@
+"""Recipes load, take overrides, and report every fault at once."""
+
+import dataclasses
+import fnmatch
+import json
+
+import pytest
+
+from agem_tf import config
+from agem_tf.config import loading
+from agem_tf.errors import UserError
+
+
+def test_defaults_are_a_valid_recipe():
+    assert config.validate(config.Config()).name == "quickstart"
+
+
+def test_overrides_take_the_type_of_their_field():
+    recipe = loading.override(
+        config.Config(),
+        [
+            "image.size=96",
+            "optimizer.learning_rate=1",
+            "model.attention_placement=C4,",
+            "model.weights=None",
+            "data.options={'seed': 3}",
+            "model.pooling=mac",
+            "data.directory=2024",
+            "data.source='7'",
+            "data.validation_split=",
+            "extraction.scales=[1, 0.5]",
+        ],
+    )
+    assert recipe.image.size == 96
+    assert recipe.optimizer.learning_rate == 1.0
+    assert recipe.model.attention_placement == ("C4",)
+    assert recipe.model.weights is None
+    assert recipe.data.options == {"seed": 3}
+    assert recipe.model.pooling == "mac"
+    assert recipe.data.directory == "2024"
+    assert recipe.data.source == "7"
+    assert recipe.data.validation_split == ""
+    assert recipe.extraction.scales == (1.0, 0.5)
+
+
+@pytest.mark.parametrize("text", ["C4,C5", "('C4', 'C5')", "['C4', 'C5']"])
+def test_names_are_listed_with_or_without_quotes(text):
+    recipe = loading.override(
+        config.Config(), [f"model.attention_placement={text}"]
+    )
+    assert recipe.model.attention_placement == ("C4", "C5")
+
+
+def test_a_path_of_weights_may_look_like_a_number():
+    recipe = loading.override(config.Config(), ["model.weights=2024"])
+    assert recipe.model.weights == "2024"
+
+
+@pytest.mark.parametrize(
+    ("assignments", "options"),
+    [
+        (["loss.name=triplet"], {}),
+        (["loss.name=contrastive"], {"margin": 0.85}),
+        (["loss.name=triplet", "loss.options={'margin': 1}"], {"margin": 1}),
+        (["loss.options={'margin': 1}", "loss.name=triplet"], {"margin": 1}),
+        (["loss={'name': 'triplet', 'options': {'margin': 1}}"], {"margin": 1}),
+    ],
+)
+def test_another_loss_does_not_inherit_options(assignments, options):
+    recipe = loading.override(config.Config(), assignments)
+    assert recipe.loss.options == options
+
+
+def test_a_loss_of_a_recipe_file_starts_without_options():
+    assert config.LossConfig("triplet").options == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "scale"),
+    [
+        ("block1a_project_bn/gamma", 0.0),
+        ("block3b_expand_conv/kernel", 0.0),
+        ("block4a_expand_conv/kernel", 1.0),
+        ("block1_conv1/kernel", 1.0),
+        ("block14_sepconv2/pointwise_kernel", 1.0),
+        ("block35_1_conv/kernel", 1.0),
+        ("block17_20_conv/kernel", 1.0),
+        ("block1a/kernel", 1.0),
+    ],
+)
+def test_default_rules_freeze_blocks_of_efficientnets_alone(path, scale):
+    rule = next(
+        rule
+        for rule in config.default_rules()
+        if fnmatch.fnmatchcase(path, rule.pattern)
+    )
+    assert rule.learning_rate_scale == scale
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("model.poling=mac", "did you mean 'pooling'"),
+        ("modle.pooling=mac", "'modle.pooling'; did you mean 'model'"),
+        ("zzz=1", r"no field 'zzz'\. Known here: data"),
+        ("image.size=large", "image.size must be of type int"),
+        ("image.size", "name=value"),
+        ("image.size.more=3", "image.size.more"),
+        ("image.size.more.still=3", "image.size.more.still"),
+        ("loss=triplet", "loss must be of type LossConfig"),
+        ("optimizer.rules=[{'patern': '*'}]", "did you mean 'pattern'"),
+        ("optimizer.rules=[{'weight_decay': 1.0}]", "pattern"),
+        ("optimizer.decay=1e999", "optimizer.decay must be finite"),
+        ("model.regional=1", "must be of type bool"),
+    ],
+)
+def test_a_bad_override_is_named(assignment, message):
+    with pytest.raises(UserError, match=message):
+        loading.override(config.Config(), [assignment])
+
+
+def test_all_faults_are_reported_at_once():
+    recipe = loading.override(
+        config.Config(),
+        ["model.pooling=gam", "training.epochs=-1", "model.backbone=resnet51"],
+    )
+    with pytest.raises(UserError) as error:
+        config.validate(recipe)
+    for part in ("'gam'", "training.epochs", "'resnet51'", "rmac"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        ("image", "size", "big", "image.size must be of type int"),
+        ("image", "size", True, "image.size must be of type int"),
+        ("extraction", "scales", 1.0, "extraction.scales must be of type"),
+        ("extraction", "scales", (1.0, "2"), r"extraction.scales\[1\] must"),
+        ("extraction", "scales", (float("nan"),), r"scales\[0\] must be fin"),
+        ("model", "attention_placement", "C5", "placement must be of type"),
+        ("optimizer", "learning_rate", float("nan"), "rate must be finite"),
+        ("optimizer", "decay", float("nan"), "optimizer.decay must be finite"),
+        ("optimizer", "epsilon", 0.0, "optimizer.epsilon must be positive"),
+        ("optimizer", "rules", [], "optimizer.rules is empty"),
+        ("optimizer", "rules", ["*"], r"optimizer.rules\[0\] must be of type"),
+        ("data", "options", {3: 4}, "data.options must have names as keys"),
+        ("loss", "options", None, "loss.options must be of type dict"),
+    ],
+)
+def test_a_value_of_another_type_is_named(section, field, value, message):
+    recipe = config.Config()
+    setattr(getattr(recipe, section), field, value)
+    with pytest.raises(UserError, match=message):
+        config.validate(recipe)
+
+
+def test_integers_serve_as_floats_and_lists_as_tuples():
+    recipe = config.Config()
+    recipe.optimizer.decay = 0
+    recipe.extraction.scales = [1, 2]
+    assert config.validate(recipe) is recipe
+
+
+@pytest.mark.parametrize("field", ["learning_rate_scale", "weight_decay"])
+def test_negative_settings_of_a_rule_are_refused(field):
+    recipe = config.Config()
+    setattr(recipe.optimizer.rules[0], field, -1.0)
+    with pytest.raises(UserError, match=rf"optimizer\.rules\[0\]\.{field}"):
+        config.validate(recipe)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["extraction.whitening=learned"], "extraction.whitening learned"),
+        (
+            ["extraction.whitening=none", "data.test_split="],
+            "data.test_split and data.train_split are empty",
+        ),
+    ],
+)
+def test_what_an_evaluation_lacks_is_named(assignments, message):
+    recipe = loading.override(
+        config.Config(),
+        ["training.epochs=0", "data.train_split=", *assignments],
+    )
+    with pytest.raises(UserError, match=message):
+        config.validate(recipe)
+
+
+def test_an_evaluation_needs_no_training_split():
+    recipe = loading.override(
+        config.Config(),
+        [
+            "training.epochs=0",
+            "data.train_split=",
+            "data.validation_split=",
+            "extraction.whitening=none",
+        ],
+    )
+    assert config.validate(recipe) is recipe
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        ["model.attention=agem"],
+        ["image.resize=aspect", "model.batch_norm=trainable"],
+        ["model.attention_placement=('C4', 'blocks')"],
+        ["data.validation_split="],
+        ["extraction.scales=()"],
+    ],
+)
+def test_impossible_combinations_are_refused(assignments):
+    with pytest.raises(UserError, match="Recipe: "):
+        config.validate(loading.override(config.Config(), assignments))
+
+
+def test_json_round_trip():
+    recipe = config.Config()
+    recipe.optimizer.rules[0].pattern = "x"
+    again = loading.from_dict(loading.to_dict(recipe))
+    assert dataclasses.asdict(again) == dataclasses.asdict(recipe)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        ('{"image": {"size": "big"}}', "image.size must be of type int"),
+        ('{"image": {"sise": 3}}', "'image.sise'; did you mean 'size'"),
+        ('{"image": 3}', "image must be of type ImageConfig"),
+        ('{"optimizer": {"decay": NaN}}', "optimizer.decay must be finite"),
+        ("[1]", "must be of type Config"),
+        ("null", "must be of type Config"),
+    ],
+)
+def test_damaged_json_is_named(damaged, message):
+    with pytest.raises(UserError, match=message):
+        loading.from_dict(json.loads(damaged))
+
+
+def test_differences_name_the_fields():
+    first = loading.to_dict(config.Config())
+    second = loading.to_dict(
+        loading.override(config.Config(), ["image.size=64"])
+    )
+    assert loading.differences(first, second) == ["image.size (128, 64)"]
+
+
+def test_a_recipe_file_loads_whatever_it_is_called(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text(
+        "from agem_tf import config\n"
+        "NAME = 'mine'\n"
+        "def get_config():\n"
+        "    return config.Config(name=NAME)\n"
+    )
+    assert loading.load(path).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n", r"has no get_config\(\)"),
+        ("def get_config(:\n", "SyntaxError"),
+        ("def get_config(a): pass\n", "TypeError"),
+        ("def get_config(): return missing\n", "NameError"),
+        ("import no_such_module\n", "ModuleNotFoundError"),
+        ("def get_config(): pass\n", "must be of type Config, not None"),
+        (
+            "from agem_tf import config\n"
+            "def get_config(): return config.Config(loss=None)\n",
+            "loss must be of type LossConfig",
+        ),
+        (
+            "from agem_tf import config\n"
+            "def get_config():\n"
+            "    recipe = config.Config()\n"
+            "    recipe.model.poling = 'mac'\n"
+            "    return recipe\n",
+            "'poling'",
+        ),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named(tmp_path, text, message):
+    path = tmp_path / "odd.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"odd\.py.*{message}"):
+        loading.load(path)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"gone\.py"):
+        loading.load(tmp_path / "gone.py")

@@ -1,0 +1,66 @@
+"""A prepared dataset finds its photos, and says what is wrong with it."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from agem_tf.datasets.preparation import prepare
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.errors import UserError
+
+
+@pytest.fixture
+def prepared(photo_folder, tmp_path):
+    return make(photo_folder, tmp_path / "data")
+
+
+def make(source, directory):
+    options = {"source": str(source), "test": "place5", "validation": "place4"}
+    return prepare("photo_folder", directory, options)
+
+
+def test_find_returns_positions(prepared):
+    split = prepared.split("train")
+    names = [split.names[4], split.names[1]]
+    np.testing.assert_array_equal(split.find(names), [4, 1])
+    with pytest.raises(UserError, match=r"train has no photo 'x\.jpg'"):
+        split.find(["x.jpg"])
+
+
+def test_nothing_found_can_still_index(prepared):
+    split = prepared.split("test")
+    positions = split.find([])
+    assert split.labels[positions].shape == (0,)
+
+
+@pytest.mark.parametrize("method", ["split", "ground_truth"])
+def test_unknown_and_repeated_splits_are_refused(prepared, method):
+    open_split = getattr(prepared, method)
+    with pytest.raises(UserError, match="no split 'tset'; it has train"):
+        open_split("train+tset")
+    with pytest.raises(UserError, match="'train' more than once"):
+        open_split("train+test+train")
+
+
+def test_a_damaged_index_of_the_same_size_is_named(prepared):
+    path = prepared.directory / "index" / "train.npz"
+    content = path.read_bytes()
+    path.write_bytes(content[:-30] + bytes(30))
+    with pytest.raises(UserError, match=r"train\.npz.*--overwrite"):
+        PreparedDataset(prepared.directory).split("train")
+
+
+def test_the_fingerprint_follows_the_photos(prepared, photo_folder, tmp_path):
+    fingerprint = prepared.fingerprint
+    assert len(fingerprint) == 12
+    assert int(fingerprint, 16) >= 0
+    assert prepared.split("train+test").fingerprint == fingerprint
+
+    copy = shutil.copytree(prepared.directory, tmp_path / "copy")
+    assert PreparedDataset(copy).fingerprint == fingerprint
+    assert make(photo_folder, tmp_path / "same").fingerprint == fingerprint
+
+    photos = photo_folder / "place0"
+    shutil.copy(photos / "0.jpg", photos / "1.png")
+    assert make(photo_folder, tmp_path / "other").fingerprint != fingerprint

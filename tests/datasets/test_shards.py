@@ -1,0 +1,270 @@
+"""Record files are the same whoever writes them, and are written once."""
+
+import multiprocessing
+import signal
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from agem_tf.datasets import runners, shards
+from agem_tf.datasets.photo_folder import PhotoFolder
+from agem_tf.datasets.preparation import prepare
+from agem_tf.errors import UserError
+from agem_tf.pages.photo_pictures import load_photo
+
+# Prepares one split in files of four photos, and is killed after the first.
+_KILLED = """
+import os, signal, sys
+from agem_tf.datasets import runners
+from agem_tf.datasets.photo_folder import PhotoFolder
+from agem_tf.datasets.preparation import prepare
+
+def runner(paths):
+    yield next(runners.in_processes(2)(paths))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    PhotoFolder.items_per_file = 4
+    options = {"source": sys.argv[1], "validation": 0.0, "test": 0.0}
+    prepare("photo_folder", sys.argv[2], options, runner=runner)
+"""
+
+
+@pytest.fixture(autouse=True)
+def few_photos_a_file(monkeypatch):
+    """The 18 photos of the folder fill five files."""
+    monkeypatch.setattr(PhotoFolder, "items_per_file", 4)
+
+
+@pytest.fixture
+def prepare_folder(photo_folder):
+    """Returns what prepares the folder as one split."""
+
+    def run(directory, **arguments):
+        options = arguments.pop("options", {})
+        source = {"source": str(photo_folder)}
+        splits = {"validation": 0.0, "test": 0.0}
+        return prepare(
+            "photo_folder", directory, source | splits | options, **arguments
+        )
+
+    return run
+
+
+def stop_after(number):
+    """A runner that is interrupted when some files are written."""
+
+    def run(paths):
+        for path in paths[:number]:
+            yield shards.write(path)
+        raise KeyboardInterrupt
+
+    return run
+
+
+def parts_of(directory):
+    return directory.parent / f".{directory.name}.parts"
+
+
+def test_a_split_fills_several_files_in_order(prepare_folder, tmp_path):
+    prepared = prepare_folder(tmp_path / "data")
+    split = prepared.split("train")
+    assert len(prepared.manifest["record_files"]) == 5
+    assert len(split) == 18
+    assert split.files.tolist() == sorted(split.files)
+    assert len(set(split.files)) == 5
+    # Each record is where the index says.
+    sizes = {load_photo(split, photo).size for photo in range(18)}
+    assert sizes == {(48, 36), (30, 20)}
+
+
+def test_a_million_photos_fill_no_more_files_than_may_be_open(
+    prepare_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shards, "MOST_FILES", 3)
+    prepared = prepare_folder(tmp_path / "data")
+    assert len(prepared.manifest["record_files"]) == 3
+    assert len(prepared.split("train")) == 18
+
+
+def test_several_processes_write_the_same(prepare_folder, tmp_path):
+    alone = prepare_folder(tmp_path / "alone")
+    runner = runners.in_processes(2)
+    together = prepare_folder(tmp_path / "together", runner=runner)
+    assert together.manifest["files"] == alone.manifest["files"]
+
+
+def test_a_bad_photo_stops_several_processes(
+    prepare_folder, photo_folder, tmp_path
+):
+    (photo_folder / "place3" / "bad.jpg").write_bytes(b"not a photo")
+    runner = runners.in_processes(2)
+    with pytest.raises(UserError, match=r"place3/bad\.jpg"):
+        prepare_folder(tmp_path / "data", runner=runner)
+    assert not (tmp_path / "data").exists()
+    prepared = prepare_folder(tmp_path / "data", options={"skip_bad": True})
+    (skipped,) = prepared.manifest["skipped"]
+    assert skipped["photo"] == "place3/bad.jpg"
+
+
+def test_a_killed_process_is_told(prepare_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(PhotoFolder, "items_per_file", 1)
+
+    def runner(paths):
+        running = runners.in_processes(2)(list(paths) * 20)
+        yield next(running)
+        for child in multiprocessing.active_children():
+            child.kill()
+        yield from running
+
+    with pytest.raises(UserError, match="process died.* fewer --processes"):
+        prepare_folder(tmp_path / "data", runner=runner)
+
+
+@pytest.mark.parametrize(("processes", "beam"), [(0, None), (2, "--runner=X")])
+def test_impossible_runners_are_refused(processes, beam):
+    with pytest.raises(UserError, match=f"processes={processes}, beam="):
+        runners.create(processes, beam)
+
+
+def test_an_interrupted_preparation_goes_on(prepare_folder, tmp_path):
+    data = tmp_path / "data"
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folder(data, runner=stop_after(2))
+    assert not data.exists()
+    finished = sorted(parts_of(data).glob("*.tfrecord"))
+    assert len(finished) == 2
+    before = [path.stat().st_ino for path in finished]
+
+    written = []
+
+    def runner(paths):
+        written.extend(paths)
+        return runners.in_process(paths)
+
+    prepared = prepare_folder(data, runner=runner)
+    assert len(written) == 3
+    records = [data / name for name in prepared.manifest["record_files"]]
+    assert [path.stat().st_ino for path in records[:2]] == before
+    assert [
+        path.name for path in tmp_path.iterdir() if "data" in path.name
+    ] == ["data"]
+    whole = prepare_folder(tmp_path / "whole")
+    assert whole.manifest["files"] == prepared.manifest["files"]
+
+
+def test_a_killed_preparation_goes_on(prepare_folder, photo_folder, tmp_path):
+    data, script = tmp_path / "data", tmp_path / "killed.py"
+    script.write_text(_KILLED)
+    # Returns when nobody holds the pipes: the pool has ended too.
+    killed = subprocess.run(
+        [sys.executable, script, str(photo_folder), str(data)],
+        capture_output=True,
+        timeout=300,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    finished = {
+        path.with_suffix(".tfrecord").stat().st_ino
+        for path in parts_of(data).glob("*.npz")
+    }
+    assert finished
+    prepared = prepare_folder(data)
+    records = [data / name for name in prepared.manifest["record_files"]]
+    assert finished <= {path.stat().st_ino for path in records}
+    assert not parts_of(data).exists()
+
+
+def test_other_photos_are_not_mixed_with_finished_ones(
+    prepare_folder, photo_folder, tmp_path
+):
+    data = tmp_path / "data"
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folder(data, runner=stop_after(4))
+    for photo in (photo_folder / "place0").iterdir():
+        photo.unlink()
+    (photo_folder / "place0").rmdir()
+    prepared = prepare_folder(data)
+    assert len(prepared.split("train")) == 15
+    again = prepare_folder(tmp_path / "again")
+    assert again.manifest["files"] == prepared.manifest["files"]
+
+
+def test_overwrite_starts_anew(prepare_folder, tmp_path):
+    data = tmp_path / "data"
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folder(data, runner=stop_after(3))
+
+    def runner(paths):
+        assert len(paths) == 5
+        return runners.in_process(paths)
+
+    prepare_folder(data, runner=runner, overwrite=True)
+
+
+def test_a_failure_with_nothing_finished_leaves_nothing(
+    prepare_folder, tmp_path
+):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folder(tmp_path / "data", runner=stop_after(0))
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_two_preparations_of_one_dataset_are_refused(prepare_folder, tmp_path):
+    def runner(paths):
+        with pytest.raises(UserError, match="Another process is writing"):
+            prepare_folder(tmp_path / "data")
+        return runners.in_process(paths)
+
+    assert len(prepare_folder(tmp_path / "data", runner=runner).splits) == 1
+
+
+def test_unfinished_files_may_stand_on_a_remote_file_system(
+    prepare_folder, tmp_path
+):
+    here = prepare_folder(tmp_path / "here")
+    there = prepare_folder(tmp_path / "there", parts_dir="ram://bucket/parts")
+    assert there.manifest["files"] == here.manifest["files"]
+
+
+def test_an_old_error_is_not_told_again(prepare_folder, photo_folder, tmp_path):
+    """A cluster notes all bad photos, of which one is told."""
+    bad = [photo_folder / f"place{i}" / "bad.jpg" for i in range(6)]
+    for path in bad:
+        path.write_bytes(b"not a photo")
+
+    def runner(paths):
+        for path in list(map(shards.write_or_note, paths)):
+            if sentence := shards.noted_error(path):
+                raise UserError(sentence)
+            yield path
+
+    with pytest.raises(UserError, match="is not a readable photo"):
+        prepare_folder(tmp_path / "data", runner=runner)
+    for path in bad:
+        path.write_bytes((photo_folder / "place0" / "0.jpg").read_bytes())
+    prepared = prepare_folder(tmp_path / "data", runner=runner)
+    assert len(prepared.split("train")) == 24
+
+
+def test_a_full_disk_is_one_sentence(prepare_folder, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "no space left")
+
+    monkeypatch.setattr(tf.io.gfile, "rename", fail)
+    with pytest.raises(UserError, match="00000-of-00005.*no space left"):
+        prepare_folder(tmp_path / "data")
+
+
+def test_two_photos_of_one_name_are_refused(
+    prepare_folder, tmp_path, monkeypatch
+):
+    listing = PhotoFolder.listing
+    monkeypatch.setattr(
+        PhotoFolder,
+        "listing",
+        lambda self: {s: of * 2 for s, of in listing(self).items()},
+    )
+    with pytest.raises(UserError, match="train has two photos named 'place"):
+        prepare_folder(tmp_path / "data")

@@ -1,0 +1,140 @@
+"""Networks are told apart, and interrupted extraction goes on."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agem_tf.config import ExtractionConfig, ImageConfig
+from agem_tf.datasets.preparation import prepare
+from agem_tf.errors import UserError
+from agem_tf.extraction.extractor import Extractor, fingerprint
+from agem_tf.extraction.pyramid import describe, merge_scales
+from agem_tf.models import AGeM
+
+
+@pytest.fixture(scope="module")
+def mac():
+    return AGeM(attention="none", pooling="mac")
+
+
+def with_weights_of(model, **options):
+    other = AGeM(attention="none", **options)
+    other.set_weights(model.get_weights())
+    return other
+
+
+def test_equal_weights_of_another_pooling_are_another_network(mac):
+    prints = {
+        fingerprint(with_weights_of(mac, **options))
+        for options in (
+            {"pooling": "spoc"},
+            {"pooling": "rmac"},
+            {"pooling": "rmac", "pooling_options": {"levels": 2}},
+            {"pooling": "mac", "regional": True},
+        )
+    }
+    assert len(prints | {fingerprint(mac)}) == 5
+
+
+def test_equal_networks_agree(mac):
+    assert fingerprint(with_weights_of(mac, pooling="mac")) == fingerprint(mac)
+
+
+def test_scales_are_merged_by_the_generalized_mean():
+    # ((1 + 8) / 2) ** (1 / 3) and ((27 + 0) / 2) ** (1 / 3), normalized.
+    merged = merge_scales([[[1.0, 3.0]], [[2.0, 0.0]]], 3.0)
+    x, y = 4.5 ** (1 / 3), 13.5 ** (1 / 3)
+    norm = (x * x + y * y) ** 0.5
+    assert merged.numpy()[0] == pytest.approx([x / norm, y / norm], rel=1e-5)
+
+
+def test_small_scales_are_not_enlarged(mac):
+    """A network that pads its convolutions takes images of any size."""
+    image = tf.random.stateless_uniform((1, 40, 50, 3), (0, 1), 0, 255)
+    small = tf.image.resize(image, (10, 12))
+    np.testing.assert_allclose(
+        describe(mac, image, None, (1.0, 0.25)),
+        merge_scales([mac(image), mac(small)], 1.0),
+        atol=1e-5,
+    )
+
+
+class CountingStore:
+    """A record store that knows how often it was read."""
+
+    def __init__(self, store):
+        self._store, self.reads = store, 0
+
+    def read(self, file, offset):
+        self.reads += 1
+        return self._store.read(file, offset)
+
+
+@pytest.fixture
+def split(photo_folder, tmp_path):
+    options = {"source": str(photo_folder), "test": 0.0, "validation": 0.0}
+    return prepare("photo_folder", tmp_path / "data", options).split("train")
+
+
+@pytest.fixture
+def extractor():
+    model = AGeM("vgg16", feature_map="C2", attention="none")
+    return Extractor(
+        model,
+        ImageConfig(size=32),
+        ExtractionConfig(batch_size=4),
+        tf.distribute.get_strategy(),
+    )
+
+
+def test_extraction_goes_on_where_it_stopped(split, extractor, tmp_path):
+    whole = extractor.write(tmp_path / "whole", split)
+    record = split.store._paths[int(split.files[13])]
+    content = record.read_bytes()
+    position = int(split.offsets[13]) + 50
+    damaged = bytes([content[position] ^ 1])
+    record.write_bytes(content[:position] + damaged + content[position + 1 :])
+    with pytest.raises(UserError, match="is corrupt"):
+        extractor.write(tmp_path / "broken", split)
+    assert not (tmp_path / "broken").exists()
+    record.write_bytes(content)
+    counting = CountingStore(split.store)
+    rest = dataclasses.replace(split, store=counting)
+    resumed = extractor.write(tmp_path / "broken", rest)
+    # Of 18 photos, 12 were done; 6 are left, and 2 fill the last batch.
+    assert counting.reads == 6 + 2
+    assert resumed.names == whole.names
+    np.testing.assert_array_equal(resumed.descriptors, whole.descriptors)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_weights_that_are_not_finite_name_a_photo(split, extractor):
+    weights = extractor._model.get_weights()
+    extractor._model.set_weights([np.full_like(w, np.nan) for w in weights])
+    with pytest.raises(UserError, match=f"'{split.names[0]}' has a value"):
+        extractor.extract(split)
+
+
+def test_buckets_give_the_same_descriptors_with_a_program_each(split):
+    model = AGeM("vgg16", feature_map="C2", attention_placement=("C2",))
+
+    def extractor(buckets):
+        image = ImageConfig(48, "aspect", True, buckets=buckets)
+        extraction = ExtractionConfig(scales=(1.0, 0.7), batch_size=4)
+        strategy = tf.distribute.get_strategy()
+        return Extractor(model, image, extraction, strategy)
+
+    sizes = np.array([(20, 36), (48, 20), (34, 34)])
+    boxes = np.zeros((len(split), 4), np.float32)
+    boxes[:, 2:] = np.resize(sizes, (len(split), 2))
+    boxed = dataclasses.replace(split, boxes=boxes)
+    alone, in_buckets = extractor(()), extractor(((32, 64), (64, 32), (64, 64)))
+    np.testing.assert_allclose(
+        in_buckets.extract(boxed, crop=True),
+        alone.extract(boxed, crop=True),
+        atol=1e-5,
+    )
+    assert in_buckets._step.experimental_get_tracing_count() == 3
+    assert in_buckets.provenance(split) == alone.provenance(split)

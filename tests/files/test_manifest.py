@@ -1,0 +1,71 @@
+"""The manifest and what it detects."""
+
+import hashlib
+import json
+
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.files.manifest import read_manifest, write_manifest
+
+
+@pytest.fixture
+def directory(tmp_path):
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "text").write_text("content")
+    write_manifest(tmp_path, "example", dataset="landmarks")
+    return tmp_path
+
+
+def test_the_manifest_describes_the_files(directory):
+    manifest = read_manifest(directory, "example", verify=True)
+    assert manifest["dataset"] == "landmarks"
+    assert manifest["created_by"].startswith("agem_tf ")
+    digest = hashlib.sha256(b"content").hexdigest()
+    assert manifest["files"] == {"part/text": {"bytes": 7, "sha256": digest}}
+
+
+def test_another_kind_is_refused(directory):
+    with pytest.raises(UserError, match="holds example; .* of descriptors"):
+        read_manifest(directory, "descriptors")
+
+
+def test_a_truncated_file_is_named(directory):
+    (directory / "part" / "text").write_text("cont")
+    with pytest.raises(UserError, match="text has 4 bytes instead of 7"):
+        read_manifest(directory, "example")
+
+
+def test_a_missing_file_is_named(directory):
+    (directory / "part" / "text").unlink()
+    with pytest.raises(UserError, match="text is missing"):
+        read_manifest(directory, "example")
+
+
+def test_only_verification_reads_the_content(directory):
+    (directory / "part" / "text").write_text("CONTENT")
+    read_manifest(directory, "example")
+    with pytest.raises(UserError, match="differs from its checksum"):
+        read_manifest(directory, "example", verify=True)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"kind": "example"}'])
+def test_a_damaged_manifest_is_refused(directory, text):
+    (directory / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match=r"manifest\.json is damaged"):
+        read_manifest(directory, "example")
+
+
+def test_a_newer_format_is_refused(directory):
+    path = directory / "manifest.json"
+    content = json.loads(path.read_text()) | {"format": 2}
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="format 2"):
+        read_manifest(directory, "example")
+
+
+def test_missing_directories_and_manifests_are_named(tmp_path):
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        read_manifest(tmp_path / "nowhere", "example")
+    with pytest.raises(UserError, match=r"has no manifest\.json"):
+        read_manifest(tmp_path, "example")

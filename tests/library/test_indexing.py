@@ -1,0 +1,247 @@
+"""Photos and descriptors become an index, and more of them join it."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.whitening_learning import learn_pca
+from agem_tf.errors import UserError
+from agem_tf.library.answers import by_descriptors
+from agem_tf.library.indexing import (
+    add_descriptors,
+    add_photos,
+    index_descriptors,
+    index_photos,
+)
+from agem_tf.library.photo_queries import by_photos
+from agem_tf.library.request import IndexRequest
+from agem_tf.retrieval.indexes import find
+
+
+def run(work, place, **settings):
+    request = IndexRequest(place, **settings)
+    return work(request.storage(), request)
+
+
+def best(place, path, **options):
+    (answer,) = by_photos(find(place).open(), [str(path)], **options)
+    return answer.matches
+
+
+def test_a_photo_finds_itself_first_and_its_place_next(indexed, photos):
+    path = photos / "deep0" / "deep1" / "place2 1.jpg"
+    matches = best(indexed, path, top=12)
+    assert matches[0].name == "deep0/deep1/place2 1.jpg"
+    assert matches[0].similarity == pytest.approx(1, abs=1e-5)
+    assert all("place2" in match.name for match in matches[:3])
+    assert len(matches) == 12
+
+
+def test_a_box_changes_what_is_searched_for(indexed, photos):
+    path = photos / "place0 0.png"
+    matches = best(indexed, path, box=(10, 10, 60, 50))
+    assert matches[0].similarity < 0.9999
+    with pytest.raises(UserError, match=r"not inside the 90 x 70 pixels of"):
+        best(indexed, path, box=(10, 10, 91, 50))
+
+
+def test_a_query_that_is_no_photo_is_one_sentence(indexed, tmp_path):
+    (tmp_path / "no.jpg").write_text("no photo")
+    with pytest.raises(UserError, match=r"no\.jpg is not a readable.*another"):
+        best(indexed, tmp_path / "no.jpg")
+
+
+def test_photos_of_two_folders_join(own_index, photos, tmp_path):
+    more = tmp_path / "more"
+    shutil.copytree(photos / "deep0" / "deep1", more)
+    change = run(add_photos, own_index, photos=str(more), add=True)
+    assert (change.added, change.present, change.total) == (6, 0, 18)
+    change = run(add_photos, own_index, photos=str(more), add=True)
+    assert (change.added, change.present, change.total) == (0, 6, 18)
+    twins = best(own_index, more / "place2 1.jpg", top=2)
+    assert {photos.joinpath(name).resolve() for name, _ in twins} == {
+        more / "place2 1.jpg",
+        photos / "deep0" / "deep1" / "place2 1.jpg",
+    }
+
+
+def test_a_broken_photo_stops_or_is_skipped(own_index, photos, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "broken.jpg").write_bytes(b"\xff\xd8\xffbroken")
+    with pytest.raises(UserError, match=r"broken\.jpg.*--skip_bad"):
+        run(add_photos, own_index, photos=str(more), add=True)
+    with pytest.raises(UserError, match="None of the photos"):
+        run(add_photos, own_index, photos=str(more), add=True, skip_bad=True)
+    assert len(find(own_index).open().index) == 12
+    shutil.copy(photos / "place0 0.png", more)
+    shutil.copy(photos / "place0 0.png", more / "line\nbreak.png")
+    change = run(
+        add_photos, own_index, photos=str(more), add=True, skip_bad=True
+    )
+    assert (change.added, change.total) == (1, 13)
+    assert "2 skipped" in change.describe()
+    assert sorted(each["photo"] for each in change.skipped) == [
+        repr(str(more / "line\nbreak.png")),
+        str(more / "broken.jpg"),
+    ]
+
+
+def test_a_pca_of_the_photos_shortens_them(photos, run_directory, tmp_path):
+    place, settings = str(tmp_path / "short"), {"workdir": str(run_directory)}
+    run(index_photos, place, photos=str(photos), dimension=6, **settings)
+    stored = find(place).open()
+    assert stored.index.dimension == 6
+    assert stored.origin.provenance["whitening"].endswith(" 6")
+    path = photos / "deep0" / "place1 2.jpg"
+    matches = best(place, path)
+    assert matches[0].name == "deep0/place1 2.jpg"
+    assert matches[0].similarity == pytest.approx(1, abs=1e-4)
+    change = run(add_photos, place, photos=str(photos), add=True)
+    assert (change.added, change.present) == (0, 12)
+    with pytest.raises(UserError, match="12 photos.*at most 11.*=12"):
+        run(
+            index_photos,
+            place + "2",
+            photos=str(photos),
+            dimension=12,
+            **settings,
+        )
+
+
+def test_descriptors_and_photos_search_the_same_index(
+    extracted, run_directory, photos, tmp_path
+):
+    pytest.importorskip("faiss")
+    described = DescriptorSet.load(extracted)
+    whitening = learn_pca(
+        described.descriptors, provenance=described.provenance
+    )
+    whitening.save(tmp_path / "whitening")
+    place = str(tmp_path / "index")
+    run(
+        index_descriptors,
+        place,
+        descriptors=extracted,
+        workdir=str(run_directory),
+        whitening=str(tmp_path / "whitening"),
+        dimension=5,
+        factory="HNSW16",
+    )
+    stored = find(place).open()
+    assert stored.index.dimension == 5
+    path = photos / "deep0" / "place1 2.jpg"
+    for matches in (
+        best(place, path),
+        by_descriptors(stored, extracted)[5].matches,
+    ):
+        assert matches[0].name == "deep0/place1 2.jpg"
+        assert matches[0].similarity == pytest.approx(1, abs=1e-3)
+
+
+def test_milvus_finds_what_a_directory_finds(
+    indexed, run_directory, photos, tmp_path
+):
+    pytest.importorskip("milvus_lite")
+    place = f"milvus:{tmp_path}/photos.db"
+    settings = {"photos": str(photos), "workdir": str(run_directory)}
+    run(index_photos, place, **settings)
+    path = photos / "deep0" / "place1 2.jpg"
+    for expected, found in zip(
+        best(indexed, path), best(place, path), strict=True
+    ):
+        assert found.name == expected.name
+        assert found.similarity == pytest.approx(expected.similarity, abs=1e-5)
+    change = run(add_photos, place, photos=str(photos), add=True)
+    assert (change.added, change.present, change.total) == (0, 12, 12)
+    # A model that photos were described by is not replaced by another.
+    with pytest.raises(UserError, match="photos.db.model and .* in image"):
+        run(index_photos, place, overwrite=True, image_size=96, **settings)
+    assert len(find(place).open().index) == 12
+
+
+def test_descriptors_alone_need_no_model(extracted, photos, tmp_path):
+    pytest.importorskip("faiss")
+    place = str(tmp_path / "index")
+    change = run(
+        index_descriptors, place, descriptors=extracted, factory="Flat"
+    )
+    assert (change.added, change.total) == (12, 12)
+    answers = by_descriptors(find(place).open(), extracted, top=1)
+    assert all(answer.query == answer.matches[0].name for answer in answers)
+    with pytest.raises(UserError, match="no model for photos.*--workdir"):
+        best(place, photos / "place0 0.png")
+    with pytest.raises(UserError, match="no model for photos"):
+        run(add_photos, place, photos=str(photos / "deep0"), add=True)
+
+
+def test_descriptors_join_an_index_of_photos(own_index, extracted, tmp_path):
+    described = DescriptorSet.load(extracted)
+    described.names[3:5] = ["new 3", "new 4"]
+    described.save(tmp_path / "more")
+    change = run(
+        add_descriptors, own_index, descriptors=str(tmp_path / "more"), add=True
+    )
+    assert (change.added, change.present, change.total) == (2, 10, 14)
+    rows = described.descriptors[3:4]
+    twins = find(own_index).open().index.search(rows, 2)[0]
+    assert "new 3" in dict(twins)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model", "another"),
+        ("scales", [1.0, 0.5]),
+        ("whitening", "pca a1b2 7"),
+    ],
+)
+def test_descriptors_made_otherwise_are_refused(
+    key, value, own_index, extracted, tmp_path
+):
+    described = DescriptorSet.load(extracted)
+    other = DescriptorSet(
+        described.names,
+        described.descriptors,
+        described.provenance | {key: value},
+    )
+    other.save(tmp_path / "other")
+    other = str(tmp_path / "other")
+    with pytest.raises(UserError, match=f"other and .*index differ in {key}"):
+        run(add_descriptors, own_index, descriptors=other, add=True)
+    with pytest.raises(UserError, match=f"differ in {key}"):
+        by_descriptors(find(own_index).open(), other)
+
+
+def test_a_whitening_of_other_scales_is_refused_at_once(
+    photos, run_directory, extracted, tmp_path
+):
+    described = DescriptorSet.load(extracted)
+    scales = {"scales": [1.0, 0.5]}
+    learn_pca(
+        described.descriptors, provenance=described.provenance | scales
+    ).save(tmp_path / "whitening")
+    for work, source in (
+        (index_photos, {"photos": str(photos)}),
+        (index_descriptors, {"descriptors": extracted}),
+    ):
+        with pytest.raises(UserError, match="the whitening and.*in scales"):
+            run(
+                work,
+                str(tmp_path / "index"),
+                workdir=str(run_directory),
+                whitening=str(tmp_path / "whitening"),
+                **source,
+            )
+    assert not (tmp_path / "index").exists()
+
+
+def test_altered_descriptors_are_refused(extracted, tmp_path):
+    copy = shutil.copytree(extracted, tmp_path / "copy")
+    rows = np.load(copy / "descriptors.npy")
+    rows[7, 2] = np.nan
+    np.save(copy / "descriptors.npy", rows)
+    with pytest.raises(UserError, match=r"descriptors\.npy differs"):
+        run(index_descriptors, str(tmp_path / "i"), descriptors=str(copy))

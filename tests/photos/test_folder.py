@@ -1,0 +1,35 @@
+"""Which files of a folder are photos."""
+
+import pathlib
+
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.photos.listing import list_folder
+
+
+def touch(root: pathlib.Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_photos_of_any_depth_and_no_other_files(tmp_path):
+    found = ["z.JPG", "a/b.png", "a/c/d.tiff", "b/a.webp"]
+    aside = [".hidden.jpg", ".git/x.jpg", "@eaDir/x.jpg", "a/notes.txt", "jpg"]
+    touch(tmp_path, *found, *aside)
+    assert list_folder(str(tmp_path)) == [str(tmp_path / n) for n in found]
+
+
+def test_paths_are_absolute_wherever_the_command_runs(tmp_path, monkeypatch):
+    touch(tmp_path, "photos/a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert list_folder("photos") == [str(tmp_path / "photos" / "a.jpg")]
+
+
+def test_a_missing_or_empty_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="No folder at .*missing"):
+        list_folder(str(tmp_path / "missing"))
+    touch(tmp_path, "readme.md")
+    with pytest.raises(UserError, match=r"holds no photo.*\.jpg"):
+        list_folder(str(tmp_path))

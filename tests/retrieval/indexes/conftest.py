@@ -1,0 +1,43 @@
+"""Descriptors in clusters, and every kind of index at every kind of place."""
+
+import numpy as np
+import pytest
+
+from agem_tf.retrieval.indexes import Origin, find
+
+faiss = pytest.importorskip("faiss")
+# Its threads wait for each other in a busy loop on a machine at work.
+faiss.omp_set_num_threads(1)
+
+CLUSTERS, MEMBERS, DIMENSION = 30, 10, 16
+
+
+@pytest.fixture(scope="session")
+def descriptors():
+    """(300, 16) of unit length, ten a cluster, one cluster after the other."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(CLUSTERS, 1, DIMENSION))
+    members = 0.2 * rng.normal(size=(CLUSTERS, MEMBERS, DIMENSION))
+    rows = (centres + members).reshape(-1, DIMENSION).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="session")
+def names(descriptors):
+    """Names as photos have them, quotes and all."""
+    return [f"place's {row // MEMBERS}/é{row}.jpg" for row in range(300)]
+
+
+@pytest.fixture
+def make(tmp_path, names, descriptors):
+    """Returns what makes an index of the first photos and its storage."""
+
+    def make_index(factory, place=None, count=300, **origin):
+        storage = find(place or str(tmp_path / "index"))
+        origin = Origin({"model": "a1b2"}, **origin)
+        with storage.created() as draft:
+            index = draft.start(factory, DIMENSION, origin)
+            index.add(names[:count], descriptors[:count])
+        return storage
+
+    return make_index

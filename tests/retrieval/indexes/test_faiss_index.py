@@ -1,0 +1,78 @@
+"""What FAISS alone can do, and how it fails."""
+
+import numpy as np
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.retrieval.indexes import FaissIndex, find
+
+
+def test_a_string_that_is_none_is_refused():
+    with pytest.raises(UserError, match="'HSNW32'.*take another --factory"):
+        FaissIndex("HSNW32", 16)
+
+
+def test_kinds_that_can_not_grow_are_refused(make, names, descriptors):
+    with (
+        make("NSG8", count=200).changed() as stored,
+        pytest.raises(UserError, match="'NSG8'.*incremental addition"),
+    ):
+        stored.index.add(names[200:], descriptors[200:])
+
+
+def test_descriptors_of_another_length_are_refused(names, descriptors):
+    index = FaissIndex("Flat", 16)
+    rows = descriptors[:3] * np.float32([[1], [1], [2]])
+    with pytest.raises(UserError, match="length 1, that of .*é2.jpg. has 2;"):
+        index.add(names[:3], rows)
+    index.add(names[:3], descriptors[:3].astype(np.float16))
+    with pytest.raises(UserError, match="'query 2' has 2;"):
+        index.search(rows)
+
+
+def test_too_few_photos_to_train_on_are_refused(names, descriptors):
+    index = FaissIndex("IVF64,Flat", 16)
+    with pytest.raises(UserError, match="'IVF64,Flat' for 60 desc.*points"):
+        index.add(names[:60], descriptors[:60])
+    assert len(index) == 0
+    quantizer = FaissIndex("PQ8", 16)
+    with pytest.raises(UserError, match="'PQ8' for 60 descriptors"):
+        quantizer.add(names[:60], descriptors[:60])
+
+
+def test_too_many_cells_are_refused_before_photos_are_read(tmp_path):
+    storage = find(str(tmp_path / "index"))
+    storage.check("PCA8,IVF64,Flat", 16, 64)
+    with pytest.raises(UserError, match="64 cells for 63 photos"):
+        storage.check("PCA8,IVF64,Flat", 16, 63)
+
+
+def test_more_cells_find_more(make, descriptors):
+    index = make("IVF60,Flat").open().index
+    index.tune({"nprobe": 1})
+    few = [len(matches) for matches in index.search(descriptors, 30)]
+    index.tune({"nprobe": 60})
+    all_cells = [len(matches) for matches in index.search(descriptors, 30)]
+    assert all_cells == [30] * 300
+    assert np.mean(few) < 20
+
+
+def test_an_unknown_parameter_is_refused(make):
+    for factory, parameters in (
+        ("Flat", {"nprobe": 4}),
+        ("IVF8,Flat", {"nprobe": "many"}),
+        ("exact", {"nprobe": 4}),
+    ):
+        index = make(factory).open().index
+        with pytest.raises(UserError, match="no parameter.*nprobe"):
+            index.tune(parameters)
+
+
+def test_ghosts_are_counted(make, names, descriptors):
+    storage = make("HNSW16")
+    with storage.changed() as stored:
+        stored.index.remove(names[:20])
+    index = storage.open().index
+    assert index.ghosts == 20
+    (matches,) = index.search(descriptors[:1], 50)
+    assert len({match.name for match in matches} - set(names[:20])) == 50

@@ -1,0 +1,168 @@
+"""An index in Milvus Lite, for real, and addresses that lead nowhere."""
+
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.retrieval.indexes import Origin, find
+from agem_tf.retrieval.indexes.exact_index import ExactIndex
+
+pytest.importorskip("milvus_lite")
+
+
+@pytest.fixture
+def place(tmp_path):
+    return f"milvus:{tmp_path}/photos.db"
+
+
+@pytest.mark.parametrize("factory", ["exact", "HNSW", "IVF_SQ8", "AUTOINDEX"])
+def test_it_finds_what_exact_search_finds(
+    factory, make, place, names, descriptors
+):
+    exact = ExactIndex(16)
+    exact.add(names, descriptors)
+    stored = make(factory, place, photos="/photos").open()
+    assert stored.origin.provenance == {"model": "a1b2"}
+    assert stored.origin.photos == "/photos"
+    for expected, found in zip(
+        exact.search(descriptors[::29], 5),
+        stored.index.search(descriptors[::29], 5),
+        strict=True,
+    ):
+        common = dict(expected).keys() & dict(found).keys()
+        assert len(common) >= 4
+        for name in common:
+            assert dict(expected)[name] == pytest.approx(
+                dict(found)[name], abs=0.02
+            )
+
+
+def test_what_one_process_made_another_searches(place):
+    code = (
+        "import sys, numpy as np\n"
+        "from agem_tf.retrieval.indexes import Origin, find\n"
+        "rows = np.eye(16, dtype=np.float32)\n"
+        "with find(sys.argv[1]).created() as draft:\n"
+        "    index = draft.start('IVF_FLAT', 16, Origin({'model': 'a1b2'}))\n"
+        "    index.add(list('ABCDEFGHIJKLMNOP'), rows)\n"
+    )
+    arguments = [sys.executable, "-c", code, place]
+    result = subprocess.run(arguments, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    stored = find(place).open()
+    for cells in (1, 16):
+        stored.index.tune({"nprobe": cells})
+        (matches,) = stored.index.search(np.eye(16)[3:4], 16)
+        assert len(matches) == cells
+        assert matches[0] == ("D", 1.0)
+    assert stored.origin.provenance == {"model": "a1b2"}
+
+
+def test_a_new_index_replaces_the_old_one_when_it_is_ready(
+    make, place, names, descriptors
+):
+    storage = make("exact", place)
+    with pytest.raises(RuntimeError), storage.created() as draft:
+        index = draft.start("exact", 16, Origin({"model": "c3d4"}))
+        index.add(names[:5], descriptors[:5])
+        raise RuntimeError
+    assert len(storage.open().index) == 300
+    make("HNSW", place, count=20)
+    assert len(storage.open().index) == 20
+    assert storage.open().index.factory == "HNSW"
+    make("exact", place, count=30)
+    assert len(storage.open().index) == 30
+    assert len(storage._client.list_collections()) == 1
+
+
+def test_two_indexes_share_a_file(make, place):
+    make("exact", f"{place}#faces", count=20)
+    make("exact", f"{place}#places", count=30)
+    assert len(find(f"{place}#faces").open().index) == 20
+    assert len(find(f"{place}#places").open().index) == 30
+    with pytest.raises(UserError, match="no index 'agem_tf'.*agem_tf.index"):
+        find(place).open()
+
+
+def test_a_kind_of_faiss_is_refused(place):
+    with pytest.raises(UserError, match="one of exact, FLAT.*=HNSW32"):
+        find(place).check("HNSW32", 16, 300)
+
+
+def test_a_collection_of_somebody_else_is_refused(place):
+    storage = find(place)
+    storage._client.create_collection("theirs", dimension=4)
+    storage._client.create_alias("theirs", "agem_tf")
+    with pytest.raises(UserError, match="theirs is none of agem_tf's"):
+        storage.open()
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("milvus:photos", "Give milvus:FILE.db.*Received: milvus:photos"),
+        ("milvus:missing.db", "no index 'agem_tf' at milvus:missing.db"),
+        ("milvus:missing/photos.db", "no index"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_one_sentence(place, sentence):
+    with pytest.raises(UserError, match=sentence):
+        find(place).open()
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path):
+    (tmp_path / "photos.db").write_text("not a database")
+    with pytest.raises(UserError, match="Milvus: .*failed"):
+        find(f"milvus:{tmp_path}/photos.db").open()
+
+
+def test_a_server_needs_a_place_for_the_model():
+    storage = find("milvus:http://host.invalid:19530")
+    with pytest.raises(UserError, match="give --model=DIR"):
+        storage.check("exact", 16, 300)
+
+
+def test_a_directory_has_its_own_model():
+    with pytest.raises(UserError, match="--model is for an index in Milvus"):
+        find("directory", model="model")
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Address of a Milvus server, which is Milvus Lite behind a port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-u", "-m", "milvus_lite", "server"),
+        *("--data-dir", str(tmp_path / "served")),
+        *("--host", "127.0.0.1", "--port", str(port)),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert b"listening" in process.stdout.readline()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def test_a_server_is_only_another_address(server, names, descriptors):
+    storage = find(f"milvus:{server}", model="model")
+    storage.check("HNSW", 16, 300)
+    with storage.created() as draft:
+        draft.start("HNSW", 16, Origin({"model": "a1b2"})).add(
+            names, descriptors
+        )
+    with storage.changed() as stored:
+        stored.index.remove(names[:3])
+    stored = find(f"milvus:{server}").open()
+    assert len(stored.index) == 297
+    (matches,) = stored.index.search(descriptors[5:6], 3)
+    assert matches[0].name == names[5]

@@ -1,0 +1,17 @@
+"""Weights inside installed packages are found or asked for."""
+
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.weights import packages
+
+
+def test_finds_a_data_file_of_a_package():
+    path = packages.find("numpy", "py.typed", "numpy")
+    assert path.is_file() and path.parent.name == "numpy"
+
+
+@pytest.mark.parametrize("module", ["numpy", "no_such_module"])
+def test_missing_file_says_what_to_install(module):
+    with pytest.raises(UserError, match="pip install some-weights"):
+        packages.find(module, "absent.pth", "some-weights")
