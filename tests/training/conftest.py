@@ -90,9 +90,9 @@ def recipe_file(recipe, tmp_path) -> pathlib.Path:
     path.write_text(
         '"""The tests\' recipe."""\n'
         "import json\n"
-        "from agem_tf import recipes\n"
+        "from agem_tf.config import loading\n"
         f"VALUES = {values!r}\n"
         "def get_config():\n"
-        "    return recipes.from_dict(json.loads(VALUES))\n"
+        "    return loading.from_dict(json.loads(VALUES))\n"
     )
     return path

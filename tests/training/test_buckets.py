@@ -38,8 +38,13 @@ def test_buckets_train_the_same_weights(recipe, tmp_path):
     recipe.image.buckets = ((64, 64), (64, 96), (32, 64))
     row, bucket_weights = outcome(recipe, tmp_path / "buckets")
     assert abs(alone["p"] - 3) > 1e-4
-    for name in ("train_loss", "validation_loss", "validation_map", "p"):
+    for name in ("train_loss", "validation_loss", "p"):
         assert row[name] == pytest.approx(alone[name], rel=1e-4)
+    # Rounding may change places in two of the nine rankings, each of which
+    # moves the mean by at most 0.375 / 9.
+    assert row["validation_map"] == pytest.approx(
+        alone["validation_map"], abs=0.085
+    )
     for weight, bucket_weight in zip(weights, bucket_weights, strict=True):
         np.testing.assert_allclose(weight, bucket_weight, atol=1e-6)
 

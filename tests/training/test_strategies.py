@@ -33,9 +33,10 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[1])
 )
-from agem_tf import recipes, train
+from agem_tf import train
+from agem_tf.config import loading
 
-recipe = recipes.from_dict(json.loads(pathlib.Path(sys.argv[2]).read_text()))
+recipe = loading.from_dict(json.loads(pathlib.Path(sys.argv[2]).read_text()))
 recipe.training.steps_per_call = int(sys.argv[3])
 train.main(recipe, sys.argv[4], sys.argv[5])
 """
@@ -43,11 +44,11 @@ RECIPE = '''"""The tests' recipe."""
 
 import json
 
-from agem_tf import recipes
+from agem_tf.config import loading
 
 
 def get_config():
-    return recipes.from_dict(json.loads({!r}))
+    return loading.from_dict(json.loads({!r}))
 '''
 
 
@@ -205,14 +206,19 @@ def difference(first, second):
     return np.linalg.norm(first - second) / np.linalg.norm(first)
 
 
-def test_losses_and_map_equal_those_of_one_device(workdirs, several):
+def test_losses_equal_those_of_one_device(workdirs, several):
     rows = history(workdirs["one"])
     assert len(rows) == EPOCHS
     for row, other in zip(rows, history(several), strict=True):
-        for key in ("train_loss", "validation_loss", "validation_map", "p"):
+        for key in ("train_loss", "validation_loss", "p"):
             # Of batch statistics across replicas, the variance is a difference
             # of means, which loses digits.
             assert other[key] == pytest.approx(row[key], rel=5e-4), key
+        # Rounding may change places in two of the nine rankings, each of
+        # which moves the mean by at most 0.375 / 9.
+        assert other["validation_map"] == pytest.approx(
+            row["validation_map"], abs=0.085
+        )
 
 
 def test_gradients_equal_those_of_one_device(workdirs, several):

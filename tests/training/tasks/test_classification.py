@@ -37,7 +37,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[3]),
 )
-from agem_tf import recipes
+from agem_tf.config import loading
 from agem_tf.datasets.records import RecordStore
 from agem_tf.training import job
 
@@ -49,7 +49,7 @@ def read_or_die(*arguments):
     return read(*arguments)
 
 RecordStore.read = read_or_die
-recipe = recipes.from_dict(json.loads(pathlib.Path(sys.argv[1]).read_text()))
+recipe = loading.from_dict(json.loads(pathlib.Path(sys.argv[1]).read_text()))
 strategy = "mirrored" if int(sys.argv[3]) > 1 else "one"
 job.run(recipe, sys.argv[2], strategy)
 """
@@ -271,8 +271,12 @@ def test_two_replicas_learn_as_one_device_does(undisturbed, runs):
     rows = list(zip(history(undisturbed), history(replicas), strict=True))
     for row, other in rows:
         assert other["train_loss"] == pytest.approx(row["train_loss"], rel=1e-3)
-    # Later a rounding may have changed a place in a ranking.
-    assert rows[0][1] == pytest.approx(rows[0][0], rel=1e-3)
+        assert other["learning_rate"] == row["learning_rate"]
+        # Rounding may change places in two of the nine rankings, each of
+        # which moves the mean by at most 0.375 / 9.
+        assert other["validation_map"] == pytest.approx(
+            row["validation_map"], abs=0.085
+        )
     # After one step: Adam's moments show the scale of the gradients.
     ours, theirs = (
         checkpoint(each, 0, step=1) for each in (undisturbed, replicas)
