@@ -39,7 +39,7 @@ def main(
 ) -> pathlib.Path:
     """Writes a SavedModel; see the flags of the same names."""
     run_files.read_recipe(workdir)
-    learned = whitenings.Whitening.load(whitening) if whitening else None
+    learned = whitenings.LinearWhitening.load(whitening) if whitening else None
     run = runs.open_run(workdir, strategies.create_strategy("one"))
     run = run.with_settings(scales, image_size)
     return saved_model.export_model(

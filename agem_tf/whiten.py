@@ -45,7 +45,7 @@ def main(
     data_dir: str | None = None,
     split: str = "train",
     shrinkage: float = 0.0,
-) -> whitenings.Whitening:
+) -> whitenings.LinearWhitening:
     """Learns and saves a whitening; see the flags of the same names.
 
     Raises:
@@ -62,7 +62,9 @@ def main(
         photos = prepared.PreparedDataset(data_dir).split(split)
         rows = photos.find(descriptor_set.names)
         labels, pairs = photos.labels[rows], photos.pairs_among(rows)
-    learned = whitening.learn(method, descriptor_set, labels, shrinkage, pairs)
+    learned = whitening.learn_by_method(
+        method, descriptor_set, labels, shrinkage, pairs
+    )
     learned.save(output)
     return learned
 

@@ -17,7 +17,7 @@ import sys
 from agem_tf.config.loading import load
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.whitening_learning import learn
+from agem_tf.descriptors.whitening_learning import learn_by_method
 from agem_tf.evaluation.evaluating import evaluate_descriptors
 
 ATTENTIONS = ("none", "cbam")
@@ -47,7 +47,7 @@ def scores(descriptors: pathlib.Path, dataset: PreparedDataset) -> list[float]:
     labels = dataset.split(config.data.train_split).labels
     shrinkages = (0.0, config.extraction.whitening_shrinkage)
     whitened = [
-        learn("learned", train, labels, shrinkage).apply_to(test)
+        learn_by_method("learned", train, labels, shrinkage).apply_to(test)
         for shrinkage in shrinkages
     ]
     truth = dataset.ground_truth(config.data.test_split)

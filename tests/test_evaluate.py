@@ -12,7 +12,7 @@ from PIL import Image
 
 from agem_tf import evaluate
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.protocols import evaluate_revisited
@@ -138,13 +138,13 @@ def test_a_whitening_of_other_scales_is_refused_and_of_the_same_applied(
     mean, projection = rng.normal(size=7), rng.normal(size=(7, 7))
     for name, scales in (("same", [1.0]), ("other", [1.0, 0.5])):
         made = {"model": "a1b2", "scales": scales}
-        Whitening(mean, projection, "pca", made).save(tmp_path / name)
+        LinearWhitening(mean, projection, "pca", made).save(tmp_path / name)
     with pytest.raises(UserError, match="differ in scales"):
         evaluate.main(**files.sets, whitening=str(tmp_path / "other"))
     evaluation = evaluate.main(
         **files.sets, whitening=str(tmp_path / "same"), dimension=4
     )
-    whitening = Whitening(mean, projection, "pca")
+    whitening = LinearWhitening(mean, projection, "pca")
     np.testing.assert_array_equal(
         evaluation.ranks,
         rerank(

@@ -234,7 +234,7 @@ class ExtractionConfig:
         whitening: "learned" or "pca" learns one from the training split after
             training, and exports it with the model; "none" does not.
         whitening_shrinkage: 0 as published, up to 1; for learned whitening from
-            few photos, see `whitening.learn_whitening`.
+            few photos, see `learn_whitening`.
     """
 
     scales: tuple[float, ...] = (1.0,)

@@ -13,7 +13,7 @@ import numpy as np
 
 from agem_tf.config import Config, ExtractionConfig, ImageConfig, ModelConfig
 from agem_tf.conversion.descriptor_network import POOLINGS, Network
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import provenance
 from agem_tf.files.atomic_writing import atomic_directory
@@ -128,7 +128,7 @@ def _assign(variable: keras.Variable, value: np.ndarray, path: str) -> None:
 
 def _whitenings(
     network: Network, config: Config, model: AGeM
-) -> dict[pathlib.Path, Whitening]:
+) -> dict[pathlib.Path, LinearWhitening]:
     """Returns the whitenings learned apart, by their place in the run."""
     whitenings = {}
     for data, by_scales in network.learned.items():
@@ -141,7 +141,7 @@ def _whitenings(
                 )
             extraction = ExtractionConfig(scales=SCALES[name])
             path = pathlib.Path("whitening", data, name)
-            whitenings[path] = Whitening(
+            whitenings[path] = LinearWhitening(
                 mean,
                 projection,
                 "learned",

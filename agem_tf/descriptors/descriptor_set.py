@@ -259,6 +259,6 @@ def check_finite(descriptors: np.ndarray, names: Sequence[str]) -> None:
     if not finite.all():
         name = names[int(np.argmin(finite))]
         raise UserError(
-            f"The descriptor of {name!r} has a value that is not finite; "
-            "check that photo and the weights of the model."
+            f"The descriptor of {name!r} holds NaN or infinite values; check "
+            "that photo and the weights of the model."
         )

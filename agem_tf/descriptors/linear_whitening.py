@@ -31,7 +31,7 @@ _EPSILON = 1e-6
 
 
 @dataclass(eq=False)
-class Whitening:
+class LinearWhitening:
     """y = P (x - m), then L2 normalization.
 
     Attributes:

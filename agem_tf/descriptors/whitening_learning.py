@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 
 _BLOCK = 4096
@@ -21,13 +21,13 @@ _FIRST_JITTER = 1e-10
 _SMALLEST_VARIANCE = 1e-12
 
 
-def learn(
+def learn_by_method(
     method: str,
     descriptors: DescriptorSet,
     labels: Sequence[object] | None = None,
     shrinkage: float = 0.0,
     pairs: np.ndarray | None = None,
-) -> Whitening:
+) -> LinearWhitening:
     """Learns a whitening by the name of its method.
 
     Args:
@@ -57,7 +57,7 @@ def learn_pca(
     descriptors: np.ndarray,
     power: float = 0.5,
     provenance: Mapping[str, Any] | None = None,
-) -> Whitening:
+) -> LinearWhitening:
     """Learns P = diag(lambda^-power) U^T by PCA.
 
     U and lambda are the eigenvectors and eigenvalues of the covariance.
@@ -86,7 +86,7 @@ def learn_pca(
     if not kept.any():
         raise UserError("PCA needs different photos; all descriptors agree.")
     scales = variances[kept] ** -power
-    return Whitening(
+    return LinearWhitening(
         mean, scales[:, np.newaxis] * axes[kept], "pca", provenance or {}
     )
 
@@ -97,7 +97,7 @@ def learn_whitening(
     positive_indices: np.ndarray,
     shrinkage: float = 0.0,
     provenance: Mapping[str, Any] | None = None,
-) -> Whitening:
+) -> LinearWhitening:
     """Learns the whitening of pairs that show the same landmark.
 
     With S the mean of (x_q - x_p)(x_q - x_p)^T over pairs and m the mean of the
@@ -138,7 +138,7 @@ def learn_whitening(
     inverse = np.linalg.inv(_cholesky(_shrink(within, shrinkage)))
     spread = inverse @ _scatter(_centred(descriptors, mean)) @ inverse.T
     _, axes = _eigenvectors(spread)
-    return Whitening(mean, axes @ inverse, "learned", provenance or {})
+    return LinearWhitening(mean, axes @ inverse, "learned", provenance or {})
 
 
 def positive_pairs(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agem_tf.config import Config, ImageConfig, ModelConfig
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.distribution.strategies import create_strategy
 from agem_tf.files.manifest import MANIFEST, read_manifest
 from agem_tf.files.provenance import check_same_provenance
@@ -68,7 +68,7 @@ def with_settings_of(run: runs.Run, provenance: Mapping[str, Any]) -> runs.Run:
 def export(
     run: runs.Run,
     directory: pathlib.Path,
-    whitening: Whitening | None = None,
+    whitening: LinearWhitening | None = None,
     dimension: int | None = None,
 ) -> pathlib.Path:
     """Exports a run's model, unless it is there already.
@@ -102,7 +102,7 @@ def export(
 
 def provenance(
     run: runs.Run,
-    whitening: Whitening | None = None,
+    whitening: LinearWhitening | None = None,
     dimension: int | None = None,
 ) -> dict[str, Any]:
     """Returns that of the descriptors which `export`'s model will make.

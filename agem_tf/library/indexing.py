@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.descriptor_set import DescriptorSet, check_finite
 from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.files.rows import SelectedRows
@@ -22,7 +22,6 @@ from agem_tf.library.request import IndexRequest
 from agem_tf.photos import listing
 from agem_tf.photos.listing import check_name
 from agem_tf.retrieval.indexes import Draft, Origin, Storage
-from agem_tf.retrieval.indexes.descriptor_index import check_finite
 from agem_tf.retrieval.indexes.storage_rows import write_rows
 from agem_tf.training.runs import Run
 
@@ -175,7 +174,7 @@ def _describe(
         sound = list(_soundly_named(paths, skip))
         for batch, described in describer.describe_files(sound, skip):
             batch_names = [_name(path, root) for path in batch]
-            check_finite(batch_names, described)
+            check_finite(described, batch_names)
             names.extend(batch_names)
             yield described
 

@@ -10,7 +10,7 @@ import pathlib
 from typing import Self
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.whitening_learning import learn_pca
 from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
@@ -27,7 +27,7 @@ class Reduction:
         dimension: to keep; all by default.
     """
 
-    whitening: Whitening | None = None
+    whitening: LinearWhitening | None = None
     dimension: int | None = None
 
     @classmethod
@@ -37,7 +37,9 @@ class Reduction:
         Raises:
             UserError: it is missing or damaged.
         """
-        loaded = Whitening.load(whitening, verify=True) if whitening else None
+        loaded = (
+            LinearWhitening.load(whitening, verify=True) if whitening else None
+        )
         return cls(loaded, dimension)
 
     def __bool__(self) -> bool:
@@ -69,7 +71,7 @@ class Reduction:
 
     def apply(
         self, descriptors: DescriptorSet, scratch: pathlib.Path
-    ) -> tuple[DescriptorSet, Whitening | None]:
+    ) -> tuple[DescriptorSet, LinearWhitening | None]:
         """Reduces descriptors, if anything is to be done; they stay on disk.
 
         Args:
@@ -77,8 +79,8 @@ class Reduction:
             scratch: directory for the reduced ones.
 
         Returns:
-            What `Whitening.apply_to` returns, and the whitening, if there is
-            one: the given one, or the PCA of these descriptors.
+            What `LinearWhitening.apply_to` returns, and the whitening, if there
+            is one: the given one, or the PCA of these descriptors.
 
         Raises:
             UserError: the whitening is of other descriptors, or has fewer
@@ -103,7 +105,7 @@ class Reduction:
         provenance = {**descriptors.provenance, "whitening": label}
         return DescriptorSet(descriptors.names, rows, provenance), whitening
 
-    def _learn(self, descriptors: DescriptorSet) -> Whitening | None:
+    def _learn(self, descriptors: DescriptorSet) -> LinearWhitening | None:
         if self.whitening is not None or self.dimension is None:
             return self.whitening
         return learn_pca(descriptors.descriptors, 0.0, descriptors.provenance)

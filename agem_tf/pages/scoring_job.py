@@ -9,7 +9,7 @@ from PIL import Image
 
 from agem_tf.datasets.prepared import PreparedDataset, Split
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.evaluation import sources
 from agem_tf.evaluation.choice import check_protocol, fitting_protocol
@@ -164,7 +164,7 @@ def _whiten(
 ) -> dict[str, DescriptorSet | None]:
     if options.whitening is None:
         return sets
-    whitening = Whitening.load(options.whitening)
+    whitening = LinearWhitening.load(options.whitening)
     return {
         name: whitening.apply_to(each, options.dimension) if each else None
         for name, each in sets.items()

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from agem_tf.config import ExtractionConfig, ImageConfig
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.extraction.extractor import provenance
 from agem_tf.extraction.pyramid import Describer, describe, multi_scale_power
 from agem_tf.files.atomic_writing import atomic_directory
@@ -40,7 +40,7 @@ def export_model(
     directory: str | pathlib.Path,
     image: ImageConfig,
     extraction: ExtractionConfig,
-    whitening: Whitening | None = None,
+    whitening: LinearWhitening | None = None,
     dimension: int | None = None,
 ) -> pathlib.Path:
     """Writes a SavedModel that computes what `Extractor` computes.
@@ -81,7 +81,7 @@ def exported_provenance(
     model: AGeM,
     image: ImageConfig,
     extraction: ExtractionConfig,
-    whitening: Whitening | None = None,
+    whitening: LinearWhitening | None = None,
     dimension: int | None = None,
 ) -> dict[str, Any]:
     """How the descriptors of an exported model are made.
@@ -109,7 +109,7 @@ class _Exported(tf.train.Checkpoint):
         model: AGeM,
         image: ImageConfig,
         extraction: ExtractionConfig,
-        whitening: Whitening | None,
+        whitening: LinearWhitening | None,
         dimension: int | None,
     ):
         super().__init__()
@@ -174,7 +174,7 @@ def _load(encoded: tf.Tensor, box: tf.Tensor, image: ImageConfig):
 
 
 def _whiten(
-    descriptors: tf.Tensor, whitening: Whitening, dimension: int | None
+    descriptors: tf.Tensor, whitening: LinearWhitening, dimension: int | None
 ) -> tf.Tensor:
     mean = tf.constant(whitening.mean.astype(np.float32))
     kept = whitening.projection[:dimension]

@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from agem_tf.config import Config, loading, validate
-from agem_tf.descriptors.linear_whitening import Whitening
-from agem_tf.descriptors.whitening_learning import learn
+from agem_tf.descriptors.linear_whitening import LinearWhitening
+from agem_tf.descriptors.whitening_learning import learn_by_method
 from agem_tf.distribution.batches import check_recipe
 from agem_tf.distribution.strategies import create_strategy
 from agem_tf.distribution.workers import (
@@ -218,17 +218,17 @@ class _Job:
 
     def _turn_to(self, stage: str, model: AGeM) -> None:
         self._stage, self._model = stage, model
-        self._whitening: Whitening | None = None
+        self._whitening: LinearWhitening | None = None
         self._descriptors = self._workdir / "descriptors" / stage
         self._extractor = Extractor(
             model, self._config.image, self._config.extraction, self._strategy
         )
 
-    def _learn_whitening(self) -> Whitening:
+    def _learn_whitening(self) -> LinearWhitening:
         extraction = self._config.extraction
         split = self._splits[self._config.data.train_split]
         descriptors = self._extractor.write(self._descriptors / "train", split)
-        return learn(
+        return learn_by_method(
             extraction.whitening,
             descriptors,
             split.labels,

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import Split
-from agem_tf.descriptors.whitening_learning import learn
+from agem_tf.descriptors.whitening_learning import learn_by_method
 from agem_tf.distribution.workers import from_chief
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
@@ -51,7 +51,9 @@ def start_whitening(
         )
     extractor = Extractor(plain, config.image, config.extraction, strategy)
     descriptors = extractor.write(directory, split)
-    learned = learn("learned", descriptors, split.labels, pairs=split.pairs)
+    learned = learn_by_method(
+        "learned", descriptors, split.labels, pairs=split.pairs
+    )
     _whitening_layer(model).set_from(
         from_chief(learned.mean, strategy),
         from_chief(learned.projection, strategy),

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from agem_tf import backbones, conversion, extract
 from agem_tf.datasets.preparation import prepare
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.ops import rmac_regions
 from agem_tf.saved_models import retrieval_model
@@ -143,7 +143,7 @@ def test_its_whitenings_fit_what_extract_writes(tmp_path, checkpoint, dataset):
             data_dir=str(tmp_path / "data"),
             scales=scales,
         )
-        whitening = Whitening.load(directory, verify=True)
+        whitening = LinearWhitening.load(directory, verify=True)
         descriptors = extracted[directory].descriptors
         np.testing.assert_allclose(
             whitening.apply_to(extracted[directory]).descriptors,
@@ -152,7 +152,7 @@ def test_its_whitenings_fit_what_extract_writes(tmp_path, checkpoint, dataset):
         )
     single, several = extracted
     with pytest.raises(UserError, match="differ in scales"):
-        Whitening.load(single).apply_to(extracted[several])
+        LinearWhitening.load(single).apply_to(extracted[several])
 
 
 def test_it_is_exported_with_a_whitening(
@@ -167,7 +167,7 @@ def test_it_is_exported_with_a_whitening(
         tmp_path / "saved_model",
         run.config.image,
         run.config.extraction,
-        Whitening.load(directory),
+        LinearWhitening.load(directory),
     )
     serve = tf.saved_model.load(exported).signatures["serving_default"]
     np.testing.assert_allclose(

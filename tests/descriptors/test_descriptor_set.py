@@ -74,7 +74,7 @@ def test_what_half_precision_cannot_hold_is_refused(tmp_path):
     writer = DescriptorWriter(tmp_path / "set", _names(2), 3, dtype=np.float16)
     with (
         pytest.warns(RuntimeWarning, match="overflow"),
-        pytest.raises(UserError, match="'photo 1' has a value"),
+        pytest.raises(UserError, match="'photo 1' holds NaN"),
         writer,
     ):
         writer.write(np.array([[1, 2, 3], [4, 1e6, 5]]))

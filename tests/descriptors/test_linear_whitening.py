@@ -5,7 +5,7 @@ import pytest
 
 from agem_tf.descriptors import linear_whitening
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 
 _PROVENANCE = {"model": "a1b2", "scales": [1.0, 0.5], "split": "train"}
@@ -15,7 +15,7 @@ _PROVENANCE = {"model": "a1b2", "scales": [1.0, 0.5], "split": "train"}
 def whitening():
     rng = np.random.default_rng(1)
     mean, projection = rng.normal(size=4), rng.normal(size=(3, 4))
-    return Whitening(mean, projection, "learned", _PROVENANCE)
+    return LinearWhitening(mean, projection, "learned", _PROVENANCE)
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ def test_dimensions_that_do_not_fit_are_refused(whitening, descriptors):
     with pytest.raises(UserError, match="1 to 3 dimensions"):
         whitening.apply(descriptors, dimension=4)
     with pytest.raises(ValueError, match="projection"):
-        Whitening(np.zeros(3), np.zeros((3, 4)), "pca")
+        LinearWhitening(np.zeros(3), np.zeros((3, 4)), "pca")
     with pytest.raises(ValueError, match="kind='zca'"):
-        Whitening(np.zeros(4), np.zeros((3, 4)), "zca")
+        LinearWhitening(np.zeros(4), np.zeros((3, 4)), "zca")
 
 
 def test_a_saved_whitening_is_read_back(tmp_path, whitening):
     whitening.save(tmp_path / "whitening")
-    loaded = Whitening.load(tmp_path / "whitening", verify=True)
+    loaded = LinearWhitening.load(tmp_path / "whitening", verify=True)
     np.testing.assert_array_equal(loaded.mean, whitening.mean)
     np.testing.assert_array_equal(loaded.projection, whitening.projection)
     assert loaded.kind == "learned"
@@ -98,7 +98,7 @@ def test_damaged_arrays_are_named(tmp_path, whitening):
     path = tmp_path / "whitening" / "whitening.npz"
     path.write_bytes(b"PK\x03\x04".ljust(path.stat().st_size, b"x"))
     with pytest.raises(UserError, match=r"whitening\.npz.*learn"):
-        Whitening.load(tmp_path / "whitening")
+        LinearWhitening.load(tmp_path / "whitening")
 
 
 def test_a_label_tells_dimensions_apart(whitening, descriptors):

@@ -5,7 +5,7 @@ import pytest
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.whitening_learning import (
-    learn,
+    learn_by_method,
     learn_pca,
     learn_whitening,
     positive_pairs,
@@ -195,4 +195,4 @@ def test_pca_has_no_shrinkage():
     x, _ = _landmarks()
     descriptors = DescriptorSet([str(i) for i in range(len(x))], x)
     with pytest.raises(UserError, match="Only learned"):
-        learn("pca", descriptors, shrinkage=0.5)
+        learn_by_method("pca", descriptors, shrinkage=0.5)

@@ -113,7 +113,7 @@ def test_extraction_goes_on_where_it_stopped(split, extractor, tmp_path):
 def test_weights_that_are_not_finite_name_a_photo(split, extractor):
     weights = extractor._model.get_weights()
     extractor._model.set_weights([np.full_like(w, np.nan) for w in weights])
-    with pytest.raises(UserError, match=f"'{split.names[0]}' has a value"):
+    with pytest.raises(UserError, match=f"'{split.names[0]}' holds NaN"):
         extractor.extract(split)
 
 

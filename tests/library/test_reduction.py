@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.library.reduction import Reduction
 
@@ -44,7 +44,7 @@ def test_a_pca_keeps_neighbours(described, tmp_path):
 
 def test_a_whitening_is_applied_as_it_is(described, tmp_path):
     rng = np.random.default_rng(1)
-    whitening = Whitening(
+    whitening = LinearWhitening(
         rng.normal(size=12),
         rng.normal(size=(7, 12)),
         "learned",
@@ -62,7 +62,7 @@ def test_a_whitening_is_applied_as_it_is(described, tmp_path):
 
 
 def test_dimensions_that_can_not_be_had_are_refused(described):
-    whitening = Whitening(np.zeros(12), np.ones((7, 12)), "pca")
+    whitening = LinearWhitening(np.zeros(12), np.ones((7, 12)), "pca")
     with pytest.raises(UserError, match="1 to 7 dimensions.*dimension=8"):
         Reduction(whitening, 8).check(12, 60)
     for dimension, count in ((13, 60), (5, 5), (0, 60)):

@@ -15,7 +15,7 @@ from agem_tf import extract, whiten
 from agem_tf import visualize as visualize_command
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.pages.photo_pictures import load_squares
 from agem_tf.training import job, runs
@@ -74,7 +74,7 @@ def test_exported_and_in_memory_descriptors_agree(run, tmp_path):
     expected = runs.open_run(workdir, tf.distribute.get_strategy())
     extractor = expected.extractor(tf.distribute.get_strategy())
     database = extractor.database(split)
-    whitening = Whitening.load(workdir / "whitening")
+    whitening = LinearWhitening.load(workdir / "whitening")
     whitened = whitening.apply_to(database).descriptors
 
     loaded = tf.saved_model.load(str(result.saved_model))
@@ -202,7 +202,7 @@ def test_photos_of_any_shape_keep_their_proportions(recipe, tmp_path):
         encoded_images=tf.constant(encoded_photos(split))
     )["descriptors"]
     database = DescriptorSet.load(tmp_path / "descriptors/trained/test")
-    whitened = Whitening.load(tmp_path / "whitening").apply_to(database)
+    whitened = LinearWhitening.load(tmp_path / "whitening").apply_to(database)
     np.testing.assert_allclose(served, whitened.descriptors, atol=1e-5)
 
 

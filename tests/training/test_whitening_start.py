@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from agem_tf.datasets.prepared import PreparedDataset
-from agem_tf.descriptors.whitening_learning import learn
+from agem_tf.descriptors.whitening_learning import learn_by_method
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
@@ -37,7 +37,7 @@ def test_the_layer_computes_the_learned_whitening(recipe, split, tmp_path):
     plain.set_weights([weight.numpy() for weight in model.weights[:-2]])
     start(model, split, recipe, tmp_path / "descriptors")
     unwhitened = describe(plain, split, recipe)
-    whitening = learn("learned", unwhitened, split.labels)
+    whitening = learn_by_method("learned", unwhitened, split.labels)
     np.testing.assert_allclose(
         describe(model, split, recipe).descriptors,
         whitening.apply_to(unwhitened, 7).descriptors,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agem_tf.descriptors.descriptor_set import check_finite
 from agem_tf.errors import UserError
 from agem_tf.retrieval import nearest
 
@@ -160,7 +161,7 @@ class Index(abc.ABC):
 
     def _check_rows(self, names: Sequence[str], rows: np.ndarray) -> None:
         """Refuses descriptors that this kind of index can't compare."""
-        check_finite(names, rows)
+        check_finite(rows, names)
 
     def _check_dimension(self, descriptors: np.ndarray) -> None:
         shape = tuple(descriptors.shape)
@@ -170,21 +171,3 @@ class Index(abc.ABC):
                 "describe the photos with its own model. Received: shape "
                 f"{shape}"
             )
-
-
-def check_finite(names: Sequence[str], descriptors: np.ndarray) -> None:
-    """Refuses descriptors with NaN or infinite values.
-
-    Args:
-        names: what to call the rows.
-        descriptors: (rows, dimension) in memory.
-
-    Raises:
-        UserError: one is not finite; it is named.
-    """
-    finite = np.isfinite(descriptors).all(axis=1)
-    if not finite.all():
-        raise UserError(
-            f"The descriptor of {names[int(finite.argmin())]!r} holds NaN or "
-            "infinite values; check that photo and the weights of the model."
-        )

@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_directory, full_disk_named
 from agem_tf.files.manifest import MANIFEST, read_manifest, write_manifest
@@ -104,7 +104,7 @@ class DirectoryStorage(Storage):
             manifest["provenance"],
             manifest["photos"],
             model if model.exists() else None,
-            Whitening.load(whitening) if whitening.exists() else None,
+            LinearWhitening.load(whitening) if whitening.exists() else None,
         )
 
     @contextlib.contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.retrieval.indexes.descriptor_index import Index
@@ -33,7 +33,7 @@ class Origin:
     provenance: Mapping[str, Any]
     photos: str | None = None
     model: pathlib.Path | None = None
-    whitening: Whitening | None = None
+    whitening: LinearWhitening | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import agem_tf
-from agem_tf.descriptors.linear_whitening import Whitening
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes import Origin, find
 
@@ -113,7 +113,9 @@ def test_a_second_change_at_the_same_time_is_refused(make, names):
 
 
 def test_model_and_whitening_survive_a_change(tmp_path, names, descriptors):
-    whitening = Whitening(np.zeros(16), np.eye(16), "pca", {"model": "a1b2"})
+    whitening = LinearWhitening(
+        np.zeros(16), np.eye(16), "pca", {"model": "a1b2"}
+    )
     storage = find(str(tmp_path / "index"))
     origin = Origin({"model": "a1b2"}, "/photos", whitening=whitening)
     with storage.created() as draft:
