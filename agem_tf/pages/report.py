@@ -168,7 +168,7 @@ class Report:
 
     def to_html(self) -> str:
         """Returns the whole page."""
-        source = resources.files("agem_tf.evaluation").joinpath("report.html")
+        source = resources.files("agem_tf.pages").joinpath("report.html")
         environment = jinja2.Environment(
             autoescape=True,
             trim_blocks=True,
