@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 from measuring import Measurement, measure, print_table
 
-from agem_tf.retrieval.indexes import Index, Origin, find
+from agem_tf.retrieval.indexes import DescriptorIndex, Origin, storage_at
 
 _FACTORIES = flags.DEFINE_multi_string(
     "factory", ["Flat", "SQ8", "IVF256,SQ8", "HNSW32"], "Kinds of FAISS."
@@ -62,7 +62,7 @@ def _measure(
     factory: str, place: pathlib.Path, database: np.ndarray, queries: np.ndarray
 ) -> _Kind:
     built = measure(lambda: _build(factory, place, database))
-    index = find(str(place)).open().index
+    index = storage_at(str(place)).open().index
     searched = measure(lambda: _names_found(index, queries), _REPEATS.value)
     size = sum(file.stat().st_size for file in place.iterdir())
     return _Kind(factory, size, built, searched)
@@ -83,12 +83,12 @@ def _row(kind: _Kind, exact: _Kind) -> dict[str, object]:
 
 
 def _build(factory: str, place: pathlib.Path, rows: np.ndarray) -> None:
-    with find(str(place)).created() as draft:
+    with storage_at(str(place)).created() as draft:
         index = draft.start(factory, rows.shape[1], Origin({}))
         index.add([str(number) for number in range(len(rows))], rows)
 
 
-def _names_found(index: Index, queries: np.ndarray) -> list[set[str]]:
+def _names_found(index: DescriptorIndex, queries: np.ndarray) -> list[set[str]]:
     return [{m.name for m in found} for found in index.search(queries, _TOP)]
 
 

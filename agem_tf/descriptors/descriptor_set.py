@@ -250,10 +250,14 @@ class DescriptorWriter:
 
 
 def check_finite(descriptors: np.ndarray, names: Sequence[str]) -> None:
-    """Checks (photos, dimension) descriptors of the photos `names`.
+    """Refuses descriptors with NaN or infinite values.
+
+    Args:
+        descriptors: (photos, dimension) in memory.
+        names: one name per row, for the message.
 
     Raises:
-        UserError: a value is NaN or infinite; the photo is named.
+        UserError: a value is not finite; the message names the photo.
     """
     finite = np.isfinite(descriptors).all(axis=1)
     if not finite.all():

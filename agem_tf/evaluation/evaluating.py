@@ -10,10 +10,11 @@ from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.evaluation.choice import PROTOCOLS, check_protocol
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.evaluation.places import Reorder, search
+from agem_tf.evaluation.places import search
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.files.rows import SelectedRows, StackedRows
 from agem_tf.retrieval.nearest import NotFiniteError
+from agem_tf.retrieval.reranking import Reorder
 
 # Photos of each ranking that are kept; Google Landmarks v2 scores a hundred.
 TOP = 100

@@ -8,7 +8,7 @@ included, are those of a stable sort.
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -22,12 +22,10 @@ from agem_tf.retrieval.nearest import (
     num_kept,
     similarity_blocks,
 )
+from agem_tf.retrieval.reranking import Reorder
 
 # Similarities held at a time, 512 MiB: of 133 queries and a million photos.
 _BLOCK_VALUES = 2**27
-
-# (query, similarities, order) -> order, as `search.reranking` makes it.
-Reorder = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,7 +51,7 @@ def by_descriptors(
     Args:
         stored: the index.
         descriptors: directory of a descriptor set.
-        top: photos found for each; see `Index.search`.
+        top: photos found for each; see `DescriptorIndex.search`.
 
     Raises:
         UserError: they were made by another model or other settings, or `top`

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import FaissIndex, Index, Storage
+from agem_tf.retrieval.indexes import DescriptorIndex, FaissIndex, Storage
 
 
 @dataclasses.dataclass
@@ -34,7 +34,7 @@ class Change:
         shown = path if path.isprintable() else repr(path)
         self.skipped.append({"photo": shown, "reason": str(error)})
 
-    def count(self, index: Index) -> None:
+    def count(self, index: DescriptorIndex) -> None:
         """Notes what the index holds now."""
         self.total = len(index)
         self.ghosts = index.ghosts if isinstance(index, FaissIndex) else 0

@@ -21,7 +21,7 @@ def by_photos(
     Args:
         stored: the index.
         paths: of the photos.
-        top: photos found for each; see `Index.search`.
+        top: photos found for each; see `DescriptorIndex.search`.
         box: x1, y1, x2, y2 in pixels of the only photo as seen, cut out.
 
     Raises:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import Storage, find
+from agem_tf.retrieval.indexes import Storage, storage_at
 from agem_tf.retrieval.indexes.exact_index import FACTORY as EXACT
 
 # How a new index is made; without effect on one that is there already.
@@ -77,7 +77,7 @@ class IndexRequest:
         Raises:
             UserError: a new index is asked for where there is one.
         """
-        storage = find(self.index, self.model)
+        storage = storage_at(self.index, self.model)
         makes_one = not (self.add or self.remove or self.overwrite)
         if makes_one and storage.exists:
             raise UserError(

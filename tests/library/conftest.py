@@ -17,7 +17,7 @@ from agem_tf.library.indexing import index_photos
 from agem_tf.library.request import IndexRequest
 from agem_tf.models import AGeM
 from agem_tf.photos.listing import list_folder
-from agem_tf.retrieval.indexes import find
+from agem_tf.retrieval.indexes import storage_at
 from agem_tf.training import runs, workdir
 
 PLACES, PHOTOS = 4, 3
@@ -76,7 +76,7 @@ def own_index(indexed, tmp_path) -> str:
 def extracted(indexed, photos, tmp_path_factory) -> str:
     """The same photos as a descriptor set."""
     directory = str(tmp_path_factory.mktemp("extracted") / "descriptors")
-    describer = Describer(find(indexed).open().model)
+    describer = Describer(storage_at(indexed).open().model)
     ((paths, rows),) = describer.describe_files(list_folder(str(photos)))
     names = [os.path.relpath(path, photos) for path in paths]
     DescriptorSet(names, rows, describer.provenance).save(directory)

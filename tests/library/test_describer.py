@@ -13,7 +13,7 @@ from agem_tf.library.describer import Describer
 from agem_tf.photos import decoding
 from agem_tf.photos import reading as photo_files
 from agem_tf.photos.listing import list_folder
-from agem_tf.retrieval.indexes import find
+from agem_tf.retrieval.indexes import storage_at
 
 ROTATED = 6  # EXIF: the camera was held upright, turn the photo clockwise.
 
@@ -25,7 +25,7 @@ def run(run_directory):
 
 @pytest.fixture(scope="module")
 def describer(indexed):
-    return Describer(find(indexed).open().model)
+    return Describer(storage_at(indexed).open().model)
 
 
 def described(describer, path, box=None):

@@ -17,7 +17,7 @@ from agem_tf.library.indexing import (
 )
 from agem_tf.library.photo_queries import by_photos
 from agem_tf.library.request import IndexRequest
-from agem_tf.retrieval.indexes import find
+from agem_tf.retrieval.indexes import storage_at
 
 
 def run(work, place, **settings):
@@ -26,7 +26,7 @@ def run(work, place, **settings):
 
 
 def best(place, path, **options):
-    (answer,) = by_photos(find(place).open(), [str(path)], **options)
+    (answer,) = by_photos(storage_at(place).open(), [str(path)], **options)
     return answer.matches
 
 
@@ -75,7 +75,7 @@ def test_a_broken_photo_stops_or_is_skipped(own_index, photos, tmp_path):
         run(add_photos, own_index, photos=str(more), add=True)
     with pytest.raises(UserError, match="None of the photos"):
         run(add_photos, own_index, photos=str(more), add=True, skip_bad=True)
-    assert len(find(own_index).open().index) == 12
+    assert len(storage_at(own_index).open().index) == 12
     shutil.copy(photos / "place0 0.png", more)
     shutil.copy(photos / "place0 0.png", more / "line\nbreak.png")
     change = run(
@@ -92,7 +92,7 @@ def test_a_broken_photo_stops_or_is_skipped(own_index, photos, tmp_path):
 def test_a_pca_of_the_photos_shortens_them(photos, run_directory, tmp_path):
     place, settings = str(tmp_path / "short"), {"workdir": str(run_directory)}
     run(index_photos, place, photos=str(photos), dimension=6, **settings)
-    stored = find(place).open()
+    stored = storage_at(place).open()
     assert stored.index.dimension == 6
     assert stored.origin.provenance["whitening"].endswith(" 6")
     path = photos / "deep0" / "place1 2.jpg"
@@ -130,7 +130,7 @@ def test_descriptors_and_photos_search_the_same_index(
         dimension=5,
         factory="HNSW16",
     )
-    stored = find(place).open()
+    stored = storage_at(place).open()
     assert stored.index.dimension == 5
     path = photos / "deep0" / "place1 2.jpg"
     for matches in (
@@ -159,7 +159,7 @@ def test_milvus_finds_what_a_directory_finds(
     # A model that photos were described by is not replaced by another.
     with pytest.raises(UserError, match="photos.db.model and .* in image"):
         run(index_photos, place, overwrite=True, image_size=96, **settings)
-    assert len(find(place).open().index) == 12
+    assert len(storage_at(place).open().index) == 12
 
 
 def test_descriptors_alone_need_no_model(extracted, photos, tmp_path):
@@ -169,7 +169,7 @@ def test_descriptors_alone_need_no_model(extracted, photos, tmp_path):
         index_descriptors, place, descriptors=extracted, factory="Flat"
     )
     assert (change.added, change.total) == (12, 12)
-    answers = by_descriptors(find(place).open(), extracted, top=1)
+    answers = by_descriptors(storage_at(place).open(), extracted, top=1)
     assert all(answer.query == answer.matches[0].name for answer in answers)
     with pytest.raises(UserError, match="no model for photos.*--workdir"):
         best(place, photos / "place0 0.png")
@@ -186,7 +186,7 @@ def test_descriptors_join_an_index_of_photos(own_index, extracted, tmp_path):
     )
     assert (change.added, change.present, change.total) == (2, 10, 14)
     rows = described.descriptors[3:4]
-    twins = find(own_index).open().index.search(rows, 2)[0]
+    twins = storage_at(own_index).open().index.search(rows, 2)[0]
     assert "new 3" in dict(twins)
 
 
@@ -212,7 +212,7 @@ def test_descriptors_made_otherwise_are_refused(
     with pytest.raises(UserError, match=f"other and .*index differ in {key}"):
         run(add_descriptors, own_index, descriptors=other, add=True)
     with pytest.raises(UserError, match=f"differ in {key}"):
-        by_descriptors(find(own_index).open(), other)
+        by_descriptors(storage_at(own_index).open(), other)
 
 
 def test_a_whitening_of_other_scales_is_refused_at_once(

@@ -5,7 +5,7 @@ or where descriptors do not fit on one machine.
 """
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes.descriptor_index import Index, Match
+from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 from agem_tf.retrieval.indexes.directory_storage import DirectoryStorage
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 from agem_tf.retrieval.indexes.faiss_index import FaissIndex
@@ -23,20 +23,20 @@ __all__ = [
     "Draft",
     "ExactIndex",
     "FaissIndex",
-    "Index",
+    "DescriptorIndex",
     "Match",
     "MilvusIndex",
     "MilvusStorage",
     "Origin",
     "Storage",
     "StoredIndex",
-    "find",
+    "storage_at",
 ]
 
 _MILVUS = "milvus:"
 
 
-def find(place: str, model: str | None = None) -> Storage:
+def storage_at(place: str, model: str | None = None) -> Storage:
     """Returns the storage that a place stands for.
 
     Args:

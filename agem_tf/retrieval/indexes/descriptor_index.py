@@ -30,7 +30,7 @@ class Match(NamedTuple):
     similarity: float
 
 
-class Index(abc.ABC):
+class DescriptorIndex(abc.ABC):
     """Descriptors of one dimension under unique names.
 
     Attributes:

@@ -25,7 +25,7 @@ from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_directory, full_disk_named
 from agem_tf.files.manifest import MANIFEST, read_manifest, write_manifest
 from agem_tf.retrieval.indexes import exact_index
-from agem_tf.retrieval.indexes.descriptor_index import Index
+from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 from agem_tf.retrieval.indexes.faiss_index import FaissIndex
 from agem_tf.retrieval.indexes.storage import (
@@ -130,7 +130,9 @@ class _DirectoryDraft(Draft):
         self.scratch = directory / _SCRATCH
         self.model = directory / _MODEL
 
-    def start(self, factory: str, dimension: int, origin: Origin) -> Index:
+    def start(
+        self, factory: str, dimension: int, origin: Origin
+    ) -> DescriptorIndex:
         self.origin = origin
         self.index = _empty(factory, dimension)
         return self.index

@@ -13,7 +13,7 @@ import numpy as np
 from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows, StackedRows
 from agem_tf.retrieval import nearest
-from agem_tf.retrieval.indexes.descriptor_index import Index, Match
+from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 from agem_tf.retrieval.indexes.storage_rows import write_rows
 
 FACTORY = "exact"
@@ -21,7 +21,7 @@ _NAMES = "names.txt"
 _ROWS = "descriptors.npy"
 
 
-class ExactIndex(Index):
+class ExactIndex(DescriptorIndex):
     """Names and a matrix; photos of equal similarity keep their order."""
 
     def __init__(self, dimension: int):

@@ -22,7 +22,7 @@ from agem_tf.errors import UserError
 from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows
 from agem_tf.retrieval import nearest
-from agem_tf.retrieval.indexes.descriptor_index import Index, Match
+from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 
 _NAMES = "names.txt"
 _IDS = "ids.npy"
@@ -35,7 +35,7 @@ _CANDIDATES = 64
 _LENGTH_TOLERANCE = 0.01
 
 
-class FaissIndex(Index):
+class FaissIndex(DescriptorIndex):
     """Names, and a FAISS index of their numbers by Euclidean distance.
 
     Of unit vectors the nearest is the most similar one, and stays so behind a

@@ -19,7 +19,7 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.retrieval import nearest
-from agem_tf.retrieval.indexes.descriptor_index import Index, Match
+from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 
 # Kinds that both Milvus Lite and a cluster have.
 FACTORIES = ("FLAT", "AUTOINDEX", "HNSW", "IVF_FLAT", "IVF_SQ8")
@@ -30,7 +30,7 @@ _MESSAGE_ROWS = 1000
 _LONGEST_NAME = 65_535
 
 
-class MilvusIndex(Index):
+class MilvusIndex(DescriptorIndex):
     """A collection whose rows are a number, a name and a descriptor.
 
     The number is a hash of the name: names of photos hold quotes, which the

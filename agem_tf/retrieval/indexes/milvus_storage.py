@@ -14,7 +14,7 @@ from typing import Any
 
 from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes import exact_index
-from agem_tf.retrieval.indexes.descriptor_index import Index
+from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.milvus_index import (
     FACTORIES,
     MilvusIndex,
@@ -151,7 +151,9 @@ class _MilvusDraft(Draft):
     scratch: pathlib.Path
     model: pathlib.Path
 
-    def start(self, factory: str, dimension: int, origin: Origin) -> Index:
+    def start(
+        self, factory: str, dimension: int, origin: Origin
+    ) -> DescriptorIndex:
         manifest = {
             "factory": _milvus_factory(factory),
             "dimension": dimension,

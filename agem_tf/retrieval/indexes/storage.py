@@ -15,7 +15,7 @@ from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
-from agem_tf.retrieval.indexes.descriptor_index import Index
+from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class StoredIndex:
     """
 
     place: str
-    index: Index
+    index: DescriptorIndex
     origin: Origin
     scratch: pathlib.Path | None = None
 
@@ -99,7 +99,9 @@ class Draft(abc.ABC):
     model: pathlib.Path
 
     @abc.abstractmethod
-    def start(self, factory: str, dimension: int, origin: Origin) -> Index:
+    def start(
+        self, factory: str, dimension: int, origin: Origin
+    ) -> DescriptorIndex:
         """Returns an empty index to fill.
 
         Args:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agem_tf.retrieval.indexes import Origin, find
+from agem_tf.retrieval.indexes import Origin, storage_at
 
 faiss = pytest.importorskip("faiss")
 # Its threads wait for each other in a busy loop on a machine at work.
@@ -33,7 +33,7 @@ def make(tmp_path, names, descriptors):
     """Returns what makes an index of the first photos and its storage."""
 
     def make_index(factory, place=None, count=300, **origin):
-        storage = find(place or str(tmp_path / "index"))
+        storage = storage_at(place or str(tmp_path / "index"))
         origin = Origin({"model": "a1b2"}, **origin)
         with storage.created() as draft:
             index = draft.start(factory, DIMENSION, origin)

@@ -13,7 +13,7 @@ import pytest
 import agem_tf
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import Origin, find
+from agem_tf.retrieval.indexes import Origin, storage_at
 
 # Adds a photo, and is killed when half of the new files are written.
 _KILLED_ADDER = """
@@ -27,7 +27,7 @@ def killed(path, blocks, *rest):
     os.kill(os.getpid(), signal.SIGKILL)
 
 exact_index.write_rows = killed
-with indexes.find(sys.argv[1]).changed() as stored:
+with indexes.storage_at(sys.argv[1]).changed() as stored:
     stored.index.add(["new"], np.ones((1, 16), np.float32))
 """
 
@@ -75,7 +75,7 @@ def test_a_damaged_manifest_is_refused(make, tmp_path):
 
 def test_a_missing_index_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
-        find(str(tmp_path / "missing")).open()
+        storage_at(str(tmp_path / "missing")).open()
 
 
 def test_a_failed_change_changes_nothing(make, names, descriptors, tmp_path):
@@ -116,7 +116,7 @@ def test_model_and_whitening_survive_a_change(tmp_path, names, descriptors):
     whitening = LinearWhitening(
         np.zeros(16), np.eye(16), "pca", {"model": "a1b2"}
     )
-    storage = find(str(tmp_path / "index"))
+    storage = storage_at(str(tmp_path / "index"))
     origin = Origin({"model": "a1b2"}, "/photos", whitening=whitening)
     with storage.created() as draft:
         draft.model.mkdir()
@@ -137,7 +137,7 @@ def test_the_files_of_a_user_are_not_replaced(tmp_path):
     (tmp_path / "index" / "diary.txt").write_text("precious")
     with (
         pytest.raises(UserError, match=r"diary\.txt"),
-        find(str(tmp_path / "index")).created(),
+        storage_at(str(tmp_path / "index")).created(),
     ):
         pytest.fail("the block must not run")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import FaissIndex, find
+from agem_tf.retrieval.indexes import FaissIndex, storage_at
 
 
 def test_a_string_that_is_none_is_refused():
@@ -41,7 +41,7 @@ def test_too_few_photos_to_train_on_are_refused(names, descriptors):
 
 
 def test_too_many_cells_are_refused_before_photos_are_read(tmp_path):
-    storage = find(str(tmp_path / "index"))
+    storage = storage_at(str(tmp_path / "index"))
     storage.check("PCA8,IVF64,Flat", 16, 64)
     with pytest.raises(UserError, match="64 cells for 63 photos"):
         storage.check("PCA8,IVF64,Flat", 16, 63)

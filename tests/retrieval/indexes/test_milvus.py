@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import Origin, find
+from agem_tf.retrieval.indexes import Origin, storage_at
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 
 pytest.importorskip("milvus_lite")
@@ -44,16 +44,16 @@ def test_it_finds_what_exact_search_finds(
 def test_what_one_process_made_another_searches(place):
     code = (
         "import sys, numpy as np\n"
-        "from agem_tf.retrieval.indexes import Origin, find\n"
+        "from agem_tf.retrieval.indexes import Origin, storage_at\n"
         "rows = np.eye(16, dtype=np.float32)\n"
-        "with find(sys.argv[1]).created() as draft:\n"
+        "with storage_at(sys.argv[1]).created() as draft:\n"
         "    index = draft.start('IVF_FLAT', 16, Origin({'model': 'a1b2'}))\n"
         "    index.add(list('ABCDEFGHIJKLMNOP'), rows)\n"
     )
     arguments = [sys.executable, "-c", code, place]
     result = subprocess.run(arguments, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    stored = find(place).open()
+    stored = storage_at(place).open()
     for cells in (1, 16):
         stored.index.tune({"nprobe": cells})
         (matches,) = stored.index.search(np.eye(16)[3:4], 16)
@@ -82,19 +82,19 @@ def test_a_new_index_replaces_the_old_one_when_it_is_ready(
 def test_two_indexes_share_a_file(make, place):
     make("exact", f"{place}#faces", count=20)
     make("exact", f"{place}#places", count=30)
-    assert len(find(f"{place}#faces").open().index) == 20
-    assert len(find(f"{place}#places").open().index) == 30
+    assert len(storage_at(f"{place}#faces").open().index) == 20
+    assert len(storage_at(f"{place}#places").open().index) == 30
     with pytest.raises(UserError, match="no index 'agem_tf'.*agem_tf.index"):
-        find(place).open()
+        storage_at(place).open()
 
 
 def test_a_kind_of_faiss_is_refused(place):
     with pytest.raises(UserError, match="one of exact, FLAT.*=HNSW32"):
-        find(place).check("HNSW32", 16, 300)
+        storage_at(place).check("HNSW32", 16, 300)
 
 
 def test_a_collection_of_somebody_else_is_refused(place):
-    storage = find(place)
+    storage = storage_at(place)
     storage._client.create_collection("theirs", dimension=4)
     storage._client.create_alias("theirs", "agem_tf")
     with pytest.raises(UserError, match="theirs is none of agem_tf's"):
@@ -111,24 +111,24 @@ def test_a_collection_of_somebody_else_is_refused(place):
 )
 def test_an_address_that_leads_nowhere_is_one_sentence(place, sentence):
     with pytest.raises(UserError, match=sentence):
-        find(place).open()
+        storage_at(place).open()
 
 
 def test_a_file_that_is_no_database_is_one_sentence(tmp_path):
     (tmp_path / "photos.db").write_text("not a database")
     with pytest.raises(UserError, match="Milvus: .*failed"):
-        find(f"milvus:{tmp_path}/photos.db").open()
+        storage_at(f"milvus:{tmp_path}/photos.db").open()
 
 
 def test_a_server_needs_a_place_for_the_model():
-    storage = find("milvus:http://host.invalid:19530")
+    storage = storage_at("milvus:http://host.invalid:19530")
     with pytest.raises(UserError, match="give --model=DIR"):
         storage.check("exact", 16, 300)
 
 
 def test_a_directory_has_its_own_model():
     with pytest.raises(UserError, match="--model is for an index in Milvus"):
-        find("directory", model="model")
+        storage_at("directory", model="model")
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def server(tmp_path):
 
 
 def test_a_server_is_only_another_address(server, names, descriptors):
-    storage = find(f"milvus:{server}", model="model")
+    storage = storage_at(f"milvus:{server}", model="model")
     storage.check("HNSW", 16, 300)
     with storage.created() as draft:
         draft.start("HNSW", 16, Origin({"model": "a1b2"})).add(
@@ -162,7 +162,7 @@ def test_a_server_is_only_another_address(server, names, descriptors):
         )
     with storage.changed() as stored:
         stored.index.remove(names[:3])
-    stored = find(f"milvus:{server}").open()
+    stored = storage_at(f"milvus:{server}").open()
     assert len(stored.index) == 297
     (matches,) = stored.index.search(descriptors[5:6], 3)
     assert matches[0].name == names[5]
