@@ -56,7 +56,9 @@ def main(
         Scores before and after, and the paths of what was written.
     """
     availability.check_devices(strategy, tpu)
-    return job.run(recipe, workdir, strategy, tpu, skip_corrupt, profile_steps)
+    return job.run_recipe(
+        recipe, workdir, strategy, tpu, skip_corrupt, profile_steps
+    )
 
 
 def _run() -> None:

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         workdir = pathlib.Path(folder)
         training = threading.Thread(
-            target=job.run, args=(_recipe(), workdir), daemon=True
+            target=job.run_recipe, args=(_recipe(), workdir), daemon=True
         )
         training.start()
         print_table(_rows(training, workdir))

@@ -20,7 +20,7 @@ from agem_tf.retrieval.reranking import (
     Step,
     rerank,
 )
-from agem_tf.training.tasks.hard_negatives import mine
+from agem_tf.training.tasks.hard_negatives import mine_negatives
 
 _PHOTOS = flags.DEFINE_integer("photos", 20_000, "In pool and database.")
 _DIMENSION = flags.DEFINE_integer("dimension", 2048, "Of the descriptors.")
@@ -59,7 +59,9 @@ def _mining_row(
         f"mining, {_NEGATIVES} negatives",
         pool,
         [len(chosen)],
-        lambda: mine(queries, pool, landmarks[chosen], landmarks, _NEGATIVES),
+        lambda: mine_negatives(
+            queries, pool, landmarks[chosen], landmarks, _NEGATIVES
+        ),
     )
 
 

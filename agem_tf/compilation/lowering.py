@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import PreparedDataset
-from agem_tf.distribution.batches import check_shapes, divide
+from agem_tf.distribution.batches import check_static_shapes, divide
 from agem_tf.distribution.workers import cause
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
@@ -70,7 +70,7 @@ class RecipePrograms:
 
     def __init__(self, config: Config):
         _check_tensorflow()
-        check_shapes(config)
+        check_static_shapes(config)
         self._config = copy.deepcopy(config)
         self._config.model.weights = None
         strategy = tf.distribute.get_strategy()

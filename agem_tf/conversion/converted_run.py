@@ -62,7 +62,7 @@ def write(network: Network, directory: str | os.PathLike) -> Converted:
     written = {}
     with atomic_directory(directory) as temporary:
         model = _model(network, config)
-        workdir.claim(temporary, config, _DATASET)
+        workdir.claim_workdir(temporary, config, _DATASET)
         runs.save_model(model, temporary / workdir.BEST_MODEL)
         for path, whitening in _whitenings(network, config, model).items():
             whitening.save(temporary / path)

@@ -29,7 +29,7 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
         )
     per_replica(config.extraction.batch_size, strategy, "extraction.batch_size")
     if strategy.extended.experimental_require_static_shapes:
-        check_shapes(config)
+        check_static_shapes(config)
     if (
         isinstance(strategy, tf.distribute.TPUStrategy)
         and strategy.cluster_resolver.master()
@@ -40,7 +40,7 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
         )
 
 
-def check_shapes(config: Config) -> None:
+def check_static_shapes(config: Config) -> None:
     """Checks that a compiler for static shapes can take a recipe.
 
     Raises:

@@ -72,7 +72,7 @@ def from_chief(
     return strategy.experimental_local_results(results)[0].numpy()
 
 
-def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+def barrier(strategy: tf.distribute.Strategy) -> None:
     """Returns when every worker has come here."""
     from_chief(np.zeros(1, np.float32), strategy)
 
@@ -102,10 +102,10 @@ def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """
     chief = is_chief(strategy)
     if not chief:
-        wait_for_all(strategy)
+        barrier(strategy)
     yield
     if chief:
-        wait_for_all(strategy)
+        barrier(strategy)
 
 
 @contextlib.contextmanager

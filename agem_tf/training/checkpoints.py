@@ -28,7 +28,7 @@ _NO_TUPLES = np.zeros((0, 0), np.int64)
 
 
 @dataclasses.dataclass
-class Progress:
+class TrainingProgress:
     """How far a run has come.
 
     Attributes:
@@ -74,7 +74,7 @@ class RunState:
             optimizer: built over what of them learns.
             keep: newest checkpoints that are kept.
         """
-        self.progress, self.tuples = Progress(), _NO_TUPLES
+        self.progress, self.tuples = TrainingProgress(), _NO_TUPLES
         self._directory, self._keep = workdir / "checkpoints", keep
         with tf.device("CPU:0"):
             self._saved_progress = tf.Variable("", trainable=False)
@@ -103,7 +103,7 @@ class RunState:
     def begin_epoch(self, tuples: np.ndarray, split: Split) -> None:
         """Starts the epoch in progress with newly mined tuples."""
         self.tuples = tuples
-        self.progress = Progress(
+        self.progress = TrainingProgress(
             epoch=self.progress.epoch,
             photos=split.fingerprint,
             history=self.progress.history,
@@ -112,7 +112,7 @@ class RunState:
     def end_epoch(self, row: dict[str, float]) -> None:
         """Goes on to the next epoch; `row` is the history of this one."""
         self.tuples = _NO_TUPLES
-        self.progress = Progress(
+        self.progress = TrainingProgress(
             epoch=self.progress.epoch + 1,
             history=[*self.progress.history, row],
         )
@@ -139,7 +139,9 @@ class RunState:
                 f"{newest} does not fit this recipe's network; choose another "
                 "--workdir."
             ) from error
-        self.progress = Progress(**json.loads(self._saved_progress.numpy()))
+        self.progress = TrainingProgress(
+            **json.loads(self._saved_progress.numpy())
+        )
         self.tuples = self._saved_tuples.numpy()
         logging.info(
             "Resumed from %s: epoch %d, step %d",

@@ -18,7 +18,7 @@ from agem_tf.distribution.workers import (
     chief_first,
     is_chief,
     lost_workers_named,
-    wait_for_all,
+    barrier,
 )
 from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import (
@@ -38,8 +38,8 @@ from agem_tf.training.whitening_start import start_whitening
 from agem_tf.training.workdir import (
     BEST_MODEL,
     RECIPE,
-    check,
-    claim,
+    check_workdir,
+    claim_workdir,
     write_json,
 )
 
@@ -80,7 +80,7 @@ class JobResult:
         return "\n".join(["", title, table, "", *lines])
 
 
-def run(
+def run_recipe(
     config: Config,
     workdir: str | pathlib.Path,
     strategy: str = "auto",
@@ -104,7 +104,7 @@ def run(
         SystemExit: SIGTERM came, and the run can go on; see `termination`.
     """
     validate(config)
-    check(pathlib.Path(workdir), config)
+    check_workdir(pathlib.Path(workdir), config)
     devices = create_strategy(strategy, tpu)
     with (
         full_disk_named(workdir),
@@ -163,7 +163,7 @@ class _Job:
         )
         with chief_first(self._strategy):
             if self._writes:
-                claim(self._workdir, self._config, fingerprint)
+                claim_workdir(self._workdir, self._config, fingerprint)
         path = self._workdir / RECIPE
         check_agreement(
             "--workdir",
@@ -276,7 +276,7 @@ class _Job:
         )
         if self._writes:
             self._write(result)
-        wait_for_all(self._strategy)
+        barrier(self._strategy)
         return result
 
     def _write(self, result: JobResult) -> None:

@@ -25,7 +25,7 @@ from agem_tf.distribution.workers import (
     check_agreement,
     from_chief,
     is_chief,
-    wait_for_all,
+    barrier,
 )
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
@@ -119,7 +119,7 @@ class Trainer:
         with self._profiler:
             while state.progress.epoch < self._config.training.epochs:
                 self._end_epoch(self._train_epoch() | self._validate())
-        wait_for_all(self._strategy)
+        barrier(self._strategy)
         return state.progress.history
 
     def _end_epoch(self, row: dict[str, float]) -> None:

@@ -38,7 +38,7 @@ _FREE_FIELDS = (
 )
 
 
-def check(workdir: pathlib.Path, config: Config) -> None:
+def check_workdir(workdir: pathlib.Path, config: Config) -> None:
     """Checks that a workdir is new, or holds a run of this recipe.
 
     Raises:
@@ -67,7 +67,7 @@ def check(workdir: pathlib.Path, config: Config) -> None:
             )
 
 
-def claim(workdir: pathlib.Path, config: Config, dataset: str) -> None:
+def claim_workdir(workdir: pathlib.Path, config: Config, dataset: str) -> None:
     """Writes the recipe, once everything that it names has been opened.
 
     Args:

@@ -38,7 +38,7 @@ values = strategy.experimental_local_results(strategy.run(gathered))
 print("gathered", values[0].numpy().tolist(), flush=True)
 with workers.lost_workers_named(strategy):
     workers.check_agreement("lunch", str(index), strategy)
-    workers.wait_for_all(strategy)
+    workers.barrier(strategy)
 """
 
 

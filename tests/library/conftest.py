@@ -52,7 +52,7 @@ def run_directory(tmp_path_factory) -> pathlib.Path:
     recipe.model.feature_map = "C3"
     keras.utils.set_random_seed(0)
     model = AGeM(**dataclasses.asdict(recipe.model))
-    workdir.claim(directory, recipe, "no dataset")
+    workdir.claim_workdir(directory, recipe, "no dataset")
     runs.save_model(model, directory / workdir.BEST_MODEL)
     return directory
 

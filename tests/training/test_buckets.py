@@ -27,7 +27,7 @@ def recipe(make_recipe):
 
 
 def outcome(recipe, workdir):
-    job.run(recipe, workdir)
+    job.run_recipe(recipe, workdir)
     (row,) = json.loads((workdir / "history.json").read_text())
     model = runs.open_run(workdir, tf.distribute.get_strategy()).model
     return row, model.get_weights()

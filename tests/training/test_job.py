@@ -26,7 +26,7 @@ def run(make_recipe, tmp_path_factory):
     """A finished run: (recipe, workdir, result)."""
     recipe = make_recipe()
     workdir = tmp_path_factory.mktemp("run")
-    return recipe, workdir, job.run(recipe, workdir)
+    return recipe, workdir, job.run_recipe(recipe, workdir)
 
 
 def test_a_run_leaves_what_it_promises(run):
@@ -52,7 +52,7 @@ def test_a_run_leaves_what_it_promises(run):
 def test_a_finished_run_is_not_trained_again(run):
     recipe, workdir, result = run
     before = (workdir / "best.keras").stat().st_mtime_ns
-    again = job.run(copy.deepcopy(recipe), workdir)
+    again = job.run_recipe(copy.deepcopy(recipe), workdir)
     assert (workdir / "best.keras").stat().st_mtime_ns == before
     for name, evaluation in result.evaluations.items():
         np.testing.assert_array_equal(
@@ -65,7 +65,7 @@ def test_a_workdir_of_another_recipe_is_refused(run):
     other = copy.deepcopy(recipe)
     other.model.pooling = "mac"
     with pytest.raises(UserError, match=r"model.pooling \('gem', 'mac'\)"):
-        job.run(other, workdir)
+        job.run_recipe(other, workdir)
 
 
 def test_exported_and_in_memory_descriptors_agree(run, tmp_path):
@@ -195,7 +195,7 @@ def test_extraction_is_skipped_when_done_and_redone_on_demand(run, tmp_path):
 def test_photos_of_any_shape_keep_their_proportions(recipe, tmp_path):
     recipe.image.resize = "aspect"
     recipe.training.epochs = 1
-    result = job.run(recipe, tmp_path)
+    result = job.run_recipe(recipe, tmp_path)
     split = PreparedDataset(recipe.data.directory).split("test")
     loaded = tf.saved_model.load(str(result.saved_model))
     served = loaded.signatures["encoded_images"](
@@ -225,7 +225,7 @@ def test_a_recipe_that_cannot_run_says_why(recipe, tmp_path, override, message):
         for field, value in fields.items():
             setattr(getattr(recipe, section), field, value)
     with pytest.raises(UserError, match=message):
-        job.run(recipe, tmp_path / "run")
+        job.run_recipe(recipe, tmp_path / "run")
 
 
 def test_a_recipe_can_ask_for_re_ranking(run, tmp_path):
@@ -234,7 +234,7 @@ def test_a_recipe_can_ask_for_re_ranking(run, tmp_path):
     recipe = copy.deepcopy(recipe)
     recipe.evaluation.rerank = "dba:3,1 qe:2"
     shutil.copytree(workdir, tmp_path / "run")
-    after = job.run(recipe, tmp_path / "run").evaluations
+    after = job.run_recipe(recipe, tmp_path / "run").evaluations
     plain = "trained, learned whitening"
     again = evaluate_command.main(
         str(tmp_path / "run/descriptors/trained/test"),
@@ -255,7 +255,7 @@ def test_fewer_epochs_than_are_finished_are_refused(run):
     fewer = copy.deepcopy(recipe)
     fewer.training.epochs = 0
     with pytest.raises(UserError, match="2 finished epochs"):
-        job.run(fewer, workdir)
+        job.run_recipe(fewer, workdir)
 
 
 def test_another_dataset_is_refused(run, places, tmp_path):
@@ -270,26 +270,26 @@ def test_another_dataset_is_refused(run, places, tmp_path):
     digit = "0" if text[at] != "0" else "1"
     manifest.write_text(text[:at] + digit + text[at + 1 :])
     with pytest.raises(UserError, match="another dataset"):
-        job.run(other, workdir)
+        job.run_recipe(other, workdir)
 
 
 def test_a_refused_recipe_leaves_the_workdir_free(recipe, tmp_path):
     directory = recipe.data.directory
     recipe.data.directory = "mien"
     with pytest.raises(UserError, match=r"agem_tf\.prepare"):
-        job.run(recipe, tmp_path / "run")
+        job.run_recipe(recipe, tmp_path / "run")
     recipe.data.directory = directory
     recipe.training.epochs = 0
     recipe.data.test_split = ""
     recipe.extraction.whitening = "none"
-    assert not job.run(recipe, tmp_path / "run").evaluations
+    assert not job.run_recipe(recipe, tmp_path / "run").evaluations
 
 
 def test_precision_is_that_of_the_recipe_in_every_command(recipe, tmp_path):
     recipe.training.precision = "mixed_bfloat16"
     recipe.training.epochs = 0
     recipe.extraction.whitening = "none"
-    job.run(recipe, tmp_path / "run")
+    job.run_recipe(recipe, tmp_path / "run")
     assert keras.config.dtype_policy().name == "float32"
     extracted = extract.main(str(tmp_path / "run"), str(tmp_path / "test"))
     made = DescriptorSet.load(tmp_path / "run/descriptors/untrained/test")
@@ -307,7 +307,7 @@ def test_a_corrupt_record_is_named(recipe, places, tmp_path):
     recipe.data.directory = str(data)
     recipe.data.test_split = ""
     with pytest.raises(UserError, match="train.tfrecord.* is corrupt"):
-        job.run(recipe, tmp_path / "run")
+        job.run_recipe(recipe, tmp_path / "run")
 
 
 def test_a_run_is_scored_by_the_protocol_of_its_dataset(
@@ -322,7 +322,7 @@ def test_a_run_is_scored_by_the_protocol_of_its_dataset(
     recipe.model.attention = "none"
     recipe.extraction.whitening = "none"
     recipe.training.epochs = 0
-    result = job.run(recipe, tmp_path / "run")
+    result = job.run_recipe(recipe, tmp_path / "run")
     assert result.evaluations["untrained"].protocol == "instre"
     assert "mAP medium" not in result.describe()
     assert "Protocol: instre" in result.report.read_text()

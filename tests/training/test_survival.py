@@ -64,7 +64,7 @@ def test_sigterm_saves_in_the_middle_of_an_epoch(
 
     monkeypatch.setattr(RecordStore, "read", read_and_signal)
     with pytest.raises(SystemExit) as ended:
-        job.run(recipe, tmp_path)
+        job.run_recipe(recipe, tmp_path)
     assert ended.value.code == preemption.STATUS
     assert saved_progress(tmp_path)["step"] == 2
 
@@ -75,13 +75,13 @@ def test_numbers_that_are_not_finite_stop_the_run(recipe, tmp_path):
     recipe.training.checkpoint_steps = 1
     recipe.optimizer.learning_rate = 1e25
     with pytest.raises(UserError, match="Step 2 of epoch 1 .*: descriptors"):
-        job.run(recipe, tmp_path)
+        job.run_recipe(recipe, tmp_path)
     assert saved_progress(tmp_path)["step"] == 1
 
 
 def test_a_profiled_run_tells_where_its_time_goes(recipe, tmp_path):
     recipe.training.epochs = 2
-    job.run(recipe, tmp_path, profile_steps=range(2, 4))
+    job.run_recipe(recipe, tmp_path, profile_steps=range(2, 4))
     traces = (tmp_path / "tensorboard" / "plugins" / "profile").iterdir()
     (trace,) = next(traces).glob("*.xplane.pb")
     assert b"train" in trace.read_bytes()
@@ -95,7 +95,7 @@ def test_a_full_disk_is_one_sentence(recipe, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
     try:
         with pytest.raises(UserError, match=str(tmp_path)):
-            job.run(recipe, tmp_path)
+            job.run_recipe(recipe, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list((tmp_path / "checkpoints").iterdir())
@@ -121,8 +121,8 @@ def test_lost_photos_are_skipped_counted_and_reported(
     recipe.data.directory = str(damaged)
     recipe.data.test_split = "test"
     with pytest.raises(UserError, match="test.tfrecord.* has"):
-        job.run(recipe, tmp_path / "run")
-    result = job.run(recipe, tmp_path / "run", skip_corrupt=True)
+        job.run_recipe(recipe, tmp_path / "run")
+    result = job.run_recipe(recipe, tmp_path / "run", skip_corrupt=True)
     assert {name: len(lost) for name, lost in result.lost.items()} == {
         "train": 1,
         "test": 1,

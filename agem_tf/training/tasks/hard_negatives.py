@@ -15,7 +15,7 @@ _CANDIDATES_PER_NEGATIVE = 12
 _GROWTH = 8
 
 
-def mine(
+def mine_negatives(
     query_descriptors: np.ndarray,
     pool_descriptors: np.ndarray,
     query_clusters: np.ndarray,

@@ -14,7 +14,7 @@ import tensorflow as tf
 from agem_tf.config import Config, MiningConfig
 from agem_tf.datasets.prepared import PreparedDataset, Split
 from agem_tf.errors import UserError
-from agem_tf.training.tasks.hard_negatives import mine
+from agem_tf.training.tasks.hard_negatives import mine_negatives
 from agem_tf.training.tasks.objective import TupleObjective
 from agem_tf.training.tasks.pairs import Pairs, find_pairs
 
@@ -87,7 +87,7 @@ class TupleSampler:
         queries = pairs[:, 0]
         needed = np.unique(np.concatenate([queries, pool]))
         descriptors = describe(needed)
-        negatives = mine(
+        negatives = mine_negatives(
             descriptors[np.searchsorted(needed, queries)],
             descriptors[np.searchsorted(needed, pool)],
             self._labels[queries],

@@ -51,7 +51,7 @@ def read_or_die(*arguments):
 RecordStore.read = read_or_die
 recipe = loading.from_dict(json.loads(pathlib.Path(sys.argv[1]).read_text()))
 strategy = "mirrored" if int(sys.argv[3]) > 1 else "one"
-job.run(recipe, sys.argv[2], strategy)
+job.run_recipe(recipe, sys.argv[2], strategy)
 """
 
 
@@ -128,7 +128,7 @@ def runs(make_recipe, tmp_path_factory):
         )
         for name, rest in arguments.items()
     }
-    job.run(recipe, root / "whole")
+    job.run_recipe(recipe, root / "whole")
     for name, process in processes.items():
         log, _ = process.communicate()
         assert process.returncode == statuses[name], log
@@ -227,7 +227,7 @@ def test_softmax_learns_from_photos_of_any_shape(recipe, tmp_path):
     recipe.loss.options = {"scale": 8.0}
     recipe.training.epochs = 2
     recipe.optimizer.rules.insert(0, config.OptimizerRule("classifier/*", 5.0))
-    job.run(recipe, tmp_path)
+    job.run_recipe(recipe, tmp_path)
     rows = history(tmp_path)
     assert rows[1]["train_loss"] < rows[0]["train_loss"]
     assert 0 < rows[1]["validation_map"] <= 1
@@ -238,7 +238,7 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
 ):
     saved = list((runs["killed"] / "checkpoints").glob("*.index"))
     assert 3 <= len(saved) < 3 * EPOCHS
-    job.run(recipe, runs["killed"])
+    job.run_recipe(recipe, runs["killed"])
     check_equal(undisturbed, runs["killed"])
 
 
@@ -258,11 +258,11 @@ def test_sigterm_saves_inside_an_epoch(
     with monkeypatch.context() as patch:
         patch.setattr(RecordStore, "read", read_and_signal)
         with pytest.raises(SystemExit) as ended:
-            job.run(recipe, tmp_path)
+            job.run_recipe(recipe, tmp_path)
     assert ended.value.code == preemption.STATUS
     signal.signal(signal.SIGTERM, before)
     monkeypatch.setattr(preemption._State, "requested", False)
-    job.run(recipe, tmp_path)
+    job.run_recipe(recipe, tmp_path)
     check_equal(undisturbed, tmp_path)
 
 
@@ -305,7 +305,7 @@ def test_a_recipe_that_cannot_run_says_why(
     recipe, tmp_path, assignments, message
 ):
     with pytest.raises(UserError, match=message):
-        job.run(loading.override(recipe, assignments), tmp_path / "run")
+        job.run_recipe(loading.override(recipe, assignments), tmp_path / "run")
 
 
 def test_mining_is_left_out_by_an_empty_section(recipe):
@@ -321,4 +321,4 @@ def test_numbers_that_are_not_finite_stop_the_run(recipe, tmp_path):
         config.OptimizerRule("*", 0.0),
     ]
     with pytest.raises(UserError, match="Step 2 of epoch 1 .* first in: loss"):
-        job.run(recipe, tmp_path)
+        job.run_recipe(recipe, tmp_path)

@@ -5,7 +5,7 @@ import pytest
 
 from agem_tf.errors import UserError
 from agem_tf.retrieval import nearest
-from agem_tf.training.tasks.hard_negatives import mine
+from agem_tf.training.tasks.hard_negatives import mine_negatives
 
 
 def _walk(queries, pool, query_clusters, pool_clusters, num_negatives):
@@ -40,7 +40,7 @@ def test_mining_equals_the_plain_walk(monkeypatch, block_values, num_negatives):
         rng.integers(0, 9, 200),
         num_negatives,
     )
-    np.testing.assert_array_equal(mine(*arguments), _walk(*arguments))
+    np.testing.assert_array_equal(mine_negatives(*arguments), _walk(*arguments))
 
 
 def test_a_query_amid_few_landmarks_looks_further():
@@ -53,38 +53,38 @@ def test_a_query_amid_few_landmarks_looks_further():
     queries = np.array([[1, 0, 0, 0], [-1, 0, 0, 0]], np.float32)
     pool_clusters[900:] = 3 + np.arange(100) // 25
     arguments = (queries, pool, np.array([1, 3]), pool_clusters, 5)
-    np.testing.assert_array_equal(mine(*arguments), _walk(*arguments))
+    np.testing.assert_array_equal(mine_negatives(*arguments), _walk(*arguments))
 
 
 def test_equal_photos_are_taken_in_the_order_of_the_pool():
     pool = np.ones((50, 3), np.float32)
-    negatives = mine(pool[:2], pool, [0, 4], np.arange(50) // 5, 3)
+    negatives = mine_negatives(pool[:2], pool, [0, 4], np.arange(50) // 5, 3)
     assert negatives.tolist() == [[5, 10, 15], [0, 5, 10]]
 
 
 def test_clusters_may_be_named():
     pool = np.eye(4, dtype=np.float32)
     query = np.array([[0.9, 0.8, 0.7, 0.6]])
-    negatives = mine(query, pool, ["a"], ["a", "b", "b", "c"], 2)
+    negatives = mine_negatives(query, pool, ["a"], ["a", "b", "b", "c"], 2)
     assert negatives.tolist() == [[1, 3]]
 
 
 def test_a_pool_of_too_few_clusters_is_refused():
     pool = np.ones((6, 3), np.float32)
     pool_clusters = [0, 0, 1, 1, 2, 2]
-    assert mine(pool[:1], pool, [9], pool_clusters, 3).shape == (1, 3)
+    assert mine_negatives(pool[:1], pool, [9], pool_clusters, 3).shape == (1, 3)
     with pytest.raises(UserError, match=r"2 clusters other than .*1.* 3 neg"):
-        mine(pool[:2], pool, [9, 1], pool_clusters, 3)
+        mine_negatives(pool[:2], pool, [9, 1], pool_clusters, 3)
 
 
 def test_faulty_input_is_refused():
     pool = np.ones((6, 3), np.float32)
     with pytest.raises(UserError, match="query_clusters"):
-        mine(pool[:2], pool, [1], np.arange(6), 1)
+        mine_negatives(pool[:2], pool, [1], np.arange(6), 1)
     with pytest.raises(UserError, match="pool_clusters"):
-        mine(pool[:2], pool, [1, 2], np.arange(5), 1)
+        mine_negatives(pool[:2], pool, [1, 2], np.arange(5), 1)
     with pytest.raises(ValueError, match="num_negatives=0"):
-        mine(pool[:2], pool, [1, 2], np.arange(6), 0)
+        mine_negatives(pool[:2], pool, [1, 2], np.arange(6), 0)
     pool[3, 1] = np.nan
     with pytest.raises(UserError, match="NaN"):
-        mine(np.ones((2, 3)), pool, [1, 2], np.arange(6), 1)
+        mine_negatives(np.ones((2, 3)), pool, [1, 2], np.arange(6), 1)
