@@ -29,7 +29,7 @@ _WORKDIR = _FLAGS.string(
 
 def main(checkpoint: str, workdir: str) -> conversion.Converted:
     """Writes a run; see the flags of the same names."""
-    return conversion.write(conversion.read(checkpoint), workdir)
+    return conversion.write_run(conversion.read_network(checkpoint), workdir)
 
 
 def _run() -> None:

@@ -57,13 +57,13 @@ def build(name: str, weights: str | os.PathLike | None = None) -> Backbone:
     if name.endswith("_torch"):
         backbone = _backbone(name)
         if weights is not None:
-            torchvision.load(backbone, weights)
+            torchvision.load_torchvision_weights(backbone, weights)
         return backbone
     backbone = _backbone(name, weights)
     if name.startswith("efficientnetb") and weights != "imagenet":
         backbone = _complete_efficientnet(backbone)
     if weights not in (None, "imagenet"):
-        keras_files.load(backbone, weights)
+        keras_files.load_keras_weights(backbone, weights)
     return backbone
 
 
@@ -99,7 +99,7 @@ def _network(name: str, inputs: Any, weights: Any) -> keras.Model:
     function = _function(name.removesuffix("_torch"))
     options = {"include_top": False, "input_tensor": inputs}
     if weights == "imagenet":
-        return keras_files.pretrained(function, **options)
+        return keras_files.imagenet_application(function, **options)
     return function(weights=None, **options)
 
 

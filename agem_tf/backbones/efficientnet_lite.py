@@ -17,7 +17,7 @@ from keras import layers
 
 from agem_tf.backbones.backbone import Backbone
 from agem_tf.backbones.preprocessing import ChannelScaling, image_input
-from agem_tf.weights import efficientnet_checkpoints as lite_weights
+from agem_tf.weights.packaged_weights import load_efficientnet_lite_weights
 
 _STEM_CHANNELS = 32
 _HEAD_CHANNELS = 1280
@@ -86,7 +86,7 @@ def build(name: str, weights: str | os.PathLike | None = None) -> Backbone:
     """
     backbone = network(name)
     if weights is not None:
-        lite_weights.load(backbone, weights)
+        load_efficientnet_lite_weights(backbone, weights)
     return backbone
 
 
@@ -111,7 +111,7 @@ def classifier(
     logits = layers.Dense(1000, name="predictions")(features)
     model = keras.Model(backbone.inputs[0], logits, name=name)
     if weights is not None:
-        lite_weights.load(model, weights)
+        load_efficientnet_lite_weights(model, weights)
     return model
 
 

@@ -24,7 +24,7 @@ from agem_tf.backbones.preprocessing import (
     ChannelScaling,
     image_input,
 )
-from agem_tf.weights import keras_files, open_nsfw, torchvision
+from agem_tf.weights import keras_files, packaged_weights, torchvision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,13 +115,13 @@ def build(name: str, weights: str | os.PathLike | None = None) -> Backbone:
     if weights is None:
         return backbone
     if name.endswith("_torch"):
-        torchvision.load(backbone, weights)
+        torchvision.load_torchvision_weights(backbone, weights)
     elif weights == "imagenet" and architecture.folded:
-        open_nsfw.load(backbone)
+        packaged_weights.load_open_nsfw_weights(backbone)
     elif weights == "imagenet":
-        keras_files.download(backbone, _KERAS_FUNCTIONS[name])
+        keras_files.copy_imagenet_weights(backbone, _KERAS_FUNCTIONS[name])
     else:
-        keras_files.load(backbone, weights)
+        keras_files.load_keras_weights(backbone, weights)
     return backbone
 
 

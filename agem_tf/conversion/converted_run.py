@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from agem_tf.config import Config, ExtractionConfig, ImageConfig, ModelConfig
-from agem_tf.conversion.descriptor_network import POOLINGS, Network
+from agem_tf.conversion.pytorch_networks import POOLINGS, PyTorchNetwork
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import provenance
@@ -47,7 +47,9 @@ class Converted:
     whitenings: dict[pathlib.Path, tuple[float, ...]]
 
 
-def write(network: Network, directory: str | os.PathLike) -> Converted:
+def write_run(
+    network: PyTorchNetwork, directory: str | os.PathLike
+) -> Converted:
     """Writes a run: recipe, weights, and the whitenings that came with them.
 
     Args:
@@ -58,7 +60,7 @@ def write(network: Network, directory: str | os.PathLike) -> Converted:
         UserError: the tensors do not fit the network, or the directory holds
             other files.
     """
-    directory, config = pathlib.Path(directory), recipe(network)
+    directory, config = pathlib.Path(directory), converted_recipe(network)
     written = {}
     with atomic_directory(directory) as temporary:
         model = _model(network, config)
@@ -71,7 +73,7 @@ def write(network: Network, directory: str | os.PathLike) -> Converted:
     return Converted(config, model.dimension, written)
 
 
-def recipe(network: Network) -> Config:
+def converted_recipe(network: PyTorchNetwork) -> Config:
     """Returns the recipe of a network that is not to be trained."""
     pooling, options = POOLINGS[network.pooling]
     dimension = 0
@@ -98,9 +100,9 @@ def recipe(network: Network) -> Config:
     return config
 
 
-def _model(network: Network, config: Config) -> AGeM:
+def _model(network: PyTorchNetwork, config: Config) -> AGeM:
     model = AGeM(**dataclasses.asdict(config.model))
-    torchvision.fit(model, network.tensors, network.path)
+    torchvision.fit_tensors(model, network.tensors, network.path)
     pooling = model.get_layer("pooling")
     if network.regional:
         pooling, whitening = pooling.pooling, pooling.whitening
@@ -127,7 +129,7 @@ def _assign(variable: keras.Variable, value: np.ndarray, path: str) -> None:
 
 
 def _whitenings(
-    network: Network, config: Config, model: AGeM
+    network: PyTorchNetwork, config: Config, model: AGeM
 ) -> dict[pathlib.Path, LinearWhitening]:
     """Returns the whitenings learned apart, by their place in the run."""
     whitenings = {}

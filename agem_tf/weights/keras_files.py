@@ -1,4 +1,4 @@
-"""Loads Keras' weight files into a backbone, and downloads Keras' own."""
+"""Keras' weight files, and the ImageNet weights that Keras downloads."""
 
 import os
 import pathlib
@@ -13,22 +13,8 @@ from agem_tf.errors import UserError
 SUFFIXES = (".weights.h5", ".h5", ".keras")
 
 
-def existing_file(path: str | os.PathLike) -> pathlib.Path:
-    """Returns `path` as a Path.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    if not pathlib.Path(path).is_file():
-        raise UserError(
-            f"No weights file {path}; give an existing file, "
-            '"imagenet" or None.'
-        )
-    return pathlib.Path(path)
-
-
-def load(model: keras.Model, path: str | os.PathLike) -> None:
-    """Loads what `save_weights` or `save` of the same network wrote.
+def load_keras_weights(model: keras.Model, path: str | os.PathLike) -> None:
+    """Loads the file that `save_weights` or `save` of the same network wrote.
 
     Keras' own downloads (`..._notop.h5`) are read as well.
 
@@ -36,7 +22,12 @@ def load(model: keras.Model, path: str | os.PathLike) -> None:
         UserError: the file is missing, of another kind, damaged or of another
             network.
     """
-    path = existing_file(path)
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"No weights file {path}; give an existing file, "
+            '"imagenet" or None.'
+        )
     if not path.name.endswith(SUFFIXES):
         raise UserError(
             f"Cannot read weights from {path}; {model.name} takes a file "
@@ -55,17 +46,19 @@ def load(model: keras.Model, path: str | os.PathLike) -> None:
         ) from error
 
 
-def download(model: keras.Model, function: Callable[..., keras.Model]) -> None:
+def copy_imagenet_weights(
+    model: keras.Model, function: Callable[..., keras.Model]
+) -> None:
     """Copies the ImageNet weights of a keras.applications network.
 
     Args:
-        model: Network whose layers have the same names.
+        model: Network with layers of the same names.
         function: Function of keras.applications.
 
     Raises:
         UserError: the weights cannot be downloaded.
     """
-    source = pretrained(
+    source = imagenet_application(
         function, include_top=False, input_shape=(None, None, 3)
     )
     for layer in source.layers:
@@ -73,14 +66,14 @@ def download(model: keras.Model, function: Callable[..., keras.Model]) -> None:
             model.get_layer(layer.name).set_weights(layer.get_weights())
 
 
-def pretrained(
+def imagenet_application(
     function: Callable[..., keras.Model], **options: Any
 ) -> keras.Model:
-    """Calls a keras.applications function for its ImageNet weights.
+    """Calls a keras.applications function with its ImageNet weights.
 
     Args:
         function: Function of keras.applications.
-        **options: Its arguments, without `weights`.
+        **options: Arguments of the function, without `weights`.
 
     Raises:
         UserError: the weights cannot be downloaded.

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from agem_tf.errors import UserError
-from agem_tf.weights import keras_files, state_dictionary
+from agem_tf.weights import keras_files, pytorch_files
 
 _RESNET_LAYER = re.compile(r"conv(\d)_block(\d+)_(\d)_(conv|bn)")
 _VGG_LAYER = re.compile(r"block(\d)_conv(\d)")
@@ -37,7 +37,9 @@ _OTHER_PARTS = re.compile(
 _NORMALIZATION_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
-def load(model: keras.Model, weights: str | os.PathLike) -> None:
+def load_torchvision_weights(
+    model: keras.Model, weights: str | os.PathLike
+) -> None:
     """Loads a file of PyTorch's or of Keras' into a network "..._torch".
 
     Args:
@@ -54,13 +56,15 @@ def load(model: keras.Model, weights: str | os.PathLike) -> None:
             f"{model.name} has no ImageNet weights to download; set weights to "
             "the path of a .pth or .safetensors file of torchvision or timm."
         )
-    if str(weights).endswith(state_dictionary.SUFFIXES):
-        fit(model, state_dictionary.read(weights), weights)
+    if str(weights).endswith(pytorch_files.SUFFIXES):
+        fit_tensors(
+            model, pytorch_files.read_state_dictionary(weights), weights
+        )
     else:
-        keras_files.load(model, weights)
+        keras_files.load_keras_weights(model, weights)
 
 
-def fit(
+def fit_tensors(
     model: keras.Model,
     tensors: Mapping[str, np.ndarray],
     path: str | os.PathLike,

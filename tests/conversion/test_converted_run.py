@@ -16,7 +16,7 @@ from agem_tf.weights import torchvision
 
 def convert(checkpoint, tmp_path):
     path = checkpoint.write(tmp_path / "net.pth")
-    return conversion.write(conversion.read(path), tmp_path / "run")
+    return conversion.write_run(conversion.read_network(path), tmp_path / "run")
 
 
 def open_run(directory):
@@ -32,7 +32,7 @@ def images():
 def features(images, torch_state):
     """The last maps of the checkpoint's backbone, in double precision."""
     backbone = backbones.create("resnet18_torch")
-    torchvision.fit(backbone, torch_state("resnet18"), "x.pth")
+    torchvision.fit_tensors(backbone, torch_state("resnet18"), "x.pth")
     return np.array(backbone(images)["C5"], "float64")
 
 
@@ -182,7 +182,7 @@ def test_a_backbone_alone_is_pooled_by_gem(
 ):
     path = tmp_path / "resnet18.pth"
     torch_files.write_stream(path, torch_files.state(torch_state("resnet18")))
-    conversion.write(conversion.read(path), tmp_path / "run")
+    conversion.write_run(conversion.read_network(path), tmp_path / "run")
     model = open_run(tmp_path / "run").model
     np.testing.assert_allclose(
         model(images), unit(gem(features, 3.0)), atol=1e-5
@@ -194,10 +194,10 @@ def test_vgg_is_pooled_before_its_last_pooling(
 ):
     path, state = tmp_path / "vgg16.pth", torch_state("vgg16")
     torch_files.write_archive(path, torch_files.state(state))
-    conversion.write(conversion.read(path), tmp_path / "run")
+    conversion.write_run(conversion.read_network(path), tmp_path / "run")
     model = open_run(tmp_path / "run").model
     backbone = backbones.create("vgg16_torch")
-    torchvision.fit(backbone, state, path)
+    torchvision.fit_tensors(backbone, state, path)
     features = np.array(backbone(images)["C4"])
     assert features.shape == (2, 2, 4, 512)
     np.testing.assert_allclose(
@@ -207,9 +207,9 @@ def test_vgg_is_pooled_before_its_last_pooling(
 
 def test_without_data_none_is_invented(tmp_path, small_checkpoint, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    network = conversion.read(small_checkpoint.write("net.pth"))
+    network = conversion.read_network(small_checkpoint.write("net.pth"))
     with pytest.raises(UserError, match="no prepared dataset in data; make it"):
-        runs.open_dataset(conversion.recipe(network), "run")
+        runs.open_dataset(conversion.converted_recipe(network), "run")
 
 
 def test_a_conversion_is_replaced_but_nothing_else(tmp_path, checkpoint):

@@ -47,7 +47,7 @@ def test_descriptors_at_one_and_several_scales(
         timeout=1200,
     )
     [checkpoint] = tmp_path.glob("net.*")
-    conversion.write(conversion.read(checkpoint), tmp_path / "run")
+    conversion.write_run(conversion.read_network(checkpoint), tmp_path / "run")
     checkpoint.unlink()
     run = runs.open_run(tmp_path / "run", tf.distribute.get_strategy())
     with np.load(tmp_path / "expected.npz") as expected:

@@ -11,7 +11,9 @@ from agem_tf.errors import UserError
 def read(request, tmp_path, small_checkpoint):
     """Writes the checkpoint in either layout and reads it."""
     path = tmp_path / "net.pth"
-    return lambda: conversion.read(small_checkpoint.write(path, request.param))
+    return lambda: conversion.read_network(
+        small_checkpoint.write(path, request.param)
+    )
 
 
 def test_says_what_the_network_is(small_checkpoint, read):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.weights import pytorch_files
+from agem_tf.weights.pytorch_files import read_pytorch_file
 from agem_tf.weights.tensor_pickle import Call, Symbol
 
 
@@ -36,7 +36,7 @@ def test_reads_tensors_with_offset_and_strides(tmp_path, write, torch_files):
     state._metadata = {"version": 1}
     write(tmp_path / "state.pth", state)
 
-    tensors = pytorch_files.read(tmp_path / "state.pth")
+    tensors = read_pytorch_file(tmp_path / "state.pth")
 
     whole = np.arange(12, dtype="float32").reshape(3, 4)
     np.testing.assert_array_equal(tensors["whole"], whole)
@@ -54,7 +54,7 @@ def test_reads_what_stands_beside_the_tensors(tmp_path, write, torch_files):
         "options": argparse.Namespace(rate=0.1),
     }
     write(tmp_path / "checkpoint.pth", content)
-    read = pytorch_files.read(tmp_path / "checkpoint.pth")
+    read = read_pytorch_file(tmp_path / "checkpoint.pth")
     assert read["epoch"] == 3 and read["meta"] == content["meta"]
     np.testing.assert_array_equal(read["state_dict"]["x"], [4.0])
     np.testing.assert_array_equal(read["optimizer"][0]["exp_avg"], [[1, 2]])
@@ -66,7 +66,7 @@ def test_reads_tensors_of_early_versions(tmp_path, write, torch_files, floats):
     early = torch_files.Tensor(floats, 1, (2,), (1,), rebuild="_tensor")
     parameter = torch_files.Parameter(torch_files.tensor([3.0]))
     write(tmp_path / "early.pth", {"x": early, "y": parameter})
-    tensors = pytorch_files.read(tmp_path / "early.pth")
+    tensors = read_pytorch_file(tmp_path / "early.pth")
     np.testing.assert_array_equal(tensors["x"], [1.0, 2.0])
     np.testing.assert_array_equal(tensors["y"], [3.0])
 
@@ -78,7 +78,7 @@ def test_reads_what_python_2_wrote(tmp_path):
         b"\x80\x02ccollections\nOrderedDict\n"
         b"](](U\x05firstK\x01e](U\x06secondK\x02ee\x85R.",
     )
-    read = pytorch_files.read(tmp_path / "old.pth")
+    read = read_pytorch_file(tmp_path / "old.pth")
     assert read == {"first": 1, "second": 2}
 
 
@@ -88,7 +88,7 @@ def test_widens_bfloat16(tmp_path, write, torch_files):
     state = {"x": torch_files.Tensor(storage, 0, (2,), (1,))}
     write(tmp_path / "state.pth", state)
     np.testing.assert_array_equal(
-        pytorch_files.read(tmp_path / "state.pth")["x"],
+        read_pytorch_file(tmp_path / "state.pth")["x"],
         np.float32([1.0, -2.5]),
     )
 
@@ -100,7 +100,7 @@ def test_every_truncation_is_refused(tmp_path, write, torch_files, floats):
     for length in range(len(data)):
         path.write_bytes(data[:length])
         with pytest.raises(UserError, match="state.pth"):
-            pytorch_files.read(path)
+            read_pytorch_file(path)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_tensor_outside_of_its_storage_is_refused(
     path = tmp_path / "state.pth"
     write(path, {"x": torch_files.Tensor(floats, offset, shape, strides)})
     with pytest.raises(UserError, match="state.pth"):
-        pytorch_files.read(path)
+        read_pytorch_file(path)
 
 
 @pytest.mark.parametrize("size", [7, -1, 10**12, 2.0])
@@ -134,7 +134,7 @@ def test_storage_of_more_than_its_bytes_is_refused(
     path = tmp_path / "state.pth"
     write(path, {"x": torch_files.Tensor(floats, 0, (2,), (1,))})
     with pytest.raises(UserError, match="state.pth"):
-        pytorch_files.read(path)
+        read_pytorch_file(path)
 
 
 class _Hostile:
@@ -146,7 +146,7 @@ def test_nothing_in_the_file_is_called(tmp_path, monkeypatch, write):
     folder = tmp_path / "made"
     monkeypatch.setenv("AGEM_TEST_FOLDER", str(folder))
     write(tmp_path / "hostile.pth", {"x": _Hostile()})
-    call = pytorch_files.read(tmp_path / "hostile.pth")["x"]
+    call = read_pytorch_file(tmp_path / "hostile.pth")["x"]
     assert call.function == Symbol("posix", "mkdir")
     assert not folder.exists()
 
@@ -160,7 +160,7 @@ def test_nothing_in_the_file_is_called(tmp_path, monkeypatch, write):
 )
 def test_tricks_of_the_memo_reserve_nothing(tmp_path, pickled):
     _write_pickle(tmp_path / "memo.pth", pickled)
-    assert len(pytorch_files.read(tmp_path / "memo.pth")) in (0, 1000)
+    assert len(read_pytorch_file(tmp_path / "memo.pth")) in (0, 1000)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_tricks_of_the_memo_reserve_nothing(tmp_path, pickled):
 def test_other_pickles_are_refused(tmp_path, pickled):
     _write_pickle(tmp_path / "hostile.pth", pickled)
     with pytest.raises(UserError, match="hostile.pth") as caught:
-        pytorch_files.read(tmp_path / "hostile.pth")
+        read_pytorch_file(tmp_path / "hostile.pth")
     assert "\n" not in str(caught.value)
 
 
@@ -187,7 +187,7 @@ def test_compressed_archive_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(1_000_000))
     with pytest.raises(UserError, match="compressed"):
-        pytorch_files.read(path)
+        read_pytorch_file(path)
 
 
 def test_a_damaged_file_does_not_fill_the_message(tmp_path, torch_files):
@@ -199,7 +199,7 @@ def test_a_damaged_file_does_not_fill_the_message(tmp_path, torch_files):
     data[name - 4 : name - 2] = b"\xff\x03"  # Its length.
     path.write_bytes(data)
     with pytest.raises(UserError, match="File name in directory") as caught:
-        pytorch_files.read(path)
+        read_pytorch_file(path)
     assert len(str(caught.value)) < 400 + len(str(path))
 
 
@@ -207,7 +207,7 @@ def test_another_archive_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.pth", "w") as archive:
         archive.writestr("config.json", "{}")
     with pytest.raises(UserError, match="no data.pkl"):
-        pytorch_files.read(tmp_path / "other.pth")
+        read_pytorch_file(tmp_path / "other.pth")
 
 
 @pytest.mark.parametrize("data", [b"", b"not a checkpoint", b"\x80\x02K\x01."])
@@ -215,13 +215,13 @@ def test_other_files_are_refused_in_one_line(tmp_path, data):
     path = tmp_path / "other.pth"
     path.write_bytes(data)
     with pytest.raises(UserError, match="torch.save") as caught:
-        pytorch_files.read(path)
+        read_pytorch_file(path)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="No checkpoint .*absent.pth"):
-        pytorch_files.read(tmp_path / "absent.pth")
+        read_pytorch_file(tmp_path / "absent.pth")
 
 
 def _write_pickle(path, pickled):

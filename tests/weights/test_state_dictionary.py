@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.weights import state_dictionary
+from agem_tf.weights.pytorch_files import read_state_dictionary
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def test_reads_a_state_or_a_checkpoint_with_one(
     state = torch_files.state(arrays)
     content = {"epoch": 5, "state_dict": state} if wrapped else state
     torch_files.write_archive(tmp_path / "x.pth", content)
-    _assert_equal(state_dictionary.read(tmp_path / "x.pth"), arrays)
+    _assert_equal(read_state_dictionary(tmp_path / "x.pth"), arrays)
 
 
 @pytest.mark.parametrize("content", [[1.0], {"epoch": 5}, {"state_dict": 5}])
 def test_anything_else_is_refused(tmp_path, torch_files, content):
     torch_files.write_archive(tmp_path / "x.pth", content)
     with pytest.raises(UserError, match="x.pth holds something other than"):
-        state_dictionary.read(tmp_path / "x.pth")
+        read_state_dictionary(tmp_path / "x.pth")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def safetensors():
 
 def test_reads_safetensors(tmp_path, safetensors, arrays):
     safetensors.save_file(arrays, tmp_path / "x.safetensors")
-    _assert_equal(state_dictionary.read(tmp_path / "x.safetensors"), arrays)
+    _assert_equal(read_state_dictionary(tmp_path / "x.safetensors"), arrays)
 
 
 def test_damaged_safetensors_are_refused(tmp_path, safetensors, arrays):
@@ -55,7 +55,7 @@ def test_damaged_safetensors_are_refused(tmp_path, safetensors, arrays):
     for length in (0, 4, 20, len(data) - 1):
         path.write_bytes(data[:length])
         with pytest.raises(UserError, match="x.safetensors") as caught:
-            state_dictionary.read(path)
+            read_state_dictionary(path)
         assert "\n" not in str(caught.value)
 
 
@@ -64,10 +64,10 @@ def test_without_safetensors_the_remedy_is_named(tmp_path, monkeypatch):
     path.touch()
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(UserError, match="run: pip install safetensors"):
-        state_dictionary.read(path)
+        read_state_dictionary(path)
 
 
 @pytest.mark.parametrize("name", ["absent.pth", "absent.safetensors"])
 def test_missing_file_is_named(tmp_path, name):
     with pytest.raises(UserError, match=f"No .*{name}"):
-        state_dictionary.read(tmp_path / name)
+        read_state_dictionary(tmp_path / name)

@@ -49,7 +49,7 @@ def test_equals_torchvision(
 ):
     """Reference: torchvision 0.29 with the same tensors and the same image."""
     backbone = backbones.create(f"{architecture}_torch")
-    torchvision.fit(backbone, torch_state(architecture), "x.pth")
+    torchvision.fit_tensors(backbone, torch_state(architecture), "x.pth")
     features = np.array(backbone(image)[feature_map])[0]
     assert features.mean() == pytest.approx(mean, rel=1e-4)
     for position, value in golden.items():
@@ -77,7 +77,7 @@ def test_numbered_children_are_the_same_network(resnet18, torch_state, prefix):
     state = torch_state("resnet18")
     renamed = {f"{prefix}{k}": x for k, x in _numbered(state).items()}
     renamed[f"{prefix}1.num_batches_tracked"] = np.int64(3)
-    torchvision.fit(resnet18, renamed, "x.pth")
+    torchvision.fit_tensors(resnet18, renamed, "x.pth")
     np.testing.assert_array_equal(
         resnet18.get_layer("conv3_block1_0_conv").kernel,
         state["layer2.0.downsample.0.weight"].transpose(2, 3, 1, 0),
@@ -94,7 +94,9 @@ def test_classifier_and_pooling_are_left_out(resnet18, torch_state):
         "pool.p": np.ones(1),
         "bn1.num_batches_tracked": np.int64(3),
     }
-    torchvision.fit(resnet18, {**torch_state("resnet18"), **extra}, "x.pth")
+    torchvision.fit_tensors(
+        resnet18, {**torch_state("resnet18"), **extra}, "x.pth"
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_other_networks_are_refused_and_change_nothing(
         del state[name]
     before = [x.numpy() for x in resnet18.weights]
     with pytest.raises(UserError, match=f"x.pth do not fit: .*{message}"):
-        torchvision.fit(resnet18, state, "x.pth")
+        torchvision.fit_tensors(resnet18, state, "x.pth")
     for old, new in zip(before, resnet18.weights, strict=True):
         np.testing.assert_array_equal(old, new)
 

@@ -1,27 +1,40 @@
-"""Checkpoints of cnnimageretrieval-pytorch: tensors and their "meta".
+"""Descriptor networks that PyTorch files hold.
+
+A file is a checkpoint of cnnimageretrieval-pytorch, tensors and a "meta" that
+describes the network, or it holds a bare ResNet or VGG16 of torchvision or
+timm, which is recognized by the names of its tensors.
 
 Reference: https://github.com/filipradenovic/cnnimageretrieval-pytorch
 """
 
+import dataclasses
 import os
 import re
 import reprlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agem_tf import registry
+from agem_tf.backbones import resnet
 from agem_tf.backbones.preprocessing import TORCH
-from agem_tf.conversion.descriptor_network import (
-    POOLINGS,
-    Linear,
-    Network,
-    Projection,
-)
 from agem_tf.errors import UserError
-from agem_tf.weights import state_dictionary, tensor_pickle
+from agem_tf.weights import pytorch_files, tensor_pickle, torchvision
 
+# Arguments of our pooling layers by the names of cnnimageretrieval-pytorch.
+POOLINGS = {
+    "gem": ("gem", {}),
+    "gemmp": ("gem", {"per_channel": True}),
+    "mac": ("mac", {}),
+    "rmac": ("rmac", {}),
+    "spoc": ("spoc", {}),
+}
+_BLOCK = re.compile(r"(layer\d)\.(\d+)\.")
+_VGG16_CONVOLUTIONS = {
+    f"features.{i}.weight"
+    for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+}
 _ARCHITECTURES = {
     name.removesuffix("_torch"): name
     for name in registry.names("backbone")
@@ -35,27 +48,118 @@ _SHORT.maxlevel = 2
 _DATA_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 
-def parse(content: Mapping[str, Any], path: str | os.PathLike) -> Network:
-    """Returns the network that a checkpoint describes.
+class Linear(NamedTuple):
+    """A linear layer: y = kernel x + bias.
+
+    Attributes:
+        kernel: (output dimension, dimension).
+        bias: (output dimension,).
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+class Projection(NamedTuple):
+    """A whitening learned apart from the network: y = projection (x - mean).
+
+    Attributes:
+        mean: (dimension,).
+        projection: (output dimension, dimension).
+    """
+
+    mean: np.ndarray
+    projection: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class PyTorchNetwork:
+    """What the layers of `models.AGeM` are filled with.
+
+    Attributes:
+        path: Of the file.
+        backbone: Name of ours, such as "resnet101_torch".
+        tensors: Of the backbone, by PyTorch's names.
+        pooling: One of `POOLINGS`.
+        exponent: GeM's p, of shape (1,) or (channels,); None means 3.
+        regional: The pooling is applied to R-MAC's regions.
+        whitening: The layer after the pooling, or after each region's.
+        preprocessing: Arguments of `ChannelScaling`, where they are not those
+            of the backbone.
+        learned: Whitenings learned apart, by the name of their data, then by
+            "single_scale" or "multi_scale".
+    """
+
+    path: str
+    backbone: str
+    tensors: Mapping[str, np.ndarray]
+    pooling: str = "gem"
+    exponent: np.ndarray | None = None
+    regional: bool = False
+    whitening: Linear | None = None
+    preprocessing: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    learned: Mapping[str, Mapping[str, Projection]] = dataclasses.field(
+        default_factory=dict
+    )
+
+
+def read_network(path: str | os.PathLike) -> PyTorchNetwork:
+    """Reads a descriptor network.
 
     Args:
-        content: What `pytorch_checkpoint.read` returned, with a "meta".
-        path: Of the file.
+        path: A checkpoint of cnnimageretrieval-pytorch, or a ResNet or VGG16
+            of torchvision or timm, which becomes a network with GeM of p = 3.
 
     Raises:
-        UserError: it is incomplete, contradicts itself, or describes a network
-            that this package does not have.
+        UserError: the file is missing, damaged, or holds another network.
     """
-    state = state_dictionary.of(content, path)
-    try:
-        return _parse(content["meta"], state, path)
-    except ValueError as error:
-        raise UserError(f"{path} can't be converted: {error}.") from error
+    if pytorch_files.is_safetensors(path):
+        return _backbone(pytorch_files.read_state_dictionary(path), path)
+    content = pytorch_files.read_pytorch_file(path)
+    if isinstance(content, dict) and "meta" in content:
+        state = pytorch_files.state_dictionary_of(content, path)
+        try:
+            return _described_network(content["meta"], state, path)
+        except ValueError as error:
+            raise UserError(f"{path} can't be converted: {error}.") from error
+    return _backbone(pytorch_files.state_dictionary_of(content, path), path)
 
 
-def _parse(
+def _backbone(
+    tensors: Mapping[str, np.ndarray], path: str | os.PathLike
+) -> PyTorchNetwork:
+    """Returns the network of a file that holds no more than a backbone."""
+    name = _identify(torchvision.torchvision_names(tensors))
+    if name is None:
+        first = ", ".join(repr(name[:80]) for name in sorted(tensors)[:3])
+        raise UserError(
+            f"{path} holds none of the networks that can be converted, "
+            "ResNet-18, 34, 50, 101, 152 and VGG16 of torchvision, timm or "
+            f"cnnimageretrieval-pytorch; it begins with {first or 'nothing'}."
+        )
+    return PyTorchNetwork(str(path), name, tensors)
+
+
+def _identify(names: Iterable[str]) -> str | None:
+    """Tells a backbone by the names of its tensors alone."""
+    names = set(names)
+    if names >= _VGG16_CONVOLUTIONS:
+        return "vgg16_torch"
+    stages = {}
+    for match in filter(None, map(_BLOCK.match, names)):
+        stages.setdefault(match[1], set()).add(match[2])
+    blocks = tuple(len(stages.get(f"layer{i}", ())) for i in range(1, 5))
+    bottleneck = "layer1.0.conv3.weight" in names
+    for name, architecture in resnet.ARCHITECTURES.items():
+        found = (architecture.blocks, architecture.bottleneck)
+        if name.endswith("_torch") and found == (blocks, bottleneck):
+            return name
+    return None
+
+
+def _described_network(
     meta: Any, state: Mapping[str, np.ndarray], path: str | os.PathLike
-) -> Network:
+) -> PyTorchNetwork:
     if not isinstance(meta, dict):
         raise ValueError("its meta is not a dictionary")
     regional = _switch(meta, "regional")
@@ -74,7 +178,7 @@ def _parse(
     if regional or whitened:
         expected += [f"{layer}weight", f"{layer}bias"]
     _check_head(state, expected)
-    return Network(
+    return PyTorchNetwork(
         str(path),
         _ARCHITECTURES[_choice(meta, "architecture", _ARCHITECTURES)],
         {name: x for name, x in state.items() if not name.startswith(_HEAD)},

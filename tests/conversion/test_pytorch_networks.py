@@ -16,7 +16,7 @@ def test_tells_the_networks_apart(
     path = tmp_path / "network.pth"
     names = dict.fromkeys(torch_state(architecture), np.ones(1))
     torch_files.write_archive(path, torch_files.state(names))
-    network = conversion.read(path)
+    network = conversion.read_network(path)
     assert network.backbone == f"{architecture}_torch"
     assert (network.pooling, network.exponent) == ("gem", None)
 
@@ -34,14 +34,14 @@ def test_tells_deep_networks_by_their_blocks(
         for block in range(count)
     }
     torch_files.write_stream(tmp_path / "x.pth", torch_files.state(names))
-    assert conversion.read(tmp_path / "x.pth").backbone == backbone
+    assert conversion.read_network(tmp_path / "x.pth").backbone == backbone
 
 
 def test_safetensors_are_recognized_too(tmp_path, torch_state):
     safetensors = pytest.importorskip("safetensors.numpy")
     names = dict.fromkeys(torch_state("resnet18"), np.ones(1, "float32"))
     safetensors.save_file(names, tmp_path / "model.safetensors")
-    network = conversion.read(tmp_path / "model.safetensors")
+    network = conversion.read_network(tmp_path / "model.safetensors")
     assert network.backbone == "resnet18_torch"
 
 
@@ -59,6 +59,6 @@ def test_other_networks_are_refused_in_one_line(tmp_path, torch_files, names):
     state = torch_files.state({name: np.ones(2) for name in names})
     torch_files.write_archive(path, state)
     with pytest.raises(UserError, match="other.pth holds none") as caught:
-        conversion.read(path)
+        conversion.read_network(path)
     assert "\n" not in str(caught.value)
     assert (sorted(names) or ["nothing"])[0] in str(caught.value)
