@@ -35,28 +35,28 @@ _PUBLIC = "agem_tf.datasets.public"
 
 DATASETS = {
     "google_landmarks_records": (
-        f"{_PUBLIC}.google_landmarks_records:GoogleLandmarksRecords"
+        f"{_PUBLIC}.google_landmarks:GoogleLandmarksRecords"
     ),
     "google_landmarks_v1": f"{_PUBLIC}.google_landmarks:GoogleLandmarksV1",
     "google_landmarks_v2": f"{_PUBLIC}.google_landmarks:GoogleLandmarksV2",
     "google_landmarks_v2_clean": (
         f"{_PUBLIC}.google_landmarks:GoogleLandmarksV2Clean"
     ),
-    "inria_holidays": f"{_PUBLIC}.numbered:InriaHolidays",
-    "instre": f"{_PUBLIC}.annotated:Instre",
-    "oxford100k": f"{_PUBLIC}.distractors:Oxford100k",
-    "oxford5k": f"{_PUBLIC}.annotated:Oxford5k",
-    "paris6k": f"{_PUBLIC}.annotated:Paris6k",
+    "inria_holidays": f"{_PUBLIC}.retrieval_benchmarks:InriaHolidays",
+    "instre": f"{_PUBLIC}.retrieval_benchmarks:Instre",
+    "oxford100k": f"{_PUBLIC}.retrieval_benchmarks:Oxford100k",
+    "oxford5k": f"{_PUBLIC}.retrieval_benchmarks:Oxford5k",
+    "paris6k": f"{_PUBLIC}.retrieval_benchmarks:Paris6k",
     "photo_folder": "agem_tf.datasets.photo_folder:PhotoFolder",
     "retrieval_sfm_120k": f"{_PUBLIC}.retrieval_sfm:RetrievalSfm120k",
     "retrieval_sfm_30k": f"{_PUBLIC}.retrieval_sfm:RetrievalSfm30k",
-    "revisitop1m": f"{_PUBLIC}.distractors:Revisitop1m",
-    "roxford5k": f"{_PUBLIC}.annotated:Roxford5k",
-    "rparis6k": f"{_PUBLIC}.annotated:Rparis6k",
+    "revisitop1m": f"{_PUBLIC}.retrieval_benchmarks:Revisitop1m",
+    "roxford5k": f"{_PUBLIC}.retrieval_benchmarks:Roxford5k",
+    "rparis6k": f"{_PUBLIC}.retrieval_benchmarks:Rparis6k",
     "synthetic_landmarks": (
         "agem_tf.datasets.synthetic_landmarks:SyntheticLandmarks"
     ),
-    "ukbench": f"{_PUBLIC}.numbered:Ukbench",
+    "ukbench": f"{_PUBLIC}.retrieval_benchmarks:Ukbench",
 }
 
 _OWN_BACKBONES = {

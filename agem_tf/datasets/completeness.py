@@ -1,30 +1,10 @@
-"""What is missing from a download, and what that does to its ground truth."""
+"""Ground truths without the photos that are missing."""
 
-import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import numpy as np
-import tensorflow as tf
 
-from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-
-
-def find_missing(paths: Iterable[str]) -> set[str]:
-    """Returns the paths at which there is no file.
-
-    Folders are listed once each, which over a network takes a thousandth of
-    the time of asking for a million files.
-    """
-    folders: dict[str, frozenset[str]] = {}
-    missing = set()
-    for path in paths:
-        folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = _list(folder)
-        if name not in folders[folder]:
-            missing.add(path)
-    return missing
 
 
 def restrict(
@@ -71,15 +51,3 @@ def _restrict_query(query: QueryTruth, present: np.ndarray) -> QueryTruth:
 
 def _positives(query: QueryTruth) -> int:
     return len(query.easy) + len(query.hard)
-
-
-def _list(folder: str) -> frozenset[str]:
-    try:
-        return frozenset(tf.io.gfile.listdir(folder))
-    except tf.errors.NotFoundError:
-        return frozenset()
-    except tf.errors.OpError as error:
-        raise UserError(
-            f"{folder} cannot be listed ({error.message}); change its "
-            "permissions."
-        ) from error

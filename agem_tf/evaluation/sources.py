@@ -21,6 +21,7 @@ from agem_tf.evaluation.benchmarks import (
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.published_ground_truth import load_published
 from agem_tf.files.arrays import load_array, read_names
+from agem_tf.files.csv_tables import csv_header
 
 # Protocols whose ground truth follows from the photos' names.
 _FROM_NAMES = {
@@ -125,7 +126,7 @@ def ground_truth_of(
     """
     if path is None:
         return _from_names(names, protocol)
-    columns = csv_ground_truth.columns(path)
+    columns = csv_header(path)
     if columns[:2] == ["id", "images"]:
         return csv_ground_truth.read_retrieval_solution(path, names), "gldv2"
     if columns[:2] != ["id", "landmarks"]:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import logging
 
 from agem_tf.config import ExtractionConfig, ImageConfig
-from agem_tf.datasets.pipelines import PhotoPipeline
+from agem_tf.datasets.photo_pipeline import PhotoPipeline
 from agem_tf.datasets.prepared import Split
 from agem_tf.descriptors.descriptor_set import (
     DescriptorSet,

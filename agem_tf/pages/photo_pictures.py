@@ -9,7 +9,7 @@ import PIL.Image
 import tensorflow as tf
 
 from agem_tf.config import ImageConfig
-from agem_tf.datasets.pipelines import PhotoPipeline
+from agem_tf.datasets.photo_pipeline import PhotoPipeline
 from agem_tf.datasets.prepared import Split
 from agem_tf.evaluation.evaluating import Evaluation
 from agem_tf.evaluation.ground_truth import GroundTruth

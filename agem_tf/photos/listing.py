@@ -8,9 +8,9 @@ later stages, one name a line in UTF-8, is checked before hours are spent.
 Which photos a folder holds, at any depth and under any names.
 """
 
-import csv
 import os
 import pathlib
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ import numpy as np
 from absl import logging
 
 from agem_tf.errors import UserError
+from agem_tf.files.csv_tables import csv_rows
 from agem_tf.photos import reading
 
 # The label of a photo whose landmark nobody knows.
@@ -145,54 +146,81 @@ def is_hidden(name: str) -> bool:
 
 def _list_csv(path: pathlib.Path) -> dict[str, list[ListedPhoto]]:
     listed: dict[str, list[ListedPhoto]] = {}
-    seen = set()
-    for number, row in _rows(path):
-        photo = _parse_row(path, number, row)
-        if photo.name in seen:
+    lines: dict[str, int] = {}
+    for number, (line, cells) in enumerate(csv_rows(path)):
+        if number == 0 and _is_header(path, cells):
+            continue
+        photo = _parse_row(path, line, cells)
+        # "a/../b.jpg" and "b.jpg", composed or not, are one file.
+        file = unicodedata.normalize("NFC", os.path.normpath(photo.path))
+        first = lines.setdefault(file, line)
+        if first != line:
             raise UserError(
-                f"{path}:{number} names {photo.name} again; keep one row."
+                f"{path}:{line} names {photo.name} again, after line {first}; "
+                "keep one row."
             )
-        seen.add(photo.name)
         listed.setdefault(photo.landmark, []).append(photo)
     if not listed:
         raise UserError(f"{path} names no photo; write rows path,landmark.")
     return listed
 
 
-def _rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields (line number, stripped cells) without header and blank rows."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for number, row in enumerate(reader):
-                cells = [cell.strip() for cell in row]
-                is_header = number == 0 and cells == _COLUMNS[: len(cells)]
-                if any(cells) and not is_header:
-                    yield reader.line_num, cells
-    except (UnicodeDecodeError, csv.Error) as error:
+def _is_header(path: pathlib.Path, cells: list[str]) -> bool:
+    """Whether the first row is the header.
+
+    Raises:
+        UserError: It is the header of another program.
+    """
+    names = [cell.lower() for cell in cells]
+    if names == _COLUMNS[: len(cells)]:
+        return True
+    has_suffix = pathlib.PurePath(cells[0]).suffix
+    if not has_suffix and not (path.parent / cells[0]).exists():
         raise UserError(
-            f"{path} is not a CSV in UTF-8 ({error}); save it as UTF-8."
-        ) from error
+            f"{path}:1 is neither a photo nor the header path,landmark or "
+            f"path,landmark,x1,y1,x2,y2. Received: {','.join(cells)}"
+        )
+    return False
 
 
-def _parse_row(
-    path: pathlib.Path, number: int, cells: list[str]
-) -> ListedPhoto:
+def _parse_row(path: pathlib.Path, line: int, cells: list[str]) -> ListedPhoto:
     try:
         if len(cells) not in (2, 6):
-            raise ValueError(f"{len(cells)} columns")
+            raise ValueError(f"{len(cells)} cells")
+        if not any(cells[2:]):  # Spreadsheets leave the cells of no box empty.
+            cells = cells[:2]
         if not all(cells):
             raise ValueError("an empty cell")
         box = tuple(float(cell) for cell in cells[2:]) or None
         check_name(cells[0] + cells[1])
     except ValueError as error:
         raise UserError(
-            f"{path}:{number} is not path,landmark or "
+            f"{path}:{line} is not path,landmark or "
             f"path,landmark,x1,y1,x2,y2 ({error})."
         ) from error
-    name = pathlib.PurePath(cells[0]).as_posix()
-    file = os.fspath(path.parent / cells[0])
+    name, file = _find_file(path.parent, cells[0])
     return ListedPhoto(file, name, cells[1], box=box)
+
+
+def _find_file(folder: pathlib.Path, cell: str) -> tuple[str, str]:
+    """Returns name and path of the photo that a cell of a CSV names.
+
+    A list from Windows has backslashes, and one from macOS may have another
+    Unicode normal form than the file; the first that exists is taken.
+    """
+    written = [cell, cell.replace("\\", "/")] if "\\" in cell else [cell]
+    for name in written:
+        forms = [name]
+        if not name.isascii():
+            forms += [
+                unicodedata.normalize(form, name) for form in ("NFC", "NFD")
+            ]
+        for form in forms:
+            # Plain names are not looked up: a million take minutes.
+            file = folder / form
+            if len(written) * len(forms) == 1 or file.exists():
+                return pathlib.PurePath(name).as_posix(), os.fspath(file)
+    return pathlib.PurePath(cell).as_posix(), os.fspath(folder / cell)
 
 
 def list_folder(folder: str) -> list[str]:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from absl import logging
 
 from agem_tf.config import Config
-from agem_tf.datasets.pipelines import PhotoPipeline
+from agem_tf.datasets.photo_pipeline import PhotoPipeline
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.distribution import preemption
 from agem_tf.distribution.batches import distribute

@@ -1,10 +1,8 @@
 """What a ground truth is without some of its photos."""
 
 import pytest
-import tensorflow as tf
 
-from agem_tf.datasets.completeness import find_missing, restrict
-from agem_tf.errors import UserError
+from agem_tf.datasets.completeness import restrict
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 
 
@@ -43,21 +41,3 @@ def test_queries_without_their_photo_are_lost_with_their_answers(truth):
     restricted, lost = restrict(truth, ["a", "b", "d"])
     assert restricted.query_names == ["b"]
     assert lost == {"queries": 1, "positives": 1}
-
-
-def test_missing_files_are_found(tmp_path):
-    (tmp_path / "folder").mkdir()
-    here = tmp_path / "folder" / "a.jpg"
-    here.write_bytes(b"")
-    gone = [str(tmp_path / "folder" / "b.jpg"), str(tmp_path / "none/a.jpg")]
-    assert find_missing([str(here), *gone]) == set(gone)
-
-
-def test_a_folder_that_must_not_be_read_is_named(monkeypatch):
-    def refuse(folder):
-        raise tf.errors.PermissionDeniedError(None, None, f"{folder} is secret")
-
-    # Root may read everything, so no folder of a test's own would do.
-    monkeypatch.setattr(tf.io.gfile, "listdir", refuse)
-    with pytest.raises(UserError, match="photos cannot be listed .*secret"):
-        find_missing(["photos/a.jpg"])

@@ -1,41 +1,53 @@
-"""Google Landmarks v1 and v2 from their CSV files and folders of photos.
+"""Google Landmarks v1 and v2, from CSV files and photos or from TFRecords.
 
 See Noh et al. (https://arxiv.org/abs/1612.06321) and Weyand et al.
 (https://arxiv.org/abs/2004.01804).
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+from etils import epath
 
 from agem_tf.datasets import splits
-from agem_tf.datasets.landmark_builder import shuffled
+from agem_tf.datasets.landmark_builder import LandmarkBuilder, Skip, shuffled
 from agem_tf.datasets.prepared import Split
-from agem_tf.datasets.public.csv_rows import read_rows
-from agem_tf.datasets.public.published import PublishedDataset
-from agem_tf.datasets.remote import local_copy
+from agem_tf.datasets.public.published import (
+    PublishedDataset,
+    check_source,
+    local_copy,
+)
+from agem_tf.datasets.records import RecordFile
 from agem_tf.errors import UserError
 from agem_tf.evaluation.csv_ground_truth import read_retrieval_solution
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.photos.listing import UNKNOWN, ListedPhoto
+from agem_tf.files.csv_tables import csv_columns
+from agem_tf.photos import reading
+from agem_tf.photos.listing import UNKNOWN, Example, ListedPhoto
 
 _RETRIEVAL = "retrieval_solution_v2.1.csv"
 _RECOGNITION = "recognition_solution_v2.1.csv"
-# Kaggle's files say so of a photo without a landmark.
-_NONE = frozenset({"", "None"})
+# How Kaggle's files mark a photo without a landmark.
+_NO_LANDMARK = frozenset({"", "None"})
+
+# Of the TFRecords.
+_SPLITS = ("train", "validation", "test")
+_FILE = re.compile(rf"({'|'.join(_SPLITS)})-\d{{5}}-of-(\d{{5}})")
+_NAME, _PHOTO, _LABEL = "image/id", "image/encoded", "image/class/label"
 
 
 class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
-    """Google Landmarks v1: photos of 14,951 landmarks, for training.
+    """Google Landmarks v1: training photos of 14,951 landmarks.
 
-    train.csv (id,url,landmark_id) stands in `source` or in train/, the photos
-    in train/ as a/b/c/ID.jpg, the first three characters of the identifier, or
-    as ID.jpg.
+    train.csv (id,url,landmark_id) lies in `source` or in train/, the photos in
+    train/ as a/b/c/ID.jpg (the first three characters of the identifier) or as
+    ID.jpg.
 
-    The split "train" is in shuffled order and has labels but no ground truth,
-    which would be larger than the photos' names; "validation" has both.
+    The split "train" is shuffled and has labels but no ground truth, which
+    would be larger than the names of the photos; "validation" has both.
     """
 
     protocol = "gldv2"
@@ -46,9 +58,9 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
         """Sets what is read.
 
         Args:
-            validation: share or names of the landmarks that do not train; see
-                `splits.assign`.
-            **options: of `PublishedDataset`.
+            validation: Share or names of the landmarks that validate instead
+                of training; see `splits.assign`.
+            **options: Arguments of `PublishedDataset`.
         """
         super().__init__(**options)
         self._validation = validation
@@ -65,7 +77,7 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
         return GroundTruth.from_labels(split.names, split.labels)
 
     def _labels(self) -> dict[str, int]:
-        """Identifier of each training photo -> its landmark."""
+        """Returns the landmark of each training photo, by identifier."""
         path = self._file("train", self.labels_file)
         if path is None:
             raise UserError(
@@ -79,7 +91,7 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
     ) -> dict[str, list[ListedPhoto]]:
         landmarks = sorted({str(label) for label in labels.values()})
         assigned = splits.assign(landmarks, self._validation, 0)
-        chosen = {
+        split_of = {
             landmark: split
             for split, members in assigned.items()
             for landmark in members
@@ -88,7 +100,7 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
             split: [] for split in assigned
         }
         for photo in self._listed("train", labels, labels):
-            listing[chosen[photo.landmark]].append(photo)
+            listing[split_of[photo.landmark]].append(photo)
         return {
             split: shuffled(listed, split) for split, listed in listing.items()
         }
@@ -96,10 +108,12 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
     def _listed(
         self, folder: str, names: Collection[str], labels: Mapping[str, int]
     ) -> Iterator[ListedPhoto]:
-        root = self._folder(folder)
+        root = self.path(folder)
+        if not epath.Path(root).is_dir():
+            root = self.source
         first = next(iter(names), "")
-        nested = tf.io.gfile.isdir(os.path.join(root, first[:1]))
-        # One text a landmark, not one a photo.
+        nested = epath.Path(os.path.join(root, first[:1])).is_dir()
+        # One string per landmark instead of one per photo.
         texts = {label: str(label) for label in set(labels.values())}
         for name in names:
             parts = (*name[:3], f"{name}.jpg") if nested else (f"{name}.jpg",)
@@ -107,24 +121,20 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
             path = os.path.join(root, *parts)
             yield ListedPhoto(path, name, texts.get(label, ""), label)
 
-    def _folder(self, name: str) -> str:
-        folder = self.path(name)
-        return folder if tf.io.gfile.isdir(folder) else self.source
-
     def _file(self, folder: str, name: str) -> str | None:
         for path in (self.path(folder, name), self.path(name)):
-            if tf.io.gfile.exists(path):
+            if epath.Path(path).exists():
                 return path
         return None
 
 
 class GoogleLandmarksV2(GoogleLandmarksV1, skip_registration=True):
-    """Google Landmarks v2, 203,094 landmarks, with its two tests.
+    """Google Landmarks v2: 203,094 landmarks, and two tests.
 
-    train/, index/ and test/ as the publisher's script leaves them. Beyond the
-    splits of v1, as far as their files are there:
+    train/, index/ and test/ as the publisher's script leaves them. The splits
+    beyond those of v1 exist where their files do:
 
-    "test": the index, 762 thousand photos, and the queries of
+    "test": 762 thousand photos of the index, and the queries of
     retrieval_solution_v2.1.csv that count.
     "recognition": the photos of recognition_solution_v2.1.csv that count. They
     are searched for among the training photos: score their descriptors with
@@ -156,9 +166,8 @@ class GoogleLandmarksV2(GoogleLandmarksV1, skip_registration=True):
         solution = self._file("test", _RETRIEVAL)
         if index is None or solution is None:
             return {}
-        names = [name for (name,) in read_rows(index, ["id"])]
-        with local_copy(solution) as copy:
-            self._truth = read_retrieval_solution(copy, names)
+        names = [name for (name,) in csv_columns(index, ["id"])]
+        self._truth = read_retrieval_solution(solution, names)
         known = self._file("index", "index_image_to_landmark.csv")
         labels = {} if known is None else dict(_read_labels(known))
         queries = self._listed("test", self._truth.query_names, {})
@@ -169,7 +178,7 @@ class GoogleLandmarksV2(GoogleLandmarksV1, skip_registration=True):
         if solution is None:
             return {}
         labels, landmarks = {}, set()
-        for name, shown, usage in read_rows(
+        for name, shown, usage in csv_columns(
             solution, ["id", "landmarks", "Usage"]
         ):
             if usage != "Ignored":
@@ -184,8 +193,9 @@ class GoogleLandmarksV2(GoogleLandmarksV1, skip_registration=True):
 
 
 class GoogleLandmarksV2Clean(GoogleLandmarksV2, skip_registration=True):
-    """As GoogleLandmarksV2, with the 1,580,470 photos of 81,313 landmarks of
-    train_clean.csv (landmark_id,images).
+    """Google Landmarks v2 with the training photos of train_clean.csv.
+
+    These are 1,580,470 photos of 81,313 landmarks (landmark_id,images).
     """
 
     labels_file = "train_clean.csv"
@@ -195,12 +205,95 @@ class GoogleLandmarksV2Clean(GoogleLandmarksV2, skip_registration=True):
     )
 
 
+class SourceRecords(NamedTuple):
+    """One TFRecord file of the source, an item of `GoogleLandmarksRecords`."""
+
+    path: str
+
+
+class GoogleLandmarksRecords(LandmarkBuilder, skip_registration=True):
+    """Google Landmarks as TFRecords, written by the tools of DELF.
+
+    `source` holds train-00000-of-00128 and so on, validation- and test-. The
+    records have image/encoded, image/id and, except in the test,
+    image/class/label (https://github.com/tensorflow/models, research/delf).
+    There is no ground truth.
+    """
+
+    protocol = "gldv2"
+    units = "files"
+    # One record file per source file, whose photos are shuffled already.
+    items_per_file = 1
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        source: str = "",
+        skip_bad: bool = False,
+        allow_missing: bool = False,
+    ):
+        """Sets what is read; see `PublishedDataset`."""
+        super().__init__(
+            data_dir=data_dir, skip_bad=skip_bad, allow_missing=allow_missing
+        )
+        self._source = source
+
+    def listing(self) -> Mapping[str, list[SourceRecords]]:
+        check_source(self._source)
+        present = {path.name for path in epath.Path(self._source).iterdir()}
+        matches = filter(None, map(_FILE.fullmatch, present))
+        counts = {match[1]: int(match[2]) for match in matches}
+        if not counts:
+            raise UserError(
+                f"{self._source} has no file such as train-00000-of-00128; "
+                "give the folder of the TFRecords as --source."
+            )
+        wanted = {
+            split: [f"{split}-{i:05d}-of-{count:05d}" for i in range(count)]
+            for split, count in counts.items()
+        }
+        self.missing = sorted(set().union(*wanted.values()) - present)
+        return {
+            split: [
+                SourceRecords(f"{self._source}/{name}")
+                for name in wanted[split]
+                if name in present
+            ]
+            for split in _SPLITS
+            if split in wanted
+        }
+
+    @classmethod
+    def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
+        path = SourceRecords(*item).path
+        for feature in _read_features(path):
+            name = feature[_NAME].bytes_list.value[0].decode()
+            listed = ListedPhoto(path, name)
+            if _LABEL in feature:
+                label = feature[_LABEL].int64_list.value[0]
+                listed = ListedPhoto(path, name, str(label), label)
+            encoded = feature[_PHOTO].bytes_list.value[0]
+            try:
+                photo = reading.check(encoded, name, upright=False)
+            except UserError as error:
+                skip(name, error)
+            else:
+                yield listed.example(photo)
+
+    def ground_truth(self, split: Split) -> None:
+        return None
+
+    def notes(self) -> list[str]:
+        return [GoogleLandmarksV2.overlap]
+
+
 def _read_labels(path: str) -> Iterator[tuple[str, int]]:
-    """Yields identifier and landmark of each labelled photo."""
+    """Yields the identifier and the landmark of each labelled photo."""
     grouped = os.path.basename(path) == GoogleLandmarksV2Clean.labels_file
     columns = ["landmark_id", "images" if grouped else "id"]
-    for landmark, identifiers in read_rows(path, columns):
-        if landmark in _NONE:
+    for landmark, identifiers in csv_columns(path, columns):
+        if landmark in _NO_LANDMARK:
             continue
         if not landmark.isdecimal():
             raise UserError(
@@ -209,3 +302,18 @@ def _read_labels(path: str) -> Iterator[tuple[str, int]]:
             )
         for identifier in identifiers.split():
             yield identifier, int(landmark)
+
+
+def _read_features(path: str) -> Iterator[Mapping[str, Any]]:
+    """Yields the features of each record."""
+    with local_copy(path) as copy:
+        file = RecordFile(copy)
+        for _, payload in file.scan():
+            feature = tf.train.Example.FromString(payload).features.feature
+            if _NAME not in feature or _PHOTO not in feature:
+                raise UserError(
+                    f"{path} has a record without {_NAME} or {_PHOTO}; give "
+                    "the TFRecords of DELF's tools."
+                )
+            yield feature
+        file.close()

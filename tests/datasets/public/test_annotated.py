@@ -7,7 +7,6 @@ import numpy as np
 import PIL.Image
 import pytest
 import scipy.io
-import tensorflow as tf
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
@@ -201,15 +200,16 @@ def test_pixels_stay_as_the_benchmark_annotated_them(
     assert photo.size == (40, 36)
 
 
-def test_a_source_may_be_remote(source, prepare_public):
+def test_a_source_may_be_remote(source, prepare_public, bucket):
     here = prepare_public("roxford5k")
-    for path in source.rglob("*"):
-        target = f"ram://roxford5k/{path.relative_to(source)}"
-        if path.is_file():
-            tf.io.gfile.makedirs(target.rpartition("/")[0])
-            tf.io.gfile.copy(str(path), target)
-    there = prepare_public("roxford5k", "remote", source="ram://roxford5k/")
+    shutil.copytree(source, bucket / "roxford5k")
+    there = prepare_public("roxford5k", "remote", source="gs://roxford5k/")
     assert there.manifest["files"] == here.manifest["files"]
+
+
+def test_an_unknown_file_system_is_named(prepare_public):
+    with pytest.raises(UserError, match="ram://x is on a file system that"):
+        prepare_public("roxford5k", source="ram://x")
 
 
 class _Attack:

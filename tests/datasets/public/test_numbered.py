@@ -48,7 +48,7 @@ def test_without_the_list_too_few_photos_are_refused(holidays, prepare_public):
 
 def test_a_file_of_another_name_is_named(holidays, prepare_public, write_photo):
     write_photo(holidays / "jpg" / "cover.jpg")
-    with pytest.raises(UserError, match=r"'cover\.jpg' is no photo"):
+    with pytest.raises(UserError, match=r"'cover\.jpg' is not a photo"):
         prepare_public("inria_holidays", allow_missing=True)
 
 

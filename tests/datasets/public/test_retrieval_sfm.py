@@ -135,12 +135,12 @@ class _Attack:
     ("change", "message"),
     [
         ({"cids": [_Attack()]}, r"asks for posix\.system"),
-        ({"cids": ["../../etc"] * 4}, "'cids' is no list of photo names"),
-        ({"cids": "abcdefgh"}, "'cids' is no list"),
+        ({"cids": ["../../etc"] * 4}, "'cids' is not a list of photo names"),
+        ({"cids": "abcdefgh"}, "'cids' is not a list"),
         ({"qidxs": [0, 1, 2, 4]}, "'qidxs' holds a number that is out"),
         ({"qidxs": [0, 1, 2, -1]}, "'qidxs' holds a number that is out"),
         ({"pidxs": [0, 1]}, "4 queries, but 2 positives"),
-        ({"pidxs": [[0]] * 4}, "'pidxs' is no list of integers"),
+        ({"pidxs": [[0]] * 4}, "'pidxs' is not a list of integers"),
         ({"cluster": [1]}, "4 photos, but 1 clusters"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_pickle_without_its_parts_is_refused(
 
 
 def test_a_pickle_too_large_is_refused(source, prepare_public, monkeypatch):
-    monkeypatch.setattr("agem_tf.datasets.public.sfm_pickle.MAX_BYTES", 50)
+    monkeypatch.setattr("agem_tf.datasets.public.retrieval_sfm.MAX_BYTES", 50)
     with pytest.raises(UserError, match="published one fewer than 50"):
         prepare_public("retrieval_sfm_120k")
 

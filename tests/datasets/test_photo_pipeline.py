@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from agem_tf.config import ImageConfig
-from agem_tf.datasets.pipelines import PhotoPipeline
+from agem_tf.datasets.photo_pipeline import PhotoPipeline
 from agem_tf.datasets.preparation import prepare
 from agem_tf.errors import UserError
 

@@ -1,0 +1,37 @@
+"""A bucket in the cloud, kept in a folder."""
+
+import contextlib
+import os
+
+import pytest
+import tensorflow as tf
+from etils import epath
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """Files of gs://, for etils.epath and TensorFlow; returns their folder."""
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+
+    def local(value):
+        text = os.fspath(value) if isinstance(value, os.PathLike) else value
+        if isinstance(text, str) and text.startswith("gs://"):
+            return str(folder / text.removeprefix("gs://"))
+        return value
+
+    def translated(function, *paths, **options):
+        return function(*map(local, paths), **options)
+
+    names = (
+        "copy exists isdir listdir makedirs mkdir open remove replace rmtree "
+        "stat walk"
+    ).split()
+    gfile = tf.io.gfile.GFile
+    monkeypatch.setattr(
+        tf.io.gfile, "GFile", lambda path, mode="r": gfile(local(path), mode)
+    )
+    with contextlib.ExitStack() as stack:
+        functions = dict.fromkeys(names, translated)
+        stack.enter_context(epath.testing.mock_epath(**functions))
+        yield folder
