@@ -1,7 +1,4 @@
-"""Unit-length descriptors as a layer.
-
-Whitening inside the network, trainable from a learned start.
-"""
+"""L2 normalization and whitening of descriptors, as layers."""
 
 import keras
 import numpy as np
@@ -63,10 +60,15 @@ class Whitening(keras.layers.Layer):
 
     It computes in float32 under every dtype policy, because the rows of a
     whitening projection differ in scale by orders of magnitude. The result is
-    not L2-normalized.
+    not L2-normalized; an `L2Normalization` follows.
+
+    A whitening that has been learned already, with mean m and projection P,
+    becomes a layer by `from_projection`, or sets an existing layer by
+    `set_from`. Either way the matrix is a variable of the layer, so a
+    SavedModel stores it once, among its variables.
 
     Args:
-        dimension: of the whitened descriptors, at least 1.
+        dimension: Dimension of the whitened descriptors, at least 1.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -77,8 +79,7 @@ class Whitening(keras.layers.Layer):
 
     Example:
 
-    >>> layer = Whitening(2)
-    >>> layer.set_from(mean=[1.0, 2.0, 3.0], projection=np.eye(3))
+    >>> layer = Whitening.from_projection([1.0, 2.0, 3.0], np.eye(3)[:2])
     >>> layer([[2.0, 4.0, 9.0]])  # [[1.0, 2.0]]
 
     Reference:
@@ -109,16 +110,35 @@ class Whitening(keras.layers.Layer):
             autocast=False,
         )
 
-    def set_from(self, mean, projection):
-        """Starts the layer from a whitening that was learned elsewhere.
+    @classmethod
+    def from_projection(cls, mean, projection, **kwargs):
+        """Creates a built layer that computes `projection (x - mean)`.
 
         Args:
-            mean: array of shape (input dimension,), subtracted first.
-            projection: array of shape (at least `dimension`, input dimension),
-                one direction a row; the first `dimension` rows are taken.
+            mean: Array of shape (input dimension,).
+            projection: Array of shape (dimension, input dimension).
+            **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
         Raises:
-            ValueError: the shapes do not fit each other or the layer.
+            ValueError: The shapes do not fit each other.
+        """
+        layer = cls(len(projection), **kwargs)
+        layer.set_from(mean, projection)
+        return layer
+
+    def set_from(self, mean, projection):
+        """Sets the weights so that the layer computes `projection (x - mean)`.
+
+        Builds the layer if it is not built yet.
+
+        Args:
+            mean: Array of shape (input dimension,).
+            projection: Array of shape (at least `dimension`, input dimension)
+                with one direction per row, of which the first `dimension` are
+                used.
+
+        Raises:
+            ValueError: The shapes do not fit each other or the layer.
         """
         mean = np.asarray(mean, "float64")
         projection = np.asarray(projection, "float64")[: self.dimension]

@@ -21,6 +21,15 @@ def test_started_layer_projects_the_centred_descriptors(dimension):
     np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_layer_of_a_projection_is_built_with_its_weights():
+    mean, projection = _learned()
+    x = np.random.default_rng(13).normal(size=(7, 5)).astype("float32")
+    layer = Whitening.from_projection(mean, projection, name="whitening")
+    assert [tuple(v.shape) for v in layer.weights] == [(5, 3), (3,)]
+    expected = (x - mean) @ projection.T
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_kernel_and_bias_are_trainable():
     layer = Whitening(3)
     layer.build((None, 5))
