@@ -23,11 +23,11 @@ from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
 from agem_tf.training import runs
-from agem_tf.training.job import create_model
+from agem_tf.training.networks import create_model, training_network
 from agem_tf.training.optimizers import RuleOptimizer
 from agem_tf.training.step import TrainingStep
-from agem_tf.training.tasks.objective import TupleObjective
-from agem_tf.training.tasks.task import create_task
+from agem_tf.training.tasks import create_task
+from agem_tf.training.tasks.tuples import TupleLoss
 
 _COPY = re.compile(r"\s*(%\w+) = mhlo\.copy (%\w+(?:#\d+)?) ")
 _VALUE = re.compile(r"%\w+(?:#\d+)?")
@@ -77,15 +77,13 @@ class RecipePrograms:
         with runs.precision(config):
             model = create_model(self._config)
             loss, variables = _learning(config, model)
-        self._training = TrainingStep(
-            config,
-            model,
-            loss,
-            RuleOptimizer(
-                config.optimizer, [*model.trainable_variables, *variables]
-            ),
-            strategy,
+        optimizer = RuleOptimizer(
+            config.optimizer, [*model.trainable_variables, *variables]
         )
+        network = training_network(
+            model, config.image, optimizer.trainable_variables
+        )
+        self._training = TrainingStep(network, loss, optimizer, strategy)
         self._extractor = Extractor(
             model, config.image, config.extraction, strategy
         )
@@ -196,7 +194,7 @@ def _check_tensorflow() -> None:
 def _learning(config: Config, model: AGeM):
     """Returns the loss, and the variables that learn beside the model."""
     if not config.loss.classifies:
-        return TupleObjective(config), ()
+        return TupleLoss(config), ()
     if not config.data.directory:
         raise UserError(
             f"Loss {config.loss.name} has as many classes as the dataset has "

@@ -23,7 +23,7 @@ from agem_tf.descriptors.descriptor_set import (
     check_finite,
 )
 from agem_tf.distribution.batches import distribute, gather, per_replica
-from agem_tf.distribution.workers import from_chief, is_chief, barrier
+from agem_tf.distribution.workers import barrier, from_chief, is_chief
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.extraction.pyramid import Describer, multi_scale_power
 from agem_tf.files.atomic_writing import full_disk_named

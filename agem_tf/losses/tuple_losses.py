@@ -213,6 +213,9 @@ class BatchHardTripletLoss(keras.losses.Loss):
         [Hermans et al., 2017](https://arxiv.org/abs/1703.07737)
     """
 
+    # `y_true` are landmarks, not the roles of the images of a tuple.
+    across_batch = True
+
     def __init__(
         self,
         margin=0.3,

@@ -1,17 +1,14 @@
-"""What a run shows of its finished epochs: best.keras, history.json, curves.
+"""Callbacks of the training loop: best model, TensorBoard, history, profiler.
 
-All of it follows from the checkpoint that ends an epoch and is written after
-it; history.json last, so that it tells whether the rest is there.
-
-A trace of a few steps, which TensorBoard's profile plugin shows.
-
-TensorBoard: scalars of every epoch, p, and pictures of the attention.
+The files of an epoch follow from the checkpoint that ends it and are written
+after it. A run killed between the two writes them when it is resumed.
 """
 
 import contextlib
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -30,68 +27,120 @@ from agem_tf.training.workdir import BEST_MODEL, HISTORY, write_json
 
 _PICTURED_PHOTOS = 4
 
+# One row of figures per finished epoch.
+History = Sequence[Mapping[str, float]]
 
-class Publisher:
-    """Writes the files of each epoch that has ended.
+
+class Callback(Protocol):
+    """Writes a file after each epoch; only the chief calls it."""
+
+    def on_epoch_end(self, history: History) -> None:
+        """Writes the file of the last epoch in `history`."""
+
+
+class EpochFiles:
+    """Calls callbacks in order, then writes history.json.
+
+    As history.json comes last, it shows that the other files are written.
 
     Args:
-        config: the recipe.
-        workdir: where the files go.
-        dataset: some of its validation photos are pictured.
-        model: what is trained.
+        workdir: Directory of the run.
+        callbacks: What writes the other files.
+    """
+
+    def __init__(self, workdir: pathlib.Path, callbacks: Sequence[Callback]):
+        self._path, self._callbacks = workdir / HISTORY, callbacks
+
+    def on_epoch_end(self, history: History) -> None:
+        """Writes the files of the last epoch, unless they are there."""
+        try:
+            written = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            written = None
+        if not history or written == history:
+            return
+        for callback in self._callbacks:
+            callback.on_epoch_end(history)
+        write_json(self._path, history)
+
+
+class BestModel:
+    """Saves the model as best.keras after an epoch that is the best so far.
+
+    Args:
+        path: Path of the file.
+        model: The model that is trained.
+        key: Column of the history; the lowest value of a loss is the best, the
+            highest of anything else.
+    """
+
+    def __init__(self, path: pathlib.Path, model: AGeM, key: str):
+        self._path, self._model, self._key = path, model, key
+
+    def on_epoch_end(self, history: History) -> None:
+        scores = [row[self._key] for row in history]
+        best = min(scores) if self._key.endswith("loss") else max(scores)
+        if scores[-1] == best:
+            save_model(self._model, self._path)
+
+
+class TensorBoard:
+    """Writes scalars after every epoch, and pictures of the attention.
+
+    Pictures are drawn after 1, 2, 4, 8, ... epochs: pictures of two hundred
+    epochs would take more space than the checkpoints.
+
+    Args:
+        directory: Directory for `tensorboard --logdir`.
+        model: The model that is trained.
+        photos: (photos, height, width, 3) uint8 whose attention is drawn.
     """
 
     def __init__(
-        self,
-        config: Config,
-        workdir: pathlib.Path,
-        dataset: PreparedDataset,
-        model: AGeM,
+        self, directory: pathlib.Path, model: AGeM, photos: np.ndarray
     ):
-        self._workdir, self._model = workdir, model
-        self._select_best = config.training.select_best
-        pictured = dataset.split(config.data.validation_split)
-        self._summaries = Summaries(
-            workdir / "tensorboard",
-            load_squares(
-                pictured,
-                config.image,
-                evenly_spaced(len(pictured), _PICTURED_PHOTOS),
-            ),
-        )
+        self._writer = tf.summary.create_file_writer(str(directory))
+        self._model, self._photos = model, photos
 
-    def publish(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Writes the files of the last epoch, unless they are there.
-
-        Args:
-            history: a dict an epoch; the model has the weights of the last.
-        """
-        if not history or self._published() == history:
-            return
-        if _is_best(history, self._select_best):
-            save_model(self._model, self._workdir / BEST_MODEL)
-        self._summaries.write(len(history) - 1, history[-1], self._model)
-        write_json(self._workdir / HISTORY, history)
-
-    def _published(self) -> list[dict[str, float]] | None:
-        try:
-            return json.loads((self._workdir / HISTORY).read_bytes())
-        except (OSError, ValueError):
-            return None
+    def on_epoch_end(self, history: History) -> None:
+        with self._writer.as_default(step=len(history) - 1):
+            for name, value in history[-1].items():
+                tf.summary.scalar(name, value)
+            if len(history).bit_count() == 1:
+                tf.summary.image(
+                    "attention",
+                    np.stack(draw_attention(self._model, self._photos)),
+                    max_outputs=len(self._photos),
+                )
+        self._writer.flush()
 
 
-def _is_best(history: Sequence[Mapping[str, float]], key: str) -> bool:
-    scores = [row[key] for row in history]
-    best = min(scores) if key.endswith("loss") else max(scores)
-    return scores[-1] == best
+def epoch_files(
+    config: Config, workdir: pathlib.Path, dataset: PreparedDataset, model: AGeM
+) -> EpochFiles:
+    """Returns the callbacks of a run; reads the photos that are pictured."""
+    pictured = dataset.split(config.data.validation_split)
+    chosen = evenly_spaced(len(pictured), _PICTURED_PHOTOS)
+    photos = load_squares(pictured, config.image, chosen)
+    best = workdir / BEST_MODEL
+    return EpochFiles(
+        workdir,
+        [
+            BestModel(best, model, config.training.select_best),
+            TensorBoard(workdir / "tensorboard", model, photos),
+        ],
+    )
 
 
 class StepProfiler:
-    """Traces certain steps of a run; a context manager around all of them.
+    """Traces some steps of a run for TensorBoard's profile plugin.
+
+    A context manager around all steps: if the run ends before the last of the
+    steps, the trace of those taken is written.
 
     Args:
-        directory: what `tensorboard --logdir` is given.
-        steps: counted from the first step of the first epoch.
+        directory: Directory for `tensorboard --logdir`.
+        steps: Steps to trace, counted from the first step of the first epoch.
     """
 
     def __init__(self, directory: pathlib.Path, steps: range):
@@ -99,8 +148,9 @@ class StepProfiler:
         self._running = False
 
     def limit(self, step: int, count: int) -> int:
-        """Shortens `count` steps from `step` on, so that one call has either
-        none of the traced steps or one alone.
+        """Returns how many of the next `count` steps one call may take.
+
+        A call takes one traced step, or any number of others.
         """
         if step in self._steps:
             return 1
@@ -109,7 +159,7 @@ class StepProfiler:
 
     @contextlib.contextmanager
     def traced(self, step: int) -> Iterator[None]:
-        """Runs the call that begins with `step`, under the trace if wanted."""
+        """Traces the call that begins with `step`, if it is to be traced."""
         if step not in self._steps:
             yield
             return
@@ -125,7 +175,6 @@ class StepProfiler:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Writes the trace of fewer steps if the run ends before."""
         self._stop()
 
     def _stop(self) -> None:
@@ -135,39 +184,3 @@ class StepProfiler:
             logging.info(
                 "Wrote a trace: tensorboard --logdir=%s", self._directory
             )
-
-
-class Summaries:
-    """Writes event files below `directory`.
-
-    Args:
-        directory: what `tensorboard --logdir` is given.
-        photos: (photos, height, width, 3) uint8 whose attention is drawn.
-    """
-
-    def __init__(self, directory: pathlib.Path, photos: np.ndarray):
-        self._writer = tf.summary.create_file_writer(str(directory))
-        self._photos = photos
-
-    def write(self, epoch: int, row: Mapping[str, float], model: AGeM) -> None:
-        """Adds one epoch's scalars, and pictures of some epochs."""
-        with self._writer.as_default(step=epoch):
-            for name, value in row.items():
-                tf.summary.scalar(name, value)
-            # After 1, 2, 4, 8, ... epochs: two hundred times the pictures
-            # would take more space than the checkpoints.
-            if (epoch + 1).bit_count() == 1:
-                tf.summary.image(
-                    "attention",
-                    np.stack(draw_attention(model, self._photos)),
-                    max_outputs=len(self._photos),
-                )
-        self._writer.flush()
-
-
-def pooling_exponent(model: AGeM) -> float | None:
-    """The mean of GeM's p, or None for a pooling without one."""
-    for variable in model.trainable_variables:
-        if variable.name == "p":
-            return float(np.mean(variable.numpy()))
-    return None

@@ -1,9 +1,8 @@
-"""What a run must remember to go on where it stopped.
+"""Checkpoints: the state from which a run resumes.
 
-Checkpoints hold the variables themselves, not the Keras objects: a checkpoint
-of a model leaves out some of its state without saying so. Tuples, position and
-history travel inside, so that they can never be of another moment than the
-weights.
+They hold the variables themselves, not the Keras objects: a checkpoint of a
+model silently leaves out some of its state. Tuples, position and history are in
+the same file, so that they always match the weights.
 """
 
 import dataclasses
@@ -29,16 +28,16 @@ _NO_TUPLES = np.zeros((0, 0), np.int64)
 
 @dataclasses.dataclass
 class TrainingProgress:
-    """How far a run has come.
+    """Position of a run.
 
     Attributes:
-        epoch: 0-based epoch that is in progress or next.
-        step: optimizer steps already taken in that epoch.
-        loss: sum of the losses of those steps.
-        seconds: that those steps took.
-        waited: seconds of those in which they waited for photos.
-        photos: fingerprint of the split that the tuples are positions in.
-        history: one dict a finished epoch.
+        epoch: 0-based epoch in progress, or the next one.
+        step: Optimizer steps already taken in that epoch.
+        loss: Sum of the losses of those steps.
+        seconds: Duration of those steps.
+        waited: Part of it in which they waited for photos.
+        photos: Fingerprint of the split that the tuples are positions in.
+        history: One row per finished epoch.
     """
 
     epoch: int = 0
@@ -51,12 +50,18 @@ class TrainingProgress:
 
 
 class RunState:
-    """Weights, optimizer and progress of a run, saved together.
+    """Weights, optimizer and position of a run, saved together.
+
+    Args:
+        workdir: Directory of the run.
+        variables: Variables of the network, then those trained beside it.
+        optimizer: Optimizer of those that are trained.
+        keep: Number of checkpoints to keep, the newest ones.
 
     Attributes:
-        progress: how far the run has come.
-        tuples: (tuples, images a tuple) int64 of the epoch in progress; empty
-            before they are mined.
+        progress: Position of the run.
+        tuples: (tuples, images per tuple) int64 of the epoch in progress;
+            empty before they are drawn.
     """
 
     def __init__(
@@ -66,14 +71,6 @@ class RunState:
         optimizer: RuleOptimizer,
         keep: int,
     ):
-        """Names what is saved; `restore` reads it.
-
-        Args:
-            workdir: of the run.
-            variables: of the network, then what learns beside it.
-            optimizer: built over what of them learns.
-            keep: newest checkpoints that are kept.
-        """
         self.progress, self.tuples = TrainingProgress(), _NO_TUPLES
         self._directory, self._keep = workdir / "checkpoints", keep
         with tf.device("CPU:0"):
@@ -88,20 +85,20 @@ class RunState:
             tuples=self._saved_tuples,
         )
         # TensorFlow's list of checkpoints may be damaged like any other file;
-        # the files themselves are the list here.
+        # the file names serve as the list instead.
         (self._directory / "checkpoint").unlink(missing_ok=True)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(self._directory), keep, checkpoint_name=_NAME
         )
 
     def has_tuples_of(self, split: Split) -> bool:
-        """Whether the epoch's tuples are mined, among these very photos."""
+        """Whether the epoch's tuples are drawn, and from the same photos."""
         return (
             len(self.tuples) > 0 and self.progress.photos == split.fingerprint
         )
 
     def begin_epoch(self, tuples: np.ndarray, split: Split) -> None:
-        """Starts the epoch in progress with newly mined tuples."""
+        """Starts the epoch in progress with its tuples."""
         self.tuples = tuples
         self.progress = TrainingProgress(
             epoch=self.progress.epoch,
@@ -110,7 +107,7 @@ class RunState:
         )
 
     def end_epoch(self, row: dict[str, float]) -> None:
-        """Goes on to the next epoch; `row` is the history of this one."""
+        """Advances to the next epoch; `row` is the history of this one."""
         self.tuples = _NO_TUPLES
         self.progress = TrainingProgress(
             epoch=self.progress.epoch + 1,
@@ -118,10 +115,10 @@ class RunState:
         )
 
     def restore(self) -> None:
-        """Goes on from the newest checkpoint that is whole, if there is one.
+        """Restores the newest undamaged checkpoint, if there are any.
 
         Raises:
-            UserError: none is whole, or it does not fit this network.
+            UserError: All are damaged, or it is of another network.
         """
         paths = _finished(self._directory)
         if not paths:
@@ -129,8 +126,8 @@ class RunState:
         newest = next(filter(_is_whole, reversed(paths)), None)
         if newest is None:
             raise UserError(
-                f"No checkpoint in {self._directory} is whole; remove that "
-                "directory to train anew."
+                f"All checkpoints in {self._directory} are damaged; remove "
+                "that directory to train from the start."
             )
         try:
             self._checkpoint.restore(str(newest)).assert_consumed()
@@ -151,10 +148,10 @@ class RunState:
         )
 
     def save(self) -> None:
-        """Writes a checkpoint and drops the oldest one.
+        """Writes a checkpoint and deletes the oldest one.
 
         Raises:
-            UserError: the disk is full; older checkpoints are whole.
+            UserError: It can't be written; older checkpoints are intact.
         """
         self._saved_progress.assign(
             json.dumps(dataclasses.asdict(self.progress))
@@ -166,8 +163,8 @@ class RunState:
             _remove_all_but(_finished(self._directory), self._directory)
             raise UserError(
                 f"No checkpoint can be written to {self._directory} "
-                f"({error.message}); make room there and give the same "
-                "command, it goes on from the last one."
+                f"({error.message}); make room there and repeat the command: "
+                "it resumes from the last one."
             ) from error
         for file in self._directory.glob(f"{pathlib.Path(path).name}.*"):
             flush(file)
@@ -177,7 +174,7 @@ class RunState:
 
 
 def _is_whole(path: pathlib.Path) -> bool:
-    """Reads all of a checkpoint, of which every entry has a checksum."""
+    """Reads all entries of a checkpoint; TensorFlow checks their checksums."""
     try:
         reader = tf.train.load_checkpoint(str(path))
         for name in reader.get_variable_to_shape_map():
@@ -193,7 +190,7 @@ def _is_whole(path: pathlib.Path) -> bool:
 
 
 def _finished(directory: pathlib.Path) -> list[pathlib.Path]:
-    """The checkpoints, oldest first; the index is what a save writes last."""
+    """The finished checkpoints, oldest first; a save writes the index last."""
     found = [
         path.with_suffix("")
         for path in directory.glob(f"{_NAME}-*.index")
@@ -205,7 +202,7 @@ def _finished(directory: pathlib.Path) -> list[pathlib.Path]:
 def _remove_all_but(
     kept: Collection[pathlib.Path], directory: pathlib.Path
 ) -> None:
-    """Removes other checkpoints, and what killed or failed saves have left."""
+    """Removes other checkpoints, and leftovers of killed or failed saves."""
     names = {path.name for path in kept}
     for path in directory.glob(f"{_NAME}-*"):
         if path.is_dir():

@@ -1,26 +1,28 @@
-"""The main job: dataset -> trained model -> scores -> SavedModel -> report."""
+"""A whole run: dataset -> trained model -> scores -> SavedModel -> report."""
 
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from agem_tf.config import Config, loading, validate
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.whitening_learning import learn_by_method
 from agem_tf.distribution.batches import check_recipe
 from agem_tf.distribution.strategies import create_strategy
 from agem_tf.distribution.workers import (
+    barrier,
     check_agreement,
     chief_first,
     is_chief,
     lost_workers_named,
-    barrier,
 )
-from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import (
     Evaluation,
     Rerank,
@@ -33,8 +35,8 @@ from agem_tf.models import AGeM
 from agem_tf.retrieval import reranking
 from agem_tf.saved_models import retrieval_model
 from agem_tf.training import reporting, runs
+from agem_tf.training.networks import create_model, start_whitening
 from agem_tf.training.trainer import Trainer
-from agem_tf.training.whitening_start import start_whitening
 from agem_tf.training.workdir import (
     BEST_MODEL,
     RECIPE,
@@ -46,15 +48,15 @@ from agem_tf.training.workdir import (
 
 @dataclasses.dataclass(frozen=True)
 class JobResult:
-    """What a run has made.
+    """Results of a run.
 
     Attributes:
-        evaluations: name of a variant ("untrained", "trained", each also with
+        evaluations: Name of a variant ("untrained", "trained", each also with
             ", learned whitening", and these also re-ranked) -> its scores on
             the test split.
-        saved_model: directory of the exported model.
-        report: path of the HTML report.
-        lost: name of a split -> its photos whose records can't be read.
+        saved_model: Directory of the exported model.
+        report: Path of the HTML report.
+        lost: Name of a split -> its photos whose records can't be read.
     """
 
     evaluations: dict[str, Evaluation]
@@ -63,10 +65,10 @@ class JobResult:
     lost: dict[str, list[str]]
 
     def describe(self) -> str:
-        """Returns the lines that end the command."""
+        """Returns the lines that the command prints at its end."""
         lines = [f"SavedModel: {self.saved_model}", f"Report: {self.report}"]
         lines += [
-            f"Lost of {split}: {len(names)} photo(s), such as {names[0]}"
+            f"Skipped in {split}: {len(names)} photo(s), first {names[0]}"
             for split, names in self.lost.items()
         ]
         if not self.evaluations:
@@ -88,242 +90,192 @@ def run_recipe(
     skip_corrupt: bool = False,
     profile_steps: range = range(0),
 ) -> JobResult:
-    """Trains a recipe, or resumes it, and does everything that comes after.
+    """Trains a recipe, or resumes it; scores, exports and reports the result.
 
     Args:
-        config: the recipe.
-        workdir: where all files of the run go; of several workers, on a file
-            system that all see.
-        strategy, tpu: see `distribution.strategies`.
-        skip_corrupt: do without the photos whose records can't be read.
-        profile_steps: steps to trace, counted over all epochs from 0.
+        config: The recipe.
+        workdir: Directory for all files of the run; with several workers, on a
+            file system that all of them see.
+        strategy, tpu: See `distribution.strategies.create_strategy`.
+        skip_corrupt: Leave out photos whose records can't be read.
+        profile_steps: Steps to trace, counted over all epochs from 0.
 
     Raises:
-        UserError: a fault of the recipe, the data, the workdir, or of the
-            other workers.
-        SystemExit: SIGTERM came, and the run can go on; see `termination`.
+        UserError: A mistake in the recipe, the data or the workdir, or another
+            worker has stopped.
+        SystemExit: SIGTERM was received, and the run can be resumed; see
+            `distribution.preemption`.
     """
+    workdir = pathlib.Path(workdir)
     validate(config)
-    check_workdir(pathlib.Path(workdir), config)
+    check_workdir(workdir, config)
     devices = create_strategy(strategy, tpu)
-    with (
-        full_disk_named(workdir),
-        lost_workers_named(devices),
-    ):
-        job = _Job(
-            config, pathlib.Path(workdir), devices, skip_corrupt, profile_steps
+    check_recipe(config, devices)
+    with full_disk_named(workdir), lost_workers_named(devices):
+        keras.utils.set_random_seed(config.training.seed)
+        with devices.scope(), runs.precision(config):
+            model = create_model(config)
+            extractor = _extractor(model, config, devices)
+        with chief_first(devices):
+            dataset = runs.open_dataset(
+                config, workdir, skip_corrupt=skip_corrupt
+            )
+        scoring = _Scoring(config, workdir, dataset, is_chief(devices))
+        # Created before any long work, as it finds most mistakes of a recipe.
+        trainer = None
+        if config.training.epochs:
+            trainer = Trainer(
+                *(config, workdir, dataset, model),
+                *(extractor, devices, profile_steps),
+            )
+        _claim(workdir, config, dataset, devices)
+        if model.whitening_dimension and config.data.train_split:
+            start_whitening(
+                model,
+                dataset.split(config.data.train_split),
+                workdir / "descriptors" / "before_whitening",
+                config,
+                devices,
+            )
+        scoring.score("untrained", extractor)
+        history: list[dict[str, float]] = []
+        if trainer:
+            history = trainer.train()
+            model = runs.open_run(workdir, devices).model
+            scoring.score("trained", _extractor(model, config, devices))
+        elif is_chief(devices):
+            runs.save_model(model, workdir / BEST_MODEL)
+        result = JobResult(
+            scoring.evaluations,
+            workdir / "saved_model",
+            workdir / "report.html",
+            dataset.lost,
         )
-        job.start()
-        job.score()
-        job.train()
-        return job.finish()
+        if is_chief(devices):
+            _write_metrics(workdir / "metrics.json", result)
+            retrieval_model.export_model(
+                *(model, result.saved_model, config.image),
+                *(config.extraction, scoring.whitening),
+            )
+            reporting.write_report(
+                *(result.report, config, dataset, model),
+                *(scoring.evaluations, history),
+            )
+        barrier(devices)
+        return result
 
 
-class _Job:
-    """The stages of a run, over what they share."""
+class _Scoring:
+    """Scores models on the test split, with and without learned whitening.
+
+    Attributes:
+        evaluations: Name of a variant -> its scores.
+        whitening: Whitening of the last model, None if the recipe has none.
+    """
 
     def __init__(
         self,
         config: Config,
         workdir: pathlib.Path,
-        strategy: tf.distribute.Strategy,
-        skip_corrupt: bool,
-        profile_steps: range,
+        dataset: PreparedDataset,
+        writes: bool,
     ):
-        self._config, self._workdir = config, workdir
-        self._rerankings = _rerankings(config.evaluation.rerank)
-        self._strategy = strategy
-        self._writes = is_chief(strategy)
-        check_recipe(config, strategy)
-        keras.utils.set_random_seed(config.training.seed)
-        with self._strategy.scope(), runs.precision(config):
-            self._turn_to("untrained", create_model(config))
-        with chief_first(strategy):
-            self._dataset = runs.open_dataset(
-                config, workdir, skip_corrupt=skip_corrupt
+        self.evaluations: dict[str, Evaluation] = {}
+        self.whitening: LinearWhitening | None = None
+        self._config, self._workdir, self._writes = config, workdir, writes
+        self._protocol = dataset.manifest.get("protocol", "revisited")
+        # Suffix of a variant -> how its rankings are improved.
+        self._rerankings: dict[str, Rerank | None] = {"": None}
+        steps = config.evaluation.rerank
+        if parsed := reranking.parse_rerank(steps.split()):
+            self._rerankings[f", {steps}"] = functools.partial(
+                reranking.transform, steps=parsed
             )
-        self._splits = {
-            name: self._dataset.split(name)
-            for name in (config.data.train_split, config.data.test_split)
-            if name
-        }
-        # Made before any long work, for it finds most faults of a recipe.
-        self._trainer = self._make_trainer(profile_steps)
-        self._claim()
-        self._history: list[dict[str, float]] = []
-        self._evaluations: dict[str, Evaluation] = {}
+        data = config.data
+        self._train = self._test = None
+        if data.train_split:
+            self._train = dataset.split(data.train_split)
+        if data.test_split:
+            self._test = dataset.split(data.test_split)
+            self._truth = dataset.ground_truth(data.test_split)
 
-    def _claim(self) -> None:
-        """Has the chief claim the workdir; the others must mean the same."""
-        fingerprint = self._dataset.fingerprint
-        check_agreement(
-            "recipe or dataset",
-            f"{loading.to_dict(self._config)} {fingerprint}",
-            self._strategy,
-        )
-        with chief_first(self._strategy):
-            if self._writes:
-                claim_workdir(self._workdir, self._config, fingerprint)
-        path = self._workdir / RECIPE
-        check_agreement(
-            "--workdir",
-            path.read_text() if path.exists() else "",
-            self._strategy,
-        )
-
-    def start(self) -> None:
-        """Gives a whitening layer its learned start."""
-        data = self._config.data
-        if self._model.whitening_dimension and data.train_split:
-            start_whitening(
-                self._model,
-                self._splits[data.train_split],
-                self._workdir / "descriptors" / "before_whitening",
-                self._config,
-                self._strategy,
-            )
-
-    def train(self) -> None:
-        """Trains the remaining epochs and turns to the best weights."""
-        if self._trainer is None:
-            if self._writes:
-                runs.save_model(self._model, self._workdir / BEST_MODEL)
-            return
-        self._history = self._trainer.run()
-        best = runs.open_run(self._workdir, self._strategy).model
-        self._turn_to("trained", best)
-        self.score()
-
-    def score(self) -> None:
-        """Scores the current model on the test split, then its whitening."""
-        self._evaluate()
-        if self._config.extraction.whitening != "none":
-            self._whitening = self._learn_whitening()
-            if self._writes:
-                self._whitening.save(self._workdir / "whitening")
-            self._evaluate()
-
-    def _make_trainer(self, profile_steps: range) -> Trainer | None:
-        if not self._config.training.epochs:
-            return None
-        return Trainer(
-            self._config,
-            self._workdir,
-            self._dataset,
-            self._model,
-            self._extractor,
-            self._strategy,
-            profile_steps,
-        )
-
-    def _turn_to(self, stage: str, model: AGeM) -> None:
-        self._stage, self._model = stage, model
-        self._whitening: LinearWhitening | None = None
-        self._descriptors = self._workdir / "descriptors" / stage
-        self._extractor = Extractor(
-            model, self._config.image, self._config.extraction, self._strategy
-        )
-
-    def _learn_whitening(self) -> LinearWhitening:
-        extraction = self._config.extraction
-        split = self._splits[self._config.data.train_split]
-        descriptors = self._extractor.write(self._descriptors / "train", split)
-        return learn_by_method(
-            extraction.whitening,
-            descriptors,
-            split.labels,
-            extraction.whitening_shrinkage,
-            split.pairs,
-        )
-
-    def _evaluate(self) -> None:
-        name = self._config.data.test_split
-        if not name:
-            return
-        split = self._splits[name]
-        truth = self._dataset.ground_truth(name)
-        sets = [self._extractor.write(self._descriptors / "test", split)]
-        if truth.has_boxes:
-            sets.append(
-                self._extractor.write(
-                    self._descriptors / "test_queries",
-                    split,
-                    truth.query_names,
+    def score(self, stage: str, extractor: Extractor) -> None:
+        """Scores a model, then with the whitening that is learned for it."""
+        directory = self._workdir / "descriptors" / stage
+        sets = []
+        if self._test:
+            sets = [extractor.write(directory / "test", self._test)]
+            if self._truth.has_boxes:
+                queries = extractor.write(
+                    directory / "test_queries",
+                    self._test,
+                    self._truth.query_names,
                     crop=True,
                 )
-            )
-        protocol = self._dataset.manifest.get("protocol", "revisited")
-        variant = self._stage
-        if self._whitening is not None:
-            sets = [self._whitening.apply_to(each) for each in sets]
-            variant += f", {self._whitening.kind} whitening"
+                sets.append(queries)
+        self._evaluate(stage, sets)
+        extraction = self._config.extraction
+        if extraction.whitening == "none":
+            return
+        self.whitening = learn_by_method(
+            extraction.whitening,
+            extractor.write(directory / "train", self._train),
+            self._train.labels,
+            extraction.whitening_shrinkage,
+            self._train.pairs,
+        )
+        if self._writes:
+            self.whitening.save(self._workdir / "whitening")
+        self._evaluate(
+            f"{stage}, {self.whitening.kind} whitening",
+            [self.whitening.apply_to(each) for each in sets],
+        )
+
+    def _evaluate(self, variant: str, sets: Sequence[DescriptorSet]) -> None:
+        if not sets:
+            return
         for suffix, rerank in self._rerankings.items():
-            self._evaluations[variant + suffix] = evaluate_descriptors(
+            self.evaluations[variant + suffix] = evaluate_descriptors(
                 sets[0],
-                truth,
+                self._truth,
                 *sets[1:],
-                protocol=protocol,
+                protocol=self._protocol,
                 rerank=rerank,
             )
 
-    def finish(self) -> JobResult:
-        """Has the chief write the scores, the SavedModel and the report."""
-        result = JobResult(
-            self._evaluations,
-            self._workdir / "saved_model",
-            self._workdir / "report.html",
-            self._dataset.lost,
-        )
-        if self._writes:
-            self._write(result)
-        barrier(self._strategy)
-        return result
 
-    def _write(self, result: JobResult) -> None:
-        metrics: dict[str, Any] = {
-            name: scores_dict(evaluation.scores)
-            for name, evaluation in self._evaluations.items()
-        }
-        if result.lost:
-            metrics["lost_photos"] = result.lost
-        write_json(self._workdir / "metrics.json", metrics)
-        retrieval_model.export_model(
-            self._model,
-            result.saved_model,
-            self._config.image,
-            self._config.extraction,
-            self._whitening,
-        )
-        reporting.write_report(
-            result.report,
-            self._config,
-            self._dataset,
-            self._model,
-            self._evaluations,
-            self._history,
-        )
+def _extractor(
+    model: AGeM, config: Config, strategy: tf.distribute.Strategy
+) -> Extractor:
+    return Extractor(model, config.image, config.extraction, strategy)
 
 
-def create_model(config: Config) -> AGeM:
-    """Builds the recipe's network.
+def _claim(
+    workdir: pathlib.Path,
+    config: Config,
+    dataset: PreparedDataset,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    """Writes the recipe to the workdir; checks that all workers use it."""
+    check_agreement(
+        "recipe or dataset",
+        f"{loading.to_dict(config)} {dataset.fingerprint}",
+        strategy,
+    )
+    with chief_first(strategy):
+        if is_chief(strategy):
+            claim_workdir(workdir, config, dataset.fingerprint)
+    path = workdir / RECIPE
+    check_agreement(
+        "--workdir", path.read_text() if path.exists() else "", strategy
+    )
 
-    Raises:
-        UserError: the parts do not fit together.
-    """
-    try:
-        return AGeM(**dataclasses.asdict(config.model))
-    except UserError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"The recipe's model can't be built: {error}"
-        ) from error
 
-
-def _rerankings(steps: str) -> dict[str, Rerank | None]:
-    """What a variant's name ends in -> how its rankings are improved."""
-    parsed = reranking.parse_rerank(steps.split())
-    if not parsed:
-        return {"": None}
-    rerank = functools.partial(reranking.transform, steps=parsed)
-    return {"": None, f", {steps}": rerank}
+def _write_metrics(path: pathlib.Path, result: JobResult) -> None:
+    metrics: dict[str, Any] = {
+        name: scores_dict(evaluation.scores)
+        for name, evaluation in result.evaluations.items()
+    }
+    if result.lost:
+        metrics["lost_photos"] = result.lost
+    write_json(path, metrics)

@@ -1,7 +1,7 @@
-"""One optimizer a rule, so that p may learn faster than the rest.
+"""One Adam per optimizer rule, so that p may have a higher learning rate.
 
-A factor on a gradient does nothing under Adam, whose steps do not depend on the
-gradient's scale; a faster variable needs a learning rate of its own.
+Scaling a gradient has no effect under Adam, whose steps do not depend on the
+scale of the gradient; a faster variable needs its own learning rate.
 """
 
 import fnmatch
@@ -17,18 +17,18 @@ from agem_tf.errors import UserError
 
 
 class RuleOptimizer:
-    """Adam with a learning rate and a weight decay for each rule.
+    """Adam with a learning rate and a weight decay per rule.
 
-    The first rule that matches a variable's path holds. Weight decay is the
+    The first rule that matches a variable's path applies. Weight decay is the
     gradient of 1/2 * decay * ||w||^2, added before Adam, as in the published
     GeM training.
 
     Args:
-        config: learning rate, decay and rules.
-        variables: the model's trainable variables.
+        config: Learning rate, decay and rules.
+        variables: The trainable variables.
 
     Raises:
-        UserError: a rule holds for nothing, or no rule covers a variable.
+        UserError: A rule applies to no variable, or no rule covers a variable.
     """
 
     def __init__(
@@ -37,8 +37,14 @@ class RuleOptimizer:
         self._config = config
         self._groups = []
         for rule, members in assign_rules(config.rules, variables):
-            _log(rule, len(members))
-            if not members or not rule.learning_rate_scale:
+            scale = rule.learning_rate_scale
+            logging.info(
+                "Optimizer rule %s: %d variable(s), %s",
+                rule.pattern,
+                len(members),
+                f"learning rate x {scale:g}" if scale else "frozen",
+            )
+            if not members or not scale:
                 continue
             adam = keras.optimizers.Adam(
                 config.learning_rate, epsilon=config.epsilon
@@ -48,18 +54,18 @@ class RuleOptimizer:
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
-        """The variables that learn; a learning rate scale of 0 freezes."""
+        """The variables that are not frozen by a learning rate scale of 0."""
         return [v for _, _, members in self._groups for v in members]
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Everything that a checkpoint must hold."""
+        """Variables of the optimizers, for checkpoints."""
         return [v for _, adam, _ in self._groups for v in adam.variables]
 
     def start_epoch(self, epoch: int) -> float:
         """Sets the learning rates of a 0-based epoch; returns the base rate.
 
-        The first epoch is already decayed by one step, as published.
+        The first epoch's rate is already decayed by one step, as published.
         """
         rate = self._config.learning_rate * math.exp(
             -self._config.decay * (epoch + 1)
@@ -69,11 +75,11 @@ class RuleOptimizer:
         return rate
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """Adds the decay and updates, inside a replica.
+        """Adds the weight decay and updates the variables, inside a replica.
 
         Args:
-            gradients: of `trainable_variables`, in order; Keras sums them over
-                the replicas, so each replica adds its share of the decay.
+            gradients: Gradients of `trainable_variables`, in order. Keras sums
+                them over the replicas, so each adds its share of the decay.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         remaining = list(gradients)
@@ -93,10 +99,10 @@ class RuleOptimizer:
 def assign_rules(
     rules: Sequence[OptimizerRule], variables: Sequence[keras.Variable]
 ) -> list[tuple[OptimizerRule, list[keras.Variable]]]:
-    """Gives every variable its first matching rule.
+    """Assigns every variable to the first rule that matches it.
 
     Raises:
-        UserError: a rule holds for nothing, or no rule covers a variable.
+        UserError: A rule applies to no variable, or no rule covers a variable.
     """
     if not variables:
         raise UserError("The network has no trainable variables.")
@@ -106,9 +112,9 @@ def assign_rules(
     for rule, group in zip(rules, members, strict=True):
         if not group and not rule.optional:
             raise UserError(
-                f"The optimizer rule {rule.pattern!r} holds for no variable: "
-                f"it matches none, such as {variables[0].path}, or rules "
-                "before it do. Correct it or set optional=True."
+                f"The optimizer rule {rule.pattern!r} applies to no variable: "
+                f"it matches none (the first one is {variables[0].path}), or "
+                "earlier rules do. Correct it or set optional=True."
             )
     return list(zip(rules, members, strict=True))
 
@@ -122,15 +128,4 @@ def _first_match(
     raise UserError(
         f"No optimizer rule covers {variable.path}; end optimizer.rules with "
         "the pattern '*'."
-    )
-
-
-def _log(rule: OptimizerRule, num_variables: int) -> None:
-    scale = rule.learning_rate_scale
-    effect = f"learning rate x {scale:g}" if scale else "frozen"
-    logging.info(
-        "Optimizer rule %s: %d variable(s), %s",
-        rule.pattern,
-        num_variables,
-        effect,
     )

@@ -1,25 +1,23 @@
-"""The compiled training step: several optimizer steps a call, any strategy."""
+"""The compiled training step: several optimizer steps per call."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-import keras
 import tensorflow as tf
 
-from agem_tf.config import Config
-from agem_tf.extraction.pyramid import Describer
-from agem_tf.models import AGeM
 from agem_tf.training.optimizers import RuleOptimizer
 
+Tensors = Mapping[str, tf.Tensor]
 
-class Taken(NamedTuple):
-    """What came of some steps; tensors.
+
+class StepResult(NamedTuple):
+    """Result of one call of the training step.
 
     Attributes:
-        steps: how many were taken.
-        loss: the sum given, plus the losses of these steps.
-        waited: seconds in which they waited for photos.
-        faults: (quantities,) above 0 for each quantity of the last step that
+        steps: Number of optimizer steps taken.
+        loss: The given sum of losses, plus the losses of these steps.
+        waited: Seconds that these steps waited for photos.
+        faults: (quantities,) Above 0 for each quantity of the last step that
             is NaN or infinite; see `TrainingStep.quantities`.
     """
 
@@ -30,51 +28,41 @@ class Taken(NamedTuple):
 
 
 class TrainingStep:
-    """Runs optimizer steps on batches of tuples.
+    """Takes optimizer steps on batches.
 
     Args:
-        config: the recipe.
-        model: what is trained.
-        loss: see `task.Task.loss`.
-        optimizer: built over everything that learns.
-        strategy: the model was created under it.
+        network: Maps a batch to the outputs that the loss takes.
+        loss: Maps outputs and batch to a scalar; see `Task.loss`.
+        optimizer: Optimizer of everything that is trained.
+        strategy: Strategy under which the variables were created.
     """
 
     def __init__(
         self,
-        config: Config,
-        model: AGeM,
-        loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        network: Callable[[Tensors], Tensors],
+        loss: Callable[[Tensors, Tensors], tf.Tensor],
         optimizer: RuleOptimizer,
         strategy: tf.distribute.Strategy,
     ):
-        self._model, self._optimizer = model, optimizer
-        self._strategy = strategy
-        self._loss = loss
-        self._describer = Describer(
-            model, config.image, learned=optimizer.trainable_variables
-        )
-        _synchronize_statistics(model)
-
-    @property
-    def quantities(self) -> list[str]:
-        """What each step checks, in the order in which it is computed."""
-        return ["descriptors", "loss"] + [
+        self._network, self._loss = network, loss
+        self._optimizer, self._strategy = optimizer, strategy
+        # What each step checks, in the order in which it is computed.
+        self.quantities = ["outputs of the network", "loss"] + [
             f"gradient of {variable.path}"
-            for variable in self._optimizer.trainable_variables
+            for variable in optimizer.trainable_variables
         ]
 
     @tf.function
     def run(
         self, iterator: Iterator, num_steps: tf.Tensor, loss: tf.Tensor
-    ) -> Taken:
+    ) -> StepResult:
         """Takes `num_steps` steps, or fewer if a number is not finite.
 
         Args:
-            iterator: of a distributed dataset.
-            num_steps: scalar int32.
-            loss: scalar float32, the sum of the losses so far. Adding to it
-                here makes the sum independent of the number of calls.
+            iterator: Iterator of a distributed dataset.
+            num_steps: Scalar int32.
+            loss: Scalar float32, the sum of the losses so far. Because it is
+                added to here, the sum does not depend on the number of calls.
         """
         steps, waited = tf.constant(0), tf.constant(0.0, tf.float64)
         faults = tf.zeros(len(self.quantities))
@@ -87,65 +75,47 @@ class TrainingStep:
             faults = self._sum(replica_faults)
             waited += seconds
             steps += 1
-        return Taken(steps, loss, waited, faults)
+        return StepResult(steps, loss, waited, faults)
 
     def _sum(self, values: tf.Tensor) -> tf.Tensor:
         return self._strategy.reduce(
             tf.distribute.ReduceOp.SUM, values, axis=None
         )
 
-    def replica_step(
-        self, batch: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes one step, inside a replica: all that a device compiles.
+    def replica_step(self, batch: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes one step inside a replica: the program that a device compiles.
 
         Args:
-            batch: as `PhotoPipeline.tuples` gives it.
+            batch: As `PhotoPipeline.tuples` yields it.
 
         Returns:
-            The replica's share of the loss, and (quantities,) as in `Taken`.
+            The replica's share of the loss, and its (quantities,) float32
+            faults, as in `StepResult`.
         """
         variables = self._optimizer.trainable_variables
         with tf.GradientTape() as tape:
-            descriptors = self._describe_tuples(batch)
-            loss = self._loss(batch["landmark"], descriptors)
+            outputs = self._network(batch)
+            loss = self._loss(outputs, batch)
         gradients = tape.gradient(
             loss,
             [variable.value for variable in variables],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         self._optimizer.apply(gradients)
-        return loss, _not_finite([descriptors, loss, *gradients])
-
-    def _describe_tuples(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        images, valid = batch["image"], batch["valid"]
-        descriptors = self._describer(
-            tf.reshape(images, (-1, *images.shape[2:])),
-            tf.reshape(valid, (-1, 2)),
-        )
-        return tf.reshape(
-            descriptors, (-1, images.shape[1], descriptors.shape[-1])
-        )
+        finite = [
+            tf.reduce_all(
+                [tf.reduce_all(tf.math.is_finite(x)) for x in outputs.values()]
+            ),
+            *(tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)),
+        ]
+        return loss, 1.0 - tf.cast(tf.stack(finite), tf.float32)
 
 
-def _synchronize_statistics(model: keras.Model) -> None:
-    """Makes batch normalization see the batch of all replicas.
+def _timed_next(iterator: Iterator) -> tuple[Tensors, tf.Tensor]:
+    """Returns the next batch and the seconds until it was available.
 
-    On one device too, for Keras then takes another formula for the variance:
-    gradients of small channels would differ by a percent between strategies.
-    """
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
-
-
-def _timed_next(
-    iterator: Iterator,
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Returns the next batch and the seconds until it was there.
-
-    The loop around this knows that the last step is done, so nothing else runs
-    meanwhile, and what is measured is time lost.
+    The enclosing loop has waited for the previous step, so nothing else runs
+    meanwhile, and these seconds are lost.
     """
     start = tf.timestamp()
     with tf.control_dependencies([start]):
@@ -153,9 +123,3 @@ def _timed_next(
     tensors = tf.nest.flatten(batch, expand_composites=True)
     with tf.control_dependencies(tensors):
         return batch, tf.timestamp() - start
-
-
-def _not_finite(values: Sequence[tf.Tensor]) -> tf.Tensor:
-    """(values,) float32: 1 for each tensor with a NaN or an infinity."""
-    finite = [tf.reduce_all(tf.math.is_finite(value)) for value in values]
-    return 1.0 - tf.cast(tf.stack(finite), tf.float32)

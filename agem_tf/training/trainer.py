@@ -1,16 +1,15 @@
-"""The loop: draw, train, validate, keep the best; epoch after epoch.
+"""The training loop: draw, train, validate, keep the best; epoch after epoch.
 
-A custom loop, because Keras' own fit() loses steps or rescales gradients under
+A custom loop, because Keras' fit() loses steps or rescales gradients under
 several replicas once the step differs from its built-in one.
 
-A run that was killed ends with the weights of an undisturbed one: whatever an
-epoch does follows from the weights at its beginning, the seed and the number of
-the epoch, and whatever a step does from its place in the epoch's tuples.
+A killed run ends with the weights of an undisturbed one: an epoch is a function
+of the weights at its start, the seed and its number, and a step is a function
+of its position in the epoch's tuples.
 """
 
 import pathlib
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -22,34 +21,39 @@ from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.distribution import preemption
 from agem_tf.distribution.batches import distribute
 from agem_tf.distribution.workers import (
+    barrier,
     check_agreement,
     from_chief,
     is_chief,
-    barrier,
 )
 from agem_tf.errors import UserError
+from agem_tf.evaluation.evaluating import evaluate_descriptors
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
 from agem_tf.progress import Progress
-from agem_tf.training.callbacks import Publisher, StepProfiler, pooling_exponent
+from agem_tf.training.callbacks import StepProfiler, epoch_files
 from agem_tf.training.checkpoints import RunState
+from agem_tf.training.networks import training_network
 from agem_tf.training.optimizers import RuleOptimizer
-from agem_tf.training.scoring_epochs import Validator
 from agem_tf.training.step import TrainingStep
-from agem_tf.training.tasks.task import create_task
+from agem_tf.training.tasks import create_task
 
 
 class Trainer:
-    """Trains a model in a workdir, resuming what it finds there.
+    """Trains a model in a workdir, from the newest checkpoint there.
 
     Args:
-        config: a validated recipe.
-        workdir: checkpoints, history and the best model go here.
-        dataset: prepared photos.
-        model: created under `strategy`.
-        extractor: of the same model; its compiled step is shared.
-        strategy: where it runs.
-        profile_steps: steps to trace, counted over all epochs from 0.
+        config: A validated recipe.
+        workdir: Directory for checkpoints, history and the best model.
+        dataset: Prepared photos.
+        model: The model, created under `strategy`.
+        extractor: Extractor of the same model; its compiled step is shared.
+        strategy: Strategy to train under.
+        profile_steps: Steps to trace, counted over all epochs from 0.
+
+    Raises:
+        UserError: The recipe's loss, optimizer rules, batch and dataset do not
+            fit together.
     """
 
     def __init__(
@@ -62,112 +66,96 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         profile_steps: range = range(0),
     ):
-        self._config = config
-        self._model, self._strategy = model, strategy
-        self._extractor = extractor
+        self._config, self._strategy = config, strategy
+        self._model, self._extractor = model, extractor
         with strategy.scope():
             self._task = create_task(config, dataset, model.dimension)
             self._optimizer = RuleOptimizer(
                 config.optimizer,
                 [*model.trainable_variables, *self._task.variables],
             )
-        self._check_batch()
-        self._training_step = TrainingStep(
-            config, model, self._task.loss, self._optimizer, strategy
+        if self._task.num_tuples < config.training.batch_tuples:
+            raise UserError(
+                f"The training split gives {self._task.num_tuples} tuples or "
+                "single photos, fewer than training.batch_tuples="
+                f"{config.training.batch_tuples}; lower it."
+            )
+        trained = self._optimizer.trainable_variables
+        self._step = TrainingStep(
+            training_network(model, config.image, trained),
+            self._task.loss,
+            self._optimizer,
+            strategy,
         )
-        self._validator = Validator(config, dataset, extractor, self._task)
+        self._validation = dataset.split(config.data.validation_split)
+        self._validation_truth = dataset.ground_truth(
+            config.data.validation_split
+        )
         self._state = RunState(
             workdir,
             [*model.variables, *self._task.variables],
             self._optimizer,
             config.training.keep_checkpoints,
         )
-        self._publisher = None
+        # Of several workers, only the chief writes.
+        self._epoch_files = None
         if is_chief(strategy):
-            self._publisher = Publisher(config, workdir, dataset, model)
+            self._epoch_files = epoch_files(config, workdir, dataset, model)
         self._profiler = StepProfiler(workdir / "tensorboard", profile_steps)
 
-    def _check_batch(self) -> None:
-        batch_tuples = self._config.training.batch_tuples
-        if self._task.num_tuples < batch_tuples:
-            raise UserError(
-                f"The training split gives {self._task.num_tuples} tuples or "
-                f"lone photos, fewer than training.batch_tuples={batch_tuples};"
-                " lower it."
-            )
+    def train(self) -> list[dict[str, float]]:
+        """Trains the remaining epochs; returns the history, a row per epoch.
 
-    def run(self) -> list[dict[str, float]]:
-        """Trains the remaining epochs; returns the history, a dict an epoch.
-
-        The chief writes the files; they are there when any worker returns.
+        The files that the chief writes are complete when any worker returns.
 
         Raises:
-            UserError: a corrupt record, a checkpoint of another network, a
+            UserError: A corrupt record, a checkpoint of another network, a
                 full disk, or a number that is not finite.
-            SystemExit: SIGTERM came, and the checkpoint is written.
+            SystemExit: SIGTERM was received; the checkpoint is written.
         """
-        state = self._state
+        training, state = self._config.training, self._state
         state.restore()
-        check_agreement(
-            "checkpoint",
-            f"{state.progress.epoch} {state.progress.step}",
-            self._strategy,
-        )
-        # Killed between an epoch's checkpoint and the files that follow it?
+        position = f"{state.progress.epoch} {state.progress.step}"
+        check_agreement("checkpoint", position, self._strategy)
+        # A killed run may lack the files that follow the epoch's checkpoint.
         if state.progress.step == 0:
-            self._publish()
+            self._write_epoch_files()
         with self._profiler:
-            while state.progress.epoch < self._config.training.epochs:
-                self._end_epoch(self._train_epoch() | self._validate())
+            while state.progress.epoch < training.epochs:
+                rate = self._optimizer.start_epoch(state.progress.epoch)
+                if not state.has_tuples_of(self._task.split):
+                    tuples = self._task.draw(
+                        state.progress.epoch,
+                        lambda photos: self._extractor.extract(
+                            self._task.split, photos
+                        ),
+                    )
+                    state.begin_epoch(
+                        from_chief(tuples, self._strategy), self._task.split
+                    )
+                num_steps = len(state.tuples) // training.batch_tuples
+                if state.progress.step < num_steps:
+                    self._take_steps(num_steps)
+                row = self._training_row(num_steps, rate) | self._validate()
+                with preemption.deferred():
+                    state.end_epoch(row)
+                    self._save_checkpoint()
+                    self._write_epoch_files()
+                logging.info(
+                    "Epoch %d of %d: %s",
+                    row["epoch"],
+                    training.epochs,
+                    ", ".join(f"{key} {row[key]:.4g}" for key in row),
+                )
         barrier(self._strategy)
         return state.progress.history
 
-    def _end_epoch(self, row: dict[str, float]) -> None:
-        with preemption.deferred():
-            self._state.end_epoch(row)
-            self._save()
-            self._publish()
-        logging.info(
-            "Epoch %d of %d: %s",
-            row["epoch"],
-            self._config.training.epochs,
-            ", ".join(f"{key} {value:.4g}" for key, value in row.items()),
-        )
-
-    def _train_epoch(self) -> dict[str, float]:
-        rate = self._optimizer.start_epoch(self._state.progress.epoch)
-        tuples = self._epoch_tuples()
-        progress = self._state.progress
-        batch_tuples = self._config.training.batch_tuples
-        num_steps = len(tuples) // batch_tuples
-        if progress.step < num_steps:
-            self._take_steps(tuples, num_steps)
-        num_tuples = num_steps * batch_tuples
-        return {
-            "epoch": progress.epoch + 1,
-            "train_loss": progress.loss / num_tuples,
-            "learning_rate": rate,
-            "images_per_second": (
-                num_tuples * tuples.shape[1] / progress.seconds
-            ),
-            "data_wait": progress.waited / progress.seconds,
-        }
-
-    def _epoch_tuples(self) -> np.ndarray:
-        state, split = self._state, self._task.split
-        if not state.has_tuples_of(split):
-            tuples = self._task.draw(
-                state.progress.epoch,
-                lambda indices: self._extractor.extract(split, indices),
-            )
-            state.begin_epoch(from_chief(tuples, self._strategy), split)
-        return state.tuples
-
-    def _take_steps(self, tuples: np.ndarray, num_steps: int) -> None:
-        """Takes the epoch's remaining steps, and saves."""
-        progress, training = self._state.progress, self._config.training
+    def _take_steps(self, num_steps: int) -> None:
+        """Takes the remaining steps of the epoch, and saves a checkpoint."""
+        training, progress = self._config.training, self._state.progress
+        tuples, every = self._state.tuples, training.checkpoint_steps
         pipeline = PhotoPipeline(self._task.split, self._config.image)
-        dataset = distribute(
+        batches = distribute(
             tuples[progress.step * training.batch_tuples :],
             training.batch_tuples,
             pipeline.tuples,
@@ -180,68 +168,79 @@ class Trainer:
             pipeline.errors_named(),
             Progress(f"Epoch {progress.epoch + 1}", remaining) as shown,
         ):
-            iterator = iter(dataset)
+            iterator = iter(batches)
             while progress.step < num_steps and not preemption.requested():
                 before = progress.step
-                self._call(iterator, num_steps)
+                step_of_run = progress.epoch * num_steps + before
+                count = min(training.steps_per_call, num_steps - before)
+                if every:
+                    count = min(count, every - before % every)
+                count = self._profiler.limit(step_of_run, count)
+                started = time.monotonic()
+                with self._profiler.traced(step_of_run):
+                    result = self._step.run(
+                        iterator, tf.constant(count), tf.constant(progress.loss)
+                    )
+                    progress.step += int(result.steps)
+                progress.loss = float(result.loss)
+                progress.seconds += time.monotonic() - started
+                progress.waited += float(result.waited)
+                self._check_faults(result.faults.numpy())
+                if every and progress.step % every == 0:
+                    self._save_checkpoint()
                 shown.update(
                     (progress.step - before) * images_per_step,
                     f"loss {progress.loss / progress.step:.3f}",
                 )
-            self._save()
+            self._save_checkpoint()
 
-    def _call(self, iterator: Iterator, num_steps: int) -> None:
-        """Takes the steps up to the next pause, which may be a checkpoint."""
-        progress, every = (
-            self._state.progress,
-            self._config.training.checkpoint_steps,
-        )
-        step_of_run = progress.epoch * num_steps + progress.step
-        count = self._steps_until_pause(num_steps)
-        count = self._profiler.limit(step_of_run, count)
-        started = time.monotonic()
-        with self._profiler.traced(step_of_run):
-            taken = self._training_step.run(
-                iterator, tf.constant(count), tf.constant(progress.loss)
+    def _check_faults(self, faults: np.ndarray) -> None:
+        if faults.any():
+            progress = self._state.progress
+            first = self._step.quantities[int(np.argmax(faults > 0))]
+            raise UserError(
+                f"Step {progress.step} of epoch {progress.epoch + 1} gives NaN "
+                f"or infinity, first in: {first}. The checkpoints before it "
+                "are kept; train with a lower optimizer.learning_rate in "
+                "another --workdir."
             )
-            progress.step += int(taken.steps)
-        progress.loss = float(taken.loss)
-        progress.seconds += time.monotonic() - started
-        progress.waited += float(taken.waited)
-        self._check_finite(taken.faults.numpy())
-        if every and progress.step % every == 0:
-            self._save()
 
-    def _steps_until_pause(self, num_steps: int) -> int:
-        training, step = self._config.training, self._state.progress.step
-        count = min(training.steps_per_call, num_steps - step)
-        if training.checkpoint_steps:
-            to_checkpoint = training.checkpoint_steps - (
-                step % training.checkpoint_steps
-            )
-            count = min(count, to_checkpoint)
-        return count
-
-    def _check_finite(self, faults: np.ndarray) -> None:
-        if not faults.any():
-            return
+    def _training_row(self, num_steps: int, rate: float) -> dict[str, float]:
         progress = self._state.progress
-        first = self._training_step.quantities[int(np.argmax(faults > 0))]
-        raise UserError(
-            f"Step {progress.step} of epoch {progress.epoch + 1} gives NaN or "
-            f"infinity, first in: {first}. The checkpoints before it are kept; "
-            "train with a lower optimizer.learning_rate in another --workdir."
-        )
-
-    def _save(self) -> None:
-        if self._publisher:
-            self._state.save()
-
-    def _publish(self) -> None:
-        if self._publisher:
-            self._publisher.publish(self._state.progress.history)
+        num_tuples = num_steps * self._config.training.batch_tuples
+        num_images = num_tuples * self._state.tuples.shape[1]
+        return {
+            "epoch": progress.epoch + 1,
+            "train_loss": progress.loss / num_tuples,
+            "learning_rate": rate,
+            "images_per_second": num_images / progress.seconds,
+            "data_wait": progress.waited / progress.seconds,
+        }
 
     def _validate(self) -> dict[str, float]:
-        row = self._validator.run()
-        exponent = pooling_exponent(self._model)
-        return row if exponent is None else row | {"p": exponent}
+        """Scores the current weights on landmarks that are not trained on.
+
+        Returns:
+            The task's figures; "validation_map", the mean average precision of
+            the Medium protocol in [0, 1]; and "p", the mean of GeM's exponents
+            if they are trained.
+        """
+        split, truth = self._validation, self._validation_truth
+        database = self._extractor.database(split)
+        queries = self._extractor.queries(split, truth)
+        scores = evaluate_descriptors(database, truth, queries).scores
+        row = self._task.validate(database.descriptors)
+        row["validation_map"] = scores.medium.mean_average_precision
+        for variable in self._model.trainable_variables:
+            if variable.name == "p":
+                row["p"] = float(np.mean(variable.numpy()))
+                break
+        return row
+
+    def _save_checkpoint(self) -> None:
+        if self._epoch_files:
+            self._state.save()
+
+    def _write_epoch_files(self) -> None:
+        if self._epoch_files:
+            self._epoch_files.on_epoch_end(self._state.progress.history)

@@ -1,10 +1,10 @@
-"""The files of a run that say whose it is; readable without TensorFlow.
+"""The files in the directory of a run; readable without TensorFlow.
 
 workdir/
   config.json       the recipe and the fingerprint of its dataset
-  checkpoints/      newest states, to resume from
-  best.keras        the best weights so far
-  history.json      a row an epoch
+  checkpoints/      the newest states, to resume from
+  best.keras        the model with the best weights so far
+  history.json      one row per epoch
   descriptors/ whitening/ saved_model/ tensorboard/ metrics.json report.html
 """
 
@@ -20,8 +20,7 @@ BEST_MODEL = "best.keras"
 HISTORY = "history.json"
 RECIPE = "config.json"
 
-# Fields that may change between a run and its continuation: none of them
-# changes what is trained.
+# Fields that may differ when a run is resumed: none of them affects training.
 _FREE_FIELDS = (
     "data.directory",
     "data.source",
@@ -42,7 +41,7 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
     """Checks that a workdir is new, or holds a run of this recipe.
 
     Raises:
-        UserError: it holds another recipe, or more epochs than this one has.
+        UserError: It holds another recipe, or more epochs than this one has.
     """
     if not (workdir / RECIPE).exists():
         return
@@ -68,32 +67,32 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
 
 
 def claim_workdir(workdir: pathlib.Path, config: Config, dataset: str) -> None:
-    """Writes the recipe, once everything that it names has been opened.
+    """Writes the recipe to a workdir, once all that it names can be opened.
 
     Args:
-        workdir: already checked.
-        config: the recipe.
-        dataset: fingerprint of the dataset.
+        workdir: Directory of the run, already checked.
+        config: The recipe.
+        dataset: Fingerprint of the dataset.
 
     Raises:
-        UserError: the run was begun with another dataset.
+        UserError: The run was started with another dataset.
     """
     path = workdir / RECIPE
     if path.exists():
         before = _read_json(path).get("dataset")
         if before != dataset:
             raise UserError(
-                f"{workdir} was begun with another dataset than the one that "
-                "the recipe names now; choose another --workdir."
+                f"{workdir} was started with another dataset than the recipe "
+                "names now; choose another --workdir."
             )
     write_json(path, {"recipe": loading.to_dict(config), "dataset": dataset})
 
 
 def read_recipe(workdir: str | pathlib.Path) -> Config:
-    """Returns the recipe that a workdir belongs to.
+    """Returns the recipe of the run in a workdir.
 
     Raises:
-        UserError: the workdir holds no run.
+        UserError: The workdir holds no run.
     """
     path = pathlib.Path(workdir, RECIPE)
     if not path.exists():

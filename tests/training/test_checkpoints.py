@@ -115,7 +115,7 @@ def test_without_a_whole_checkpoint_nothing_is_guessed(tmp_path):
     save_steps(tmp_path, [1, 2])
     for path in (tmp_path / "checkpoints").glob("*.data*"):
         truncate(path)
-    with pytest.raises(UserError, match="No checkpoint in .* is whole"):
+    with pytest.raises(UserError, match="All checkpoints in .* are damaged"):
         restore(tmp_path)
 
 

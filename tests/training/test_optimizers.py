@@ -71,13 +71,13 @@ def test_a_scale_of_zero_freezes(variables):
 
 def test_a_rule_that_matches_nothing_is_an_error(variables):
     rules = [OptimizerRule("gem/"), OptimizerRule("*")]
-    with pytest.raises(UserError, match="'gem/' holds for no variable"):
+    with pytest.raises(UserError, match="'gem/' applies to no variable"):
         RuleOptimizer(OptimizerConfig(rules=rules), variables)
 
 
 def test_a_rule_behind_a_wider_one_is_an_error(variables):
     rules = [OptimizerRule("*"), OptimizerRule("pooling/*", 10.0)]
-    with pytest.raises(UserError, match="'pooling/\\*' holds for no variable"):
+    with pytest.raises(UserError, match="'pooling/\\*' applies to no variable"):
         RuleOptimizer(OptimizerConfig(rules=rules), variables)
 
 

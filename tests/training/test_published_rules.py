@@ -15,7 +15,7 @@ import tensorflow as tf
 from agem_tf import config
 from agem_tf.datasets.preparation import prepare
 from agem_tf.extraction.extractor import Extractor
-from agem_tf.training.job import create_model
+from agem_tf.training.networks import create_model
 from agem_tf.training.trainer import Trainer
 
 MARGIN, NEGATIVES, EPOCHS = 0.85, 2, 3
@@ -220,7 +220,7 @@ def test_weights_are_those_of_the_published_rules(
     extractor = Extractor(model, recipe.image, recipe.extraction, strategy)
     history = Trainer(
         recipe, tmp_path, dataset, model, extractor, strategy
-    ).run()
+    ).train()
     for variable in model.variables:
         after = network.weights[variable.path].numpy()
         np.testing.assert_allclose(

@@ -74,7 +74,9 @@ def test_numbers_that_are_not_finite_stop_the_run(recipe, tmp_path):
     recipe.training.batch_tuples = 1
     recipe.training.checkpoint_steps = 1
     recipe.optimizer.learning_rate = 1e25
-    with pytest.raises(UserError, match="Step 2 of epoch 1 .*: descriptors"):
+    with pytest.raises(
+        UserError, match="Step 2 of epoch 1 .* first in: outputs"
+    ):
         job.run_recipe(recipe, tmp_path)
     assert saved_progress(tmp_path)["step"] == 1
 
@@ -127,7 +129,7 @@ def test_lost_photos_are_skipped_counted_and_reported(
         "train": 1,
         "test": 1,
     }
-    assert f"Lost of test: 1 photo(s), such as {result.lost['test'][0]}" in (
+    assert f"Skipped in test: 1 photo(s), first {result.lost['test'][0]}" in (
         result.describe()
     )
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())

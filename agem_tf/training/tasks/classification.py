@@ -1,7 +1,7 @@
-"""Learning to tell landmarks apart: photos alone, and a class a landmark."""
+"""Classification: single photos, and one class per landmark."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -11,35 +11,38 @@ from agem_tf import registry
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
-from agem_tf.training.tasks.objective import create_loss
-from agem_tf.training.tasks.tuples import Describe
+from agem_tf.training.tasks.task import Describe, create_loss
 
 
 class ClassificationTask:
-    """Shows every photo once an epoch; see `task.Task`.
+    """Shows every labelled photo once per epoch; see `Task`.
 
     The classes are the landmarks of the training split, in the order of their
-    labels. Photos whose landmark nobody knows are left out. A classifier with
-    a vector for each class learns beside the network; it serves training, and
-    is no part of the model that is kept in the end.
+    labels. Unlabelled photos are left out. A classifier with one vector per
+    class is trained beside the network and is not part of the final model.
 
-    There is no validation loss: the landmarks of a validation split are other
-    ones than those of training, so that it has no classes.
+    There is no validation loss: the landmarks of the validation split are not
+    among the classes.
 
     Args:
-        config: the recipe; `loss.name` has a classifier.
-        split: that trains.
-        dimension: of a descriptor.
+        config: The recipe; `loss.name` has a classifier.
+        split: The training split.
+        dimension: Length of a descriptor.
 
     Raises:
-        UserError: there is but one landmark, or the loss does not take the
-            recipe's options.
+        UserError: The split has fewer than two landmarks, or the loss does not
+            take the recipe's options.
     """
 
     def __init__(self, config: Config, split: Split, dimension: int):
         self._photos = np.flatnonzero(split.labels >= 0)
         landmarks = np.unique(split.labels[self._photos])
-        _check_landmarks(landmarks, split, config.loss.name)
+        if len(landmarks) < 2:
+            raise UserError(
+                f"Split {split.name} has photos of {len(landmarks)} known "
+                f"landmark(s), and loss.name={config.loss.name} learns to "
+                "distinguish landmarks; give it at least two."
+            )
         self.split = dataclasses.replace(
             split, labels=np.searchsorted(landmarks, split.labels)
         )
@@ -68,21 +71,17 @@ class ClassificationTask:
         rng = np.random.default_rng([self._seed, epoch])
         return rng.permutation(self._photos)[:, np.newaxis]
 
-    def loss(self, labels: tf.Tensor, descriptors: tf.Tensor) -> tf.Tensor:
+    def loss(
+        self,
+        outputs: Mapping[str, tf.Tensor],
+        batch: Mapping[str, tf.Tensor],
+    ) -> tf.Tensor:
+        descriptors = outputs["descriptors"]
         scores = self._classifier(
             tf.reshape(descriptors, (-1, descriptors.shape[-1]))
         )
-        return self._loss(tf.reshape(labels, (-1,)), scores)
+        return self._loss(tf.reshape(batch["landmark"], (-1,)), scores)
 
     def validate(self, descriptors: np.ndarray) -> dict[str, float]:
-        del descriptors  # Their landmarks are no classes.
+        del descriptors  # Their landmarks are not among the classes.
         return {}
-
-
-def _check_landmarks(landmarks: np.ndarray, split: Split, loss: str) -> None:
-    if len(landmarks) < 2:
-        raise UserError(
-            f"Split {split.name} has photos of {len(landmarks)} known "
-            f"landmark(s), and loss.name={loss} learns to tell landmarks "
-            "apart; give it at least two."
-        )

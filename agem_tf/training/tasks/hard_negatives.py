@@ -1,4 +1,4 @@
-"""The most similar photos of other landmarks: the negatives worth training on.
+"""Hard negatives: the most similar photos of other landmarks.
 
 After Radenovic, Tolias and Chum (https://arxiv.org/abs/1711.02512): at most one
 negative per landmark, for variety.
@@ -9,8 +9,8 @@ import numpy as np
 from agem_tf.errors import UserError
 from agem_tf.retrieval.nearest import largest_first, similarity_blocks
 
-# Photos of the pool first looked at, per negative; a query whose nearest photos
-# are mostly of few landmarks looks further, eight times as far each time.
+# Photos of the pool that are examined first, per negative. Where they are of
+# too few landmarks, the next attempt examines eight times as many.
 _CANDIDATES_PER_NEGATIVE = 12
 _GROWTH = 8
 
@@ -24,21 +24,22 @@ def mine_negatives(
 ) -> np.ndarray:
     """Finds hard negatives.
 
-    Each query walks the pool by falling similarity (equal ones by rising
-    index) and takes photos of other clusters, at most one of each cluster.
+    Each query goes through the pool by decreasing similarity (ties by
+    increasing index) and takes photos of other clusters, at most one per
+    cluster.
 
     Args:
-        query_descriptors: (queries, dimension), L2-normalised.
-        pool_descriptors: (photos, dimension), L2-normalised.
-        query_clusters: (queries,) landmark of each query.
-        pool_clusters: (photos,) landmark of each photo of the pool.
-        num_negatives: wanted per query, at least 1.
+        query_descriptors: (queries, dimension), L2-normalized.
+        pool_descriptors: (photos, dimension), L2-normalized.
+        query_clusters: (queries,) Landmark of each query.
+        pool_clusters: (photos,) Landmark of each photo of the pool.
+        num_negatives: Negatives per query, at least 1.
 
     Returns:
         (queries, num_negatives) int64 indices into the pool, hardest first.
 
     Raises:
-        UserError: the pool has too few other clusters for a query, or a
+        UserError: The pool has too few other clusters for a query, or a
             descriptor is not finite.
     """
     query_clusters = np.asarray(query_clusters)
@@ -65,7 +66,7 @@ def _mine_block(
     pending = np.arange(len(similarities))
     num_candidates = _CANDIDATES_PER_NEGATIVE * num_negatives
     while pending.size:
-        # Indexing copies, so not for the first look, which is at every row.
+        # The first attempt takes every row; indexing would copy them.
         rows = similarities
         if len(pending) < len(similarities):
             rows = similarities[pending]

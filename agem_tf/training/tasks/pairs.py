@@ -1,9 +1,9 @@
-"""Pairs of a query and its positive, of which an epoch draws some.
+"""Pairs of a query and a positive, some of which are drawn in each epoch.
 
-retrieval-SfM lists its pairs, in which a query occurs as often as it has
-positives; most other datasets have a ground truth that says what a query should
-find; Google Landmarks trains on a million photos of which only the landmarks
-are known. Tuples are made of all of them in the same way.
+retrieval-SfM lists its pairs, with one pair per positive of a query. Most other
+datasets have a ground truth that lists the positives of each query. Google
+Landmarks has a million photos with nothing but a landmark each. Tuples are made
+in the same way from all three.
 """
 
 from typing import Protocol
@@ -16,33 +16,33 @@ from agem_tf.evaluation.ground_truth import GroundTruth
 
 
 class Pairs(Protocol):
-    """Where tuples get their queries and positives from.
+    """Source of the queries and positives of tuples.
 
     Attributes:
-        candidates: (photos,) int64 positions of what may be a negative.
+        candidates: (photos,) int64 positions of the possible negatives.
     """
 
     candidates: np.ndarray
 
     def __len__(self) -> int:
-        """Returns how many pairs one draw may have."""
+        """Returns the largest number of pairs in one draw."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Returns (count, 2) positions of queries and positives.
 
         Args:
-            rng: decides which.
-            count: at most the length.
+            rng: Random generator of the draw.
+            count: Number of pairs, at most the length.
         """
 
 
 class ListedPairs:
-    """The pairs that a split lists; each is drawn once at most.
+    """The listed pairs of a split; each is drawn at most once.
 
-    Any photo of the split may be a negative, whether a pair names it or not.
+    Any photo of the split may be a negative, in a pair or not.
 
     Args:
-        split: with pairs.
+        split: A split with pairs.
     """
 
     def __init__(self, split: Split):
@@ -57,16 +57,16 @@ class ListedPairs:
 
 
 class AnsweredQueries:
-    """The queries of a ground truth; each is drawn once at most.
+    """The queries of a ground truth; each is drawn at most once.
 
-    A query's positive is drawn from its easy and hard photos. Photos that are
-    neither a query nor anybody's positive show too little to teach anything,
-    so they are no negatives either (interpretation: retrieval-SfM, which the
-    published training uses, has no such photos).
+    The positive of a query is drawn from its easy and hard photos. Photos that
+    are neither a query nor a positive show too little of a landmark to learn
+    from, so they are not negatives either (interpretation: retrieval-SfM,
+    which the published training uses, has no such photos).
 
     Args:
-        split: the photos.
-        ground_truth: of the same photos.
+        split: The photos.
+        ground_truth: Ground truth of the same photos.
     """
 
     def __init__(self, split: Split, ground_truth: GroundTruth):
@@ -95,12 +95,12 @@ class AnsweredQueries:
 
 
 class SameLandmark:
-    """Every photo asks for the others of its landmark, once at most.
+    """Every photo is a query for the others of its landmark, at most once.
 
-    Photos that are alone are in no tuple, as in `AnsweredQueries`.
+    The only photo of a landmark is in no tuple, as in `AnsweredQueries`.
 
     Args:
-        split: with labels.
+        split: A split with labels.
     """
 
     def __init__(self, split: Split):
@@ -125,14 +125,14 @@ class SameLandmark:
 
 
 def find_pairs(split: Split, dataset: PreparedDataset) -> Pairs:
-    """Returns the pairs that a split lists, or else that follow from it.
+    """Returns the pairs of a split: listed, or of its ground truth or labels.
 
     Args:
-        split: of the dataset.
-        dataset: knows whether the split has a ground truth, and which.
+        split: A split of the dataset.
+        dataset: Loads the ground truth of the split, if it has one.
 
     Raises:
-        UserError: there are none.
+        UserError: No query has a positive.
     """
     if split.pairs is not None:
         pairs = ListedPairs(split)

@@ -1,28 +1,32 @@
-"""What a run learns from: mined tuples, or lone photos and their classes.
+"""The interface of a training task.
 
-The loop, the step and the validation know a task, and not which one it is.
+The loop, the step and the validation use any task through it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from agem_tf.config import Config
-from agem_tf.datasets.prepared import PreparedDataset, Split
-from agem_tf.training.tasks.classification import ClassificationTask
-from agem_tf.training.tasks.tuples import Describe, TupleTask
+from agem_tf import registry
+from agem_tf.config import LossConfig
+from agem_tf.datasets.prepared import Split
+from agem_tf.errors import UserError
+
+# Maps photo indices to their current descriptors, (photos, dimension).
+Describe = Callable[[np.ndarray], np.ndarray]
 
 
 class Task(Protocol):
-    """Draws the photos of an epoch and gives the loss of some of them.
+    """Draws the photos of an epoch and computes the loss of a batch.
 
     Attributes:
-        split: the photos that are drawn, with the labels that `loss` takes.
-        num_tuples: tuples an epoch; a lone photo is a tuple of one.
-        variables: what learns beside the network, and ends with training.
+        split: Photos that are drawn, with the labels that `loss` takes.
+        num_tuples: Tuples per epoch; a single photo is a tuple of one.
+        variables: Variables that are trained beside the network's, and are
+            dropped after training.
     """
 
     split: Split
@@ -30,48 +34,48 @@ class Task(Protocol):
     variables: Sequence[keras.Variable]
 
     def draw(self, epoch: int, describe: Describe) -> np.ndarray:
-        """Returns (tuples, images a tuple) photo indices of an epoch.
+        """Returns the (tuples, images per tuple) photo indices of an epoch.
 
         Args:
-            epoch: 0-based; with the recipe's seed it decides every choice.
-            describe: maps photo indices to their current descriptors.
+            epoch: 0-based; it and the recipe's seed determine every choice.
+            describe: Returns the current descriptors of photos.
         """
 
-    def loss(self, labels: tf.Tensor, descriptors: tf.Tensor) -> tf.Tensor:
-        """Computes the loss of a batch, or a replica's share of it.
+    def loss(
+        self,
+        outputs: Mapping[str, tf.Tensor],
+        batch: Mapping[str, tf.Tensor],
+    ) -> tf.Tensor:
+        """Computes the loss of a batch, or the share of one replica.
 
         Args:
-            labels: (tuples, images a tuple), of the split.
-            descriptors: (tuples, images a tuple, dimension).
+            outputs: What the network computes of the batch: "descriptors",
+                (tuples, images per tuple, dimension).
+            batch: As `PhotoPipeline.tuples` yields it; "landmark" holds the
+                (tuples, images per tuple) labels of `split`.
 
         Returns:
-            A scalar, summed over tuples; the replicas' shares add up to the
-            loss of the batch.
+            A scalar, summed over tuples; the shares of the replicas add up to
+            the loss of the batch.
         """
 
     def validate(self, descriptors: np.ndarray) -> dict[str, float]:
-        """Returns what an epoch's row of the history says beside the mAP.
+        """Returns the history's validation figures other than the mAP.
 
         Args:
             descriptors: (photos, dimension) of the validation split.
         """
 
 
-def create_task(
-    config: Config, dataset: PreparedDataset, dimension: int
-) -> Task:
-    """Returns the task of the recipe's loss.
-
-    Args:
-        config: the recipe.
-        dataset: where its splits are.
-        dimension: of a descriptor.
+def create_loss(config: LossConfig) -> keras.losses.Loss:
+    """Returns the recipe's loss, summed as in the published training.
 
     Raises:
-        UserError: the loss does not take the recipe's options, or its splits
-            have too few landmarks or pairs.
+        UserError: It does not take the recipe's options.
     """
-    if config.loss.classifies:
-        split = dataset.split(config.data.train_split)
-        return ClassificationTask(config, split, dimension)
-    return TupleTask(config, dataset)
+    try:
+        return registry.create(
+            "loss", config.name, reduction="sum", **config.options
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The recipe's loss can't be built: {error}") from error

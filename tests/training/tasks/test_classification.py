@@ -182,18 +182,23 @@ def test_landmarks_are_classes_in_the_order_of_their_labels():
     assert tuple(kernel.shape) == (4, 5)
 
 
+def loss_of(task, classes, descriptors):
+    outputs = {"descriptors": tf.constant(descriptors)}
+    return float(task.loss(outputs, {"landmark": tf.constant(classes)}))
+
+
 def test_a_batch_costs_the_sum_of_its_photos():
     task = make_task()
     generator = np.random.default_rng(2)
     descriptors = generator.normal(size=(6, 1, 5)).astype("float32")
     classes = np.array([[3], [0], [1], [3], [2], [0]], np.int32)
     alone = [
-        float(task.loss(tf.constant(c[None]), tf.constant(d[None])))
+        loss_of(task, c[None], d[None])
         for c, d in zip(classes, descriptors, strict=True)
     ]
     assert len({*alone}) == 6
-    together = task.loss(tf.constant(classes), tf.constant(descriptors))
-    assert float(together) == pytest.approx(sum(alone), rel=1e-5)
+    together = loss_of(task, classes, descriptors)
+    assert together == pytest.approx(sum(alone), rel=1e-5)
 
 
 def test_one_landmark_is_nothing_to_tell_apart():
@@ -294,7 +299,7 @@ def test_two_replicas_learn_as_one_device_does(undisturbed, runs):
         (["mining.num_negatives=5"], "leave it out"),
         (["loss.options={'margn': 1}"], "loss can't be built"),
         (["loss.options={'margin': 3.0}"], "margin=3.0"),
-        (["training.batch_tuples=16"], "15 tuples or lone photos"),
+        (["training.batch_tuples=16"], "15 tuples or single photos"),
         (
             ["optimizer.rules=[{'pattern': '*_conv*'}, {'pattern': 'pool*'}]"],
             "covers classifier/kernel",

@@ -9,8 +9,7 @@ from agem_tf.descriptors.whitening_learning import learn_by_method
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
-from agem_tf.training.job import create_model
-from agem_tf.training.whitening_start import start_whitening
+from agem_tf.training.networks import create_model, start_whitening
 
 
 @pytest.fixture
