@@ -10,6 +10,7 @@ ROOT = pathlib.Path(agem_tf.__file__).parent
 # From the bottom up; a room may import its own row's others if no circle
 # arises, and everything below.
 ROOMS = [
+    {"rendered_landmarks"},
     {"errors", "_version", "registry", "native_output", "ops", "progress"},
     {"config", "files"},
     {"weights"},
@@ -18,7 +19,7 @@ ROOMS = [
     {"models", "distribution"},
     {"retrieval"},
     {"evaluation"},
-    {"datasets", "rendered_landmarks"},
+    {"datasets"},
     {"extraction", "pages"},
     {"saved_models"},
     {"training"},

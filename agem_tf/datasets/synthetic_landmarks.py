@@ -8,13 +8,14 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from agem_tf import rendered_landmarks
-from agem_tf.datasets.album import render_albums
 from agem_tf.datasets.landmark_builder import LandmarkBuilder, Skip, shuffled
 from agem_tf.datasets.prepared import Split
+from agem_tf.datasets.runners import end_with_parent
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.photos.listing import Example
 from agem_tf.progress import Progress
+from agem_tf.rendered_landmarks.album import render_albums
 
 
 class RenderedSplit(NamedTuple):
@@ -139,6 +140,7 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
             range(rendered.first, rendered.first + rendered.landmarks),
             rendered.photos,
             rendered.size,
+            initializer=end_with_parent,
         )
         photos = []
         total = rendered.landmarks * rendered.photos

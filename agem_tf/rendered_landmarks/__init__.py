@@ -1,9 +1,9 @@
-"""Photographs of invented landmarks, made on the spot from a seed.
+"""Renderer of photos of invented landmarks, each determined by its seed.
 
-They give the package a dataset that needs no download: buildings seen from
-different places, in different light, partly hidden, with the exact geometry
-from which queries' boxes and easy, hard and junk relations follow. NumPy and
-OpenCV only.
+A dataset that needs no download: buildings under varying viewpoint, light and
+occlusion, with the exact geometry from which the boxes of queries and the
+easy, hard and junk labels are computed. Needs only NumPy and OpenCV, and
+nothing else of this package.
 
 Example:
 
@@ -17,14 +17,17 @@ relation(query.view, other.view)  # "easy", "hard" or "junk"
 """
 
 from agem_tf.rendered_landmarks.building import Landmark, make_landmark
-from agem_tf.rendered_landmarks.photo import GRID, Photo, View, render
-from agem_tf.rendered_landmarks.relation import (
+from agem_tf.rendered_landmarks.photo import (
+    GRID,
+    Photo,
     RelationSettings,
+    View,
     effort,
     overlap,
     relation,
+    render,
 )
-from agem_tf.rendered_landmarks.settings import SceneSettings
+from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
 __all__ = [
     "GRID",

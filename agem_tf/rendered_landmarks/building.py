@@ -1,11 +1,14 @@
-"""A building as a few walls in the world, and the landmark made of one."""
+"""Buildings made of a few walls, and the landmarks that consist of one."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from agem_tf.rendered_landmarks.design import BuildingDesign, design_building
+from agem_tf.rendered_landmarks.building_design import (
+    BuildingDesign,
+    design_building,
+)
 from agem_tf.rendered_landmarks.facade import (
     front_surface,
     roof_surface,
@@ -13,7 +16,7 @@ from agem_tf.rendered_landmarks.facade import (
 )
 from agem_tf.rendered_landmarks.painter import Painter
 from agem_tf.rendered_landmarks.shading import Orientation
-from agem_tf.rendered_landmarks.surface import Surface
+from agem_tf.rendered_landmarks.wall_surface import Surface
 
 FRONT = Orientation(np.array([1.0, 0, 0]), np.array([0, 1.0, 0]))
 LEFT = Orientation(np.array([0, 0, 1.0]), np.array([0, 1.0, 0]))
@@ -27,11 +30,11 @@ NEIGHBOUR_STREAM = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Building:
-    """The walls of a building whose front's lower left corner is the origin.
+    """Walls of a building; the lower left corner of its front is the origin.
 
     Attributes:
-      design: what was drawn.
-      front, side, roof: its walls; `roof` is None for flat roofs.
+      design: design from which the walls were drawn.
+      front, side, roof: the walls; `roof` is None for flat roofs.
     """
 
     design: BuildingDesign
@@ -40,20 +43,17 @@ class Building:
     roof: Surface | None
 
 
-def build(rng: np.random.Generator, texels: int) -> Building:
-    """Designs and draws a building, its front `texels` pixels long."""
+def make_building(rng: np.random.Generator, texels: int) -> Building:
+    """Designs and draws a building whose front is `texels` pixels long."""
     design = design_building(rng)
     front = front_surface(design, rng, texels)
     side = side_surface(design, rng, texels // 2)
-    return Building(design, front, side, _roof(design, rng))
-
-
-def _roof(design: BuildingDesign, rng: np.random.Generator) -> Surface | None:
-    if design.style.roof == "flat":
-        return None
-    along = design.style.roof == "along"
-    length = design.depth if along else design.width
-    return roof_surface(design, rng, length, np.hypot(*_roof_slope(design)))
+    roof = None
+    if design.style.roof != "flat":
+        along = design.style.roof == "along"
+        length = design.depth if along else design.width
+        roof = roof_surface(design, rng, length, np.hypot(*_roof_slope(design)))
+    return Building(design, front, side, roof)
 
 
 def _roof_slope(design: BuildingDesign) -> tuple[float, float]:
@@ -72,10 +72,10 @@ def paint_building(
     """Paints the walls that face the camera.
 
     Args:
-      painter: of the photograph.
-      building: what to paint.
-      x, z: world place of the front's lower left corner in metres.
-      detailed: whether the front's relief is shaded.
+      painter: painter of the photo.
+      building: the building.
+      x, z: position of the front's lower left corner in the world, in metres.
+      detailed: whether the relief of the front is shaded.
     """
     design = building.design
     origin = np.array([x, 0.0, z])
@@ -91,7 +91,7 @@ def paint_building(
 def paint_front(
     painter: Painter, building: Building, x: float, z: float, detailed: bool
 ) -> None:
-    """Paints only the front, which is enough far away; as `paint_building`."""
+    """Paints the front alone, for distant buildings; see `paint_building`."""
     origin = np.array([x, 0.0, z])
     painter.paint_surface(building.front, origin, FRONT, detailed)
 
@@ -99,6 +99,7 @@ def paint_front(
 def _paint_roof(
     painter: Painter, building: Building, origin: np.ndarray
 ) -> None:
+    """Paints the side of the roof above the front, or both lateral sides."""
     design = building.design
     run, rise = _roof_slope(design)
     length = np.hypot(run, rise)
@@ -109,30 +110,27 @@ def _paint_roof(
             building.roof, eaves, Orientation(FRONT.across, slope), False
         )
         return
-    slope = np.array([run, rise, 0]) / length
-    painter.paint_surface(
-        building.roof,
-        eaves - (0, 0, design.depth),
-        Orientation(LEFT.across, slope),
-        False,
-    )
-    slope = np.array([-run, rise, 0]) / length
-    painter.paint_surface(
-        building.roof,
-        eaves + (design.width, 0, 0),
-        Orientation(RIGHT.across, slope),
-        False,
-    )
+    for wall, side, corner in (
+        (LEFT, 1, (0, 0, -design.depth)),
+        (RIGHT, -1, (design.width, 0, 0)),
+    ):
+        slope = np.array([side * run, rise, 0]) / length
+        painter.paint_surface(
+            building.roof,
+            eaves + corner,
+            Orientation(wall.across, slope),
+            False,
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Landmark:
-    """A building that is photographed again and again.
+    """Building of which the photos of a dataset are rendered.
 
     Attributes:
-      seed: of the dataset.
-      index: of the landmark in the dataset.
-      building: its walls.
+      seed: seed of the dataset.
+      index: index of the landmark in the dataset.
+      building: the walls.
     """
 
     seed: int
@@ -141,30 +139,30 @@ class Landmark:
 
     @property
     def width(self) -> float:
-        """Of the facade in metres."""
+        """Width of the facade in metres."""
         return self.building.design.width
 
     @property
     def height(self) -> float:
-        """Of the facade with its crown in metres."""
+        """Height of the facade with its crown in metres."""
         return self.building.design.top
 
     @property
     def style(self) -> str:
-        """Name of its architectural family."""
+        """Name of the architectural style."""
         return self.building.design.style.name
 
 
 @lru_cache(maxsize=8)
 def make_landmark(seed: int, index: int) -> Landmark:
-    """Returns a landmark; the last few are remembered.
+    """Returns a landmark; the last few are cached.
 
     Args:
-      seed: of the dataset, at least 0.
-      index: of the landmark, at least 0.
+      seed: seed of the dataset, at least 0.
+      index: index of the landmark in the dataset, at least 0.
 
     Raises:
-      ValueError: for a negative number.
+      ValueError: a number is negative.
     """
     for name, value in (("seed", seed), ("index", index)):
         if value < 0:
@@ -172,11 +170,11 @@ def make_landmark(seed: int, index: int) -> Landmark:
                 f"`{name}` must be at least 0. Received: {name}={value}"
             )
     rng = np.random.default_rng([seed, index])
-    return Landmark(seed, index, build(rng, LANDMARK_TEXELS))
+    return Landmark(seed, index, make_building(rng, LANDMARK_TEXELS))
 
 
 @lru_cache(maxsize=NEIGHBOURS)
 def make_neighbour(number: int) -> Building:
     """Returns one of the coarser buildings that surround the landmarks."""
     rng = np.random.default_rng([NEIGHBOUR_STREAM, number])
-    return build(rng, NEIGHBOUR_TEXELS)
+    return make_building(rng, NEIGHBOUR_TEXELS)

@@ -1,8 +1,9 @@
-"""The pinhole camera and the homographies of planes seen through it.
+"""Pinhole camera: projection, homographies of planes, random viewpoints.
 
-The world is in metres: x runs to the right along the landmark's facade from
-its left edge, y up from the ground, z from the facade towards the viewer. A
-pixel's centre lies at half-integers: the image covers [0, width] x [0, height].
+World coordinates are in metres: x runs to the right along the facade of the
+landmark from its left edge, y up from the ground, z from the facade towards
+the viewer. Pixel centres have half-integer coordinates: the image covers
+[0, width] x [0, height].
 """
 
 from dataclasses import dataclass
@@ -10,19 +11,20 @@ from functools import cached_property
 
 import numpy as np
 
+from agem_tf.rendered_landmarks.scene_settings import SceneSettings
+
 UP = np.array([0.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A camera without lens distortion.
+    """Camera without lens distortion.
 
     Attributes:
-      position: (3,) in metres.
-      rotation: (3, 3), rows are the camera's right, down and forward axes.
-      focal_length: in pixels.
-      width: of the image in pixels.
-      height: of the image in pixels.
+      position: (3,) position in metres.
+      rotation: (3, 3); the rows are the right, down and forward axes.
+      focal_length: focal length in pixels.
+      width, height: size of the image in pixels.
     """
 
     position: np.ndarray
@@ -33,7 +35,7 @@ class Camera:
 
     @cached_property
     def projection(self) -> np.ndarray:
-        """The (3, 4) matrix from homogeneous metres to pixels."""
+        """(3, 4) matrix from homogeneous metres to homogeneous pixels."""
         intrinsics = np.array(
             [
                 [self.focal_length, 0.0, self.width / 2],
@@ -45,7 +47,7 @@ class Camera:
         return intrinsics @ pose
 
     def enlarged(self, factor: int) -> "Camera":
-        """The same view on an image `factor` times larger."""
+        """Returns the same view with an image `factor` times larger."""
         return Camera(
             self.position,
             self.rotation,
@@ -55,28 +57,28 @@ class Camera:
         )
 
     def depths(self, points: np.ndarray) -> np.ndarray:
-        """Distances (N,) of points (N, 3) along the viewing direction."""
+        """Returns the depths (N,) of points (N, 3) in metres."""
         return (points - self.position) @ self.rotation[2]
 
     def plane_homography(
         self, origin: np.ndarray, across: np.ndarray, upwards: np.ndarray
     ) -> np.ndarray:
-        """Maps metres on a plane to pixels.
+        """Returns the homography from metres on a plane to pixels.
 
         Args:
-          origin: (3,) the world point at plane coordinates (0, 0).
-          across: (3,) the plane's first unit axis.
-          upwards: (3,) the plane's second unit axis.
+          origin: (3,) world point with the plane coordinates (0, 0).
+          across: (3,) first unit axis of the plane.
+          upwards: (3,) second unit axis of the plane.
 
         Returns:
-          (3, 3) float64. The third homogeneous coordinate is the depth, so it
-          is positive for what lies before the camera.
+          (3, 3) float64. The third homogeneous coordinate is the depth, which
+          is positive in front of the camera.
         """
         axes = np.column_stack([across, upwards, origin])
         return self.projection @ np.vstack([axes, [0.0, 0.0, 1.0]])
 
     def rays(self, step: int = 1) -> np.ndarray:
-        """World directions (rows, columns, 3) of every step-th pixel."""
+        """Returns directions (rows, columns, 3) of every step-th pixel."""
         x = np.arange(step / 2, self.width, step) - self.width / 2
         y = np.arange(step / 2, self.height, step) - self.height / 2
         right, down, forward = self.rotation.astype(np.float32)
@@ -88,11 +90,11 @@ class Camera:
 def look_at(
     position: np.ndarray, target: np.ndarray, roll: float
 ) -> np.ndarray:
-    """Returns the rotation of a camera that looks from a point to another.
+    """Returns the rotation of a camera that looks at a point.
 
     Args:
-      position: (3,) where the camera stands.
-      target: (3,) what comes to lie in the image's centre.
+      position: (3,) position of the camera.
+      target: (3,) point that is projected to the centre of the image.
       roll: rotation about the viewing direction in degrees.
     """
     forward = (target - position) / np.linalg.norm(target - position)
@@ -101,15 +103,90 @@ def look_at(
     down = np.cross(forward, right)
     cosine, sine = np.cos(np.radians(roll)), np.sin(np.radians(roll))
     return np.stack(
-        [
-            cosine * right + sine * down,
-            cosine * down - sine * right,
-            forward,
-        ]
+        [cosine * right + sine * down, cosine * down - sine * right, forward]
     )
 
 
 def apply_homography(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Maps points (N, 2) to (N, 2); infinite or behind is the caller's care."""
+    """Maps points (N, 2) to (N, 2); all must lie in front of the camera."""
     mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
     return mapped[:, :2] / mapped[:, 2:]
+
+
+ASPECT = 4 / 3
+STEEPEST_ASCENT = 1.1
+STEEPEST_DESCENT = 0.35
+"""Largest slopes of the viewing direction, upwards and downwards."""
+
+
+def plan_camera(
+    rng: np.random.Generator,
+    width: float,
+    height: float,
+    size: int,
+    settings: SceneSettings,
+) -> tuple[Camera, float]:
+    """Samples a camera in front of a facade.
+
+    Args:
+      rng: random generator of the viewpoint.
+      width, height: size of the facade in metres.
+      size: longer side of the photo in pixels.
+      settings: ranges to sample from.
+
+    Returns:
+      The camera and its yaw: the angle in degrees between the normal of the
+      facade and the direction to the camera, positive to the right.
+    """
+    # Tall facades are more often photographed in portrait format.
+    share = settings.portrait_share + 0.35 * np.clip(height / width - 1, -1, 1)
+    shorter = round(size / ASPECT)
+    portrait = rng.random() < share
+    columns, rows = (shorter, size) if portrait else (size, shorter)
+    framing, view_angle, aim = _sample_framing(rng, settings)
+    focal_length = size / (2 * np.tan(np.radians(view_angle) / 2))
+    if rng.random() < settings.frontal_share:
+        yaw = rng.normal(0, 9)
+    else:
+        yaw = settings.yaw_limit * rng.uniform(-1, 1)
+    # Pixels per metre at which the rotated facade just fills the frame.
+    turned = width * np.cos(np.radians(yaw))
+    fitting = min(columns / max(turned, 0.4 * width), rows / height)
+    distance = focal_length / (fitting * framing)
+    target = np.array([width * aim[0], height * aim[1], 0.0])
+    elevated = rng.random() < settings.elevated_share
+    eye = rng.uniform(
+        *(settings.elevated_height if elevated else settings.eye_height)
+    )
+    limit = settings.nearest_camera / np.cos(np.radians(yaw))
+    eye = min(eye, target[1] + STEEPEST_DESCENT * distance)
+    eye = max(eye, settings.eye_height[0])
+    distance = max(distance, limit, (target[1] - eye) / STEEPEST_ASCENT)
+    position = np.array(
+        [
+            target[0] + distance * np.sin(np.radians(yaw)),
+            eye,
+            distance * np.cos(np.radians(yaw)),
+        ]
+    )
+    slack = settings.off_centre * min(framing, 1.0)
+    target[0] += slack * width * rng.uniform(-1, 1)
+    target[1] += slack * height * rng.uniform(-0.7, 0.7)
+    roll = rng.normal(0, settings.roll_deviation)
+    rotation = look_at(position, target, roll)
+    return Camera(position, rotation, focal_length, columns, rows), float(yaw)
+
+
+def _sample_framing(
+    rng: np.random.Generator, settings: SceneSettings
+) -> tuple[float, float, tuple[float, float]]:
+    """Samples framing, view angle in degrees, and target within the facade."""
+    kinds = ("whole", "far", "glimpse", "detail")
+    shares = [getattr(settings, f"{kind}_share") for kind in kinds[:-1]]
+    kind = kinds[int(np.searchsorted(np.cumsum(shares), rng.random()))]
+    framing = rng.uniform(*getattr(settings, f"{kind}_framing"))
+    if kind in ("whole", "far"):
+        angle = rng.uniform(*settings.field_of_view)
+        return framing, angle, (rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.55))
+    angle = rng.uniform(*settings.detail_field_of_view)
+    return framing, angle, (rng.uniform(0.15, 0.85), rng.uniform(0.2, 0.8))

@@ -1,63 +1,67 @@
-"""Draws a building's walls and roof from its design."""
+"""Walls and roof of a building, drawn from its design."""
 
 import numpy as np
 
 from agem_tf.rendered_landmarks import openings, ornaments
-from agem_tf.rendered_landmarks.articulation import (
-    draw_articulation,
-    draw_extras,
-    draw_portal,
+from agem_tf.rendered_landmarks.building_design import (
+    BuildingDesign,
+    WindowDesign,
 )
-from agem_tf.rendered_landmarks.canvas import ROOF, WALL, Canvas
 from agem_tf.rendered_landmarks.crowns import CROWNS
-from agem_tf.rendered_landmarks.design import BuildingDesign
-from agem_tf.rendered_landmarks.floors import draw_floor
-from agem_tf.rendered_landmarks.surface import Surface, finish
+from agem_tf.rendered_landmarks.wall_surface import (
+    ROOF,
+    WALL,
+    Color,
+    Surface,
+    WallDrawing,
+    finish,
+    shade,
+)
 
 OVERHANG = 1.2
-"""Metres beside the wall that cornices and flags may reach into."""
+"""Metres by which cornices and flags may project beside the wall."""
 
 
 def front_surface(
     design: BuildingDesign, rng: np.random.Generator, texels: int
 ) -> Surface:
-    """Draws the front, `texels` pixels along its longer side."""
+    """Draws the front with `texels` pixels along its longer side."""
     extent = max(design.width + 2 * OVERHANG, design.top)
-    canvas = Canvas(
+    drawing = WallDrawing(
         -OVERHANG, design.width + OVERHANG, design.top, texels / extent
     )
-    canvas.rectangle(0, 0, design.width, design.eaves, design.wall, 0, WALL)
-    draw_articulation(canvas, rng, design)
+    drawing.rectangle(0, 0, design.width, design.eaves, design.wall, 0, WALL)
+    _draw_structure(drawing, rng, design)
     low = 0.0
     for floor, height in enumerate(design.floor_heights):
-        draw_floor(canvas, rng, design, floor, low, height)
+        _draw_floor(drawing, rng, design, floor, low, height)
         low += height
-    draw_portal(canvas, rng, design)
-    CROWNS[design.crown](canvas, rng, design)
+    _draw_portal(drawing, rng, design)
+    CROWNS[design.crown](drawing, rng, design)
     depth = 0.05 * design.floor_heights[-1] + 0.35
     ornaments.cornice(
-        canvas, 0, design.eaves - depth / 2, design.width, depth, design.trim
+        drawing, 0, design.eaves - depth / 2, design.width, depth, design.trim
     )
-    draw_extras(canvas, rng, design)
-    return finish(canvas, rng, design.style.pattern, design.weathering)
+    _draw_ornaments(drawing, rng, design)
+    return finish(drawing, rng, design.style.pattern, design.weathering)
 
 
 def side_surface(
     design: BuildingDesign, rng: np.random.Generator, texels: int
 ) -> Surface:
-    """Draws a plainer wall for the sides, `depth` metres wide.
+    """Draws the plainer side wall, `design.depth` metres wide.
 
-    Under a roof whose ridge runs along the street it ends in a gable.
+    It ends in a gable if the ridge of the roof is parallel to the street.
     """
     top = design.eaves + design.ridge_rise
-    canvas = Canvas(0, design.depth, top, texels / max(design.depth, top))
-    canvas.rectangle(0, 0, design.depth, design.eaves, design.wall, 0, WALL)
+    drawing = WallDrawing(0, design.depth, top, texels / max(design.depth, top))
+    drawing.rectangle(0, 0, design.depth, design.eaves, design.wall, 0, WALL)
     gable = [
         (0, design.eaves),
         (design.depth, design.eaves),
         (design.depth / 2, top),
     ]
-    canvas.polygon(np.array(gable), design.wall, 0, WALL)
+    drawing.polygon(np.array(gable), design.wall, 0, WALL)
     bays = max(2, round(design.depth / design.bay_width / 1.3))
     low = 0.0
     for window, height in zip(
@@ -67,7 +71,7 @@ def side_surface(
             x = design.depth * (bay + 0.5) / bays
             wide, tall = 0.38 * design.bay_width, 0.5 * height
             openings.glazed_opening(
-                canvas,
+                drawing,
                 rng,
                 window,
                 x - wide / 2,
@@ -77,18 +81,361 @@ def side_surface(
             )
         low += height
     ornaments.cornice(
-        canvas, 0, design.eaves - 0.5, design.depth, 0.5, design.trim
+        drawing, 0, design.eaves - 0.5, design.depth, 0.5, design.trim
     )
-    return finish(canvas, rng, design.style.pattern, design.weathering)
+    return finish(drawing, rng, design.style.pattern, design.weathering)
 
 
 def roof_surface(
-    design: BuildingDesign,
-    rng: np.random.Generator,
-    width: float,
-    slope: float,
+    design: BuildingDesign, rng: np.random.Generator, width: float, slope: float
 ) -> Surface:
-    """Draws a tiled slope, `width` by `slope` metres."""
-    canvas = Canvas(0, width, slope, 160 / max(width, slope))
-    canvas.rectangle(0, 0, width, slope, design.roof, 0, ROOF)
-    return finish(canvas, rng, "plaster", design.weathering)
+    """Draws one side of a roof, `width` by `slope` metres."""
+    drawing = WallDrawing(0, width, slope, 160 / max(width, slope))
+    drawing.rectangle(0, 0, width, slope, design.roof, 0, ROOF)
+    return finish(drawing, rng, "plaster", design.weathering)
+
+
+def _draw_structure(
+    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
+) -> None:
+    """Draws base, pilasters, buttresses, fins, quoins and timber frame."""
+    carried = design.ornaments
+    edges = design.margin + design.bay_width * np.arange(design.bays + 1)
+    wide = 0.2 * design.bay_width
+    if "base" in carried or "stairs" in carried:
+        drawing.rectangle(
+            0, 0, design.width, 1.0, shade(design.wall, 0.8), 0.15, WALL
+        )
+    if "colour_panels" in carried:
+        _draw_colour_panels(drawing, rng, design)
+    if "pilasters" in carried:
+        for x in edges:
+            ornaments.pilaster(drawing, x, 0, wide, design.eaves, design.trim)
+    if "fins" in carried:
+        for x in edges:
+            drawing.rectangle(
+                x - 0.1, 2.5, 0.2, design.eaves - 2.5, design.trim, 0.6
+            )
+    if "buttresses" in carried:
+        for x in edges:
+            ornaments.buttress(
+                drawing, x, 1.4 * wide, design.eaves, design.trim
+            )
+    if "quoins" in carried:
+        for x in (0.5, design.width - 0.5):
+            ornaments.quoins(drawing, x, 1.1, design.eaves, design.trim)
+    if design.style.pattern == "timber":
+        _draw_timber_frame(drawing, rng, design, edges)
+
+
+def _draw_colour_panels(
+    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
+) -> None:
+    """Draws coloured panels in a random part of the bays."""
+    levels = np.cumsum((0,) + design.floor_heights)
+    for low, high in zip(levels[:-1], levels[1:], strict=True):
+        for bay in range(design.bays):
+            if rng.random() < 0.4:
+                x = design.margin + bay * design.bay_width
+                tone = shade(design.accent, float(rng.uniform(0.8, 1.2)))
+                drawing.rectangle(
+                    x, low, design.bay_width, high - low, tone, 0.04
+                )
+
+
+def _draw_timber_frame(
+    drawing: WallDrawing,
+    rng: np.random.Generator,
+    design: BuildingDesign,
+    edges: np.ndarray,
+) -> None:
+    """Draws beams, posts at the x coordinates `edges`, and corner braces."""
+    beam, color = 0.26, design.trim
+    low = 0.0
+    for floor, height in enumerate(design.floor_heights):
+        drawing.rectangle(0, low, design.width, beam, color, 0.1)
+        if floor:
+            for x in edges:
+                drawing.rectangle(x - beam / 2, low, beam, height, color, 0.08)
+            for x, step in ((edges[0], 1), (edges[-1], -1)):
+                if rng.random() < 0.7:
+                    _draw_brace(
+                        drawing,
+                        x,
+                        low,
+                        step * design.bay_width * 0.5,
+                        height,
+                        beam,
+                        color,
+                    )
+        low += height
+
+
+def _draw_brace(
+    drawing: WallDrawing,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    beam: float,
+    color: Color,
+) -> None:
+    """Draws a slanting beam from (x, y) to (x + width, y + height)."""
+    points = [
+        (x, y),
+        (x + beam, y),
+        (x + width + beam, y + height),
+        (x + width, y + height),
+    ]
+    drawing.polygon(np.array(points), color, 0.07)
+
+
+def _draw_floor(
+    drawing: WallDrawing,
+    rng: np.random.Generator,
+    design: BuildingDesign,
+    floor: int,
+    low: float,
+    height: float,
+) -> None:
+    """Draws a floor whose lower edge is at height `low`."""
+    carried = design.ornaments
+    if "bands" in carried or design.style.name in ("palazzo", "boulevard"):
+        drawing.rectangle(
+            -0.05, low - 0.15, design.width + 0.1, 0.3, design.trim, 0.2
+        )
+    if floor == 0 and "shops" in carried:
+        _draw_shops(drawing, rng, design, height)
+        return
+    if floor == 0 and "arcade" in carried:
+        _draw_arcade(drawing, design, height)
+        return
+    window = design.windows[floor]
+    if window.shape in ("ribbon", "curtain"):
+        _draw_glass_band(drawing, rng, design, window, low, height)
+        return
+    for bay in range(design.bays):
+        _draw_bay(drawing, rng, design, floor, bay, low, height)
+    if floor == 1 and "balconies" in carried:
+        _draw_balconies(drawing, rng, design, low + 0.16 * height)
+
+
+def _draw_bay(
+    drawing: WallDrawing,
+    rng: np.random.Generator,
+    design: BuildingDesign,
+    floor: int,
+    bay: int,
+    low: float,
+    height: float,
+) -> None:
+    """Draws one window with its surround, shutters and flowers."""
+    window = design.windows[floor]
+    wide = window.width * design.bay_width * 0.9
+    tall = window.height * height
+    x = design.margin + (bay + 0.5) * design.bay_width - wide / 2
+    y = low + 0.2 * height
+    carried = design.ornaments
+    if "hoods" not in carried:
+        window = WindowDesign(**dict(vars(window), hood="none"))
+    openings.surround(drawing, window, x, y, wide, tall, design.trim)
+    openings.glazed_opening(drawing, rng, window, x, y, wide, tall)
+    if "shutters" in carried and floor:
+        openings.shutters(drawing, x, y, wide, tall, design.accent)
+    if "flowers" in carried and floor:
+        drawing.rectangle(x, y - 0.1, wide, 0.3, (74, 100, 52), 0.4)
+        for spot in rng.uniform(0, 0.9, 6):
+            drawing.rectangle(
+                x + spot * wide,
+                y + rng.uniform(-0.1, 0.15),
+                0.16,
+                0.16,
+                (196, 54, 62),
+                0.45,
+            )
+
+
+def _draw_glass_band(
+    drawing: WallDrawing,
+    rng: np.random.Generator,
+    design: BuildingDesign,
+    window: WindowDesign,
+    low: float,
+    height: float,
+) -> None:
+    """Draws panes over the whole width of a floor."""
+    tall = height * (0.82 if window.shape == "curtain" else window.height)
+    y = low + (height - tall) * 0.6
+    per_bay = window.columns
+    wide = design.bay_width / per_bay
+    pane = WindowDesign(**dict(vars(window), columns=1, rows=1))
+    for number in range(design.bays * per_bay):
+        x = design.margin + number * wide
+        openings.glazed_opening(
+            drawing, rng, pane, x + 0.02, y, wide - 0.04, tall
+        )
+
+
+def _draw_shops(
+    drawing: WallDrawing,
+    rng: np.random.Generator,
+    design: BuildingDesign,
+    height: float,
+) -> None:
+    """Draws a shop front in every bay of the ground floor."""
+    for bay in range(design.bays):
+        tone = shade(design.accent, float(rng.uniform(0.6, 1.2)))
+        x = design.margin + bay * design.bay_width
+        openings.shop_front(
+            drawing, rng, x + 0.1, design.bay_width - 0.2, 0.9 * height, tone
+        )
+
+
+def _draw_arcade(
+    drawing: WallDrawing, design: BuildingDesign, height: float
+) -> None:
+    """Draws an arch in every bay of the ground floor."""
+    wide = 0.74 * design.bay_width
+    shape = "pointed" if design.windows[0].shape == "pointed" else "round"
+    for bay in range(design.bays):
+        x = design.margin + (bay + 0.5) * design.bay_width - wide / 2
+        for edge, color, relief in (
+            (0.16, design.trim, 0.15),
+            (0.0, (44, 40, 38), -0.9),
+        ):
+            points = openings.outline(
+                shape, x - edge, 0, wide + 2 * edge, 0.84 * height + edge
+            )
+            drawing.polygon(points, color, relief)
+
+
+def _draw_balconies(
+    drawing: WallDrawing,
+    rng: np.random.Generator,
+    design: BuildingDesign,
+    y: float,
+) -> None:
+    """Draws one wide balcony, or balconies at some of the bays."""
+    solid = design.trim if rng.random() < 0.3 else None
+    if rng.random() < 0.4:
+        openings.balcony(
+            drawing, design.margin, y, design.width - 2 * design.margin, solid
+        )
+        return
+    chosen = rng.random(design.bays) < 0.7
+    for bay in np.flatnonzero(chosen):
+        x = design.margin + bay * design.bay_width + 0.12 * design.bay_width
+        openings.balcony(drawing, x, y, 0.76 * design.bay_width, solid)
+
+
+def _draw_portal(
+    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
+) -> None:
+    """Draws door, portico and stairs."""
+    carried = design.ornaments
+    great = "great_portal" in carried
+    middle = design.width / 2
+    height = design.floor_heights[0] * (0.95 if great else 0.66)
+    wide = min(height * (0.62 if great else 0.5), 1.3 * design.bay_width)
+    shape = design.windows[0].shape
+    shape = shape if shape in ("round", "pointed", "segment") else "rectangle"
+    if "columns" in carried:
+        _draw_portico(drawing, rng, design)
+    if not ("shops" in carried or "arcade" in carried) or great:
+        offset = 0.0 if great else float(rng.choice([-1, 0, 0, 1]))
+        x = middle + offset * design.bay_width - wide / 2
+        openings.door(
+            drawing, rng, shape, x, wide, height, design.door, design.trim
+        )
+    if "stairs" in carried:
+        for step in range(4):
+            half = (0.28 - 0.02 * step) * design.width
+            drawing.rectangle(
+                middle - half,
+                0.22 * step,
+                2 * half,
+                0.22,
+                shade(design.trim, 0.8 + 0.07 * step),
+                1.4 - 0.3 * step,
+            )
+
+
+def _draw_portico(
+    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
+) -> None:
+    """Draws a row of columns and, above short ones, a beam."""
+    count = int(rng.integers(4, 9))
+    half = design.width * rng.uniform(0.24, 0.44)
+    height = design.eaves * (0.97 if rng.random() < 0.6 else 0.55)
+    wide = min(0.35 * 2 * half / count, 0.11 * height)
+    for x in np.linspace(-half, half, count):
+        ornaments.column(
+            drawing, design.width / 2 + x, 0, wide, height, design.trim
+        )
+    if height < 0.9 * design.eaves:
+        drawing.rectangle(
+            design.width / 2 - half - wide,
+            height,
+            2 * (half + wide),
+            0.08 * height,
+            design.trim,
+            1.1,
+        )
+
+
+def _draw_ornaments(
+    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
+) -> None:
+    """Draws rose window, sign, flags, statues, fire escape and diagonals."""
+    carried, middle = design.ornaments, design.width / 2
+    levels = np.cumsum((0,) + design.floor_heights)
+    if "rose" in carried:
+        radius = 0.13 * design.width
+        ornaments.rose_window(
+            drawing,
+            rng,
+            middle,
+            design.eaves - 1.6 * radius,
+            radius,
+            design.trim,
+        )
+    if "sign" in carried:
+        wide = design.width * rng.uniform(0.3, 0.7)
+        x = rng.uniform(0.1, 0.9) * (design.width - wide)
+        level = float(rng.choice(levels[1:]))
+        ornaments.signboard(
+            drawing, rng, x, level - 0.5, wide, 1.3, design.accent
+        )
+    if "flags" in carried:
+        for x in np.linspace(0.25, 0.75, int(rng.integers(2, 5))):
+            ornaments.flag(drawing, rng, x * design.width, levels[1], 2.6)
+    if "statues" in carried:
+        for bay in range(1, design.bays):
+            x = design.margin + bay * design.bay_width
+            ornaments.statue(
+                drawing, x, levels[1] + 0.5, 2.0, design.trim, True
+            )
+    if "fire_escape" in carried and len(levels) > 2:
+        x = design.margin + design.bay_width * int(rng.integers(design.bays))
+        ornaments.fire_escape(
+            drawing, x, levels[1:], min(2.6, design.bay_width)
+        )
+    if "diagonals" in carried:
+        _draw_diagonals(drawing, design)
+
+
+def _draw_diagonals(drawing: WallDrawing, design: BuildingDesign) -> None:
+    """Draws a lattice of steel braces over the front."""
+    span = design.width / max(2, design.bays // 3)
+    for x in np.arange(0, design.width - 0.5, span):
+        for start, step in ((x, span), (x + span, -span)):
+            for low in np.arange(0, design.eaves - 1, design.eaves / 2):
+                _draw_brace(
+                    drawing,
+                    start,
+                    low,
+                    step,
+                    design.eaves / 2,
+                    0.35,
+                    design.trim,
+                )

@@ -1,39 +1,43 @@
-"""Gables: the fronts of roofs whose ridge runs away from the street."""
+"""Gables: the fronts of roofs whose ridge is perpendicular to the street."""
 
 import numpy as np
 
 from agem_tf.rendered_landmarks import ornaments
-from agem_tf.rendered_landmarks.canvas import WALL, Canvas, ellipse_points
-from agem_tf.rendered_landmarks.design import BuildingDesign
+from agem_tf.rendered_landmarks.building_design import BuildingDesign
 from agem_tf.rendered_landmarks.openings import glazed_opening, surround
+from agem_tf.rendered_landmarks.wall_surface import (
+    WALL,
+    WallDrawing,
+    ellipse_points,
+)
 
 
 def gable(
-    canvas: Canvas, rng: np.random.Generator, design: BuildingDesign
+    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
 ) -> None:
-    """A plain triangular gable with a small window and coping."""
+    """Draws a plain triangular gable with coping and a small window."""
     low, rise, width = design.eaves, design.crown_height, design.width
     outer = np.array([(-0.3, low), (width + 0.3, low), (width / 2, low + rise)])
-    canvas.polygon(outer, design.trim, 0.4)
+    drawing.polygon(outer, design.trim, 0.4)
     inner = (outer - (width / 2, low)) * 0.93 + (width / 2, low)
-    canvas.polygon(inner, design.wall, 0.0, WALL)
-    gable_window(canvas, rng, design, 0.3)
+    drawing.polygon(inner, design.wall, 0.0, WALL)
+    gable_window(drawing, rng, design, 0.3)
 
 
 def stepped_gable(
-    canvas: Canvas, rng: np.random.Generator, design: BuildingDesign
+    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
 ) -> None:
-    """A gable of shrinking blocks, as on northern merchants' houses."""
+    """Draws a stepped gable, as on North European merchants' houses."""
     low, rise, width = design.eaves, design.crown_height, design.width
     steps = int(rng.integers(4, 7))
     for step in range(steps):
         wide = width * (1 - step / steps * 0.86)
         tall = rise / steps
         level, left = low + step * tall, (width - wide) / 2
-        canvas.rectangle(left, level, wide, tall, design.wall, 0, WALL)
+        drawing.rectangle(left, level, wide, tall, design.wall, 0, WALL)
         cap = width * 0.86 / steps / 2 + 0.1
         for x in (left - 0.1, left + wide - cap + 0.1):
-            canvas.rectangle(
+            drawing.rectangle(
                 x,
                 level + 0.88 * tall,
                 cap,
@@ -41,7 +45,7 @@ def stepped_gable(
                 design.trim,
                 0.25,
             )
-    canvas.rectangle(
+    drawing.rectangle(
         0.43 * width,
         low + 0.97 * rise,
         0.14 * width,
@@ -49,13 +53,13 @@ def stepped_gable(
         design.trim,
         0.3,
     )
-    gable_window(canvas, rng, design, 0.3)
+    gable_window(drawing, rng, design, 0.3)
 
 
 def curved_gable(
-    canvas: Canvas, rng: np.random.Generator, design: BuildingDesign
+    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
 ) -> None:
-    """A gable with volutes and a round top, as on baroque fronts."""
+    """Draws a gable with volutes and a round top, as on baroque facades."""
     low, rise, width = design.eaves, design.crown_height, design.width
     middle = width / 2
     waist = rng.uniform(0.2, 0.3) * width
@@ -66,34 +70,34 @@ def curved_gable(
     left = np.column_stack([middle - side, height])[::-1]
     top = ellipse_points(middle, low + 0.68 * rise, waist, 0.3 * rise, 0, 180)
     edge = np.vstack([right, top, left])
-    canvas.polygon(edge, design.trim, 0.35)
+    drawing.polygon(edge, design.trim, 0.35)
     inner = (edge - (middle, low)) * 0.91 + (middle, low)
-    canvas.polygon(inner, design.wall, 0.0, WALL)
+    drawing.polygon(inner, design.wall, 0.0, WALL)
     ornaments.cornice(
-        canvas,
+        drawing,
         middle - waist - 0.3,
         low + 0.64 * rise,
         2 * waist + 0.6,
         0.07 * rise,
         design.trim,
     )
-    gable_window(canvas, rng, design, 0.33)
+    gable_window(drawing, rng, design, 0.33)
 
 
 def gable_window(
-    canvas: Canvas,
+    drawing: WallDrawing,
     rng: np.random.Generator,
     design: BuildingDesign,
     share: float,
 ) -> None:
-    """Puts a clock, a rose or windows at a share of the gable's height."""
+    """Draws a clock, a rose window or windows at a fraction of the height."""
     middle, radius = design.width / 2, 0.09 * design.width
     level = design.eaves + share * design.crown_height
     kind = rng.random()
     if "clock" in design.ornaments:
-        ornaments.clock(canvas, rng, middle, level, radius)
+        ornaments.clock(drawing, rng, middle, level, radius)
     elif "rose" in design.ornaments or kind < 0.3:
-        ornaments.rose_window(canvas, rng, middle, level, radius, design.trim)
+        ornaments.rose_window(drawing, rng, middle, level, radius, design.trim)
     else:
         window = design.windows[-1]
         count = int(rng.integers(1, 4))
@@ -101,5 +105,5 @@ def gable_window(
         for number in range(count):
             x = middle + (number - count / 2 + 0.15) * 1.5 * wide
             low = level - radius
-            surround(canvas, window, x, low, wide, 1.7 * wide, design.trim)
-            glazed_opening(canvas, rng, window, x, low, wide, 1.7 * wide)
+            surround(drawing, window, x, low, wide, 1.7 * wide, design.trim)
+            glazed_opening(drawing, rng, window, x, low, wide, 1.7 * wide)

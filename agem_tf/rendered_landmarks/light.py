@@ -1,31 +1,31 @@
-"""The hours and weathers under which a landmark is photographed.
+"""Lighting conditions: sun, sky, haze and lamps at several hours and weathers.
 
-All light is in linear units in which white paper in the noon sun is about 1;
-the exposure of the photograph comes later.
+Light is linear, in units in which white paper in the noon sun is about 1. The
+exposure of the photo is applied later, by `photometry`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from agem_tf.rendered_landmarks.settings import SceneSettings
+from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
 Rgb = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One kind of light.
+    """Lighting condition, from which the light of a photo is sampled.
 
     Attributes:
       sun: colour and strength of the sun, linear RGB.
-      ambient: light that arrives from all the sky.
+      ambient: light from the whole sky, linear RGB.
       zenith, horizon: colours of the sky.
       cloud: colour of clouds.
-      elevation: range of the sun's height in degrees.
-      cloudiness: range in [0, 1].
-      haze: range of the the optical depth of 100 m of air.
-      lamps: how strongly lamps and lit windows shine.
+      elevation: range of the sun's elevation in degrees.
+      cloudiness: range of the share of the sky under cloud, in [0, 1].
+      haze: range of the optical depth of 100 m of air.
+      lamps: strength of lamps and lit windows.
       exposure: stops above or below a mean brightness of middle grey.
     """
 
@@ -124,22 +124,22 @@ DARKNESS = {
     "dusk": 0.75,
     "night": 1.0,
 }
-"""Where a condition lies between broad daylight (0) and night (1)."""
+"""Darkness of each condition, from broad daylight (0) to night (1)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """The light of one photograph.
+    """Light of one photo.
 
     Attributes:
-      name: of the condition.
-      condition: its colours.
+      name: name of the condition.
+      condition: the condition.
       direction: (3,) unit vector to the sun in world axes.
       cloudiness: share of the sky under cloud, in [0, 1].
       haze: optical depth of 100 m of air.
-      floodlight: linear RGB strength of lamps at the facade's foot.
-      lit_windows: share of windows with light behind them, in [0, 1].
-      cast_shadow: whether something unseen shades a part of the facade.
+      floodlight: linear RGB strength of lamps at the foot of the facade.
+      lit_windows: share of lit windows, in [0, 1].
+      cast_shadow: whether something outside the frame shades the facade.
     """
 
     name: str
@@ -153,7 +153,7 @@ class Light:
 
 
 def draw_light(rng: np.random.Generator, settings: SceneSettings) -> Light:
-    """Draws the light of one photograph."""
+    """Samples the light of one photo."""
     names, shares = zip(*settings.light_shares, strict=True)
     shares = np.array(shares) / np.sum(shares)
     name = names[int(rng.choice(len(names), p=shares))]

@@ -1,7 +1,7 @@
-"""Tileable fractal noise, the grain of every material in the pictures.
+"""Tileable fractal noise, the texture of every material.
 
-A few tiles are made once and cut, stretched and shifted for each use, because
-making noise afresh would cost more than all the rest of a photograph.
+A few tiles are computed once, then cropped, stretched and shifted for each
+use: computing new noise each time would cost more than the rest of a photo.
 """
 
 from functools import cache
@@ -15,15 +15,15 @@ TILES = 4
 
 @cache
 def fractal_tile(number: int, roughness: float = 1.0) -> np.ndarray:
-    """Returns noise that continues across its edges.
+    """Returns a tile of periodic noise.
 
     Args:
-      number: which of the tiles.
-      roughness: the exponent of the amplitude's fall with frequency; 0.6 is
-        grit, 1.0 is stone, 1.6 is cloud.
+      number: number of the tile.
+      roughness: exponent with which the amplitude falls with frequency; 0.6
+        looks like grit, 1.0 like stone, 1.6 like clouds.
 
     Returns:
-      Array (TILE_SIZE, TILE_SIZE) float32 with mean 0 and deviation 1.
+      (TILE_SIZE, TILE_SIZE) float32 with mean 0 and standard deviation 1.
     """
     white = np.random.default_rng([number, 7919]).standard_normal(
         (TILE_SIZE, TILE_SIZE)
@@ -42,17 +42,17 @@ def noise_field(
     zoom: float | tuple[float, float] = 1.0,
     roughness: float = 1.0,
 ) -> np.ndarray:
-    """Cuts a random piece of fractal noise.
+    """Crops a random piece of fractal noise.
 
     Args:
-      rng: chooses the tile and the place.
+      rng: random generator that chooses tile and position.
       shape: (height, width) of the piece in pixels.
       zoom: tile pixels per pixel, or a pair (along x, along y); a small value
         stretches the noise along that axis.
       roughness: as in `fractal_tile`.
 
     Returns:
-      Array (height, width) float32, about mean 0 and deviation 1.
+      (height, width) float32 with mean about 0 and deviation about 1.
     """
     zoom_x, zoom_y = zoom if isinstance(zoom, tuple) else (zoom, zoom)
     tile = fractal_tile(int(rng.integers(TILES)), roughness)

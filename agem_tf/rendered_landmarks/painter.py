@@ -1,7 +1,7 @@
-"""Puts flat textures into a picture, from the farthest to the nearest.
+"""Painter's algorithm: flat textures are painted from far to near.
 
-The painter also keeps the share of every pixel that is covered since a given
-moment, which is how the visible part of a landmark is known.
+The painter also records which share of every pixel has been painted over since
+a given moment, from which the visible part of a landmark is computed.
 """
 
 import cv2
@@ -10,26 +10,26 @@ import numpy as np
 from agem_tf.rendered_landmarks.camera import Camera
 from agem_tf.rendered_landmarks.light import Light
 from agem_tf.rendered_landmarks.shading import Orientation, lit_texture
-from agem_tf.rendered_landmarks.surface import Surface
+from agem_tf.rendered_landmarks.wall_surface import Surface
 
 NEAREST_DEPTH = 0.3
 TEXTURE_SHARPNESS = 0.55
-"""Texture pixels per frame pixel; the frame itself is shrunk afterwards."""
+"""Texture pixels per frame pixel; the frame itself is reduced later."""
 
 HALF_PIXEL = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
 
 
 class Painter:
-    """A frame in linear light and what has been painted over it.
+    """Frame in linear light, with the occlusion of each pixel.
 
     Args:
-      camera: maps the world to the frame's pixels.
-      light: of the photograph.
-      rng: of everything that the light leaves to chance.
+      camera: camera of the frame.
+      light: light of the photo.
+      rng: random generator of reflections and cast shadows.
 
     Attributes:
-      frame: (rows, columns, 4) float32: linear RGB, and how much has covered
-        a pixel since `start_occlusion`, in [0, 1].
+      frame: (rows, columns, 4) float32: linear RGB, and the share of the pixel
+        covered since `start_occlusion`, in [0, 1].
     """
 
     def __init__(self, camera: Camera, light: Light, rng: np.random.Generator):
@@ -49,7 +49,7 @@ class Painter:
         return self.frame[..., 3]
 
     def start_occlusion(self) -> None:
-        """Counts as occluding what is painted from now on."""
+        """Counts only what is painted from now on as occluding."""
         self.occlusion[:] = 0
 
     def paint_surface(
@@ -63,9 +63,9 @@ class Painter:
 
         Args:
           surface: the wall.
-          origin: (3,) world point of its plane coordinates (0, 0).
-          orientation: its axes in the world.
-          detailed: whether its relief is shaded.
+          origin: (3,) world point with the plane coordinates (0, 0).
+          orientation: axes of the wall in the world.
+          detailed: whether the relief is shaded.
         """
         if (self.camera.position - origin) @ orientation.normal <= 0:
             return
@@ -87,13 +87,13 @@ class Painter:
         self.paint_texture(texture, homography, polygon, depth)
 
     def _resolution(self, polygon: np.ndarray) -> float:
-        """Texture pixels per metre that the finished photograph can show."""
+        """Returns the texture pixels per metre that the photo can show."""
         depths = self.camera.depths(polygon)
         typical = max(0.5 * (depths.min() + depths.mean()), 2.0)
         return TEXTURE_SHARPNESS * self.camera.focal_length / typical
 
     def _region(self, corners: np.ndarray) -> tuple[slice, slice] | None:
-        """Rows and columns of the frame round some pixels, None if outside."""
+        """Returns rows and columns of the frame around points, if any."""
         limits = (self.camera.width, self.camera.height)
         low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, limits)
         high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, limits)
@@ -115,9 +115,10 @@ class Painter:
 
         Args:
           texture: (rows, columns, 4) float32.
-          homography: from the texture's to the frame's continuous pixels.
+          homography: (3, 3) map from the continuous pixels of the texture to
+            those of the frame.
           polygon: (N, 3) corners of the visible part in the world.
-          depth: of the middle in metres, for the haze.
+          depth: mean depth in metres, which determines the haze.
         """
         corners = self._to_pixels(polygon)
         region = self._region(corners)
@@ -132,7 +133,7 @@ class Painter:
             self._veiled(texture, depth), matrix, size, flags=cv2.INTER_LINEAR
         )
         if _reaches_behind(texture, homography):
-            _cut(warped, corners - low)
+            _clear_outside(warped, corners - low)
         rest = 1 - np.ascontiguousarray(warped[..., 3])
         kept = cv2.multiply(self.frame[region], cv2.merge([rest] * 4))
         self.frame[region] = cv2.add(kept, warped)
@@ -145,20 +146,21 @@ class Painter:
         return cv2.transform(texture, mix)
 
     def _to_pixels(self, points: np.ndarray) -> np.ndarray:
+        """Projects points (N, 3) to continuous pixels (N, 2)."""
         matrix = self.camera.projection
         mapped = points @ matrix[:, :3].T + matrix[:, 3]
         return mapped[:, :2] / mapped[:, 2:]
 
 
 def _reaches_behind(texture: np.ndarray, homography: np.ndarray) -> bool:
-    """Whether a corner of the texture lies behind the camera."""
+    """Returns whether a corner of the texture lies behind the camera."""
     rows, columns = texture.shape[:2]
     corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)])
     return bool((corners @ homography[2, :2] + homography[2, 2] <= 0).any())
 
 
-def _cut(warped: np.ndarray, corners: np.ndarray) -> None:
-    """Removes the mirror image of what lies behind the camera, in place."""
+def _clear_outside(warped: np.ndarray, corners: np.ndarray) -> None:
+    """Removes the mirror image of the part behind the camera, in place."""
     mask = np.zeros(warped.shape[:2], np.uint8)
     fixed = np.round(np.clip(corners, -2e4, 2e4) * 16 - 8)
     cv2.fillPoly(mask, [fixed.astype(np.int32)], 255, shift=4)
@@ -167,7 +169,7 @@ def _cut(warped: np.ndarray, corners: np.ndarray) -> None:
 
 
 def clip_near(camera: Camera, polygon: np.ndarray) -> np.ndarray:
-    """Cuts a polygon (N, 3) at the plane just before the camera."""
+    """Clips a polygon (N, 3) at a plane just in front of the camera."""
     depths = camera.depths(polygon) - NEAREST_DEPTH
     kept = []
     for index in range(len(polygon)):

@@ -1,18 +1,27 @@
-"""Renders a photograph of a landmark and records what it shows."""
+"""Photos of landmarks, what they show, and how they relate to each other.
+
+The relations are those of the revisited Oxford and Paris benchmarks: an
+"easy" photo clearly shows what the query shows, a "hard" one shows it under a
+strong change, and a "junk" one shows so little of it that finding it counts
+neither for nor against a system.
+"""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from agem_tf.rendered_landmarks.building import Landmark
-from agem_tf.rendered_landmarks.camera import Camera, apply_homography
-from agem_tf.rendered_landmarks.light import draw_light
+from agem_tf.rendered_landmarks.building import FRONT, Landmark
+from agem_tf.rendered_landmarks.camera import (
+    Camera,
+    apply_homography,
+    plan_camera,
+)
+from agem_tf.rendered_landmarks.light import DARKNESS, draw_light
 from agem_tf.rendered_landmarks.painter import Painter
 from agem_tf.rendered_landmarks.photometry import develop, draw_development
 from agem_tf.rendered_landmarks.scene import paint_scene
-from agem_tf.rendered_landmarks.settings import SceneSettings
-from agem_tf.rendered_landmarks.views import plan_camera
+from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
 SUPERSAMPLING = 2
 GRID = 32
@@ -22,23 +31,24 @@ DEFAULT_SETTINGS = SceneSettings()
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a photograph shows of a landmark; all that relations need.
+    """Geometry and light of a photo, from which relations are computed.
 
     Attributes:
       landmark: index of the landmark.
-      index: of the view among those of the landmark.
+      index: index of the view among those of the landmark.
       homography: (3, 3) float64; maps homogeneous metres on the facade, x to
         the right from its left edge and y up from the ground, to homogeneous
-        pixels, the image's upper left corner being (0, 0). The third
-        coordinate is positive before the camera.
-      box: (x1, y1, x2, y2) in pixels round the visible part of the facade;
-        zeros when nothing is visible.
-      visible: (GRID, GRID) bool, rows from the ground up; the cells of the
+        pixels, where (0, 0) is the upper left corner of the image. The third
+        coordinate is positive in front of the camera.
+      box: (x1, y1, x2, y2) bounds in pixels of the visible part of the facade;
+        zeros if nothing is visible.
+      visible: (GRID, GRID) bool, rows from the ground up; True for cells of the
         facade's bounding rectangle that are in the frame and not occluded.
-      visible_fraction: share of the facade's own cells that are visible.
-      yaw: degrees from the facade's normal to the camera, positive right.
-      scale: pixels per metre in the middle of what is visible, for a
-        photograph `size` pixels long (so compare views of one size only).
+      visible_fraction: visible share of the cells that lie on the facade.
+      yaw: angle in degrees from the normal of the facade to the camera,
+        positive to the right.
+      scale: pixels per metre in the middle of the visible part. It depends on
+        the size of the photo: compare only views of the same size.
       light: name of the light, a key of `light.CONDITIONS`.
     """
 
@@ -55,7 +65,7 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photograph: (height, width, 3) uint8 RGB, and what it shows."""
+    """Photo, (height, width, 3) uint8 RGB, and its view."""
 
     image: np.ndarray
     view: View
@@ -67,19 +77,19 @@ def render(
     size: int = 256,
     settings: SceneSettings = DEFAULT_SETTINGS,
 ) -> Photo:
-    """Takes one photograph of a landmark.
+    """Renders one photo of a landmark.
 
-    The result depends on the landmark, on `index`, on `size` and on nothing
-    that was rendered before.
+    The result is determined by the arguments; it does not depend on photos
+    rendered before.
 
     Args:
-      landmark: from `make_landmark`.
-      index: of the view, at least 0.
-      size: the longer side in pixels, at least 64; the sides are as 4 to 3.
-      settings: how much photographs differ.
+      landmark: result of `make_landmark`.
+      index: index of the view, at least 0.
+      size: longer side in pixels, at least 64; the aspect ratio is 4:3.
+      settings: distribution of viewpoint, light, clutter and image quality.
 
     Raises:
-      ValueError: for an index or a size that is too small.
+      ValueError: the index or the size is too small.
     """
     if index < 0:
         raise ValueError(f"`index` must be at least 0. Received: index={index}")
@@ -121,8 +131,9 @@ def _record(
     occlusion: np.ndarray,
     light: str,
 ) -> View:
+    """Computes the view of a photo from its camera and occlusion."""
     homography = camera.plane_homography(
-        np.zeros(3), np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+        np.zeros(3), FRONT.across, FRONT.upwards
     )
     cell = np.array([landmark.width, landmark.height]) / GRID
     facade = _facade_cells(landmark, cell)
@@ -148,7 +159,7 @@ def _record(
 
 
 def _facade_cells(landmark: Landmark, cell: np.ndarray) -> np.ndarray:
-    """The cells (GRID, GRID) whose centre lies on the facade."""
+    """Returns which cells (GRID, GRID) have their centre on the facade."""
     front = landmark.building.front
     steps = np.arange(GRID) + 0.5
     columns = (steps * cell[0] - front.left) * front.pixels_per_metre
@@ -165,6 +176,7 @@ def _in_sight(
     camera: Camera,
     occlusion: np.ndarray,
 ) -> np.ndarray:
+    """Returns which points are in the frame and not occluded."""
     depth = points @ homography[2, :2] + homography[2, 2]
     pixels = apply_homography(homography, points)
     limits = np.array([camera.width, camera.height])
@@ -179,7 +191,7 @@ def _box(
     cell: np.ndarray,
     camera: Camera,
 ) -> tuple[float, float, float, float]:
-    """Bounds of the visible cells' corners, cut at the frame."""
+    """Returns the bounds of cells in pixels, clipped to the frame."""
     signs = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
     corners = (centres[:, None] + signs * cell).reshape(-1, 2)
     pixels = apply_homography(homography, corners)
@@ -189,8 +201,80 @@ def _box(
 
 
 def _scale(homography: np.ndarray, point: np.ndarray) -> float:
-    """Square root of the area in pixels of a square metre at a point."""
+    """Returns the square root of the area in pixels of a square metre."""
     square = point + 0.5 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     x, y = apply_homography(homography, square).T
     twice_area = np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))
     return float(np.sqrt(abs(twice_area) / 2))
+
+
+@dataclass(frozen=True)
+class RelationSettings:
+    """Thresholds between the relations.
+
+    Attributes:
+      least_overlap: least share of the query's visible facade that an easy or
+        hard photo shows.
+      least_visible: least share of its own facade that such a photo shows.
+      easy_effort: largest `effort` of an easy photo.
+    """
+
+    least_overlap: float = 0.4
+    least_visible: float = 0.2
+    easy_effort: float = 1.1
+
+
+DEFAULT_RELATION_SETTINGS = RelationSettings()
+
+
+def overlap(query: View, other: View) -> float:
+    """Returns the share of the query's visible facade seen by the other."""
+    seen = query.visible.sum()
+    if not seen:
+        return 0.0
+    return float((query.visible & other.visible).sum() / seen)
+
+
+def effort(query: View, other: View) -> float:
+    """Returns how hard it is to recognise the query in the other view.
+
+    It is the sum of the differences in yaw (1 for 70 degrees), scale (1 for a
+    factor of 4) and light (1 for day and night), and of half the share of the
+    query's facade that is missing: 0 for the same view, infinite if either
+    shows nothing of the facade.
+    """
+    if not (query.visible.any() and other.visible.any()):
+        return float("inf")
+    turned = abs(query.yaw - other.yaw) / 70
+    resized = abs(np.log(query.scale / other.scale)) / np.log(4)
+    relit = abs(DARKNESS[query.light] - DARKNESS[other.light])
+    missing = 1 - overlap(query, other)
+    return float(turned + resized + relit + 0.5 * missing)
+
+
+def relation(
+    query: View,
+    other: View,
+    settings: RelationSettings = DEFAULT_RELATION_SETTINGS,
+) -> str:
+    """Returns the relation of a view to a query: "easy", "hard" or "junk".
+
+    Args:
+      query: view of the query.
+      other: view of the same landmark, in a photo of the same size.
+      settings: thresholds between the relations.
+
+    Raises:
+      ValueError: the views are of different landmarks.
+    """
+    if query.landmark != other.landmark:
+        raise ValueError(
+            "`query` and `other` must show the same landmark. Received: "
+            f"query.landmark={query.landmark}, other.landmark={other.landmark}"
+        )
+    if (
+        other.visible_fraction < settings.least_visible
+        or overlap(query, other) < settings.least_overlap
+    ):
+        return "junk"
+    return "easy" if effort(query, other) <= settings.easy_effort else "hard"

@@ -1,31 +1,31 @@
-"""From light to a photograph: exposure, lens, sensor and development."""
+"""Development of light into a photo: lens, exposure, sensor, tone curve."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from agem_tf.rendered_landmarks.settings import SceneSettings
+from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
 MIDDLE_GREY = 0.22
 TONE_STEPS = 4096
 AVERAGE = np.full((1, 3), 1 / 3)
-"""Weights of red, green and blue in the brightness."""
+"""Weights of red, green and blue in the brightness, (1, 3)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Development:
-    """What camera and photographer do to the light.
+    """Parameters of lens, sensor and development of one photo.
 
     Attributes:
       exposure: stops above or below the automatic exposure.
-      balance: (3,) factors of red, green and blue.
+      balance: (3,) white-balance factors of red, green and blue.
       contrast: slope of the tone curve at middle grey, about 1.
-      saturation: 1 leaves colours as they are.
-      vignette: share of light lost in the corners.
-      noise: deviation of the sensor's noise in [0, 1].
-      defocus: deviation of the blur as a share of the image's longer side.
-      motion: (x, y) length of the shake as a share of the longer side.
+      saturation: factor of the saturation; 1 leaves colours unchanged.
+      vignette: share of the light lost in the corners.
+      noise: standard deviation of the sensor noise, for intensities in [0, 1].
+      defocus: standard deviation of the blur divided by the longer side.
+      motion: (x, y) motion blur divided by the longer side.
     """
 
     exposure: float
@@ -41,7 +41,7 @@ class Development:
 def draw_development(
     rng: np.random.Generator, settings: SceneSettings
 ) -> Development:
-    """Draws the development of one photograph."""
+    """Samples the development of one photo."""
     warmth = rng.normal(0, settings.white_balance_deviation)
     tint = rng.normal(0, settings.white_balance_deviation / 2)
     balance = np.exp([warmth, tint, -warmth])
@@ -67,20 +67,22 @@ def develop(
     bias: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Develops linear light into an sRGB picture.
+    """Develops linear light into an sRGB photo.
 
     Args:
-      frame: (height, width, 3) float32 linear RGB; it is overwritten.
-      development: of the photograph.
-      bias: stops that the scene asks for, negative at night.
-      rng: of the noise.
+      frame: (height, width, 3) float32 linear RGB.
+      development: parameters of the development.
+      bias: exposure bias of the scene in stops, negative at night.
+      rng: random generator of the noise.
 
     Returns:
       (height, width, 3) uint8.
     """
     frame = _lens(frame, development)
     frame *= _gain(frame, development, bias)
-    frame = _saturate(frame, development.saturation)
+    mix = development.saturation * np.eye(3)
+    mix += (1 - development.saturation) * AVERAGE
+    frame = np.clip(cv2.transform(frame, mix), 0, None)
     picture = _tone(frame, development.contrast)
     grain = rng.standard_normal(frame.shape[:2], np.float32)
     color = cv2.resize(
@@ -95,7 +97,7 @@ def develop(
 
 
 def _lens(frame: np.ndarray, development: Development) -> np.ndarray:
-    """Glow round bright light, blur and vignette."""
+    """Applies glare, defocus, motion blur and vignetting."""
     longer = max(frame.shape)
     threshold = np.float32(2.2 * frame.mean() + 0.02)
     bright = np.clip(frame - threshold, 0, 4 * threshold)
@@ -117,7 +119,7 @@ def _lens(frame: np.ndarray, development: Development) -> np.ndarray:
 
 
 def _streak(motion: np.ndarray) -> np.ndarray:
-    """A line as a filter kernel."""
+    """Returns the filter kernel of a linear motion blur."""
     radius = int(np.ceil(np.abs(motion).max() / 2)) + 1
     kernel = np.zeros((2 * radius + 1, 2 * radius + 1), np.float32)
     middle = np.array([radius, radius])
@@ -138,7 +140,7 @@ def _streak(motion: np.ndarray) -> np.ndarray:
 def _gain(
     frame: np.ndarray, development: Development, bias: float
 ) -> np.ndarray:
-    """Factors of the three channels that set exposure and white balance."""
+    """Returns the factors of the channels for exposure and white balance."""
     luminance = cv2.transform(frame[::4, ::4], AVERAGE)
     mean = np.exp(np.mean(np.log(luminance + 1e-3)))
     stops = bias + development.exposure
@@ -146,14 +148,8 @@ def _gain(
     return (gain * development.balance).astype(np.float32)
 
 
-def _saturate(frame: np.ndarray, saturation: float) -> np.ndarray:
-    """Moves colours away from grey, or towards it below 1."""
-    mix = saturation * np.eye(3) + (1 - saturation) * AVERAGE
-    return np.clip(cv2.transform(frame, mix), 0, None)
-
-
 def _tone(frame: np.ndarray, contrast: float) -> np.ndarray:
-    """A film-like curve, as float32 in [0, 255]."""
+    """Applies a film-like tone curve; returns float32 in [0, 255]."""
     light = np.linspace(0, 4, TONE_STEPS)
     scaled = MIDDLE_GREY * (light / MIDDLE_GREY) ** contrast
     curve = scaled * (1 + scaled / 6.0) / (1 + scaled * 0.62)

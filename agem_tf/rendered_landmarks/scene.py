@@ -1,4 +1,4 @@
-"""Fills the place before and beside a landmark, and paints all of it."""
+"""Paints a landmark with neighbouring houses, clutter, sky and ground."""
 
 from collections.abc import Iterator
 
@@ -11,19 +11,17 @@ from agem_tf.rendered_landmarks.building import (
     paint_building,
     paint_front,
 )
-from agem_tf.rendered_landmarks.cards import Sprite
-from agem_tf.rendered_landmarks.ground import paint_ground
 from agem_tf.rendered_landmarks.painter import Painter, clip_near
-from agem_tf.rendered_landmarks.settings import SceneSettings
+from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 from agem_tf.rendered_landmarks.shading import LAMP
-from agem_tf.rendered_landmarks.sky import sky_image
-from agem_tf.rendered_landmarks.sprites import VARIANTS, make_sprite
+from agem_tf.rendered_landmarks.sky_and_ground import paint_ground, sky_image
+from agem_tf.rendered_landmarks.sprites import VARIANTS, Sprite, make_sprite
 
 NEAREST_SPRITE = 2.0
-"""Depth in metres below which nothing is put up."""
+"""Least depth in metres of a sprite."""
 
 SECOND_ROW = -45.0
-"""Where the houses behind the street stand, z in metres."""
+"""Position of the houses behind the street, z in metres."""
 
 
 def paint_scene(
@@ -34,9 +32,15 @@ def paint_scene(
 ) -> None:
     """Paints a landmark and its surroundings.
 
-    Afterwards `painter.light_field` is the light that reaches the camera and
-    `painter.occlusion` the share of it that did not come from the landmark's
-    front or from behind it.
+    Afterwards, `painter.light_field` is the light that reaches the camera, and
+    `painter.occlusion` the share of it that comes from objects in front of the
+    landmark.
+
+    Args:
+      painter: painter of the photo, with an empty frame.
+      landmark: the landmark.
+      rng: random generator of the surroundings.
+      settings: amount of clutter.
     """
     camera, light = painter.camera, painter.light
     painter.light_field[:] = sky_image(camera, light, rng)
@@ -54,7 +58,7 @@ def paint_scene(
 def _paint_row(
     painter: Painter, landmark: Landmark, rng: np.random.Generator
 ) -> None:
-    """Paints the street's houses, those beside the camera last."""
+    """Paints the houses of the street, those nearest to the camera last."""
     houses = [(0.0, landmark.width, 0.0, None)]
     houses += list(_neighbours(landmark, rng))
     camera_x = painter.camera.position[0]
@@ -76,7 +80,7 @@ def _paint_row(
 def _neighbours(
     landmark: Landmark, rng: np.random.Generator
 ) -> Iterator[tuple]:
-    """Yields left, right, setback and building of the houses alongside."""
+    """Yields left, right, setback and building of the neighbouring houses."""
     for side in (-1, 1):
         edge = 0.0 if side < 0 else landmark.width
         for _ in range(2):
@@ -90,9 +94,12 @@ def _neighbours(
 
 
 def _street_furniture(
-    painter: Painter, landmark: Landmark, rng, settings: SceneSettings
+    painter: Painter,
+    landmark: Landmark,
+    rng: np.random.Generator,
+    settings: SceneSettings,
 ) -> list[tuple[float, float, Sprite]]:
-    """Places x, z and sprites, the farthest from the camera first."""
+    """Samples x, z and sprites, the farthest from the camera first."""
     means = {
         "tree": settings.mean_trees,
         "person": settings.mean_people,
@@ -116,7 +123,7 @@ def _street_furniture(
 
 
 def _paint_sprite(painter: Painter, sprite: Sprite, foot: np.ndarray) -> None:
-    """Puts up a card that faces the camera, with a shadow at its foot."""
+    """Paints a card that faces the camera, with a shadow at its foot."""
     camera = painter.camera
     depth = float(camera.depths(foot[None])[0])
     if depth < NEAREST_SPRITE:
@@ -142,7 +149,7 @@ def _paint_card(
     across: np.ndarray,
     upwards: np.ndarray,
 ) -> None:
-    """Paints a texture on the parallelogram of two edges in metres."""
+    """Paints a texture on a parallelogram, given by two edges in metres."""
     polygon = np.array(
         [origin, origin + across, origin + across + upwards, origin + upwards]
     )
@@ -159,6 +166,7 @@ def _paint_card(
 def _lit_sprite(
     painter: Painter, sprite: Sprite, towards: np.ndarray
 ) -> np.ndarray:
+    """Returns the texture of a sprite that faces `towards`, lit."""
     light = painter.light
     facing = 0.35 + 0.65 * max(float(light.direction @ towards), 0.0)
     incoming = (
@@ -179,7 +187,7 @@ def _paint_contact_shadow(
     across: np.ndarray,
     towards: np.ndarray,
 ) -> None:
-    """Darkens the ground under a sprite with a soft ellipse."""
+    """Paints a soft elliptic shadow on the ground under a sprite."""
     grid = np.linspace(-1, 1, 24, dtype=np.float32)
     soft = np.clip(1.1 - np.hypot(grid[:, None], grid[None]), 0, 0.6)
     shadow = np.zeros((24, 24, 4), np.float32)
@@ -190,7 +198,7 @@ def _paint_contact_shadow(
 
 
 def _paint_foreground(painter: Painter, rng: np.random.Generator) -> None:
-    """Hangs a branch into an upper corner, close to the camera."""
+    """Paints a branch in an upper corner, close to the camera."""
     sprite = make_sprite("foliage", int(rng.integers(VARIANTS["foliage"])))
     texture = sprite.texture.copy()
     light = painter.light.condition
@@ -213,7 +221,7 @@ def _paint_foreground(painter: Painter, rng: np.random.Generator) -> None:
 def _paint_on_screen(
     painter: Painter, texture: np.ndarray, homography: np.ndarray
 ) -> None:
-    """Paints on the plane 3 m before the camera, corners from the frame's."""
+    """Paints a texture on a plane 3 m in front of the camera."""
     camera = painter.camera
     corners = np.array(
         [

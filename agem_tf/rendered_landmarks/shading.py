@@ -1,7 +1,7 @@
-"""Lights a surface: sun on its relief, shadows, sky in its panes, lamps.
+"""Shading of walls: sun on the relief, shadows, reflections, lit windows.
 
-Done in the plane of the wall before the wall is put into perspective, where
-the relief's neighbours are neighbouring pixels.
+Computed in the plane of the wall, before the perspective projection, where
+neighbours on the relief are neighbouring pixels.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ import numpy as np
 
 from agem_tf.rendered_landmarks.light import Light
 from agem_tf.rendered_landmarks.noise import noise_field
-from agem_tf.rendered_landmarks.surface import Surface, relief_metres
+from agem_tf.rendered_landmarks.wall_surface import Surface, relief_metres
 
 LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
-"""Linear light of each sRGB value."""
+"""Linear value of each sRGB value."""
 
 SHADOW_REACH = 1.6
 SHADOW_STEPS = 5
@@ -25,14 +25,14 @@ FLOODLIGHT_REACH = 14.0
 
 @dataclass(frozen=True, eq=False)
 class Orientation:
-    """The axes of a wall in the world, unit vectors (3,)."""
+    """Axes of a wall in the world, unit vectors (3,)."""
 
     across: np.ndarray
     upwards: np.ndarray
 
     @cached_property
     def normal(self) -> np.ndarray:
-        """The direction that the wall faces."""
+        """Unit normal of the wall, (3,)."""
         return np.cross(self.across, self.upwards)
 
 
@@ -43,14 +43,14 @@ def lit_texture(
     rng: np.random.Generator,
     detailed: bool = True,
 ) -> np.ndarray:
-    """Returns the wall as a viewer sees it from the front.
+    """Returns the lit wall in its own plane.
 
     Args:
-      surface: the wall at the resolution wanted.
-      orientation: of the wall in the world.
-      light: of the photograph.
-      rng: places reflections and cast shadows.
-      detailed: False skips the relief's own shading, for distant walls.
+      surface: the wall, at the resolution of the result.
+      orientation: orientation of the wall in the world.
+      light: light of the photo.
+      rng: random generator of reflections and cast shadows.
+      detailed: whether the relief is shaded; False for distant walls.
 
     Returns:
       (rows, columns, 4) float32: linear RGB times coverage, and coverage.
@@ -80,7 +80,7 @@ def lit_texture(
 
 
 def _incoming(surface: Surface, direct: np.ndarray, light: Light) -> np.ndarray:
-    """Light (rows, columns, 3) that falls on each pixel."""
+    """Returns the light (rows, columns, 3) incident on each pixel."""
     condition = light.condition
     openness = surface.openness.astype(np.float32) * np.float32(1 / 255)
     rows = np.arange(surface.relief.shape[0], dtype=np.float32)[:, None]
@@ -96,7 +96,7 @@ def _incoming(surface: Surface, direct: np.ndarray, light: Light) -> np.ndarray:
 
 
 def _sun_on_relief(surface: Surface, sun: np.ndarray) -> np.ndarray:
-    """Cosine of the sun's incidence, 0 in the relief's own shadow."""
+    """Returns the cosine of the sun's incidence, 0 in shadows of the relief."""
     heights = relief_metres(surface)
     scale = np.float32(surface.pixels_per_metre * 0.5)
     slope_x = cv2.Sobel(heights, cv2.CV_32F, 1, 0, ksize=1, scale=scale)
@@ -110,7 +110,7 @@ def _sun_on_relief(surface: Surface, sun: np.ndarray) -> np.ndarray:
 def _unshadowed(
     heights: np.ndarray, sun: np.ndarray, pixels_per_metre: float
 ) -> np.ndarray:
-    """1 where no higher relief stands between a pixel and the sun."""
+    """Returns 1 where no higher relief lies between a pixel and the sun."""
     lateral = sun[:2] / max(np.hypot(*sun[:2]), 1e-6)
     rise = sun[2] / max(np.hypot(*sun[:2]), 1e-6)
     excess = np.zeros_like(heights)
@@ -127,7 +127,7 @@ def _unshadowed(
 
 
 def _shifted(image: np.ndarray, right: int, down: int) -> np.ndarray:
-    """The image sampled `right` and `down` pixels away, 0 outside."""
+    """Returns the image sampled at an offset in pixels, 0 outside."""
     moved = np.zeros_like(image)
     rows, columns = image.shape
     if abs(right) >= columns or abs(down) >= rows:
@@ -144,7 +144,7 @@ def _shifted(image: np.ndarray, right: int, down: int) -> np.ndarray:
 
 
 def _cast_shadow(rng: np.random.Generator, surface: Surface) -> np.ndarray:
-    """Shade of a tree or of a house across the street, 0 where dark."""
+    """Returns the shadow of a tree or of the opposite house, 0 where dark."""
     rows, columns = surface.relief.shape
     scale = surface.pixels_per_metre
     if rng.random() < 0.5:
@@ -167,7 +167,7 @@ def _glaze(
     light: Light,
     rng: np.random.Generator,
 ) -> None:
-    """Adds the sky's reflection and the lamps behind the panes, in place."""
+    """Adds reflections of the sky and lamps behind panes, in place."""
     panes = surface.panes
     brightness = rng.uniform(0, 1, 256).astype(np.float32)
     lamps = np.where(
@@ -192,7 +192,7 @@ def _glaze(
 def _light_rooms(
     planes: list[np.ndarray], surface: Surface, glow: np.ndarray
 ) -> None:
-    """Shows lamplight behind panes; curtains and tinted glass colour it."""
+    """Adds lamplight behind panes, coloured by curtains and glass, in place."""
     rooms = cv2.split(cv2.LUT(surface.albedo, LINEAR))
     for plane, room, lamp in zip(planes, rooms, LAMP, strict=True):
         shown = 0.15 + 0.85 * room / (room + np.float32(0.15))

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from agem_tf.rendered_landmarks import make_landmark
-from agem_tf.rendered_landmarks.canvas import RELIEF_ZERO
+from agem_tf.rendered_landmarks.building_design import (
+    CROWN_HEIGHTS,
+    design_building,
+)
+from agem_tf.rendered_landmarks.building_styles import STYLES
 from agem_tf.rendered_landmarks.crowns import CROWNS
-from agem_tf.rendered_landmarks.design import CROWN_HEIGHTS, design_building
 from agem_tf.rendered_landmarks.facade import front_surface
-from agem_tf.rendered_landmarks.styles import STYLES
+from agem_tf.rendered_landmarks.wall_surface import RELIEF_ZERO
 
 
 def _designs(count: int):

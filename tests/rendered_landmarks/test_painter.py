@@ -10,7 +10,7 @@ from agem_tf.rendered_landmarks.camera import (
 )
 from agem_tf.rendered_landmarks.light import draw_light
 from agem_tf.rendered_landmarks.painter import Painter, clip_near
-from agem_tf.rendered_landmarks.settings import SceneSettings
+from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
 FACADE = np.array([(0, 0, 0), (12, 0, 0), (12, 9, 0), (0, 9, 0)], float)
 

@@ -1,30 +1,30 @@
-"""The architectural families that landmarks are drawn from.
+"""Architectural styles from which the buildings are sampled.
 
-Many landmarks share a family, so that two of them differ in the number and
-shape of their parts rather than in colour: these are the hard negatives.
+Many landmarks share a style, so that they differ in the number and shape of
+their parts rather than in colour. They are the hard negatives.
 """
 
 from dataclasses import dataclass
 
-from agem_tf.rendered_landmarks.canvas import Color
+from agem_tf.rendered_landmarks.wall_surface import Color
 
 
 @dataclass(frozen=True)
 class Style:
-    """What the buildings of one family have in common.
+    """Choices shared by the buildings of one style.
 
     Attributes:
-      name: of the family.
+      name: name of the style.
       walls, trims, roofs: sRGB colours to choose from.
-      pattern: of the wall: "ashlar", "brick", "plaster", "panel", "timber".
-      windows: shapes to choose from, see `openings.outline`.
-      crowns: what may top the facade, see `crowns.CROWNS`.
+      pattern: wall pattern: "ashlar", "brick", "plaster", "panel" or "timber".
+      windows: window shapes to choose from; see `openings.outline`.
+      crowns: tops of the facade to choose from; keys of `crowns.CROWNS`.
       floors: fewest and most floors, both inclusive.
       floor_height, bay_width: ranges in metres.
       bays: fewest and most windows side by side, both inclusive.
-      ornaments: what some of the landmarks carry, see `design.ORNAMENTS`.
-      roof: "across" (ridge along the street), "along" (ridge away from the
-        street) or "flat".
+      ornaments: ornaments of which each building gets a random subset.
+      roof: "across" (ridge parallel to the street), "along" (ridge
+        perpendicular to the street) or "flat".
     """
 
     name: str

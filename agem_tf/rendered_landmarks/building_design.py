@@ -1,15 +1,15 @@
-"""The choices that make one building of a family, before anything is drawn.
+"""Sampled design of one building: dimensions, colours, windows, ornaments.
 
-Keeping the choices apart from the drawing lets a wall at the side repeat the
-front's windows, and a test compare two landmarks without a picture.
+The design is separate from the drawing, so that the side walls repeat the
+windows of the front and tests compare landmarks without rendering them.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from agem_tf.rendered_landmarks.canvas import Color, shade
-from agem_tf.rendered_landmarks.styles import STYLES, Style
+from agem_tf.rendered_landmarks.building_styles import STYLES, Style
+from agem_tf.rendered_landmarks.wall_surface import Color, shade
 
 DOOR_COLORS: tuple[Color, ...] = (
     (72, 48, 34),
@@ -31,14 +31,15 @@ ACCENTS: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class WindowDesign:
-    """One floor's windows.
+    """Windows of one floor.
 
     Attributes:
-      shape: see `openings.outline`.
-      width, height: share of the bay and of the floor that the opening takes.
-      columns, rows: of panes.
+      shape: shape of the opening; see `openings.outline`.
+      width: width of the opening as a fraction of the bay's.
+      height: height of the opening as a fraction of the floor's.
+      columns, rows: number of panes.
       hood: "none", "flat", "triangle" or "arch".
-      frame: sRGB of the glazing bars.
+      frame: sRGB colour of the glazing bars.
     """
 
     shape: str
@@ -52,10 +53,10 @@ class WindowDesign:
 
 @dataclass(frozen=True)
 class BuildingDesign:
-    """Everything that tells a building from its siblings.
+    """Everything that distinguishes a building from others of its style.
 
-    Lengths are in metres. `floor_heights` runs from the ground up and
-    `windows` has an entry for each floor.
+    Lengths are in metres. `floor_heights` and `windows` have one entry per
+    floor, from the ground up. `weathering`, in [0, 1], is the amount of dirt.
     """
 
     style: Style
@@ -76,7 +77,7 @@ class BuildingDesign:
 
     @property
     def eaves(self) -> float:
-        """Height of the wall's upper edge."""
+        """Height of the upper edge of the wall."""
         return sum(self.floor_heights)
 
     @property
@@ -86,17 +87,17 @@ class BuildingDesign:
 
     @property
     def ridge_rise(self) -> float:
-        """Height above the eaves of a ridge along the street, else 0."""
+        """Height above the eaves of a ridge parallel to the street, else 0."""
         return 0.24 * self.depth if self.style.roof == "across" else 0.0
 
     @property
     def bay_width(self) -> float:
-        """Width of a bay between the margins of both corners."""
+        """Width of one bay."""
         return (self.width - 2 * self.margin) / self.bays
 
     @property
     def margin(self) -> float:
-        """Wall at either corner that belongs to no bay."""
+        """Width of the wall at either corner that belongs to no bay."""
         return 0.05 * self.width
 
 
@@ -115,7 +116,7 @@ CROWN_HEIGHTS = {
     "ziggurat": 0.32,
     "penthouse": 0.17,
 }
-"""Crown heights as a share of the shorter of width and eaves."""
+"""Crown heights divided by the smaller of width and eaves."""
 
 
 def _pick(rng: np.random.Generator, options: tuple):
@@ -150,7 +151,7 @@ def _window(
 def _floor_windows(
     rng: np.random.Generator, style: Style, floors: int
 ) -> tuple[WindowDesign, ...]:
-    """Most floors repeat the one below, as in real buildings."""
+    """Samples the windows of each floor; most floors repeat the one below."""
     light = rng.random() < 0.6
     frame = _tinted(rng, (222, 218, 208) if light else (58, 50, 46), 10)
     windows = [_window(rng, style, frame)]
@@ -171,7 +172,7 @@ def _floor_heights(
 
 
 def design_building(rng: np.random.Generator) -> BuildingDesign:
-    """Draws the design of a building of a random family."""
+    """Samples the design of a building of a random style."""
     style = _pick(rng, STYLES)
     floors = int(rng.integers(style.floors[0], style.floors[1] + 1))
     bays = int(rng.integers(style.bays[0], style.bays[1] + 1))

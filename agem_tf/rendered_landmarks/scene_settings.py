@@ -1,7 +1,7 @@
-"""The constants that decide how hard the synthetic photographs are.
+"""Parameters that set the difficulty of the rendered photos.
 
-They sit in one frozen dataclass so that the difficulty of the dataset is tuned
-in one place and a changed value is a visible, reviewable change of the data.
+They are in one frozen dataclass, so that the difficulty is tuned in one place
+and a changed value is a visible, reviewable change of the data.
 """
 
 from dataclasses import dataclass
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """How photographs of a landmark differ from each other.
+    """Distribution of viewpoint, framing, light, clutter and image quality.
 
-    Angles are in degrees, lengths in metres, probabilities in [0, 1]. A pair
-    is the range of a uniform draw. A `framing` is how much of the frame's
-    longer side the facade's longer side takes; above 1 a part is cut out.
-    Views that are neither whole nor far nor glimpses show a detail.
+    Angles are in degrees, lengths in metres, shares are probabilities in
+    [0, 1]. A pair is the range of a uniform draw. A `framing` is the length of
+    the facade's longer side divided by the frame's; above 1, parts of the
+    facade lie outside the frame. Views that are neither whole nor far nor a
+    glimpse show a detail.
     """
 
     yaw_limit: float = 55.0
