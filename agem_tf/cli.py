@@ -1,39 +1,118 @@
-"""What every command shares: flags, one-line errors, exit statuses.
+"""Commands from dataclasses: flags, help, log lines and one-line errors.
+
+A command is a module with a dataclass of options and a `main` that takes it:
+
+    @cli.options
+    class Options:
+        workdir: str = cli.required("Directory of the run.")
+        scales: tuple[float, ...] | None = cli.option(None, "Image scales.")
+
+    def main(options: Options) -> Result: ...
+
+    if __name__ == "__main__":
+        cli.run(main, Options)
 
 Commands load the heavy rooms through `lazy`, so that `--help` and a mistyped
 flag are answered before TensorFlow's import, which takes seconds.
 """
 
+import dataclasses
 import importlib
+import logging
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
-from logging import WARNING, LogRecord
 from types import ModuleType
 from typing import Any
 
-from absl import flags, logging
+from absl import flags
+from absl import logging as absl_logging
 
-from agem_tf import config, native_output
-from agem_tf.config import loading
-from agem_tf.distribution import preflight
-from agem_tf.errors import UserError
+from agem_tf import native_output
+from agem_tf.errors import UserError, sentence_of
+from agem_tf.option_fields import (
+    default_of,
+    fields_of,
+    info_of,
+    option,
+    options,
+    required,
+)
+
+__all__ = ["lazy", "option", "options", "print_line", "required", "run"]
 
 USER_ERROR_STATUS = 2
+INTERRUPTED_STATUS = 130  # 128 + SIGINT, as a shell reports it.
+BROKEN_PIPE_STATUS = 141  # 128 + SIGPIPE
 
 
 class _LazyModule(ModuleType):
     """Imports the module of its name when an attribute is asked for."""
 
     def __getattr__(self, attribute: str) -> object:
-        with native_output.captured():
-            module = importlib.import_module(self.__name__)
+        lines: list[str] = []
+        try:
+            with native_output.captured() as lines:
+                module = importlib.import_module(self.__name__)
+        except BaseException:
+            # What a native library wrote may be the cause.
+            print(*lines, sep="\n", end="", file=sys.stderr)
+            raise
         return getattr(module, attribute)
 
 
 def lazy(module: str) -> ModuleType:
-    """Returns a module that is imported when first used, its parents too."""
+    """Returns a module that is imported when an attribute is first used."""
     return _LazyModule(module)
+
+
+def print_line(text: str) -> None:
+    """Prints text, with control characters of file names made visible."""
+    print(_printable(text))
+
+
+def run(
+    main: Callable[[Any], object],
+    default: type,
+    /,
+    **alternatives: type,
+) -> None:
+    """Runs a command: flags to options, exceptions to one line and a status.
+
+    Args:
+        main: takes an instance of one of the dataclasses.
+        default: dataclass of options, made by `options`.
+        **alternatives: dataclasses that are taken instead where the flag of
+            their name is given, such as `remove=Remove` for --remove. If the
+            dataclass has no such field, the flag is a plain switch.
+    """
+    native_output.prepare_tensorflow_import()
+    _configure_logging()
+    given: dict[str, Any] = {}
+    with_traceback = False
+    try:
+        parser = _Parser(default, alternatives)
+        given = parser.parse(sys.argv)
+        if given.pop("help", False):
+            print(parser.usage(main), end="")
+            return
+        with_traceback = given.pop("traceback", False)
+        main(parser.build(given))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough. Python flushes once more at
+        # its end, which must not fail too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE_STATUS)
+    except (Exception, KeyboardInterrupt) as error:
+        sentence = sentence_of(error, _destination(given))
+        if sentence is None or with_traceback:
+            raise
+        line = " ".join(_printable(sentence).split())
+        print(f"error: {line}", file=sys.stderr)
+        interrupted = isinstance(error, KeyboardInterrupt)
+        sys.exit(INTERRUPTED_STATUS if interrupted else USER_ERROR_STATUS)
 
 
 class _NumbersParser(flags.ArgumentParser):
@@ -53,114 +132,192 @@ class _RangeParser(flags.ArgumentParser):
         return range(int(first), int(end))
 
 
-class Flags(flags.FlagValues):
-    """The flags of one command.
+# Type of an option's values -> its parser, and how --help shows a value.
+_PARSERS = {
+    str: (flags.ArgumentParser, "TEXT"),
+    int: (flags.IntegerParser, "INTEGER"),
+    float: (flags.FloatParser, "NUMBER"),
+    tuple[float, ...]: (_NumbersParser, "NUMBER,..."),
+    tuple[str, ...]: (flags.ArgumentParser, "TEXT"),
+    range: (_RangeParser, "FIRST:END"),
+}
 
-    Not absl's global ones, so that two commands can be imported as libraries
-    although both have a --workdir.
-    """
 
-    def string(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
-        """As absl's DEFINE_string; the other methods likewise."""
-        return flags.DEFINE_string(*arguments, flag_values=self, **options)
+class _Parser:
+    """The flags of one command, made from its dataclasses."""
 
-    def bool(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
-        return flags.DEFINE_bool(*arguments, flag_values=self, **options)
+    def __init__(self, default: type, alternatives: dict[str, type]):
+        # The first whose flag is given is chosen; "" is without any.
+        self._classes = alternatives | {"": default}
+        self._flags = flags.FlagValues()
+        self._flags.set_gnu_getopt()
+        self._help: dict[str, str] = {}
+        self._positional: str | None = None
+        for cls in (default, *alternatives.values()):
+            for name, kind, field in fields_of(cls):
+                self._define(name, kind, field)
+        for name, cls in alternatives.items():
+            if name not in self._flags:
+                self._define_switch(name, cls.__doc__.strip().splitlines()[0])
+        self._define_switch("traceback", "Print the traceback of an error.")
+        self._define_switch("help", "Print this text.")
 
-    def enum(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
-        return flags.DEFINE_enum(*arguments, flag_values=self, **options)
+    def parse(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """Returns the values of the flags that were given.
 
-    def integer(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
-        return flags.DEFINE_integer(*arguments, flag_values=self, **options)
-
-    def float(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
-        return flags.DEFINE_float(*arguments, flag_values=self, **options)
-
-    def numbers(self, name: str, text: str) -> flags.FlagHolder:
-        """A list such as --scales=1,0.5, a tuple of floats; default None."""
-        return flags.DEFINE(_NumbersParser(), name, None, text, self)
-
-    def range(self, name: str, text: str) -> flags.FlagHolder:
-        """Numbers such as --profile_steps=10:15, a range; default None."""
-        return flags.DEFINE(_RangeParser(), name, None, text, self)
-
-    def multi_string(self, *arguments: Any, **options: Any) -> flags.FlagHolder:
-        return flags.DEFINE_multi_string(
-            *arguments, flag_values=self, **options
-        )
-
-    def recipe(self) -> Callable[[], config.Config]:
-        """Defines --config and --set; returns what reads and checks both."""
-        path = self.string(
-            "config",
-            None,
-            "Recipe file with get_config(); default: the quickstart.",
-        )
-        assignments = self.multi_string(
-            "set", [], "Override, such as model.pooling=mac; may be repeated."
-        )
-
-        def read() -> config.Config:
-            recipe = loading.load(path.value) if path.value else config.Config()
-            return config.validate(loading.override(recipe, assignments.value))
-
-        return read
-
-    def parse(self, arguments: Sequence[str]) -> Sequence[str]:
-        """Parses for absl's app.run; a mistake ends with status 2."""
-        rest = self.parse_around(arguments)
-        if rest[1:]:
-            _fail(f"unexpected argument {rest[1]!r} (see --help)")
-        return rest
-
-    def parse_around(self, arguments: Sequence[str]) -> Sequence[str]:
-        """As `parse`, and leaves what is no flag to the command.
-
-        Returns:
-            The program, and the arguments between and after the flags.
+        Raises:
+            UserError: an unknown or malformed flag, an unexpected argument.
         """
-        flags.FLAGS.set_gnu_getopt()
-        flags.FLAGS.append_flag_values(self)
-        for name in self:
-            flags.FLAGS.register_flag_by_module(arguments[0], self[name])
         try:
-            rest = flags.FLAGS(arguments)
-            self.mark_as_parsed()
-            self.validate_all_flags()
+            _, *rest = self._flags(arguments)
         except flags.Error as error:
-            _fail(f"{error} (see --help)")
-        except SystemExit:
-            # absl ends --help with status 1, as if asking were a mistake.
-            sys.exit(0)
-        return rest
+            raise UserError(f"{error} (see --help)") from error
+        given = {
+            name: self._flags[name].value
+            for name in self._flags
+            if self._flags[name].present
+        }
+        if rest and self._positional is None:
+            raise UserError(f"unexpected argument {rest[0]!r} (see --help)")
+        if rest:
+            given[self._positional] = rest
+        return given
+
+    def build(self, given: dict[str, Any]) -> Any:
+        """Returns an instance of the dataclass that the flags choose.
+
+        Raises:
+            UserError: a missing or misplaced flag, a value out of bounds.
+        """
+        chosen = next((name for name in self._classes if given.get(name)), "")
+        cls = self._classes[chosen]
+        names = _names(cls)
+        for name, value in given.items():
+            if name not in names and name != chosen and value:
+                raise UserError(self._misplaced(name, chosen))
+        for name, _, field in fields_of(cls):
+            if name not in given and default_of(field) is dataclasses.MISSING:
+                raise UserError(f"--{name} is required (see --help)")
+        return cls(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in given.items()
+                if name in names
+            }
+        )
+
+    def usage(self, main: Callable[[Any], object]) -> str:
+        """Returns the text for --help: the module's, and its options."""
+        module = sys.modules[main.__module__]
+        spec = getattr(module, "__spec__", None)
+        program = f"python -m {spec.name}" if spec else sys.argv[0]
+        positional = f" [{self._positional} ...]" if self._positional else ""
+        listed = "\n".join(
+            f"  {head}\n"
+            + textwrap.fill(
+                text, 78, initial_indent=" " * 6, subsequent_indent=" " * 6
+            )
+            for head, text in self._help.items()
+        )
+        return (
+            f"Usage: {program}{positional} [--flag=value ...]\n\n"
+            f"{(module.__doc__ or '').strip()}\n\nOptions:\n{listed}\n"
+        )
+
+    def _define(self, name: str, kind: Any, field: dataclasses.Field) -> None:
+        info, default = info_of(field), default_of(field)
+        if info.positional:
+            self._positional = name
+            return
+        if name in self._flags:  # Dataclasses of one command share options.
+            return
+        notes = []
+        if default is dataclasses.MISSING:
+            notes.append("Required.")
+        elif default not in (None, False, "", (), range(0)):
+            notes.append(f"Default: {shown_value(default)}.")
+        if info.choices:
+            notes.append(f"One of {', '.join(map(str, info.choices))}.")
+        if kind == tuple[str, ...]:
+            notes.append("May be repeated.")
+        text = " ".join([info.help, *notes])
+        if kind is bool:
+            self._define_switch(name, text)
+            return
+        parser, placeholder = _PARSERS[kind]
+        self._help[f"--{name}={placeholder}"] = text
+        if kind == tuple[str, ...]:
+            flags.DEFINE_multi_string(name, None, text, self._flags)
+        else:
+            flags.DEFINE(parser(), name, None, text, self._flags)
+
+    def _define_switch(self, name: str, text: str) -> None:
+        self._help[f"--[no]{name}"] = text
+        flags.DEFINE_bool(name, None, text, self._flags)
+
+    def _misplaced(self, name: str, chosen: str) -> str:
+        """Returns the sentence for a flag of a dataclass not chosen."""
+        if chosen:
+            return f"--{name} does not go with --{chosen}; leave one out."
+        owners = [
+            f"--{key}"
+            for key, cls in self._classes.items()
+            if name in _names(cls)
+        ]
+        return f"--{name} goes with {' or '.join(owners)} only."
 
 
-def command(run: Callable[..., object]) -> Callable[[Sequence[str]], None]:
-    """Wraps a command for app.run: a UserError is one line and status 2.
-
-    Args:
-        run: gets the arguments that `Flags.parse_around` left, if any.
-    """
-
-    def main(argv: Sequence[str]) -> None:
-        # TensorFlow's C++ start-up chatter would bury the plain lines.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        preflight.skip_the_search()
-        logging.set_verbosity(logging.INFO)
-        logging.get_absl_handler().addFilter(_is_ours_or_a_warning)
-        try:
-            run(*argv[1:])
-        except UserError as error:
-            _fail(str(error))
-
-    return main
+def shown_value(value: Any) -> str:
+    """Returns an option's value as it is written on the command line."""
+    if isinstance(value, range):
+        return f"{value.start}:{value.stop}"
+    if isinstance(value, tuple):
+        return ",".join(map(shown_value, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _is_ours_or_a_warning(record: LogRecord) -> bool:
+def _names(cls: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(cls)}
+
+
+def _destination(given: dict[str, Any]) -> str:
+    """Returns where a command writes, for the error of a full disk."""
+    places = ("output", "workdir", "index", "data_dir")
+    return next((given[name] for name in places if given.get(name)), "")
+
+
+def _configure_logging() -> None:
+    """Prints this package's log lines, and others' warnings, on stderr."""
+    handler = logging.StreamHandler()
+    handler.addFilter(_is_ours_or_a_warning)
+    handler.setFormatter(_PlainFormatter())
+    logging.root.addHandler(handler)
+    absl_logging.set_verbosity(absl_logging.INFO)
+    logging.root.setLevel(logging.INFO)
+
+
+class _PlainFormatter(logging.Formatter):
+    """A line for people: no time, thread or source; warnings say so."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = _printable(super().format(record))
+        is_warning = record.levelno >= logging.WARNING
+        return f"{record.levelname.lower()}: {text}" if is_warning else text
+
+
+def _is_ours_or_a_warning(record: logging.LogRecord) -> bool:
     ours = os.path.dirname(__file__)
-    return record.levelno >= WARNING or record.pathname.startswith(ours)
+    return record.levelno >= logging.WARNING or record.pathname.startswith(ours)
 
 
-def _fail(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(USER_ERROR_STATUS)
+def _printable(text: str) -> str:
+    """Replaces control characters, which a terminal would obey.
+
+    File names of downloads may hold them. Line breaks and tabs stay.
+    """
+    return "".join(
+        char
+        if char.isprintable() or char in "\n\t"
+        else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )

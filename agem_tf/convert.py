@@ -1,48 +1,44 @@
-"""Converts a network of PyTorch into a run, without PyTorch.
+r"""Convert a PyTorch network into a run, without PyTorch.
 
     python -m agem_tf.convert --checkpoint=retrievalSfM120k-resnet101-gem.pth \
         --workdir=runs/gem_resnet101
 
-The checkpoint is one of cnnimageretrieval-pytorch (ResNet or VGG16), with its
-pooling, whitening layer, mean and deviation, and with the whitenings that were
-learned for it; or a ResNet-18 to 152 or VGG16 of torchvision or timm (.pth or
-.safetensors), which gets GeM with p = 3. Every other command then takes
---workdir.
+Checkpoints of cnnimageretrieval-pytorch (ResNet or VGG16) keep their pooling,
+whitening layer, mean, standard deviation and learned whitenings. ResNet-18 to
+152 and VGG16 of torchvision or timm (.pth or .safetensors) get GeM pooling with
+p = 3. Every other command accepts the --workdir.
 """
 
 from __future__ import annotations
-
-from absl import app
 
 from agem_tf import cli
 
 conversion = cli.lazy("agem_tf.conversion")
 
-_FLAGS = cli.Flags()
-_CHECKPOINT = _FLAGS.string(
-    "checkpoint", None, "A .pth or .safetensors file.", required=True
-)
-_WORKDIR = _FLAGS.string(
-    "workdir", None, "Directory of the run to be written.", required=True
-)
+
+@cli.options
+class Options:
+    """Options of a conversion."""
+
+    checkpoint: str = cli.required("A .pth or .safetensors file.")
+    workdir: str = cli.required("Directory to write the run to.")
 
 
-def main(checkpoint: str, workdir: str) -> conversion.Converted:
-    """Writes a run; see the flags of the same names."""
-    return conversion.write_run(conversion.read_network(checkpoint), workdir)
-
-
-def _run() -> None:
-    converted = main(**_FLAGS.flag_values_dict())
+def main(options: Options) -> conversion.Converted:
+    """Writes a run and prints the network and its whitenings."""
+    converted = conversion.write_run(
+        conversion.read_network(options.checkpoint), options.workdir
+    )
     model = converted.config.model
-    print(
+    cli.print_line(
         f"{model.backbone}, {model.pooling}, {converted.dimension} "
-        f"dimensions: {_WORKDIR.value}"
+        f"dimensions: {options.workdir}"
     )
     for directory, scales in converted.whitenings.items():
         listed = ",".join(f"{scale:g}" for scale in scales)
-        print(f"Whitening for --scales={listed}: {directory}")
+        cli.print_line(f"Whitening for --scales={listed}: {directory}")
+    return converted
 
 
 if __name__ == "__main__":
-    app.run(cli.command(_run), flags_parser=_FLAGS.parse)
+    cli.run(main, Options)

@@ -1,8 +1,14 @@
-"""The one error type that means "the user can fix this".
+"""The error type for mistakes of the user, and the sentences for others.
 
-Commands print it as a single line and exit with status 2; everything else is a
-defect of this package and keeps its traceback.
+A command prints what `sentence_of` returns as a single line and exits with
+status 2; any other exception is a defect of this package and keeps its
+traceback.
 """
+
+import errno
+import os
+
+from agem_tf.native_output import is_tpu_attached
 
 
 class UserError(ValueError):
@@ -10,3 +16,104 @@ class UserError(ValueError):
 
     The message is one sentence that names the thing and the fix.
     """
+
+
+# What the machine can be short of, and what to do about it.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ADVICE = {
+    errno.EACCES: "change its permissions or choose another path",
+    errno.EPERM: "change its permissions or choose another path",
+    errno.EROFS: "choose a path on a file system that can be written",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "give a file",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.EIO: "check the disk",
+    errno.ESTALE: "mount the file system again",
+}
+_LOST_WORKER_ERRORS = {"UnavailableError", "AbortedError"}
+
+# Lines of a TensorFlow error that say where it arose, not why.
+_NOT_THE_CAUSE = (
+    "Additional GRPC",
+    "Detected at node",
+    "File ",
+    "Graph execution error",
+    "<stack traces",
+    "[[",
+)
+_MOST_CHARACTERS = 300
+
+
+def cause(error: BaseException) -> str:
+    """Returns the first line of a TensorFlow error that says why it arose."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(_NOT_THE_CAUSE)]
+    return (telling or lines or [type(error).__name__])[0][:_MOST_CHARACTERS]
+
+
+def sentence_of(error: BaseException, destination: str = "") -> str | None:
+    """Returns one sentence for an error that the user can mend, else None.
+
+    Args:
+        error: any exception.
+        destination: where the command writes, for errors of the disk that
+            name no file.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return (
+        _full_disk_sentence(error, destination)
+        or _file_sentence(error)
+        or _lost_worker_sentence(error)
+    )
+
+
+def _full_disk_sentence(error: BaseException, destination: str) -> str | None:
+    # TensorFlow and HDF5 raise types of their own with the system's words.
+    words = [os.strerror(code) for code in _FULL]
+    found = [text for text in words if text in str(error)]
+    if not found:
+        return None
+    place = getattr(error, "filename", None) or destination or "A file"
+    return (
+        f"{place} can't be written: {found[0]}. Make room and give the same "
+        "command again; finished files are complete."
+    )
+
+
+def _file_sentence(error: BaseException) -> str | None:
+    if not isinstance(error, OSError) or error.errno not in _ADVICE:
+        return None
+    if error.filename is None:
+        return None
+    reason = os.strerror(error.errno)
+    return f"{error.filename}: {reason}; {_ADVICE[error.errno]}."
+
+
+def _lost_worker_sentence(error: BaseException) -> str | None:
+    """Returns a sentence if another worker, or the TPU, has stopped.
+
+    TensorFlow notices a worker that died by its connection, or after the ten
+    seconds that its heartbeat may be silent.
+    """
+    # By name, because TensorFlow is not imported here.
+    kind = type(error)
+    if (
+        kind.__name__ not in _LOST_WORKER_ERRORS
+        or kind.__module__.partition(".")[0] != "tensorflow"
+    ):
+        return None
+    if os.environ.get("TF_CONFIG"):
+        who = "Another worker"
+    elif is_tpu_attached():
+        who = "The TPU"
+    else:
+        return None
+    return (
+        f"{who} has stopped ({cause(error)}). Start all workers again with the "
+        "same command, which resumes from the last checkpoint."
+    )

@@ -1,4 +1,4 @@
-"""Scores descriptors against a ground truth.
+r"""Score descriptors against a ground truth.
 
     python -m agem_tf.evaluate --descriptors=descriptors/test --split=test \
         --data_dir=runs/quickstart/data --output=scores \
@@ -7,15 +7,11 @@
     python -m agem_tf.evaluate --descriptors=roxford5k.npy \
         --queries=queries.npy --ground_truth=gnd_roxford5k.pkl
 
-The protocol follows from the ground truth: Easy, Medium and Hard of revisited
-Oxford and Paris where photos are labelled so.
+The protocol follows from the ground truth, for example Easy, Medium and Hard
+for revisited Oxford and Paris.
 """
 
 from __future__ import annotations
-
-from typing import Any
-
-from absl import app
 
 from agem_tf import cli
 
@@ -23,48 +19,64 @@ job = cli.lazy("agem_tf.pages.scoring_job")
 pictures = cli.lazy("agem_tf.pages.photo_pictures")
 tables = cli.lazy("agem_tf.evaluation.tables")
 
-_FLAGS = cli.Flags()
-_DESCRIPTORS = _FLAGS.string(
-    "descriptors", None, "Of the database: a set, or FILE.npy.", required=True
-)
-for _name, _help in {
-    "queries": "Descriptors of cropped queries, if they have boxes.",
-    "distractors": "Descriptors put behind the database, such as R1M.",
-    "data_dir": "Prepared dataset with the ground truth.",
-    "ground_truth": "Instead: a benchmark's .pkl or .mat, a .json or .csv.",
-    "labels": "Landmarks of the database, for recognition on GLDv2: a .csv.",
-    "protocol": "revisited, oxford, holidays, instre, leave_one_out, ukbench, "
-    "gldv2, gap or precision_recall; default: what the ground truth is for.",
-    "whitening": "Whitening to apply.",
-    "photos": "Folder of photos for the report; default: the dataset's.",
-    "output": "Directory of scores, rankings and the report.",
-}.items():
-    _FLAGS.string(_name, None, _help)
-_SPLIT = _FLAGS.string("split", "test", "Split that is scored.")
-_DIMENSION = _FLAGS.integer(
-    "dimension", None, "Dimensions kept by the whitening; default: all."
-)
-_RERANK = _FLAGS.multi_string("rerank", [], "Steps or a preset, in order.")
-_TOP = _FLAGS.integer("top", 100, "Photos kept of a ranking.", lower_bound=1)
 
+@cli.options
+class Options:
+    """Options of an evaluation."""
 
-def main(
-    descriptors: str, data_dir: str | None = None, **options: Any
-) -> job.Evaluation:
-    """Scores descriptors; `scoring.job.Options` tells what else there is."""
-    return job.run(
-        job.Options(descriptors=descriptors, data_dir=data_dir, **options),
-        lambda split, index: pictures.load_photo(split, index),
+    descriptors: str = cli.required(
+        "Descriptors of the database: a descriptor set or FILE.npy."
+    )
+    queries: str | None = cli.option(
+        None, "Descriptors of the queries cropped to their boxes."
+    )
+    distractors: str | None = cli.option(
+        None, "Descriptors to append to the database, for example R1M."
+    )
+    data_dir: str | None = cli.option(
+        None, "Prepared dataset with the ground truth."
+    )
+    split: str = cli.option("test", "Split to score.")
+    ground_truth: str | None = cli.option(
+        None, "Ground truth in place of --data_dir: .pkl, .mat, .json or .csv."
+    )
+    labels: str | None = cli.option(
+        None, "CSV file of the database's landmarks, for GLDv2 recognition."
+    )
+    protocol: str | None = cli.option(
+        None,
+        "revisited, oxford, holidays, instre, leave_one_out, ukbench, gldv2, "
+        "gap or precision_recall; default: the ground truth's own.",
+    )
+    whitening: str | None = cli.option(None, "Whitening to apply.")
+    dimension: int | None = cli.option(
+        None, "Dimensions to keep when whitening; default: all.", minimum=1
+    )
+    rerank: tuple[str, ...] = cli.option(
+        (), "Re-ranking steps or a preset, in order."
+    )
+    top: int = cli.option(100, "Photos to keep per ranking.", minimum=1)
+    photos: str | None = cli.option(
+        None, "Folder of the photos in the report; default: the dataset's."
+    )
+    output: str | None = cli.option(
+        None, "Directory to write scores, rankings and the report to."
     )
 
 
-def _run() -> None:
-    evaluation = main(**_FLAGS.flag_values_dict())
-    name = " ".join([_DESCRIPTORS.value, *_RERANK.value])
-    print(tables.format_table([tables.scores_row(name, evaluation.scores)]))
+def main(options: Options) -> job.Evaluation:
+    """Scores descriptors, writes the results and prints the scores."""
+    evaluation = job.run(
+        job.Options(**vars(options)),
+        lambda split, index: pictures.load_photo(split, index),
+    )
+    name = " ".join([options.descriptors, *options.rerank])
+    row = tables.scores_row(name, evaluation.scores)
+    cli.print_line(tables.format_table([row]))
     for note in evaluation.notes:
-        print(note)
+        cli.print_line(note)
+    return evaluation
 
 
 if __name__ == "__main__":
-    app.run(cli.command(_run), flags_parser=_FLAGS.parse)
+    cli.run(main, Options)

@@ -1,82 +1,90 @@
-"""Extracts descriptors of a dataset's split with a trained model.
+r"""Extract descriptors of a dataset's split with a trained model.
 
     python -m agem_tf.extract --workdir=runs/quickstart --split=test \
         --output=descriptors/test
 
-Several --scales are merged into one descriptor. With --queries only the photos
-that the ground truth names as queries are described, cut to their boxes. The
-same command goes on where it was interrupted; SIGTERM ends it with status 75.
+Several --scales are merged into one descriptor per photo. With --queries, the
+queries of the ground truth are extracted, cropped to their boxes. The same
+command resumes an interrupted extraction. SIGTERM ends it with status 75.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-
-from absl import app
 
 from agem_tf import cli, config
 from agem_tf.distribution import preemption
 
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
-whitenings = cli.lazy("agem_tf.descriptors.linear_whitening")
-availability = cli.lazy("agem_tf.distribution.preflight")
+preflight = cli.lazy("agem_tf.distribution.preflight")
 strategies = cli.lazy("agem_tf.distribution.strategies")
 workers = cli.lazy("agem_tf.distribution.workers")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 
-_FLAGS = cli.Flags()
-_FLAGS.string("workdir", None, "Of the training run.", required=True)
-_FLAGS.string("data_dir", None, "Prepared dataset; default: the recipe's.")
-_FLAGS.string("split", "test", "Split, or several with '+'.")
-_OUTPUT = _FLAGS.string("output", None, "Of the descriptors.", required=True)
-_FLAGS.bool("queries", False, "Describe the query boxes.")
-_FLAGS.numbers("scales", "Such as 1,0.7071,0.5.")
-_FLAGS.integer("image_size", None, "Longer side, pixels.")
-_FLAGS.enum("strategy", "auto", config.STRATEGIES, "Devices to run on.")
-_FLAGS.string("tpu", "", "local (the default), NAME or grpc://HOST:PORT.")
-_FLAGS.bool("skip_corrupt", False, "Do without photos that can't be read.")
-_FLAGS.bool("overwrite", False, "Do finished work anew.")
 
+@cli.options
+class Options:
+    """Options of an extraction."""
 
-def main(
-    workdir: str,
-    output: str,
-    split: str = "test",
-    data_dir: str | None = None,
-    queries: bool = False,
-    scales: Sequence[float] | None = None,
-    image_size: int | None = None,
-    strategy: str = "auto",
-    tpu: str = "",
-    skip_corrupt: bool = False,
-    overwrite: bool = False,
-) -> descriptor_sets.DescriptorSet:
-    """Writes a descriptor set; see the flags of the same names."""
-    recipe = run_files.read_recipe(workdir)
-    availability.check_devices(strategy, tpu)
-    dataset = runs.open_dataset(recipe, workdir, data_dir, skip_corrupt)
-    names = (
-        dataset.ground_truth(split).query_names
-        if queries
-        else dataset.database_names(split)
+    workdir: str = cli.required("Directory of the training run.")
+    output: str = cli.required("Directory to write the descriptors to.")
+    data_dir: str | None = cli.option(
+        None, "Directory of a prepared dataset; default: the recipe's."
     )
-    devices = strategies.create_strategy(strategy, tpu)
+    split: str = cli.option("test", "Split, or several joined by '+'.")
+    queries: bool = cli.option(
+        False, "Extract the ground truth's queries, cropped to their boxes."
+    )
+    scales: tuple[float, ...] | None = cli.option(
+        None, "Scales of the photo, as in 1,0.7071,0.5; default: the recipe's."
+    )
+    image_size: int | None = cli.option(
+        None, "Longer side of the photo in pixels; default: the recipe's."
+    )
+    strategy: str = cli.option(
+        "auto", "Devices to run on.", choices=config.STRATEGIES
+    )
+    tpu: str = cli.option(
+        "", "TPU to use: local (the default), NAME or grpc://HOST:PORT."
+    )
+    skip_corrupt: bool = cli.option(
+        False, "Leave out photos that can't be read, and report them."
+    )
+    overwrite: bool = cli.option(False, "Replace a finished extraction.")
+
+
+def main(options: Options) -> descriptor_sets.DescriptorSet:
+    """Writes a descriptor set and prints its size."""
+    recipe = run_files.read_recipe(options.workdir)
+    preflight.check_devices(options.strategy, options.tpu)
+    dataset = runs.open_dataset(
+        recipe, options.workdir, options.data_dir, options.skip_corrupt
+    )
+    names = (
+        dataset.ground_truth(options.split).query_names
+        if options.queries
+        else dataset.database_names(options.split)
+    )
+    devices = strategies.create_strategy(options.strategy, options.tpu)
     with workers.lost_workers_named(devices):
-        run = runs.open_run(workdir, devices).with_settings(scales, image_size)
-        return run.extractor(devices).write(
-            output, dataset.split(split), names, queries, overwrite
+        run = runs.open_run(options.workdir, devices).with_settings(
+            options.scales, options.image_size
         )
-
-
-def _run() -> None:
-    preemption.listen()
-    made = main(**_FLAGS.flag_values_dict())
-    count, dimension = made.descriptors.shape
-    print(f"{count} descriptors of {dimension} dimensions: {_OUTPUT.value}")
-    if lost := made.provenance.get("lost"):
-        print(f"{len(lost)} photo(s) can't be read, such as {lost[0]}")
+        extracted = run.extractor(devices).write(
+            options.output,
+            dataset.split(options.split),
+            names,
+            options.queries,
+            options.overwrite,
+        )
+    count, dimension = extracted.descriptors.shape
+    cli.print_line(
+        f"{count} descriptors of {dimension} dimensions: {options.output}"
+    )
+    if lost := extracted.provenance.get("lost"):
+        cli.print_line(f"{len(lost)} unreadable photo(s), first: {lost[0]}")
+    return extracted
 
 
 if __name__ == "__main__":
-    app.run(cli.command(_run), flags_parser=_FLAGS.parse)
+    preemption.listen()
+    cli.run(main, Options)

@@ -1,21 +1,26 @@
-"""What C++ libraries write to stderr past Python, taken aside.
+"""What native libraries print, and what TensorFlow asks, when imported.
 
-TensorFlow greets before it can be told not to, and FAISS repeats one warning
-for every table that it trains; a user looks for the command's own lines.
+TensorFlow greets before logging can be configured, and FAISS repeats one
+warning for every table that it trains; both bury a command's own lines.
 """
 
 import contextlib
+import glob
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 
+# Files of a TPU's chips: the first up to v4, the second since v5e.
+TPU_DEVICE_FILES = ("/dev/accel*", "/dev/vfio/[0-9]*")
+
 
 @contextlib.contextmanager
 def captured() -> Iterator[list[str]]:
-    """Yields a list that holds the lines written when the block has ended.
+    """Captures what C and C++ code writes to stderr inside the block.
 
-    An exception still passes, and is printed when stderr is back.
+    Yields:
+        A list, which receives the lines when the block ends.
     """
     lines: list[str] = []
     sys.stderr.flush()
@@ -29,3 +34,19 @@ def captured() -> Iterator[list[str]]:
             os.close(stderr)
             file.seek(0)
             lines += file.read().decode(errors="replace").splitlines()
+
+
+def is_tpu_attached() -> bool:
+    """Whether this machine has the device files of a TPU."""
+    return any(glob.glob(pattern) for pattern in TPU_DEVICE_FILES)
+
+
+def prepare_tensorflow_import() -> None:
+    """Makes a later import of TensorFlow quiet, and quick without a TPU.
+
+    TensorFlow for TPUs looks for a TPU when it is imported: elsewhere it asks
+    a metadata server about ten variables, 30 times each, for minutes.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not is_tpu_attached():
+        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")

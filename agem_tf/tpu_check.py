@@ -1,65 +1,62 @@
-"""Compiles a recipe's steps with Google's TPU compiler, without a TPU.
+r"""Compile a recipe's programs with Google's TPU compiler, without a TPU.
 
-    python -m agem_tf.compilation --config=experiments/quickstart.py \
+    python -m agem_tf.tpu_check --config=experiments/quickstart.py \
         --topology=v5e:2x2
 
-The compiler lives in an environment of its own, which `make tpu-check` makes.
-Ends with status 1 if a program does not compile or does not fit.
+The compiler needs a Python environment of its own, which `make tpu-check`
+creates. The status is 1 if a program does not compile or does not fit.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from absl import app
-
-from agem_tf import cli, config
+from agem_tf import cli
 from agem_tf.compilation import chips, compiler
+from agem_tf.config.recipe_options import RecipeOptions
 
 checking = cli.lazy("agem_tf.compilation.verdicts")
 lowering = cli.lazy("agem_tf.compilation.lowering")
 table = cli.lazy("agem_tf.compilation.verdict_table")
 
-_FLAGS = cli.Flags()
-_RECIPE = _FLAGS.recipe()
-_TOPOLOGY = _FLAGS.multi_string(
-    "topology", ["v5e:2x2"], "Such as v4:2x2x1 or v6e:2x2; may be repeated."
-)
-_REPLICAS = _FLAGS.integer(
-    "replicas", None, "That share a batch; default: the topology's.", 1
-)
-_LARGEST_BATCH = _FLAGS.bool(
-    "largest_batch",
-    False,
-    "Compile it too, instead of extrapolating; up to 3 times the work.",
-)
-_COMPILER_PYTHON = _FLAGS.string(
-    "compiler_python",
-    compiler.DEFAULT_PYTHON,
-    "Of an environment with JAX and libtpu.",
-)
+
+@cli.options
+class Options(RecipeOptions):
+    """Options of a compile check."""
+
+    topology: tuple[str, ...] = cli.option(
+        ("v5e:2x2",), "Slice of a TPU, for example v4:2x2x1 or v6e:2x2."
+    )
+    replicas: int | None = cli.option(
+        None,
+        "Replicas that share a batch; default: the topology's chips.",
+        minimum=1,
+    )
+    largest_batch: bool = cli.option(
+        False,
+        "Compile the largest batch instead of extrapolating it; up to three "
+        "times the work.",
+    )
+    compiler_python: str = cli.option(
+        compiler.DEFAULT_PYTHON,
+        "Python of the environment with JAX and libtpu.",
+    )
 
 
-def main(
-    recipe: config.Config,
-    topologies: Sequence[str],
-    compiler_python: str = compiler.DEFAULT_PYTHON,
-    replicas: int | None = None,
-    largest_batch: bool = False,
-) -> bool:
-    """Prints a table a topology; see the flags of the same names.
+def main(options: Options) -> bool:
+    """Prints a table per topology.
 
     Returns:
         Whether every program compiles and fits.
     """
-    google = compiler.Compiler(compiler_python)
+    recipe = options.recipe()
+    google = compiler.Compiler(options.compiler_python)
     targets = [
-        google.target(chips.parse_topology(name), replicas)
-        for name in topologies
+        google.target(chips.parse_topology(name), options.replicas)
+        for name in options.topology
     ]
     programs = lowering.RecipePrograms(recipe)
-    # Lowered once for all topologies of as many chips.
+    # Lowered once for all topologies with the same number of chips.
     shares = {
         number: programs.of_a_replica(number)
         for number in {target.replicas for target in targets}
@@ -68,7 +65,9 @@ def main(
     for target in targets:
         share = shares[target.replicas]
         verdicts = list(
-            checking.check(share, target.topology, google, largest_batch)
+            checking.check(
+                share, target.topology, google, options.largest_batch
+            )
         )
         print(table.describe(target, verdicts), end="\n\n")
         passed &= all(verdict.passed for verdict in verdicts)
@@ -76,16 +75,9 @@ def main(
     return passed
 
 
-def _run() -> None:
-    passed = main(
-        _RECIPE(),
-        _TOPOLOGY.value,
-        _COMPILER_PYTHON.value,
-        _REPLICAS.value,
-        _LARGEST_BATCH.value,
-    )
-    sys.exit(0 if passed else 1)
+def _exit_with_verdict(options: Options) -> None:
+    sys.exit(0 if main(options) else 1)
 
 
 if __name__ == "__main__":
-    app.run(cli.command(_run), flags_parser=_FLAGS.parse)
+    cli.run(_exit_with_verdict, Options)

@@ -1,4 +1,4 @@
-"""Draws what a trained model finds and where it looks, as one HTML page.
+r"""Draw rank lists and attention of a trained model as one HTML page.
 
     python -m agem_tf.visualize --workdir=runs/quickstart --split=test \
         --descriptors=runs/quickstart/descriptors/trained/test \
@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import pathlib
 
-from absl import app
-
 from agem_tf import cli
 
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
-whitenings = cli.lazy("agem_tf.descriptors.linear_whitening")
 strategies = cli.lazy("agem_tf.distribution.strategies")
 reports = cli.lazy("agem_tf.pages.report")
 pictures = cli.lazy("agem_tf.pages.photo_pictures")
@@ -22,57 +19,55 @@ run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 scoring = cli.lazy("agem_tf.evaluation.evaluating")
 
-_FLAGS = cli.Flags()
-_WORKDIR = _FLAGS.string("workdir", None, "Of the training run.", required=True)
-_DESCRIPTORS = _FLAGS.string(
-    "descriptors", None, "Descriptor set of the split.", required=True
-)
-_QUERIES = _FLAGS.string(
-    "queries", None, "Descriptor set of cropped queries, if they have boxes."
-)
-_DATA_DIR = _FLAGS.string(
-    "data_dir", None, "Prepared dataset; default: the recipe's."
-)
-_SPLIT = _FLAGS.string("split", "test", "Split that is drawn.")
-_OUTPUT = _FLAGS.string("output", None, "Path of the HTML page.", required=True)
-_COUNT = _FLAGS.integer("count", 12, "Queries and photos drawn.", lower_bound=1)
+
+@cli.options
+class Options:
+    """Options of a page of pictures."""
+
+    workdir: str = cli.required("Directory of the training run.")
+    descriptors: str = cli.required("Descriptor set of the split.")
+    output: str = cli.required("HTML file to write.")
+    queries: str | None = cli.option(
+        None, "Descriptor set of the queries cropped to their boxes."
+    )
+    data_dir: str | None = cli.option(
+        None, "Directory of a prepared dataset; default: the recipe's."
+    )
+    split: str = cli.option("test", "Split to draw.")
+    count: int = cli.option(
+        12, "Number of queries and of attention maps to draw.", minimum=1
+    )
 
 
-def main(
-    workdir: str,
-    descriptors: str,
-    output: str,
-    split: str = "test",
-    queries: str | None = None,
-    data_dir: str | None = None,
-    count: int = 12,
-) -> pathlib.Path:
-    """Writes a page of pictures; see the flags of the same names.
+def main(options: Options) -> pathlib.Path:
+    """Writes a page of pictures and returns its path.
 
     Raises:
         UserError: the descriptors are of another model than the run's.
     """
-    recipe = run_files.read_recipe(workdir)
-    database = descriptor_sets.DescriptorSet.load(descriptors)
-    cropped = descriptor_sets.DescriptorSet.load(queries) if queries else None
-    dataset = runs.open_dataset(recipe, workdir, data_dir)
-    photos, truth = dataset.split(split), dataset.ground_truth(split)
+    recipe = run_files.read_recipe(options.workdir)
+    database = descriptor_sets.DescriptorSet.load(options.descriptors)
+    cropped = None
+    if options.queries:
+        cropped = descriptor_sets.DescriptorSet.load(options.queries)
+    dataset = runs.open_dataset(recipe, options.workdir, options.data_dir)
+    photos = dataset.split(options.split)
+    truth = dataset.ground_truth(options.split)
     ranked = scoring.evaluate_descriptors(database, truth, cropped)
-    run = runs.open_run(workdir, strategies.create_strategy("one"))
-    run.check_made(database, descriptors)
+    run = runs.open_run(options.workdir, strategies.create_strategy("one"))
+    run.check_made(database, options.descriptors)
     reports.Report(
-        title=f"AGeM: {split}",
-        rank_lists=pictures.rank_list_pictures(ranked, truth, photos, count),
-        attention=pictures.attention_pictures(
-            run.model, photos, run.config.image, count
+        title=f"AGeM: {options.split}",
+        rank_lists=pictures.rank_list_pictures(
+            ranked, truth, photos, options.count
         ),
-    ).save(output)
-    return pathlib.Path(output)
-
-
-def _run() -> None:
-    print(f"Pictures: {main(**_FLAGS.flag_values_dict())}")
+        attention=pictures.attention_pictures(
+            run.model, photos, run.config.image, options.count
+        ),
+    ).save(options.output)
+    cli.print_line(f"Pictures: {options.output}")
+    return pathlib.Path(options.output)
 
 
 if __name__ == "__main__":
-    app.run(cli.command(_run), flags_parser=_FLAGS.parse)
+    cli.run(main, Options)

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 COMMANDS = (
-    "train prepare extract whiten evaluate export visualize index "
-    "search.__main__ tpu_check.__main__"
+    "train prepare extract whiten evaluate export convert visualize index "
+    "search tpu_check"
 ).split()
 
 
@@ -45,8 +45,8 @@ def test_help_shows_the_flags():
         ["agem_tf.train", "extra"],
         ["agem_tf.train", "--config=missing.py"],
         ["agem_tf.train", "--set=model.backbone=resnet51"],
-        ["agem_tf.compilation", "--topology=v9:2x2"],
-        ["agem_tf.compilation", "--compiler_python=missing"],
+        ["agem_tf.tpu_check", "--topology=v9:2x2"],
+        ["agem_tf.tpu_check", "--compiler_python=missing"],
         ["agem_tf.extract", "--output=x"],
         ["agem_tf.extract", "--workdir=x", "--output=y", "--scales=a"],
         ["agem_tf.extract", "--workdir=missing", "--output=y"],

@@ -65,7 +65,7 @@ def test_a_hostile_file_is_refused_and_does_nothing(
     monkeypatch.chdir(tmp_path)
     write_pickle("hostile.pth", content)
     with pytest.raises(UserError, match="hostile.pth holds something other"):
-        convert.main("hostile.pth", "run")
+        convert.main(convert.Options(checkpoint="hostile.pth", workdir="run"))
     assert os.listdir() == ["hostile.pth"]
 
 
@@ -80,7 +80,9 @@ def test_a_truncated_file_is_refused(
     for share in (0.01, 0.5, 0.99):
         path.write_bytes(data[: int(share * len(data))])
         with pytest.raises(UserError, match="net.pth as a PyTorch"):
-            convert.main(path, tmp_path / "run")
+            convert.main(
+                convert.Options(checkpoint=path, workdir=tmp_path / "run")
+            )
     assert not (tmp_path / "run").exists()
 
 

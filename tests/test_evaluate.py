@@ -68,7 +68,9 @@ def files(tmp_path):
 def test_re_ranking_is_scored_and_recorded(files, tmp_path):
     specifications = ["dba:3,1", "qe:2,0"]
     evaluate.main(
-        **files.sets, rerank=specifications, output=str(tmp_path / "scores")
+        evaluate.Options(
+            **files.sets, rerank=specifications, output=str(tmp_path / "scores")
+        )
     )
     expected = rerank(files.queries, files.rows, parse_rerank(specifications))
     assert not np.array_equal(expected, rerank(files.queries, files.rows))
@@ -85,14 +87,14 @@ def test_re_ranking_is_scored_and_recorded(files, tmp_path):
 
 @pytest.mark.parametrize("step", ["diffusion:5,3", "k_reciprocal:6,3"])
 def test_a_final_ranking_is_scored(files, step):
-    evaluation = evaluate.main(**files.sets, rerank=[step])
+    evaluation = evaluate.main(evaluate.Options(**files.sets, rerank=[step]))
     expected = rerank(files.queries, files.rows, parse_rerank([step]))
     np.testing.assert_array_equal(evaluation.ranks, expected)
 
 
 def test_plain_arrays_are_scored_as_descriptor_sets(files):
-    of_sets = evaluate.main(**files.sets)
-    of_arrays = evaluate.main(**files.arrays)
+    of_sets = evaluate.main(evaluate.Options(**files.sets))
+    of_arrays = evaluate.main(evaluate.Options(**files.arrays))
     np.testing.assert_array_equal(of_sets.ranks, of_arrays.ranks)
     np.testing.assert_allclose(
         of_sets.similarities, of_arrays.similarities, atol=2e-3
@@ -102,9 +104,11 @@ def test_plain_arrays_are_scored_as_descriptor_sets(files):
 def test_distractors_lower_the_scores(files, tmp_path):
     near = _normalized(np.repeat(files.queries, 20, axis=0) + 0.1)
     np.save(tmp_path / "distractors.npy", near)
-    alone = evaluate.main(**files.arrays)
+    alone = evaluate.main(evaluate.Options(**files.arrays))
     among = evaluate.main(
-        **files.arrays, distractors=str(tmp_path / "distractors.npy"), top=9
+        evaluate.Options(
+            **files.arrays, distractors=str(tmp_path / "distractors.npy"), top=9
+        )
     )
     assert among.ranks.shape == (2, 9)
     assert (
@@ -115,7 +119,9 @@ def test_distractors_lower_the_scores(files, tmp_path):
 
 def test_groups_are_told_by_folders(files):
     evaluation = evaluate.main(
-        descriptors=files.sets["descriptors"], protocol="leave_one_out"
+        evaluate.Options(
+            descriptors=files.sets["descriptors"], protocol="leave_one_out"
+        )
     )
     assert len(evaluation.ground_truth.queries) == 20
     assert all(len(q.positives) == 3 for q in evaluation.ground_truth.queries)
@@ -125,7 +131,9 @@ def test_a_solution_of_google_landmarks_chooses_its_protocol(files, tmp_path):
     """Photos are identified by their file names, here 0 to 19."""
     path = tmp_path / "solution.csv"
     path.write_text("id,images,Usage\nq0,0 5,Public\nq1,6,Private\n")
-    evaluation = evaluate.main(**files.sets | {"ground_truth": str(path)})
+    evaluation = evaluate.main(
+        evaluate.Options(**files.sets | {"ground_truth": str(path)})
+    )
     assert evaluation.protocol == "gldv2"
     positives = [q.easy.tolist() for q in evaluation.ground_truth.queries]
     assert positives == [[0, 5], [6]]
@@ -140,9 +148,13 @@ def test_a_whitening_of_other_scales_is_refused_and_of_the_same_applied(
         made = {"model": "a1b2", "scales": scales}
         LinearWhitening(mean, projection, "pca", made).save(tmp_path / name)
     with pytest.raises(UserError, match="differ in scales"):
-        evaluate.main(**files.sets, whitening=str(tmp_path / "other"))
+        evaluate.main(
+            evaluate.Options(**files.sets, whitening=str(tmp_path / "other"))
+        )
     evaluation = evaluate.main(
-        **files.sets, whitening=str(tmp_path / "same"), dimension=4
+        evaluate.Options(
+            **files.sets, whitening=str(tmp_path / "same"), dimension=4
+        )
     )
     whitening = LinearWhitening(mean, projection, "pca")
     np.testing.assert_array_equal(
@@ -158,9 +170,11 @@ def test_the_report_shows_photos_of_a_folder(files, tmp_path):
     photo.parent.mkdir(parents=True)
     Image.new("RGB", (30, 20), "red").save(photo)
     evaluate.main(
-        **files.sets,
-        photos=str(tmp_path / "photos"),
-        output=str(tmp_path / "out"),
+        evaluate.Options(
+            **files.sets,
+            photos=str(tmp_path / "photos"),
+            output=str(tmp_path / "out"),
+        )
     )
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert '<img alt="place0/0.jpg"' in page
@@ -188,19 +202,21 @@ def test_the_report_shows_photos_of_a_folder(files, tmp_path):
 )
 def test_options_that_do_not_fit_are_refused(files, options, message):
     with pytest.raises(UserError, match=message):
-        evaluate.main(**files.sets | options)
+        evaluate.main(evaluate.Options(**files.sets | options))
 
 
 def test_a_mistake_loses_no_earlier_result(files, tmp_path):
     output = str(tmp_path / "out")
-    evaluate.main(**files.sets, output=output)
+    evaluate.main(evaluate.Options(**files.sets, output=output))
     before = (tmp_path / "out" / "metrics.json").read_bytes()
     with pytest.raises(UserError, match="wants num_neighbours=99"):
-        evaluate.main(**files.sets, output=output, rerank=["dba:99"])
+        evaluate.main(
+            evaluate.Options(**files.sets, output=output, rerank=["dba:99"])
+        )
     assert (tmp_path / "out" / "metrics.json").read_bytes() == before
     (tmp_path / "out" / "mine.txt").write_text("keep")
     with pytest.raises(UserError, match=r"holds mine\.txt"):
-        evaluate.main(**files.sets, output=output)
+        evaluate.main(evaluate.Options(**files.sets, output=output))
 
 
 def _command(*arguments):

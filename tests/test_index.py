@@ -50,12 +50,16 @@ def test_two_commands_without_training(photo_folder, tmp_path):
     assert lines[8] == f"Page: {page}"
     assert page.read_text().count("data:image/jpeg") == 8
 
-    change = index.main(place, remove=["place1/1.png"])
+    change = index.main(index.Options(index=place, remove=["place1/1.png"]))
     assert (change.removed, change.total) == (1, 17)
-    (answer,) = search.main([str(queries[0])], place, top=17)
+    (answer,) = search.main(
+        search.Options(photos=[str(queries[0])], index=place, top=17)
+    )
     assert "place1/1.png" not in dict(answer.matches)
     with pytest.raises(UserError, match="holds 17 photos.*--top=18"):
-        search.main([str(queries[0])], place, top=18)
+        search.main(
+            search.Options(photos=[str(queries[0])], index=place, top=18)
+        )
 
 
 def test_what_does_not_go_together_is_refused(tmp_path):
@@ -67,4 +71,4 @@ def test_what_does_not_go_together_is_refused(tmp_path):
         (["a.jpg"], {"box": (1, 2, 3)}, "--box takes x1,y1,x2,y2"),
     ):
         with pytest.raises(UserError, match=sentence):
-            search.main(photos, place, **options)
+            search.main(search.Options(photos=photos, index=place, **options))

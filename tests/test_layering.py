@@ -11,7 +11,16 @@ ROOT = pathlib.Path(agem_tf.__file__).parent
 # arises, and everything below.
 ROOMS = [
     {"rendered_landmarks"},
-    {"errors", "_version", "registry", "native_output", "ops", "progress"},
+    {
+        "errors",
+        "_version",
+        "registry",
+        "native_output",
+        "option_fields",
+        "cli",
+        "ops",
+        "progress",
+    },
     {"config", "files"},
     {"weights"},
     {"descriptors", "layers", "losses"},
@@ -24,7 +33,6 @@ ROOMS = [
     {"saved_models"},
     {"training"},
     {"library", "conversion", "compilation"},
-    {"cli"},
     {
         "train",
         "prepare",
@@ -43,6 +51,8 @@ WITHOUT_TENSORFLOW = {
     "errors",
     "registry",
     "native_output",
+    "option_fields",
+    "cli",
     "progress",
     "config",
     "files",

@@ -17,8 +17,7 @@ import tensorflow as tf
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.distribution.batches import check_static_shapes, divide
-from agem_tf.distribution.workers import cause
-from agem_tf.errors import UserError
+from agem_tf.errors import UserError, cause
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases

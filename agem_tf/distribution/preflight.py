@@ -6,12 +6,9 @@ TensorFlow itself answers a slip in that variable with a KeyError, or by waiting
 for a worker that will never come.
 
 Whether a TPU that is elsewhere can be found and answers.
-
-Whether a TPU is attached to this machine.
 """
 
 import dataclasses
-import glob
 import importlib.util
 import json
 import os
@@ -21,6 +18,7 @@ from typing import Any
 
 import grpc
 
+from agem_tf import native_output
 from agem_tf.config import STRATEGIES
 from agem_tf.errors import UserError
 
@@ -62,10 +60,11 @@ def _check_tpu(tpu: str) -> None:
         check_answers(tpu, tpu)
     elif tpu != LOCAL:
         check_google_cloud(tpu)
-    elif not are_attached():
+    elif not native_output.is_tpu_attached():
+        files = " nor ".join(native_output.TPU_DEVICE_FILES)
         raise UserError(
-            f"--tpu={tpu}: this machine has no TPU (no "
-            f"{' nor '.join(DEVICE_FILES)}); {_HOW_TO_GET_A_TPU}."
+            f"--tpu={tpu}: this machine has no TPU (no {files}); "
+            f"{_HOW_TO_GET_A_TPU}."
         )
 
 
@@ -241,20 +240,3 @@ def check_google_cloud(tpu: str) -> None:
 
 
 LOCAL = "local"
-# A TPU's chips: up to v4 the first, since v5e the second.
-DEVICE_FILES = ("/dev/accel*", "/dev/vfio/[0-9]*")
-
-
-def are_attached() -> bool:
-    """Whether this machine has the device files of a TPU."""
-    return any(glob.glob(pattern) for pattern in DEVICE_FILES)
-
-
-def skip_the_search() -> None:
-    """Lets TensorFlow's import be quick where there is no TPU.
-
-    TensorFlow for TPUs looks for one when it is imported: elsewhere it asks a
-    metadata server about ten variables, 30 times each, for minutes.
-    """
-    if not are_attached():
-        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")

@@ -9,8 +9,7 @@ from absl import logging
 from agem_tf import native_output
 from agem_tf.distribution import preflight
 from agem_tf.distribution.preflight import check_devices
-from agem_tf.distribution.workers import cause
-from agem_tf.errors import UserError
+from agem_tf.errors import UserError, cause
 
 
 def create_strategy(
@@ -45,7 +44,7 @@ def create_strategy(
 
 
 def _choose(tpu_address: str) -> str:
-    if tpu_address or (preflight.are_attached() and is_supported()):
+    if tpu_address or (native_output.is_tpu_attached() and is_supported()):
         return "tpu"
     if preflight.is_configured() and len(preflight.read_cluster().workers) > 1:
         return "multiworker"

@@ -1,6 +1,4 @@
-"""The line of a TensorFlow error that a user can read.
-
-What several workers must agree on, and what only their chief does.
+"""What several workers must agree on, and what only their chief does.
 
 All workers run the same program on the same files. The chief writes; the others
 read what it has written, so the workdir stands on a file system that all see.
@@ -13,24 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from agem_tf.errors import UserError
-
-_AROUND_THE_CAUSE = (
-    "Additional GRPC",
-    "Detected at node",
-    "File ",
-    "Graph execution error",
-    "<stack traces",
-    "[[",
-)
-_MOST_CHARACTERS = 300
-
-
-def cause(error: Exception) -> str:
-    """Returns the first line of `error` that is not about the graph."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(_AROUND_THE_CAUSE)]
-    return (telling or lines or [type(error).__name__])[0][:_MOST_CHARACTERS]
+from agem_tf.errors import UserError, cause
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -138,10 +138,12 @@ def test_its_whitenings_fit_what_extract_writes(tmp_path, checkpoint, dataset):
     extracted = {}
     for directory, scales in converted.whitenings.items():
         extracted[directory] = extract.main(
-            str(tmp_path / "run"),
-            str(tmp_path / f"descriptors{len(scales)}"),
-            data_dir=str(tmp_path / "data"),
-            scales=scales,
+            extract.Options(
+                workdir=str(tmp_path / "run"),
+                output=str(tmp_path / f"descriptors{len(scales)}"),
+                data_dir=str(tmp_path / "data"),
+                scales=scales,
+            )
         )
         whitening = LinearWhitening.load(directory, verify=True)
         descriptors = extracted[directory].descriptors

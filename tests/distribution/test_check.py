@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from agem_tf import native_output
 from agem_tf.distribution import preflight
 from agem_tf.distribution.preflight import check_devices
 from agem_tf.errors import UserError
@@ -22,7 +23,7 @@ def free_port():
         return unused.getsockname()[1]
 
 
-@pytest.mark.skipif(preflight.are_attached(), reason="there is a TPU")
+@pytest.mark.skipif(native_output.is_tpu_attached(), reason="there is a TPU")
 def test_a_machine_without_tpu():
     with pytest.raises(UserError, match="no TPU .* TPU virtual machine"):
         check_devices("tpu")

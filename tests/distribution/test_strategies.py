@@ -5,13 +5,14 @@ import json
 import pytest
 import tensorflow as tf
 
-from agem_tf.distribution import preflight
+from agem_tf import native_output
 from agem_tf.distribution.strategies import create_strategy
 from agem_tf.distribution.workers import is_chief
 from agem_tf.errors import UserError
 
 pytestmark = pytest.mark.skipif(
-    bool(tf.config.list_physical_devices("GPU")) or preflight.are_attached(),
+    bool(tf.config.list_physical_devices("GPU"))
+    or native_output.is_tpu_attached(),
     reason="chooses among the devices of a plain machine",
 )
 

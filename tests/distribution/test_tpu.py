@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from agem_tf.distribution import preflight, strategies
+from agem_tf import native_output
+from agem_tf.distribution import strategies
 from agem_tf.distribution.strategies import create_strategy
 from agem_tf.errors import UserError
 
@@ -13,7 +14,7 @@ from agem_tf.errors import UserError
 @pytest.mark.skipif(strategies.is_supported(), reason="TensorFlow drives TPUs")
 def test_a_tensorflow_without_tpu_support(monkeypatch, tmp_path):
     chips = str(tmp_path / "accel*")
-    monkeypatch.setattr(preflight, "DEVICE_FILES", (chips,))
+    monkeypatch.setattr(native_output, "TPU_DEVICE_FILES", (chips,))
     (tmp_path / "accel0").touch()
     with pytest.raises(UserError, match="install -r requirements-tpu.txt"):
         create_strategy("tpu", "local")

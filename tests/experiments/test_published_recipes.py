@@ -133,7 +133,7 @@ def run(dataset, tmp_path_factory):
         ],
     )
     workdir = tmp_path_factory.mktemp("run")
-    train.main(recipe, str(workdir))
+    train.main(train.Options(config=recipe, workdir=str(workdir)))
     return workdir
 
 
@@ -148,13 +148,19 @@ def test_a_shrunk_recipe_trains_to_its_end(run):
 def test_whitening_is_learned_from_the_listed_pairs(run, dataset, tmp_path):
     """What follows the training of the published recipes."""
     descriptors = extract.main(
-        str(run), str(tmp_path / "descriptors"), split="whiten"
+        extract.Options(
+            workdir=str(run),
+            output=str(tmp_path / "descriptors"),
+            split="whiten",
+        )
     )
     learned = whiten.main(
-        str(tmp_path / "descriptors"),
-        str(tmp_path / "whitening"),
-        data_dir=str(dataset.directory),
-        split="whiten",
+        whiten.Options(
+            descriptors=str(tmp_path / "descriptors"),
+            output=str(tmp_path / "whitening"),
+            data_dir=str(dataset.directory),
+            split="whiten",
+        )
     )
     pairs = dataset.split("whiten").pairs
     assert len(pairs) == 24

@@ -15,4 +15,4 @@ def run(recipe: Config, workdir: str, strategy: str) -> None:
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
     preemption.listen()
-    train.main(recipe, workdir, strategy)
+    train.main(train.Options(config=recipe, workdir=workdir, strategy=strategy))

@@ -113,15 +113,25 @@ def test_commands_agree_with_the_run(run, tmp_path):
     recipe, workdir, result = run
     data = recipe.data.directory
     for split in ("train", "test"):
-        extract.main(str(workdir), str(tmp_path / split), split)
+        extract.main(
+            extract.Options(
+                workdir=str(workdir), output=str(tmp_path / split), split=split
+            )
+        )
     learned = whiten.main(
-        str(tmp_path / "train"), str(tmp_path / "lw"), data_dir=data
+        whiten.Options(
+            descriptors=str(tmp_path / "train"),
+            output=str(tmp_path / "lw"),
+            data_dir=data,
+        )
     )
     evaluation = evaluate_command.main(
-        str(tmp_path / "test"),
-        data,
-        whitening=str(tmp_path / "lw"),
-        output=str(tmp_path / "scores"),
+        evaluate_command.Options(
+            descriptors=str(tmp_path / "test"),
+            data_dir=data,
+            whitening=str(tmp_path / "lw"),
+            output=str(tmp_path / "scores"),
+        )
     )
     expected = result.evaluations["trained, learned whitening"]
     assert (
@@ -131,10 +141,12 @@ def test_commands_agree_with_the_run(run, tmp_path):
     assert (tmp_path / "scores" / "metrics.json").exists()
     assert learned.kind == "learned"
     page = visualize_command.main(
-        str(workdir),
-        str(tmp_path / "test"),
-        str(tmp_path / "page.html"),
-        count=2,
+        visualize_command.Options(
+            workdir=str(workdir),
+            descriptors=str(tmp_path / "test"),
+            output=str(tmp_path / "page.html"),
+            count=2,
+        )
     )
     assert "data:image/" in page.read_text()
 
@@ -142,7 +154,12 @@ def test_commands_agree_with_the_run(run, tmp_path):
 def test_scales_are_never_mixed_up(run, tmp_path):
     recipe, workdir, _ = run
     several = extract.main(
-        str(workdir), str(tmp_path / "ms"), "test", scales=(1.0, 0.5)
+        extract.Options(
+            workdir=str(workdir),
+            output=str(tmp_path / "ms"),
+            split="test",
+            scales=(1.0, 0.5),
+        )
     )
     single = DescriptorSet.load(workdir / "descriptors" / "trained" / "test")
     assert not np.allclose(several.descriptors, single.descriptors)
@@ -150,26 +167,39 @@ def test_scales_are_never_mixed_up(run, tmp_path):
     np.testing.assert_allclose(norms, 1, atol=1e-5)
     with pytest.raises(UserError, match="scales"):
         evaluate_command.main(
-            str(tmp_path / "ms"),
-            recipe.data.directory,
-            whitening=str(workdir / "whitening"),
+            evaluate_command.Options(
+                descriptors=str(tmp_path / "ms"),
+                data_dir=recipe.data.directory,
+                whitening=str(workdir / "whitening"),
+            )
         )
     with pytest.raises(UserError, match="scales"):
         export_command.main(
-            str(workdir),
-            str(tmp_path / "model"),
-            whitening=str(workdir / "whitening"),
-            scales=(1.0, 0.5),
+            export_command.Options(
+                workdir=str(workdir),
+                output=str(tmp_path / "model"),
+                whitening=str(workdir / "whitening"),
+                scales=(1.0, 0.5),
+            )
         )
 
 
 def test_exported_scales_equal_extracted_ones(run, tmp_path):
     recipe, workdir, _ = run
     several = extract.main(
-        str(workdir), str(tmp_path / "ms"), "test", scales=(1.0, 0.7071)
+        extract.Options(
+            workdir=str(workdir),
+            output=str(tmp_path / "ms"),
+            split="test",
+            scales=(1.0, 0.7071),
+        )
     )
     path = export_command.main(
-        str(workdir), str(tmp_path / "model"), scales=(1.0, 0.7071)
+        export_command.Options(
+            workdir=str(workdir),
+            output=str(tmp_path / "model"),
+            scales=(1.0, 0.7071),
+        )
     )
     split = PreparedDataset(recipe.data.directory).split("test")
     loaded = tf.saved_model.load(str(path))
@@ -184,11 +214,15 @@ def test_exported_scales_equal_extracted_ones(run, tmp_path):
 def test_extraction_is_skipped_when_done_and_redone_on_demand(run, tmp_path):
     _, workdir, _ = run
     output = tmp_path / "test"
-    extract.main(str(workdir), str(output))
+    extract.main(extract.Options(workdir=str(workdir), output=str(output)))
     first = (output / "descriptors.npy").stat().st_mtime_ns
-    extract.main(str(workdir), str(output))
+    extract.main(extract.Options(workdir=str(workdir), output=str(output)))
     assert (output / "descriptors.npy").stat().st_mtime_ns == first
-    extract.main(str(workdir), str(output), overwrite=True)
+    extract.main(
+        extract.Options(
+            workdir=str(workdir), output=str(output), overwrite=True
+        )
+    )
     assert (output / "descriptors.npy").stat().st_mtime_ns != first
 
 
@@ -237,10 +271,12 @@ def test_a_recipe_can_ask_for_re_ranking(run, tmp_path):
     after = job.run_recipe(recipe, tmp_path / "run").evaluations
     plain = "trained, learned whitening"
     again = evaluate_command.main(
-        str(tmp_path / "run/descriptors/trained/test"),
-        recipe.data.directory,
-        whitening=str(tmp_path / "run/whitening"),
-        rerank=["dba:3,1", "qe:2"],
+        evaluate_command.Options(
+            descriptors=str(tmp_path / "run/descriptors/trained/test"),
+            data_dir=recipe.data.directory,
+            whitening=str(tmp_path / "run/whitening"),
+            rerank=["dba:3,1", "qe:2"],
+        )
     )
     np.testing.assert_array_equal(
         after[f"{plain}, dba:3,1 qe:2"].ranks, again.ranks
@@ -291,7 +327,11 @@ def test_precision_is_that_of_the_recipe_in_every_command(recipe, tmp_path):
     recipe.extraction.whitening = "none"
     job.run_recipe(recipe, tmp_path / "run")
     assert keras.config.dtype_policy().name == "float32"
-    extracted = extract.main(str(tmp_path / "run"), str(tmp_path / "test"))
+    extracted = extract.main(
+        extract.Options(
+            workdir=str(tmp_path / "run"), output=str(tmp_path / "test")
+        )
+    )
     made = DescriptorSet.load(tmp_path / "run/descriptors/untrained/test")
     assert extracted.provenance == made.provenance
     np.testing.assert_array_equal(extracted.descriptors, made.descriptors)

@@ -38,7 +38,9 @@ from agem_tf.config import loading
 
 recipe = loading.from_dict(json.loads(pathlib.Path(sys.argv[2]).read_text()))
 recipe.training.steps_per_call = int(sys.argv[3])
-train.main(recipe, sys.argv[4], sys.argv[5])
+train.main(
+    train.Options(config=recipe, workdir=sys.argv[4], strategy=sys.argv[5])
+)
 """
 RECIPE = '''"""The tests' recipe."""
 

@@ -2,7 +2,7 @@
 
 import os
 
-from agem_tf.distribution import preflight
+from agem_tf import native_output
 
 
 def test_the_search_is_skipped_without_a_tpu(monkeypatch, tmp_path):
@@ -10,10 +10,10 @@ def test_the_search_is_skipped_without_a_tpu(monkeypatch, tmp_path):
     monkeypatch.setenv("TPU_SKIP_MDS_QUERY", "")
     monkeypatch.delenv("TPU_SKIP_MDS_QUERY")
     chips = str(tmp_path / "accel*")
-    monkeypatch.setattr(preflight, "DEVICE_FILES", (chips,))
+    monkeypatch.setattr(native_output, "TPU_DEVICE_FILES", (chips,))
     (tmp_path / "accel0").touch()
-    preflight.skip_the_search()
+    native_output.prepare_tensorflow_import()
     assert "TPU_SKIP_MDS_QUERY" not in os.environ
     (tmp_path / "accel0").unlink()
-    preflight.skip_the_search()
+    native_output.prepare_tensorflow_import()
     assert os.environ["TPU_SKIP_MDS_QUERY"] == "1"
