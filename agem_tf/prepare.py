@@ -15,7 +15,7 @@ from agem_tf.config import loading
 
 preparation = cli.lazy("agem_tf.datasets.preparation")
 prepared = cli.lazy("agem_tf.datasets.prepared")
-runners = cli.lazy("agem_tf.datasets.runners")
+shards = cli.lazy("agem_tf.datasets.shards")
 
 
 @cli.options
@@ -84,7 +84,7 @@ def _prepare(options: Options) -> prepared.PreparedDataset:
         options.data_dir,
         builder_options,
         options.overwrite,
-        runners.create(options.processes, options.beam),
+        shards.create_runner(options.processes, options.beam),
         options.parts_dir,
     )
 

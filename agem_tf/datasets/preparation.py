@@ -1,21 +1,41 @@
-"""From a dataset builder to a finished directory that later stages open."""
+"""Preparing a dataset: from a builder to a directory that later stages open.
 
+Shards are written to a directory of unfinished files, so that the same command
+resumes a preparation that failed or was killed. When all are written, they
+become the records of a directory that appears under its final name at once.
+"""
+
+import contextlib
 import json
+import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import filelock
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+from etils import epath
+
 from agem_tf import registry
-from agem_tf.datasets import shards
-from agem_tf.datasets.assembly import assemble, unfinished_files
 from agem_tf.datasets.landmark_builder import LandmarkBuilder
-from agem_tf.datasets.prepared import KIND, PreparedDataset
-from agem_tf.datasets.runners import Runner, in_process
+from agem_tf.datasets.prepared import KIND, PreparedDataset, Split
+from agem_tf.datasets.records import RecordStore
+from agem_tf.datasets.shards import (
+    Runner,
+    Shard,
+    ShardIndex,
+    in_process,
+    plan_shards,
+)
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_directory, atomic_file
+from agem_tf.files.locations import any_location, check_local
 from agem_tf.files.manifest import MANIFEST, write_manifest
 from agem_tf.progress import Progress
 
+_LOCK = "lock"
 _SHOWN_MISSING = 10
 
 
@@ -28,38 +48,53 @@ def prepare(
     parts_dir: str | None = None,
     skip_corrupt: bool = False,
 ) -> PreparedDataset:
-    """Writes a dataset, or opens it if it is already there.
+    """Prepares a dataset, or opens it if it is finished.
 
-    Everything goes to a temporary directory that is renamed at the end, so a
-    directory under its final name is always whole. After a failure the same
-    call goes on with the record files that were finished.
+    A directory under its final name is always complete. After a failure the
+    same call keeps the shards that are finished.
 
     Args:
-        dataset: name of a builder in the registry.
-        directory: where the finished dataset stands.
-        options: keyword arguments of the builder.
-        overwrite: make it anew although it exists or was begun.
-        runner: who writes the record files; see `runners`.
-        parts_dir: where unfinished ones stand, if not beside `directory`.
-        skip_corrupt: see `PreparedDataset`.
+        dataset: Name of a builder in the registry.
+        directory: Local directory of the finished dataset.
+        options: Keyword arguments of the builder.
+        overwrite: Whether to prepare a finished or begun dataset again.
+        runner: Writes the shards; see `shards`.
+        parts_dir: Local or remote (gs://) directory of unfinished shards; None
+            for the parent of `directory`.
+        skip_corrupt: See `PreparedDataset`.
 
     Raises:
-        UserError: bad or missing photos, unknown options, or a finished
-            dataset that was made with other options.
+        UserError: Photos are bad or missing, options are unknown, a finished
+            dataset has other options, or another process is preparing it.
     """
+    check_local(directory, "--data_dir")
     directory = pathlib.Path(directory)
     options = _as_json(options)
     if (directory / MANIFEST).exists() and not overwrite:
-        return _open_existing(dataset, directory, options, skip_corrupt)
+        prepared = PreparedDataset(directory, skip_corrupt)
+        made = (prepared.manifest["dataset"], prepared.manifest["options"])
+        if made != (dataset, options):
+            raise UserError(
+                f"{directory} holds {made[0]} prepared with {made[1]}, not "
+                f"{dataset} with {options}; choose another directory or pass "
+                "--overwrite."
+            )
+        return prepared
     with (
-        unfinished_files(directory, overwrite, parts_dir) as parts,
+        _unfinished_files(directory, overwrite, parts_dir) as parts,
         atomic_directory(directory) as temporary,
     ):
-        builder = _make_builder(dataset, temporary, options)
-        listing = _list(builder, directory)
-        planned = shards.plan(builder, dataset, listing, parts)
-        _write(builder, planned, runner)
-        facts = assemble(builder, dataset, planned, temporary)
+        builder_class = registry.factory("dataset", dataset)
+        try:
+            builder = builder_class(data_dir=str(temporary), **options)
+        except TypeError as error:
+            raise UserError(
+                f"Dataset {dataset} does not take these options: {error}."
+            ) from error
+        listing = _list_items(builder, directory)
+        shards = plan_shards(builder, dataset, listing, parts)
+        _write_shards(builder, shards, runner)
+        facts = assemble(builder, dataset, shards, temporary)
         if builder.missing:
             _write_names(temporary / "missing.txt", builder.missing)
         write_manifest(
@@ -75,11 +110,139 @@ def prepare(
     return PreparedDataset(directory)
 
 
-def _as_json(options: dict[str, Any]) -> dict[str, Any]:
-    """Returns what the manifest will hold, so that later calls compare equal.
+def assemble(
+    builder: LandmarkBuilder,
+    dataset: str,
+    shards: Mapping[str, Sequence[Shard]],
+    directory: pathlib.Path,
+) -> dict[str, Any]:
+    """Makes records/, index/ and ground_truth/ from finished shards.
+
+    Args:
+        builder: Builder of the dataset.
+        dataset: Name of the builder in the registry.
+        shards: Finished shards of each split.
+        directory: Empty directory of the dataset.
+
+    Returns:
+        Fields of the manifest: "record_files", "splits", "skipped".
 
     Raises:
-        UserError: JSON can't hold a value.
+        UserError: A split has no photo, or two photos of the same name.
+    """
+    for folder in ("records", "index", "ground_truth"):
+        (directory / folder).mkdir()
+    contents = {
+        split: [(shard, shard.read_index()) for shard in of_split]
+        for split, of_split in shards.items()
+    }
+    files: dict[str, list[tuple[Shard, ShardIndex]]] = {}
+    for split, of_split in contents.items():
+        _check_names(split, [n for _, index in of_split for n in index.names])
+        files[split] = [entry for entry in of_split if entry[1].names]
+    infos = [
+        _take_over(dataset, split, of_split, directory / "records")
+        for split, of_split in files.items()
+    ]
+    tfds.folder_dataset.write_metadata(
+        data_dir=directory / "records",
+        features=builder.features(),
+        split_infos=infos,
+        check_data=False,
+        description=type(builder).__doc__,
+    )
+    paths = [pathlib.Path(path) for info in infos for path in info.filepaths]
+    store, first, facts = RecordStore(paths), 0, {}
+    for name, of_split in files.items():
+        indices = [index for _, index in of_split]
+        split = Split(
+            name=name,
+            names=[name for index in indices for name in index.names],
+            labels=np.concatenate([index.labels for index in indices]),
+            boxes=np.concatenate([index.boxes for index in indices]),
+            sizes=np.concatenate([index.sizes for index in indices]),
+            files=np.repeat(
+                np.arange(first, first + len(indices)),
+                [len(index.names) for index in indices],
+            ),
+            offsets=np.concatenate([index.offsets for index in indices]),
+            store=store,
+        )
+        facts[name] = _write_split(builder, split, directory)
+        first += len(indices)
+    skipped = [
+        entry
+        for of_split in contents.values()
+        for _, index in of_split
+        for entry in index.skipped
+    ]
+    return {
+        "record_files": [
+            path.relative_to(directory).as_posix() for path in paths
+        ],
+        "splits": facts,
+        "skipped": [*builder.skipped, *skipped],
+    }
+
+
+@contextlib.contextmanager
+def _unfinished_files(
+    directory: pathlib.Path, overwrite: bool, parent: str | None
+) -> Iterator[str]:
+    """Yields a locked directory, which is removed if the block succeeds.
+
+    Args:
+        directory: Directory of the dataset.
+        overwrite: Whether to remove the files that are there.
+        parent: Local or remote parent; None for that of the dataset.
+
+    Raises:
+        UserError: Another process holds the lock.
+    """
+    parent = any_location(parent or directory.parent, "--parts_dir")
+    parts = parent / f".{directory.name}.parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    # Remote file systems have no locks.
+    is_remote = "://" in os.fspath(parts)
+    lock = contextlib.nullcontext()
+    if not is_remote:
+        lock = filelock.FileLock(parts / _LOCK, timeout=0)
+    try:
+        lock.__enter__()
+    except filelock.Timeout as error:
+        raise UserError(
+            f"Another process is writing to {parts}; wait for it, or choose "
+            "another --data_dir."
+        ) from error
+    try:
+        if overwrite:
+            for path in parts.iterdir():
+                if path.name != _LOCK:
+                    path.unlink()
+        try:
+            yield os.fspath(parts)
+        except BaseException:
+            finished = [p for p in parts.iterdir() if p.suffix == ".npz"]
+            if not finished:
+                parts.rmtree()
+                raise
+            logging.info(
+                "%d finished files stay in %s; give the same command to "
+                "resume, or --overwrite to start again.",
+                len(finished),
+                parts,
+            )
+            raise
+        parts.rmtree()
+    finally:
+        lock.__exit__(None, None, None)
+
+
+def _as_json(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options as the manifest will hold them.
+
+    Raises:
+        UserError: A value can't be written as JSON.
     """
     try:
         return json.loads(json.dumps(options))
@@ -91,36 +254,7 @@ def _as_json(options: dict[str, Any]) -> dict[str, Any]:
         ) from error
 
 
-def _open_existing(
-    dataset: str,
-    directory: pathlib.Path,
-    options: dict[str, Any],
-    skip_corrupt: bool,
-) -> PreparedDataset:
-    prepared = PreparedDataset(directory, skip_corrupt)
-    made = (prepared.manifest["dataset"], prepared.manifest["options"])
-    if made != (dataset, options):
-        raise UserError(
-            f"{directory} holds {made[0]} prepared with {made[1]}, not "
-            f"{dataset} with {options}; choose another directory or pass "
-            "--overwrite."
-        )
-    return prepared
-
-
-def _make_builder(
-    dataset: str, data_dir: pathlib.Path, options: dict[str, Any]
-) -> LandmarkBuilder:
-    builder_class = registry.factory("dataset", dataset)
-    try:
-        return builder_class(data_dir=str(data_dir), **options)
-    except TypeError as error:
-        raise UserError(
-            f"Dataset {dataset} does not take these options: {error}."
-        ) from error
-
-
-def _list(
+def _list_items(
     builder: LandmarkBuilder, directory: pathlib.Path
 ) -> Mapping[str, Sequence[NamedTuple]]:
     listing = builder.listing()
@@ -143,19 +277,96 @@ def _write_names(path: pathlib.Path, names: Sequence[str]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _write(
+def _write_shards(
     builder: LandmarkBuilder,
-    planned: Mapping[str, Sequence[shards.Shard]],
+    shards: Mapping[str, Sequence[Shard]],
     runner: Runner,
 ) -> None:
-    """Has the files written that are not finished yet."""
-    every = [shard for of_split in planned.values() for shard in of_split]
-    open_items = {
+    """Writes the shards that are not finished."""
+    every = [shard for of_split in shards.values() for shard in of_split]
+    items = {
         shard.path: shard.items for shard in every if not shard.is_finished
     }
     total = sum(shard.items for shard in every)
     with Progress("Writing records", total, builder.units) as progress:
-        progress.update(total - sum(open_items.values()))
-        if open_items:
-            for path in runner(list(open_items)):
-                progress.update(open_items[path])
+        progress.update(total - sum(items.values()))
+        if items:
+            for path in runner(list(items)):
+                progress.update(items[path])
+
+
+def _check_names(split: str, names: Sequence[str]) -> None:
+    if not names:
+        raise UserError(
+            f"Split {split} has no usable photo; repair those that were "
+            "skipped, or choose other landmarks for it."
+        )
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        twice = next(n for n in names if n in seen or seen.add(n))
+        raise UserError(
+            f"Split {split} has two photos named {twice!r}; keep one."
+        )
+
+
+def _take_over(
+    dataset: str,
+    split: str,
+    files: Sequence[tuple[Shard, ShardIndex]],
+    directory: pathlib.Path,
+) -> tfds.core.SplitInfo:
+    """Links or copies the records to the names that TFDS expects."""
+    info = tfds.core.SplitInfo(
+        name=split,
+        shard_lengths=[len(index.names) for _, index in files],
+        num_bytes=sum(shard.size for shard, _ in files),
+        filename_template=tfds.core.ShardedFileTemplate(
+            directory,
+            dataset_name=dataset,
+            split=split,
+            filetype_suffix="tfrecord",
+        ),
+    )
+    for (shard, _), path in zip(files, info.filepaths, strict=True):
+        try:
+            # Takes no space, and leaves the unfinished file.
+            os.link(shard.records, path)
+        except OSError:  # Another file system, or one without links.
+            epath.Path(shard.records).copy(path)
+    return info
+
+
+def _write_split(
+    builder: LandmarkBuilder, split: Split, directory: pathlib.Path
+) -> dict[str, Any]:
+    """Writes the index and the ground truth of a split; returns its facts."""
+    arrays = {
+        "names": np.asarray(split.names),
+        "labels": split.labels,
+        "boxes": split.boxes,
+        "sizes": split.sizes,
+        "files": split.files,
+        "offsets": split.offsets,
+    }
+    known = split.labels[split.labels >= 0]
+    facts = {"photos": len(split), "landmarks": len(np.unique(known))}
+    lost = {}
+    pairs = builder.pairs(split.name)
+    if pairs is not None:
+        position = {name: i for i, name in enumerate(split.names)}
+        present = [
+            (position[query], position[positive])
+            for query, positive in pairs
+            if query in position and positive in position
+        ]
+        arrays["pairs"] = np.array(present, np.int64).reshape(-1, 2)
+        facts["pairs"] = len(present)
+        lost["pairs"] = len(pairs) - len(present)
+    np.savez(directory / "index" / f"{split.name}.npz", **arrays)
+    truth = builder.ground_truth(split)
+    if truth is not None:
+        truth, lost_answers = truth.restricted_to(split.names)
+        truth.save(directory / "ground_truth" / f"{split.name}.json")
+        facts["queries"] = len(truth.queries)
+        lost |= lost_answers
+    return facts | {"lost": {key: n for key, n in lost.items() if n}}

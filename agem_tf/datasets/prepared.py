@@ -1,17 +1,20 @@
 """A prepared dataset on disk, and the photos of its splits.
 
 directory/
-  manifest.json            options, counts, what was skipped, checksums
+  manifest.json            options, counts, skipped photos, checksums
   records/                 TFRecords and their TFDS description
   index/<split>.npz        name, label, box, file and offset of each photo, and
                            (pairs, 2) positions of queries and positives where
-                           the source names pairs
+                           the source lists pairs
   ground_truth/<split>.json
-  missing.txt              photos that the source names but lacked, if any
+  missing.txt              photos that the source lists but lacked, if any
 
 A split holds the photos of its database and those of its queries; its ground
-truth, where it has one, tells which is which. The photos of a benchmark's
-queries are often in no database.
+truth, where it has one, says which is which. In many benchmarks the photos of
+the queries are not part of a database.
+
+Copies get truncated and disks fail. With `skip_corrupt` the records that can't
+be read are found before anything is computed from the others.
 """
 
 import dataclasses
@@ -19,43 +22,55 @@ import functools
 import hashlib
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from absl import logging
 
-from agem_tf.datasets.completeness import restrict
-from agem_tf.datasets.damage import unreadable
 from agem_tf.datasets.records import RecordStore
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.files.arrays import load_arrays
+from agem_tf.files.locations import check_local
 from agem_tf.files.manifest import read_manifest
+from agem_tf.progress import Progress
 
 KIND = "dataset"
 _RECORDS = "records"
 _COLUMNS = ("labels", "boxes", "sizes", "files", "offsets")
+_THREADS = 8
+_SHOWN_DAMAGED = 5
+# Recipes name these splits by default; many datasets have only a test.
+_ADVICE = dict.fromkeys(
+    ("train", "validation"),
+    " To score frozen weights without training, pass --set data.train_split= "
+    "--set data.validation_split= --set training.epochs=0.",
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The photos of one split, or of several joined ones.
+    """The photos of one split, or of several joined splits.
 
     Attributes:
-        name: such as "train" or "train+validation".
-        names: unique name of each photo.
-        labels: (N,) int64, equal for photos of one landmark. A photo whose
-            landmark nobody knows has a negative label of its own.
-        boxes: (N, 4) float32, x1, y1, x2, y2 in pixels of the photo as it
-            decodes; zeros for the whole photo.
-        sizes: (N, 2) int32, height and width of each photo as it decodes.
-        files: (N,) int64, which record file holds the photo.
-        offsets: (N,) int64, at which byte.
-        store: reads the record at (file, offset).
+        name: Name such as "train" or "train+validation".
+        names: Unique name of each photo.
+        labels: (photos,) int64, equal for photos of one landmark. Each
+            unlabelled photo has a negative label of its own.
+        boxes: (photos, 4) float32, x1, y1, x2, y2 in pixels of the photo as
+            decoded; zeros for the whole photo.
+        sizes: (photos, 2) int32, height and width of the photo as decoded.
+        files: (photos,) int64, number of the record file.
+        offsets: (photos,) int64, byte at which the record starts.
+        store: Reads the record at (file, offset).
         pairs: (pairs, 2) int64 positions of a query and its positive, as the
-            source names them; None if it does not.
-        fingerprint: of the whole dataset, see `PreparedDataset.fingerprint`;
-            empty for a split of no dataset on disk.
-        lost: names of photos that are left out because they can't be read.
+            source lists them; None if it does not.
+        fingerprint: Fingerprint of the whole dataset, see
+            `PreparedDataset.fingerprint`; empty for a split that is not part
+            of a dataset on disk.
+        lost: Names of the photos that are left out because their records
+            can't be read.
     """
 
     name: str
@@ -77,23 +92,23 @@ class Split:
         """Returns the (photos,) int64 positions of photos.
 
         Raises:
-            UserError: the split has no photo of that name.
+            UserError: The split has no photo of one of the names.
         """
         position = {name: i for i, name in enumerate(self.names)}
         missing = [name for name in names if name not in position]
         if missing:
             raise UserError(f"Split {self.name} has no photo {missing[0]!r}.")
-        # Without the type, positions of no photo would be floats.
+        # Without the type, an empty list would become floats.
         return np.array([position[name] for name in names], np.int64)
 
     def pairs_among(self, photos: np.ndarray) -> np.ndarray | None:
         """Returns the listed pairs of some photos, None if none are listed.
 
         Args:
-            photos: (N,) distinct positions.
+            photos: (photos,) distinct positions in the split.
 
         Returns:
-            (pairs, 2) indices of `photos`.
+            (pairs, 2) indices into `photos`.
         """
         if self.pairs is None:
             return None
@@ -103,18 +118,22 @@ class Split:
         return pairs[(pairs >= 0).all(axis=1)]
 
     def without(self, lost: np.ndarray) -> "Split":
-        """Returns the split without the photos where (N,) `lost` is true."""
+        """Returns the split without the photos where `lost`, (photos,) bool."""
         if not lost.any():
             return self
         kept = np.flatnonzero(~lost)
         names = [self.names[index] for index in kept]
         text = "\n".join([self.fingerprint, *names])
         digest = hashlib.sha256(text.encode("utf-8", "surrogateescape"))
+        pairs = self.pairs
+        if pairs is not None:
+            position = np.cumsum(~lost) - 1
+            pairs = position[pairs[~lost[pairs].any(axis=1)]]
         return dataclasses.replace(
             self,
             names=names,
             lost=[self.names[index] for index in np.flatnonzero(lost)],
-            pairs=_keep_pairs(self.pairs, lost),
+            pairs=pairs,
             fingerprint=digest.hexdigest()[:12],
             **{key: getattr(self, key)[kept] for key in _COLUMNS},
         )
@@ -123,34 +142,68 @@ class Split:
         """Returns the serialized tf.train.Example of photo `index`."""
         return self.store.read(int(self.files[index]), int(self.offsets[index]))
 
+    def find_damaged(self) -> np.ndarray:
+        """Reads every record, and logs the errors of the first damaged ones.
+
+        Returns:
+            (photos,) bool, whether the record of each photo can't be read.
+        """
+
+        def error(photo: int) -> str:
+            try:
+                self.read(photo)
+            except UserError as error:
+                return str(error)
+            return ""
+
+        errors = []
+        with (
+            ThreadPoolExecutor(_THREADS) as threads,
+            Progress(f"Checking records of {self.name}", len(self)) as progress,
+        ):
+            for message in threads.map(error, range(len(self))):
+                progress.update(1)
+                errors.append(message)
+        messages = [message for message in errors if message]
+        for message in messages[:_SHOWN_DAMAGED]:
+            logging.warning("Split %s: %s", self.name, message)
+        if len(messages) > _SHOWN_DAMAGED:
+            logging.warning("... and %d more", len(messages) - _SHOWN_DAMAGED)
+        return np.array([bool(message) for message in errors], bool)
+
 
 class PreparedDataset:
-    """Opens what `agem_tf.prepare` has made.
+    """A dataset in a directory written by `agem_tf.prepare`.
 
     Args:
-        directory: of the dataset.
-        skip_corrupt: do without the photos whose records are damaged or gone,
-            for which every record of a split is read when it is first opened.
+        directory: Local directory of the dataset.
+        skip_corrupt: Whether to leave out photos whose records are damaged or
+            missing. Every record of a split is then read when the split is
+            first opened.
 
     Attributes:
-        directory: of the dataset.
-        manifest: what `agem_tf.prepare` has noted.
-        lost: name of a split that was opened -> names of its lost photos.
+        directory: Directory of the dataset.
+        manifest: Contents of its manifest.
+        lost: Photos that are left out, for each split that was opened.
 
     Raises:
-        UserError: there is no finished dataset in `directory`.
+        UserError: There is no finished dataset in `directory`.
     """
 
     def __init__(
         self, directory: str | pathlib.Path, skip_corrupt: bool = False
     ):
+        check_local(directory, "the dataset's directory")
         self.directory = pathlib.Path(directory)
         self.manifest = read_manifest(
             self.directory, KIND, unchecked=[_RECORDS] if skip_corrupt else []
         )
         self.lost: dict[str, list[str]] = {}
         self._skip_corrupt = skip_corrupt
-        self._damage: dict[str, np.ndarray] = {}
+        self._damaged: dict[str, np.ndarray] = {}
+        self._store = RecordStore(
+            [self.directory / name for name in self.manifest["record_files"]]
+        )
 
     @property
     def splits(self) -> list[str]:
@@ -159,73 +212,79 @@ class PreparedDataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that tell this dataset from others.
+        """Twelve hexadecimal digits that identify the contents.
 
-        They follow from the name and checksum of every file that the manifest
-        lists, so they are those of a copy too, wherever it stands.
+        They follow from the names and checksums of all files in the manifest,
+        so a copy of the dataset has the same.
         """
         digest = hashlib.sha256()
         for name, facts in sorted(self.manifest["files"].items()):
             digest.update(f"{name} {facts['sha256']}\n".encode())
         return digest.hexdigest()[:12]
 
-    @functools.cached_property
-    def _store(self) -> RecordStore:
-        return RecordStore(
-            [self.directory / name for name in self.manifest["record_files"]]
-        )
-
     def split(self, name: str) -> Split:
         """Loads a split, or several joined by "+".
 
         Raises:
-            UserError: the dataset has no such split, its index is damaged, or
+            UserError: The dataset has no such split, its index is damaged, or
                 a split is repeated.
         """
-        parts = [self._load_index(part) for part in self._parts(name)]
+        parts = []
+        for part in self._parts(name):
+            has_pairs = self.manifest["splits"][part].get("pairs")
+            parts.append(
+                load_arrays(
+                    self.directory / "index" / f"{part}.npz",
+                    ("names", *_COLUMNS, *(["pairs"] if has_pairs else [])),
+                    "prepare the dataset with --overwrite",
+                )
+            )
         columns = {
             key: np.concatenate([part[key] for part in parts])
             for key in _COLUMNS
         }
-        columns["labels"] = _tell_unknown_apart(columns["labels"])
-        names = [str(n) for part in parts for n in part["names"]]
+        # Unlabelled photos must not pass for photos of one landmark.
+        unknown = columns["labels"] < 0
+        columns["labels"] = np.where(
+            unknown, -np.cumsum(unknown), columns["labels"]
+        )
         split = Split(
             name=name,
-            names=names,
+            names=[str(n) for part in parts for n in part["names"]],
             store=self._store,
             pairs=_join_pairs(parts),
             fingerprint=self.fingerprint,
             **columns,
         )
-        return self._readable(split) if self._skip_corrupt else split
+        return self._without_damaged(split) if self._skip_corrupt else split
 
     def database_names(self, split: str) -> list[str]:
         """Returns the photos among which the queries of a split search.
 
-        They are all photos of a split that has no ground truth.
+        Without a ground truth these are all photos of the split.
 
         Raises:
-            UserError: as `split`.
+            UserError: As `split`.
         """
         if self.has_ground_truth(split):
             return self.ground_truth(split).database_names
         return self.split(split).names
 
     def has_ground_truth(self, split: str) -> bool:
-        """Whether queries are known for a split, and all that are joined to it.
+        """Whether a split, and each split joined to it, has queries.
 
         Raises:
-            UserError: as `split`.
+            UserError: As `split`.
         """
         return all(map(self._has_ground_truth, self._parts(split)))
 
     def ground_truth(self, split: str) -> GroundTruth:
-        """Loads what answers the queries of a split.
+        """Loads the ground truth of a split.
 
-        Of splits joined by "+" each query is asked of its own split only.
+        In splits joined by "+" each query searches its own split only.
 
         Raises:
-            UserError: as `split`, or it has no queries.
+            UserError: As `split`, or the split has no queries.
         """
         parts = self._parts(split)
         for part in parts:
@@ -238,11 +297,11 @@ class PreparedDataset:
             [GroundTruth.load(self._ground_truth_path(part)) for part in parts]
         )
         if self._skip_corrupt:
-            truth, _ = restrict(truth, self.split(split).names)
+            truth, _ = truth.restricted_to(self.split(split).names)
         return truth
 
     def describe(self) -> Iterator[str]:
-        """Yields lines about its splits and what it lacks."""
+        """Yields lines about the splits and what is missing."""
         for split, facts in self.manifest["splits"].items():
             yield f"{split}: {_describe_split(facts)}"
         if missing := self.manifest.get("missing"):
@@ -252,19 +311,17 @@ class PreparedDataset:
         yield from self.manifest.get("notes", [])
 
     def verify(self) -> None:
-        """Checks every file against the manifest.
+        """Checks every file against its checksum in the manifest.
 
         Raises:
-            UserError: a file is missing or altered; the message names it.
+            UserError: A file is missing or altered; the message names it.
         """
         read_manifest(self.directory, KIND, verify=True)
 
-    def _readable(self, split: Split) -> Split:
-        if split.name not in self._damage:
-            self._damage[split.name] = unreadable(
-                split.name, split.files, split.offsets, split.store
-            )
-        damaged = self._damage[split.name]
+    def _without_damaged(self, split: Split) -> Split:
+        if split.name not in self._damaged:
+            self._damaged[split.name] = split.find_damaged()
+        damaged = self._damaged[split.name]
         if len(damaged) and damaged.all():
             raise UserError(
                 f"No photo of split {split.name} of {self.directory} can be "
@@ -282,21 +339,13 @@ class PreparedDataset:
         name = self._ground_truth_path(split).relative_to(self.directory)
         return name.as_posix() in self.manifest["files"]
 
-    def _load_index(self, split: str) -> dict[str, np.ndarray]:
-        has_pairs = self.manifest["splits"][split].get("pairs")
-        return load_arrays(
-            self.directory / "index" / f"{split}.npz",
-            ("names", *_COLUMNS, *(["pairs"] if has_pairs else [])),
-            "prepare the dataset with --overwrite",
-        )
-
     def _parts(self, name: str) -> list[str]:
         parts = name.split("+")
         for part in parts:
             if part not in self.manifest["splits"]:
                 raise UserError(
                     f"{self.directory} has no split {part!r}; it has "
-                    f"{', '.join(self.splits)}."
+                    f"{', '.join(self.splits)}.{_ADVICE.get(part, '')}"
                 )
             if parts.count(part) > 1:
                 raise UserError(
@@ -320,21 +369,6 @@ def _describe_split(facts: Mapping[str, Any]) -> str:
             "published ones"
         )
     return text
-
-
-def _keep_pairs(
-    pairs: np.ndarray | None, lost: np.ndarray
-) -> np.ndarray | None:
-    if pairs is None:
-        return None
-    position = np.cumsum(~lost) - 1
-    return position[pairs[~lost[pairs].any(axis=1)]]
-
-
-def _tell_unknown_apart(labels: np.ndarray) -> np.ndarray:
-    """Photos of unknown landmarks must not pass for photos of one."""
-    unknown = labels < 0
-    return np.where(unknown, -np.cumsum(unknown), labels)
 
 
 def _join_pairs(parts: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:

@@ -1,8 +1,8 @@
-"""Random access into TFRecord files.
+"""TFRecord files with random access.
 
-Training draws photos in an order that mining decides, so records are read by
-offset instead of streamed; each read checks the record's own CRC, because a
-flipped bit would otherwise be a subtly wrong photo.
+Mining decides in which order photos are drawn, so records are read by offset
+instead of streamed. Each read checks the CRC of the record, because a flipped
+bit would otherwise be a subtly wrong photo.
 
 Framing, from TensorFlow's record format: uint64 length, uint32 masked CRC of
 the length, the payload, uint32 masked CRC of the payload, little endian.
@@ -13,14 +13,38 @@ import pathlib
 import struct
 import threading
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import google_crc32c
 
 from agem_tf.errors import UserError
 
+_LENGTH = struct.Struct("<Q")
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
+
+
+class RecordWriter:
+    """Appends records to a binary file, local or remote."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._offset = file, 0
+
+    def write(self, payload: bytes) -> int:
+        """Appends a record; returns the byte at which it starts."""
+        start, length = self._offset, _LENGTH.pack(len(payload))
+        record = b"".join(
+            [
+                length,
+                _FOOTER.pack(_masked_crc(length)),
+                payload,
+                _FOOTER.pack(_masked_crc(payload)),
+            ]
+        )
+        self._file.write(record)
+        self._offset += len(record)
+        return start
 
 
 class RecordFile:
@@ -30,7 +54,7 @@ class RecordFile:
         """Opens the file.
 
         Raises:
-            UserError: the file can't be opened.
+            UserError: The file can't be opened.
         """
         self.path = pathlib.Path(path)
         try:
@@ -46,7 +70,7 @@ class RecordFile:
         """Returns the payload of the record that starts at byte `offset`.
 
         Raises:
-            UserError: the record is truncated or its checksum fails.
+            UserError: The record is truncated or its checksum fails.
         """
         return self._read(offset)[0]
 
@@ -59,7 +83,7 @@ class RecordFile:
             offset = end
 
     def close(self) -> None:
-        """Closes the file; reading afterwards is an error."""
+        """Closes the file."""
         os.close(self._descriptor)
 
     def _read(self, offset: int) -> tuple[bytes, int]:
@@ -87,9 +111,9 @@ class RecordFile:
 
 
 class RecordStore:
-    """Several record files addressed as (file number, offset).
+    """Several record files, addressed by file number and offset.
 
-    Files open on first use and stay open.
+    Files are opened on first use and stay open.
     """
 
     def __init__(self, paths: list[pathlib.Path]):
@@ -98,7 +122,7 @@ class RecordStore:
         self._lock = threading.Lock()
 
     def read(self, file: int, offset: int) -> bytes:
-        """Returns one payload; errors as `RecordFile.read`."""
+        """Returns the payload of a record; raises as `RecordFile.read`."""
         with self._lock:
             if file not in self._files:
                 self._files[file] = RecordFile(self._paths[file])

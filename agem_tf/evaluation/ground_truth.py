@@ -7,7 +7,7 @@ scored by the same code.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -142,6 +142,36 @@ class GroundTruth:
                 for query in part.queries
             ]
         return cls(database, names, queries)
+
+    def restricted_to(self, names: Collection[str]) -> tuple[Self, dict]:
+        """Removes photos that are missing.
+
+        Args:
+            names: Photos that are present, of the database and the queries.
+
+        Returns:
+            The ground truth of those photos, and how many "queries", and easy
+            and hard "positives" of the remaining queries, are lost.
+        """
+        kept = set(names)
+        present = np.array([name in kept for name in self.database_names], bool)
+        position = np.cumsum(present) - 1
+        remaining, queries, positives = [], [], 0
+        for name, query in zip(self.query_names, self.queries, strict=True):
+            if name not in kept:
+                continue
+            remaining.append(name)
+            sets = (
+                position[old[present[old]]]
+                for old in (query.easy, query.hard, query.junk)
+            )
+            queries.append(QueryTruth(*sets, box=query.box))
+            positives += len(query.positives) - len(queries[-1].positives)
+        database = [name for name in self.database_names if name in kept]
+        return type(self)(database, remaining, queries), {
+            "queries": len(self.queries) - len(queries),
+            "positives": positives,
+        }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from agem_tf.datasets import runners
+from agem_tf.datasets import shards
 from agem_tf.datasets.photo_folder import PhotoFolder
 from agem_tf.datasets.preparation import prepare
 from agem_tf.errors import UserError
@@ -27,7 +27,7 @@ def prepare_folder(photo_folder, monkeypatch):
 def test_a_pipeline_writes_the_same(prepare_folder, tmp_path):
     pytest.importorskip("apache_beam")
     alone = prepare_folder(tmp_path / "alone")
-    prepared = prepare_folder(tmp_path / "beam", runner=runners.on_beam(LOCAL))
+    prepared = prepare_folder(tmp_path / "beam", runner=shards.on_beam(LOCAL))
     assert len(prepared.manifest["record_files"]) == 5
     assert prepared.manifest["files"] == alone.manifest["files"]
 
@@ -37,14 +37,14 @@ def test_a_bad_photo_is_one_sentence(prepare_folder, photo_folder, tmp_path):
     bad = photo_folder / "place3" / "bad.jpg"
     bad.write_bytes(b"not a photo")
     with pytest.raises(UserError) as raised:
-        prepare_folder(tmp_path / "data", runner=runners.on_beam(LOCAL))
+        prepare_folder(tmp_path / "data", runner=shards.on_beam(LOCAL))
     assert str(raised.value).startswith(f"{bad} is not a readable photo")
     bad.unlink()
-    prepared = prepare_folder(tmp_path / "data", runner=runners.on_beam(LOCAL))
+    prepared = prepare_folder(tmp_path / "data", runner=shards.on_beam(LOCAL))
     assert len(prepared.split("train")) == 18
 
 
 def test_beam_is_optional(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(UserError, match=r"agem-tf\[beam\]"):
-        runners.on_beam(LOCAL)
+        shards.on_beam(LOCAL)

@@ -1,28 +1,30 @@
 """Record files are the same whoever writes them, and are written once."""
 
+import errno
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
-import tensorflow as tf
 
-from agem_tf.datasets import runners, shards
+from agem_tf.datasets import shards
 from agem_tf.datasets.photo_folder import PhotoFolder
 from agem_tf.datasets.preparation import prepare
+from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.errors import UserError
 from agem_tf.pages.photo_pictures import load_photo
 
 # Prepares one split in files of four photos, and is killed after the first.
 _KILLED = """
 import os, signal, sys
-from agem_tf.datasets import runners
+from agem_tf.datasets import shards
 from agem_tf.datasets.photo_folder import PhotoFolder
 from agem_tf.datasets.preparation import prepare
 
 def runner(paths):
-    yield next(runners.in_processes(2)(paths))
+    yield next(shards.in_processes(2)(paths))
     os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
@@ -58,7 +60,7 @@ def stop_after(number):
 
     def run(paths):
         for path in paths[:number]:
-            yield shards.write(path)
+            yield shards.write_shard(path)
         raise KeyboardInterrupt
 
     return run
@@ -91,7 +93,7 @@ def test_a_million_photos_fill_no_more_files_than_may_be_open(
 
 def test_several_processes_write_the_same(prepare_folder, tmp_path):
     alone = prepare_folder(tmp_path / "alone")
-    runner = runners.in_processes(2)
+    runner = shards.in_processes(2)
     together = prepare_folder(tmp_path / "together", runner=runner)
     assert together.manifest["files"] == alone.manifest["files"]
 
@@ -100,7 +102,7 @@ def test_a_bad_photo_stops_several_processes(
     prepare_folder, photo_folder, tmp_path
 ):
     (photo_folder / "place3" / "bad.jpg").write_bytes(b"not a photo")
-    runner = runners.in_processes(2)
+    runner = shards.in_processes(2)
     with pytest.raises(UserError, match=r"place3/bad\.jpg"):
         prepare_folder(tmp_path / "data", runner=runner)
     assert not (tmp_path / "data").exists()
@@ -109,11 +111,11 @@ def test_a_bad_photo_stops_several_processes(
     assert skipped["photo"] == "place3/bad.jpg"
 
 
-def test_a_killed_process_is_told(prepare_folder, tmp_path, monkeypatch):
+def test_a_killed_process_is_reported(prepare_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(PhotoFolder, "items_per_file", 1)
 
     def runner(paths):
-        running = runners.in_processes(2)(list(paths) * 20)
+        running = shards.in_processes(2)(list(paths) * 20)
         yield next(running)
         for child in multiprocessing.active_children():
             child.kill()
@@ -126,10 +128,10 @@ def test_a_killed_process_is_told(prepare_folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("processes", "beam"), [(0, None), (2, "--runner=X")])
 def test_impossible_runners_are_refused(processes, beam):
     with pytest.raises(UserError, match=f"processes={processes}, beam="):
-        runners.create(processes, beam)
+        shards.create_runner(processes, beam)
 
 
-def test_an_interrupted_preparation_goes_on(prepare_folder, tmp_path):
+def test_an_interrupted_preparation_resumes(prepare_folder, tmp_path):
     data = tmp_path / "data"
     with pytest.raises(KeyboardInterrupt):
         prepare_folder(data, runner=stop_after(2))
@@ -142,7 +144,7 @@ def test_an_interrupted_preparation_goes_on(prepare_folder, tmp_path):
 
     def runner(paths):
         written.extend(paths)
-        return runners.in_process(paths)
+        return shards.in_process(paths)
 
     prepared = prepare_folder(data, runner=runner)
     assert len(written) == 3
@@ -155,7 +157,7 @@ def test_an_interrupted_preparation_goes_on(prepare_folder, tmp_path):
     assert whole.manifest["files"] == prepared.manifest["files"]
 
 
-def test_a_killed_preparation_goes_on(prepare_folder, photo_folder, tmp_path):
+def test_a_killed_preparation_resumes(prepare_folder, photo_folder, tmp_path):
     data, script = tmp_path / "data", tmp_path / "killed.py"
     script.write_text(_KILLED)
     # Returns when nobody holds the pipes: the pool has ended too.
@@ -191,14 +193,14 @@ def test_other_photos_are_not_mixed_with_finished_ones(
     assert again.manifest["files"] == prepared.manifest["files"]
 
 
-def test_overwrite_starts_anew(prepare_folder, tmp_path):
+def test_overwrite_starts_again(prepare_folder, tmp_path):
     data = tmp_path / "data"
     with pytest.raises(KeyboardInterrupt):
         prepare_folder(data, runner=stop_after(3))
 
     def runner(paths):
         assert len(paths) == 5
-        return runners.in_process(paths)
+        return shards.in_process(paths)
 
     prepare_folder(data, runner=runner, overwrite=True)
 
@@ -215,27 +217,37 @@ def test_two_preparations_of_one_dataset_are_refused(prepare_folder, tmp_path):
     def runner(paths):
         with pytest.raises(UserError, match="Another process is writing"):
             prepare_folder(tmp_path / "data")
-        return runners.in_process(paths)
+        return shards.in_process(paths)
 
     assert len(prepare_folder(tmp_path / "data", runner=runner).splits) == 1
 
 
-def test_unfinished_files_may_stand_on_a_remote_file_system(
-    prepare_folder, tmp_path
-):
+def test_unfinished_shards_may_be_remote(prepare_folder, tmp_path, bucket):
     here = prepare_folder(tmp_path / "here")
-    there = prepare_folder(tmp_path / "there", parts_dir="ram://bucket/parts")
+    there = prepare_folder(tmp_path / "there", parts_dir="gs://shards/parts")
     assert there.manifest["files"] == here.manifest["files"]
+    assert not any(bucket.rglob("*.tfrecord"))
 
 
-def test_an_old_error_is_not_told_again(prepare_folder, photo_folder, tmp_path):
-    """A cluster notes all bad photos, of which one is told."""
+def test_a_dataset_must_be_local(prepare_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="gs://bucket/data is remote.*local"):
+        prepare_folder("gs://bucket/data")
+    with pytest.raises(UserError, match="gs://bucket/data is remote"):
+        PreparedDataset("gs://bucket/data")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_an_old_error_is_not_reported_again(
+    prepare_folder, photo_folder, tmp_path
+):
+    """A cluster notes all bad photos, of which one is reported."""
     bad = [photo_folder / f"place{i}" / "bad.jpg" for i in range(6)]
     for path in bad:
         path.write_bytes(b"not a photo")
 
     def runner(paths):
-        for path in list(map(shards.write_or_note, paths)):
+        for path in list(map(shards.write_shard_or_note, paths)):
             if sentence := shards.noted_error(path):
                 raise UserError(sentence)
             yield path
@@ -248,12 +260,12 @@ def test_an_old_error_is_not_told_again(prepare_folder, photo_folder, tmp_path):
     assert len(prepared.split("train")) == 24
 
 
-def test_a_full_disk_is_one_sentence(prepare_folder, tmp_path, monkeypatch):
-    def fail(*arguments, **options):
-        raise tf.errors.ResourceExhaustedError(None, None, "no space left")
+def test_a_full_disk_names_the_shard(prepare_folder, tmp_path, monkeypatch):
+    def fail(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
-    monkeypatch.setattr(tf.io.gfile, "rename", fail)
-    with pytest.raises(UserError, match="00000-of-00005.*no space left"):
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="No space left .*00000-of-00005"):
         prepare_folder(tmp_path / "data")
 
 

@@ -98,3 +98,40 @@ def test_faulty_files_are_named(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.json cannot be read"):
         GroundTruth.load(tmp_path / "nowhere.json")
+
+
+@pytest.fixture
+def small_truth():
+    return GroundTruth(
+        ["a", "b", "c", "d"],
+        ["q", "b"],
+        [
+            QueryTruth([0, 2], [3], [1], box=(1, 2, 3, 4)),
+            QueryTruth([2], [], [1]),
+        ],
+    )
+
+
+def test_nothing_missing_changes_nothing(small_truth):
+    restricted, lost = small_truth.restricted_to(["q", "d", "c", "b", "a"])
+    assert restricted.to_dict() == small_truth.to_dict()
+    assert lost == {"queries": 0, "positives": 0}
+
+
+def test_missing_photos_shift_the_indices_of_the_others(small_truth):
+    restricted, lost = small_truth.restricted_to(["q", "b", "d"])
+    assert restricted.to_dict() == {
+        "imlist": ["b", "d"],
+        "qimlist": ["q", "b"],
+        "gnd": [
+            {"bbx": [1, 2, 3, 4], "easy": [], "hard": [1], "junk": [0]},
+            {"bbx": None, "easy": [], "hard": [], "junk": [0]},
+        ],
+    }
+    assert lost == {"queries": 0, "positives": 3}
+
+
+def test_queries_without_their_photo_are_lost_with_their_answers(small_truth):
+    restricted, lost = small_truth.restricted_to(["a", "b", "d"])
+    assert restricted.query_names == ["b"]
+    assert lost == {"queries": 1, "positives": 1}
