@@ -56,7 +56,8 @@ class OptionInfo:
         if self.minimum is not None and item < self.minimum:
             return f"must be at least {self.minimum}"
         if self.above is not None and item <= self.above:
-            return f"must be above {self.above}"
+            bound = "positive" if self.above == 0 else f"above {self.above}"
+            return f"must be {bound}"
         if self.maximum is not None and item > self.maximum:
             return f"must be at most {self.maximum}"
         return None

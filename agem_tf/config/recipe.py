@@ -1,17 +1,19 @@
-"""The fields of a recipe, their meaning and their defaults.
+"""The fields of a recipe, with their help, bounds and defaults.
 
 The defaults are the quickstart, so a recipe states only what differs from it.
 The dataclasses have slots, so that a misspelt field of a recipe is an error.
+docs/recipes.md is generated from the fields.
 """
 
 import dataclasses
 from typing import Any
 
 from agem_tf import registry
+from agem_tf.option_fields import option, required
 
 ATTENTIONS = ("cbam", "agem", "none")
-# A canvas has sides of a multiple of it, so that "same" padding of strided
-# layers is the same for every canvas.
+# The sides of a canvas are multiples of it, so that the "same" padding of
+# strided layers is equal for every canvas.
 CANVAS_MULTIPLE = 32
 BATCH_NORMS = ("frozen_statistics", "frozen", "trainable")
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos3")
@@ -26,98 +28,148 @@ WHITENINGS = ("learned", "pca", "none")
 
 @dataclasses.dataclass(slots=True)
 class DataConfig:
-    """Where the photos come from.
+    """Where the photos come from."""
 
-    Attributes:
-        dataset: name of a dataset builder.
-        directory: the prepared dataset; empty means `data` in the workdir.
-        source: what the builder reads (a folder or a CSV); empty if it needs
-            nothing.
-        options: keyword arguments of the builder.
-        train_split, validation_split, test_split: names of splits, or several
-            joined by "+". An empty test split is skipped; training needs the
-            other two, a learned whitening the first.
-    """
-
-    dataset: str = "synthetic_landmarks"
-    directory: str = ""
-    source: str = ""
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    train_split: str = "train"
-    validation_split: str = "validation"
-    test_split: str = "test"
+    dataset: str = option(
+        "synthetic_landmarks",
+        "Dataset builder.",
+        choices=registry.names("dataset"),
+    )
+    directory: str = option(
+        "", "Directory of the prepared dataset; empty: data in the workdir."
+    )
+    source: str = option(
+        "", "Folder or CSV that the builder reads, if it needs one."
+    )
+    options: dict[str, Any] = option(
+        factory=dict, help="Keyword arguments of the builder."
+    )
+    train_split: str = option(
+        "train",
+        "Split to train on, or several joined by '+'. Training and a learned "
+        "whitening need it.",
+    )
+    validation_split: str = option(
+        "validation",
+        "Split that the best epoch is chosen on. Training needs it.",
+    )
+    test_split: str = option("test", "Split to score; empty: none.")
 
 
 @dataclasses.dataclass(slots=True)
 class ImageConfig:
-    """How a photo becomes the network's input.
+    """How a photo becomes the network's input."""
 
-    Attributes:
-        size: pixels of the longer side.
-        resize: "square" stretches every photo to size x size; "aspect" keeps
-            its proportions.
-        enlarge: whether a smaller photo is scaled up under "aspect" (the GeM
-            reference never does).
-        interpolation: of the resampling; Pillow's filter of that name. The GeM
-            reference takes "lanczos3".
-        buckets: (height, width) of the canvases that photos are padded to
-            under "aspect", for a compiler that wants static shapes, such as a
-            TPU's; each photo takes the smallest that holds it. Sides are
-            multiples of 32. Descriptors do not see the padding. Without any,
-            photos of equal shape run together.
-    """
-
-    size: int = 128
-    resize: str = "square"
-    enlarge: bool = False
-    interpolation: str = "bicubic"
-    buckets: tuple[tuple[int, ...], ...] = ()
+    size: int = option(128, "Longer side in pixels.", minimum=32)
+    resize: str = option(
+        "square",
+        "square stretches every photo to size x size; aspect keeps its "
+        "proportions.",
+        choices=RESIZES,
+    )
+    enlarge: bool = option(
+        False,
+        "Whether aspect enlarges photos smaller than size. The GeM reference "
+        "never does.",
+    )
+    interpolation: str = option(
+        "bicubic",
+        "Pillow's resampling filter. The GeM reference uses lanczos3.",
+        choices=INTERPOLATIONS,
+    )
+    buckets: tuple[tuple[int, ...], ...] = option(
+        (),
+        "Canvases (height, width) that aspect pads photos to, for compilers "
+        "that need static shapes, such as a TPU's. Each photo takes the "
+        f"smallest that holds it; sides are multiples of {CANVAS_MULTIPLE}. "
+        "Descriptors do not depend on the padding. Empty: photos of equal "
+        "shape are batched together.",
+    )
 
 
 @dataclasses.dataclass(slots=True)
 class ModelConfig:
     """The network; the fields are the arguments of `models.AGeM`."""
 
-    backbone: str = "efficientnet_lite0"
-    weights: str | None = "imagenet"
-    feature_map: str = "C5"
-    attention: str = "cbam"
-    attention_placement: tuple[str, ...] = ("C5",)
-    attention_merge: str = "residual"
-    attention_bias: float = 4.0
-    pooling: str = "gem"
-    pooling_options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    regional: bool = False
-    whitening_dimension: int = 0
-    batch_norm: str = "frozen_statistics"
-    preprocessing: dict[str, Any] = dataclasses.field(default_factory=dict)
+    backbone: str = option(
+        "efficientnet_lite0",
+        "Network that computes the feature map.",
+        choices=registry.names("backbone"),
+    )
+    weights: str | None = option(
+        "imagenet", "imagenet, a file of weights, or None for random weights."
+    )
+    feature_map: str = option(
+        "C5", "Feature map that is pooled.", choices=PLACEMENTS[:-1]
+    )
+    attention: str = option(
+        "cbam",
+        "cbam, the three attention units of the AGeM paper (agem), or none.",
+        choices=ATTENTIONS,
+    )
+    attention_placement: tuple[str, ...] = option(
+        ("C5",),
+        "Feature maps that get CBAM, or blocks for every residual block.",
+        choices=PLACEMENTS,
+    )
+    attention_merge: str = option(
+        "residual",
+        "How agem's last unit is combined with its feature map.",
+        choices=MERGES,
+    )
+    attention_bias: float = option(
+        4.0, "Initial bias of agem's attention scores; 4 passes almost all."
+    )
+    pooling: str = option(
+        "gem", "Global pooling layer.", choices=registry.names("pooling")
+    )
+    pooling_options: dict[str, Any] = option(
+        factory=dict, help="Keyword arguments of the pooling layer."
+    )
+    regional: bool = option(
+        False, "Whether to pool R-MAC's regions too and sum their descriptors."
+    )
+    whitening_dimension: int = option(
+        0, "Outputs of a trained whitening layer; 0: no layer.", minimum=0
+    )
+    batch_norm: str = option(
+        "frozen_statistics",
+        "frozen_statistics trains scale and offset only; frozen trains "
+        "neither; trainable also updates the statistics.",
+        choices=BATCH_NORMS,
+    )
+    preprocessing: dict[str, Any] = option(
+        factory=dict,
+        help="Arguments of a `ChannelScaling` in place of the backbone's, for "
+        "weights that expect other pixel values.",
+    )
 
 
 @dataclasses.dataclass(slots=True)
 class LossConfig:
-    """The loss and its keyword arguments.
+    """The loss and its keyword arguments."""
 
-    Attributes:
-        name: "contrastive" and "triplet" compare the photos of one tuple;
-            "batch_hard_triplet" compares all photos of a step, those of all
-            replicas, and takes the photos of a landmark as positives of each
-            other. "arcface" and "softmax" tell the landmarks of the training
-            split apart, with a classifier that learns beside the network; its
-            variables are called "classifier/..." in `optimizer.rules`.
-        options: of the loss.
-    """
-
-    name: str = "contrastive"
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    name: str = option(
+        "contrastive",
+        "contrastive and triplet compare the photos of a tuple. "
+        "batch_hard_triplet compares all photos of a step, across replicas, "
+        "with all photos of a landmark as positives of each other. arcface "
+        "and softmax classify the landmarks of the training split; the "
+        "classifier's variables are named classifier/... in optimizer.rules.",
+        choices=registry.names("loss"),
+    )
+    options: dict[str, Any] = option(
+        factory=dict, help="Keyword arguments of the loss."
+    )
 
     @property
     def classifies(self) -> bool:
-        """Whether an epoch is of lone photos and classes, not of tuples."""
+        """Whether an epoch consists of labelled photos instead of tuples."""
         return self.name in registry.names("classifier")
 
 
 def default_loss() -> LossConfig:
-    """The quickstart's loss; the margin is that of GeM's published ResNets."""
+    """Returns the quickstart's loss, with the margin of GeM's ResNets."""
     return LossConfig("contrastive", {"margin": 0.85})
 
 
@@ -125,46 +177,52 @@ def default_loss() -> LossConfig:
 class MiningConfig:
     """The tuples of an epoch: queries, positives and mined hard negatives.
 
-    A loss of classes has none; each of its epochs shows every photo once.
-
-    Attributes:
-        num_queries: (query, positive) pairs an epoch, at most; the paper of
-            GeM takes 2000.
-        pool_size: images that negatives are mined from, at most; 20000 there.
-            A pool much smaller than the split keeps the negatives from being
-            the very hardest, under which few photos and a high learning rate
-            collapse.
-        num_negatives: negatives a tuple; 5 there.
+    Classification losses mine nothing; each epoch shows every photo once.
     """
 
-    num_queries: int = 280
-    pool_size: int = 100
-    num_negatives: int = 2
+    num_queries: int = option(
+        280,
+        "Most (query, positive) pairs per epoch; 2000 in the GeM paper.",
+        minimum=1,
+    )
+    pool_size: int = option(
+        100,
+        "Most images that negatives are mined from; 20000 in the GeM paper. A "
+        "pool much smaller than the split avoids the very hardest negatives, "
+        "under which training on few photos with a high learning rate "
+        "collapses.",
+        minimum=1,
+    )
+    num_negatives: int = option(
+        2, "Negatives per tuple; 5 in the GeM paper.", minimum=1
+    )
 
 
 @dataclasses.dataclass(slots=True)
 class OptimizerRule:
-    """Settings of the variables whose path matches `pattern` (a glob).
+    """Settings for the variables whose path matches a pattern."""
 
-    Attributes:
-        pattern: matched against the whole variable path, "*" spans "/".
-        learning_rate_scale: factor on the recipe's learning rate; 0 freezes.
-        weight_decay: L2 coefficient added to the gradient, as in the published
-            recipes (not the decoupled decay of AdamW).
-        optional: whether the rule may hold for no variable.
-    """
-
-    pattern: str
-    learning_rate_scale: float = 1.0
-    weight_decay: float = 0.0
-    optional: bool = False
+    pattern: str = required(
+        "Glob pattern of the whole variable path; '*' also matches '/'."
+    )
+    learning_rate_scale: float = option(
+        1.0, "Factor on the learning rate; 0 freezes the variable.", minimum=0
+    )
+    weight_decay: float = option(
+        0.0,
+        "L2 coefficient added to the gradient, as in the published recipes "
+        "(not the decoupled decay of AdamW).",
+        minimum=0,
+    )
+    optional: bool = option(False, "Whether the pattern may match no variable.")
 
 
 def default_rules() -> list[OptimizerRule]:
-    """GeM's rule for p, ten times faster and without decay; early stages rest.
+    """Returns GeM's rule for p and rules that freeze the early stages.
 
-    Edges and textures learned from ImageNet serve as they are: freezing the
-    stages up to stride 8 of an EfficientNet saves a third of the time.
+    p learns ten times faster and without weight decay. Freezing the stages up
+    to stride 8 of an EfficientNet saves a third of the time; their ImageNet
+    edges and textures need no training.
     """
     return [
         OptimizerRule("pooling*/p", 10.0, 0.0, optional=True),
@@ -176,90 +234,109 @@ def default_rules() -> list[OptimizerRule]:
 
 @dataclasses.dataclass(slots=True)
 class OptimizerConfig:
-    """Adam with a learning rate that decays exponentially by epoch.
+    """Adam with a learning rate that decays exponentially by epoch."""
 
-    Attributes:
-        learning_rate: before the first epoch.
-        decay: an epoch multiplies the learning rate by exp(-decay).
-        rules: the first that matches a variable holds.
-        epsilon: of Adam; 1e-8 in the published training.
-    """
-
-    learning_rate: float = 2e-4
-    decay: float = 0.01
-    rules: list[OptimizerRule] = dataclasses.field(
-        default_factory=default_rules
+    learning_rate: float = option(
+        2e-4, "Learning rate before the first epoch.", above=0
     )
-    epsilon: float = 1e-7
+    decay: float = option(
+        0.01,
+        "Each epoch multiplies the learning rate by exp(-decay).",
+        minimum=0,
+    )
+    rules: list[OptimizerRule] = option(
+        factory=default_rules,
+        help="Settings per variable; the first rule that matches applies.",
+    )
+    epsilon: float = option(
+        1e-7, "Adam's epsilon; 1e-8 in the published training.", above=0
+    )
 
 
 @dataclasses.dataclass(slots=True)
 class TrainingConfig:
-    """The loop.
+    """The training loop."""
 
-    Attributes:
-        epochs: passes over freshly drawn tuples, or over all photos if the loss
-            is one of classes; 0 only evaluates.
-        batch_tuples: tuples a step over all replicas together; a loss of
-            classes takes lone photos as tuples of one.
-        steps_per_call: steps a call of the compiled function.
-        checkpoint_steps: steps between checkpoints inside an epoch; 0 saves at
-            the end of an epoch only.
-        keep_checkpoints: newest checkpoints kept; the last but one serves if
-            the last turns out to be damaged.
-        select_best: what decides which epoch is the best one; the GeM
-            reference takes the lowest validation loss, which a loss of classes
-            does not have.
-        precision: Keras dtype policy of the layers.
-        seed: every random choice is a function of it.
-    """
-
-    epochs: int = 5
-    batch_tuples: int = 8
-    steps_per_call: int = 5
-    checkpoint_steps: int = 0
-    keep_checkpoints: int = 2
-    select_best: str = "validation_map"
-    precision: str = "float32"
-    seed: int = 0
+    epochs: int = option(
+        5,
+        "Passes over newly drawn tuples or, with a classification loss, over "
+        "all photos; 0 only evaluates.",
+        minimum=0,
+    )
+    batch_tuples: int = option(
+        8,
+        "Tuples per step over all replicas together; with a classification "
+        "loss, photos.",
+        minimum=1,
+    )
+    steps_per_call: int = option(
+        5, "Steps per call of the compiled function.", minimum=1
+    )
+    checkpoint_steps: int = option(
+        0,
+        "Steps between checkpoints within an epoch; 0 saves only at its end.",
+        minimum=0,
+    )
+    keep_checkpoints: int = option(
+        2,
+        "Checkpoints kept; an older one is used if the newest is damaged.",
+        minimum=2,
+    )
+    select_best: str = option(
+        "validation_map",
+        "Measure that selects the best epoch. The GeM reference uses the "
+        "lowest validation loss, which classification losses do not have.",
+        choices=SELECTIONS,
+    )
+    precision: str = option(
+        "float32", "Keras dtype policy of the layers.", choices=PRECISIONS
+    )
+    seed: int = option(0, "Seed of every random choice.", minimum=0)
 
 
 @dataclasses.dataclass(slots=True)
 class ExtractionConfig:
-    """How descriptors are extracted for mining, validation and tests.
+    """How descriptors are extracted for mining, validation and tests."""
 
-    Attributes:
-        scales: factors on the resized photo; several are merged.
-        batch_size: photos a step over all replicas together.
-        whitening: "learned" or "pca" learns one from the training split after
-            training, and exports it with the model; "none" does not.
-        whitening_shrinkage: 0 as published, up to 1; for learned whitening from
-            few photos, see `learn_whitening`.
-    """
-
-    scales: tuple[float, ...] = (1.0,)
-    batch_size: int = 16
-    whitening: str = "none"
-    whitening_shrinkage: float = 0.0
+    scales: tuple[float, ...] = option(
+        (1.0,),
+        "Scales of the resized photo; several are merged into one descriptor.",
+        above=0,
+        maximum=4,
+    )
+    batch_size: int = option(
+        16, "Photos per step over all replicas together.", minimum=1
+    )
+    whitening: str = option(
+        "none",
+        "learned or pca learns a whitening from the training split after "
+        "training and exports it with the model.",
+        choices=WHITENINGS,
+    )
+    whitening_shrinkage: float = option(
+        0.0,
+        "Shrinkage of learned whitening from few photos; 0 as published.",
+        minimum=0,
+        maximum=1,
+    )
 
 
 @dataclasses.dataclass(slots=True)
 class EvaluationConfig:
-    """How the test split is scored, beside the plain ranking.
+    """How the test split is scored, besides the plain ranking."""
 
-    Attributes:
-        rerank: steps of `search.reranking` or its presets, with spaces between
-            them, such as "dba:20,1 qe:10,0" or "agem"; empty for none.
-    """
-
-    rerank: str = ""
+    rerank: str = option(
+        "",
+        "Re-ranking steps or presets separated by spaces, such as "
+        "'dba:20,1 qe:10,0' or 'agem'; empty: none.",
+    )
 
 
 @dataclasses.dataclass(slots=True)
 class Config:
     """A whole recipe."""
 
-    name: str = "quickstart"
+    name: str = option("quickstart", "Name of the recipe and of its run.")
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     image: ImageConfig = dataclasses.field(default_factory=ImageConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)

@@ -1,29 +1,21 @@
-"""What a recipe may not say, found before anything slow runs."""
+"""Checks of a recipe, made before anything slow runs."""
 
 import dataclasses
 import math
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from agem_tf import registry
 from agem_tf.config.recipe import (
-    ATTENTIONS,
-    BATCH_NORMS,
     CANVAS_MULTIPLE,
-    INTERPOLATIONS,
-    MERGES,
-    PLACEMENTS,
-    PRECISIONS,
-    RESIZES,
-    SELECTIONS,
-    WHITENINGS,
     Config,
     MiningConfig,
     OptimizerRule,
 )
 from agem_tf.errors import UserError
+from agem_tf.option_fields import info_of
 
+# Types of JSON and of literals that are accepted in place of the annotation.
 _STAND_INS = {float: int, tuple: list}
 
 
@@ -31,7 +23,7 @@ def validate(config: Config) -> Config:
     """Checks every field and reports all faults at once.
 
     Raises:
-        UserError: one sentence a fault, joined.
+        UserError: with a phrase per fault.
     """
     faults = list(_faults(config))
     if faults:
@@ -42,12 +34,12 @@ def validate(config: Config) -> Config:
 def type_faults(value: Any, hint: Any, path: str = "") -> Iterator[str]:
     """Yields a phrase for each value that does not fit its annotation.
 
-    Integers serve as floats and lists as tuples; floats must be finite.
+    Integers are accepted as floats and lists as tuples; floats must be finite.
 
     Args:
         value: a recipe, or a value of one of its fields.
         hint: its annotation.
-        path: what to call it, such as "image.size".
+        path: its name in messages, for example "image.size".
     """
     if type(None) in typing.get_args(hint):
         if value is None:
@@ -84,89 +76,36 @@ def _faults(config: Config) -> Iterator[str]:
     if wrong_types:
         yield from wrong_types
         return
-    yield from _unknown_names(config)
-    yield from _impossible_numbers(config)
+    yield from _value_faults(config)
     yield from _impossible_combinations(config)
 
 
-def _unknown_names(config: Config) -> Iterator[str]:
-    for field, value, known in (
-        ("data.dataset", config.data.dataset, registry.names("dataset")),
-        ("extraction.whitening", config.extraction.whitening, WHITENINGS),
-        ("image.interpolation", config.image.interpolation, INTERPOLATIONS),
-        ("image.resize", config.image.resize, RESIZES),
-        ("loss.name", config.loss.name, registry.names("loss")),
-        ("model.attention", config.model.attention, ATTENTIONS),
-        ("model.attention_merge", config.model.attention_merge, MERGES),
-        ("model.backbone", config.model.backbone, registry.names("backbone")),
-        ("model.batch_norm", config.model.batch_norm, BATCH_NORMS),
-        ("model.feature_map", config.model.feature_map, PLACEMENTS[:-1]),
-        ("model.pooling", config.model.pooling, registry.names("pooling")),
-        ("training.precision", config.training.precision, PRECISIONS),
-        ("training.select_best", config.training.select_best, SELECTIONS),
-        *(
-            ("model.attention_placement", name, PLACEMENTS)
-            for name in config.model.attention_placement
-        ),
-    ):
-        if value not in known:
-            yield f"unknown {field} {value!r}, known are {', '.join(known)}"
-
-
-def _impossible_numbers(config: Config) -> Iterator[str]:
-    for field, value, least in (
-        ("extraction.batch_size", config.extraction.batch_size, 1),
-        ("image.size", config.image.size, 32),
-        ("mining.num_negatives", config.mining.num_negatives, 1),
-        ("mining.num_queries", config.mining.num_queries, 1),
-        ("mining.pool_size", config.mining.pool_size, 1),
-        ("model.whitening_dimension", config.model.whitening_dimension, 0),
-        ("optimizer.decay", config.optimizer.decay, 0),
-        ("training.batch_tuples", config.training.batch_tuples, 1),
-        ("training.checkpoint_steps", config.training.checkpoint_steps, 0),
-        ("training.epochs", config.training.epochs, 0),
-        ("training.keep_checkpoints", config.training.keep_checkpoints, 2),
-        ("training.seed", config.training.seed, 0),
-        ("training.steps_per_call", config.training.steps_per_call, 1),
-        *_rule_numbers(config.optimizer.rules),
-    ):
-        if value < least:
-            yield f"{field} must be at least {least}, not {value}"
-    if config.optimizer.learning_rate <= 0:
-        yield (
-            "optimizer.learning_rate must be positive, not "
-            f"{config.optimizer.learning_rate}"
-        )
-    epsilon = config.optimizer.epsilon
-    if epsilon <= 0:
-        yield f"optimizer.epsilon must be positive, not {epsilon}"
-    shrinkage = config.extraction.whitening_shrinkage
-    if not 0 <= shrinkage <= 1:
-        yield (
-            "extraction.whitening_shrinkage must lie in [0, 1], not "
-            f"{shrinkage}"
-        )
-    scales = config.extraction.scales
-    if not scales or not all(0 < scale <= 4 for scale in scales):
-        yield f"extraction.scales must lie in (0, 4], not {scales}"
-
-
-def _rule_numbers(
-    rules: Sequence[OptimizerRule],
-) -> Iterator[tuple[str, float, int]]:
-    for i, rule in enumerate(rules):
-        path = f"optimizer.rules[{i}]"
-        yield f"{path}.learning_rate_scale", rule.learning_rate_scale, 0
-        yield f"{path}.weight_decay", rule.weight_decay, 0
+def _value_faults(section: Any, path: str = "") -> Iterator[str]:
+    """Yields a phrase for each value out of its field's choices or bounds."""
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        member_path = f"{path}.{field.name}".strip(".")
+        if dataclasses.is_dataclass(value):
+            yield from _value_faults(value, member_path)
+        elif field.type == list[OptimizerRule]:
+            for i, rule in enumerate(value):
+                yield from _value_faults(rule, f"{member_path}[{i}]")
+        elif fault := info_of(field).fault(value):
+            yield f"{member_path} {fault}"
 
 
 def _impossible_combinations(config: Config) -> Iterator[str]:
     yield from _missing_splits(config)
-    yield from _idle_shrinkage(config)
     yield from _unfit_buckets(config)
     if config.loss.classifies:
-        yield from _what_classes_lack(config)
-    model = config.model
+        yield from _classification_faults(config)
+    model, extraction = config.model, config.extraction
+    if not extraction.scales:
+        yield "extraction.scales is empty, give at least one, as in (1.0,)"
+    if extraction.whitening_shrinkage and extraction.whitening != "learned":
+        yield (
+            "extraction.whitening_shrinkage needs extraction.whitening learned"
+        )
     if not config.optimizer.rules:
         yield "optimizer.rules is empty, end it with the pattern '*'"
     if model.attention == "cbam" and not model.attention_placement:
@@ -179,12 +118,12 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
     if model.attention == "agem" and not model.backbone.startswith("resnet"):
         yield (
             "model.attention agem sits on conv5 of a ResNet, not on "
-            f"{model.backbone}; take cbam"
+            f"{model.backbone}; use cbam"
         )
     if config.image.resize == "aspect" and model.batch_norm == "trainable":
         yield (
-            "image.resize aspect runs photo by photo, so batch statistics "
-            "would be of one photo; take batch_norm frozen_statistics"
+            "image.resize aspect runs one photo at a time, too few for batch "
+            "statistics; set model.batch_norm to frozen_statistics"
         )
 
 
@@ -210,25 +149,18 @@ def _unfit_buckets(config: Config) -> Iterator[str]:
         )
     if model.pooling in ("rmac", "scda") or model.regional:
         yield (
-            "image.buckets pads photos, and pooling by regions or components "
-            "needs their own size; take gem, mac, spoc or crow, not regional"
+            "image.buckets pads photos, which pooling by regions or components "
+            "does not support; use gem, mac, spoc or crow without "
+            "model.regional"
         )
 
 
-def _idle_shrinkage(config: Config) -> Iterator[str]:
-    extraction = config.extraction
-    if extraction.whitening_shrinkage and extraction.whitening != "learned":
-        yield (
-            "extraction.whitening_shrinkage needs extraction.whitening learned"
-        )
-
-
-def _what_classes_lack(config: Config) -> Iterator[str]:
+def _classification_faults(config: Config) -> Iterator[str]:
     if config.training.select_best == "validation_loss":
         yield (
             f"training.select_best validation_loss: loss {config.loss.name} "
-            "has none, for the landmarks of validation are no classes of "
-            "training; take validation_map"
+            "has none, because the landmarks of validation are not among the "
+            "classes of training; use validation_map"
         )
     if config.mining != MiningConfig():
         yield (
@@ -244,9 +176,9 @@ def _missing_splits(config: Config) -> Iterator[str]:
     if not data.train_split and whitening != "none":
         yield (
             f"data.train_split is empty, extraction.whitening {whitening} "
-            "learns from it; take none"
+            "learns from it; set it to none"
         )
     if not data.train_split and not data.test_split:
-        yield "data.test_split and data.train_split are empty, name one"
+        yield "data.test_split and data.train_split are empty, set one"
     if not data.validation_split and config.training.epochs:
         yield "data.validation_split is empty, the best epoch needs one"
