@@ -37,7 +37,10 @@ def test_defaults_and_given_values():
     [
         ({"kind": "c"}, "--kind must be one of a, b, not 'c'"),
         ({"count": 0}, "--count must be at least 1, not 0"),
-        ({"scales": (1.0, 0.0)}, r"--scales must be positive, not \(1.0, 0.0\)"),
+        (
+            {"scales": (1.0, 0.0)},
+            r"--scales must be positive, not \(1.0, 0.0\)",
+        ),
         ({"scales": (5.0,)}, r"--scales must be at most 4, not \(5.0,\)"),
     ],
 )
