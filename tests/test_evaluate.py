@@ -194,7 +194,7 @@ def test_the_report_shows_photos_of_a_folder(files, tmp_path):
         ({"protocol": "rparis"}, "Unknown protocol 'rparis'"),
         (
             {"rerank": ["qe:21"]},
-            "QueryExpansion wants num_neighbours=21, .* 20",
+            "QueryExpansion needs num_neighbours=21, .* 20",
         ),
         ({"queries": None}, "boxes in photos"),
         ({"ground_truth": None}, "give --data_dir or --ground_truth"),
@@ -209,7 +209,7 @@ def test_a_mistake_loses_no_earlier_result(files, tmp_path):
     output = str(tmp_path / "out")
     evaluate.main(evaluate.Options(**files.sets, output=output))
     before = (tmp_path / "out" / "metrics.json").read_bytes()
-    with pytest.raises(UserError, match="wants num_neighbours=99"):
+    with pytest.raises(UserError, match="needs num_neighbours=99"):
         evaluate.main(
             evaluate.Options(**files.sets, output=output, rerank=["dba:99"])
         )

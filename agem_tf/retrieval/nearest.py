@@ -1,9 +1,9 @@
 """Exact nearest neighbours by dot product, in blocks of bounded memory.
 
-The evaluation, re-ranking and the mining of negatives walk photos by
-similarity; one implementation makes their order, ties included, the same
-everywhere. Databases may lie on disk, in half precision: rows are read and
-converted a block at a time, while the block before is being multiplied.
+Evaluation, re-ranking and hard-negative mining all order photos by similarity;
+this one implementation gives them the same order, including ties. The database
+may be a memory map in half precision: each block of rows is read and converted
+while the previous one is multiplied.
 """
 
 from collections.abc import Iterator
@@ -13,25 +13,25 @@ import numpy as np
 
 from agem_tf.errors import UserError
 
-# Values held at a time, of similarities and of rows: 64 MiB of float32 each.
+# Values per block of similarities, and per block of rows: 64 MiB of float32.
 _BLOCK_VALUES = 2**24
-# Those of a product that is looked through at once, and stays in the caches.
+# Values per product in `nearest`; it is scanned while it is in the caches.
 _PRODUCT_VALUES = 2**23
-# Less than those of a page: a look at one of them has the page read.
+# At most the values of a memory page: reading every 1024th loads all pages.
 _PAGE_VALUES = 2**10
-# Groups of photos for each one wanted: with fewer, more candidates pass the
-# bound; with more, the bound itself takes longer.
+# Groups of photos per photo to find: with fewer, more candidates pass the
+# bound; with more, computing the bound takes longer.
 _GROUPS = 8
-# Below it, the processor's vectors are not filled.
+# With fewer, the vector units of the processor are not filled.
 _LEAST_GROUPS = 512
 
 
 class NotFiniteError(UserError):
-    """A descriptor with NaN or infinite values.
+    """Raised for a descriptor with NaN or infinite values.
 
     Attributes:
         role: "query" or "database".
-        row: which of those.
+        row: row of the descriptor among those.
     """
 
     def __init__(self, role: str, row: int) -> None:
@@ -47,27 +47,29 @@ def similarity_blocks(
     database_descriptors: np.ndarray,
     max_values: int | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields all dot products, a few queries at a time.
+    """Yields all dot products, for a block of queries at a time.
 
     Args:
         query_descriptors: (queries, dimension).
         database_descriptors: (photos, dimension), possibly a memory map. It
-            is read once for each block of queries.
-        max_values: similarities of a block, 2**24 by default; a block has at
-            least one query.
+            is read once per block of queries.
+        max_values: largest number of similarities per block, 2**24 by
+            default; a block has at least one query.
 
     Yields:
-        The index of the block's first query, and (queries of the block,
+        The index of the first query of the block, and (queries of the block,
         photos) float32 similarities.
 
     Raises:
         UserError: the dimensions differ, or a descriptor is not finite.
     """
-    check_shapes(query_descriptors, database_descriptors)
+    _check_dimensions(query_descriptors, database_descriptors)
     photos = len(database_descriptors)
     rows = max(1, (max_values or _BLOCK_VALUES) // max(1, photos))
     for start in range(0, len(query_descriptors), rows):
-        queries = _float32(query_descriptors[start : start + rows])
+        queries = np.asarray(
+            query_descriptors[start : start + rows], np.float32
+        )
         similarities = np.empty((len(queries), photos), np.float32)
         for first, block in row_blocks(database_descriptors):
             columns = slice(first, first + len(block))
@@ -82,17 +84,17 @@ def rank(
     database_descriptors: np.ndarray,
     top: int | None = None,
 ) -> np.ndarray:
-    """Orders the database by falling dot product with each query.
+    """Ranks the database by decreasing dot product with each query.
 
     Photos of equal similarity keep the order of the database, so that scores
-    do not depend on the machine's sort. Copies of one photo may still stand in
-    either order: at the edges of its blocks BLAS adds in another order, which
-    changes the last digit of a product.
+    do not depend on the sorting algorithm. Copies of one photo may still be in
+    either order: BLAS sums in a different order at the edges of its blocks,
+    which changes the last digit of a product.
 
     Args:
         query_descriptors: (queries, dimension).
         database_descriptors: (photos, dimension), possibly a memory map.
-        top: keep only so many photos; all by default.
+        top: length of the rankings; all photos by default.
 
     Returns:
         (queries, min(top, photos)) int32 database indices, best first.
@@ -118,13 +120,13 @@ def nearest(
     database_descriptors: np.ndarray,
     top: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the `top` photos of `rank`, and how similar they are.
+    """Returns the `top` photos of `rank` and their similarities.
 
     Args:
         query_descriptors: (queries, dimension).
         database_descriptors: (photos, dimension), possibly a memory map. It
             is read once.
-        top: at least 1.
+        top: number of photos per query, at least 1.
 
     Returns:
         (queries, min(top, photos)) int32 database indices, best first, and
@@ -133,84 +135,96 @@ def nearest(
     Raises:
         UserError: the dimensions differ, or a descriptor is not finite.
     """
-    check_shapes(query_descriptors, database_descriptors)
+    _check_dimensions(query_descriptors, database_descriptors)
     kept = num_kept(top, len(database_descriptors))
     indices = np.empty((len(query_descriptors), kept), np.int32)
     similarities = np.full(indices.shape, -np.inf, np.float32)
-    rows = max(kept, rows_in_block(database_descriptors))
+    rows = max(kept, _rows_per_block(database_descriptors))
     rows = min(rows, len(database_descriptors))
     chunk = max(1, _PRODUCT_VALUES // max(1, rows))
-    # Used again and again: the system takes longer to hand out fresh memory.
+    # Reused, as allocating new memory for each product takes longer.
     buffer = np.empty((min(chunk, len(query_descriptors)), rows), np.float32)
     for first, block in row_blocks(database_descriptors, rows):
         for start in range(0, len(query_descriptors), chunk):
             part = slice(start, start + chunk)
-            queries = _float32(query_descriptors[part])
+            queries = np.asarray(query_descriptors[part], np.float32)
             products = buffer[: len(queries), : len(block)]
             np.matmul(queries, block.T, out=products)
             if not _is_finite(products):
                 raise _not_finite(queries, start, block, first)
-            _take_over(indices[part], similarities[part], products, first)
+            _merge_block(indices[part], similarities[part], products, first)
     return indices, similarities
 
 
 def largest_first(similarities: np.ndarray, top: int) -> list[np.ndarray]:
-    """Orders the `top` most similar photos of each query.
+    """Returns the `top` most similar photos of each query, in order.
 
     Args:
         similarities: (queries, photos) without NaN.
-        top: how many photos to order, 1 to photos.
+        top: number of photos, from 1 to all.
 
     Returns:
-        Per query at least `top` indices by falling similarity, equal ones by
-        rising index. More than `top` only if photos tie for the last place:
-        every photo that is left out is less similar than the last one.
+        Per query at least `top` indices by decreasing similarity, ties by
+        increasing index. More than `top` only if photos tie for the last
+        place: every omitted photo is less similar than the last one.
     """
     photos = similarities.shape[1]
     if top == photos:
         return list(np.argsort(-similarities, axis=1, kind="stable"))
-    # As many groups reach it as photos are wanted; sorting the similarities for
-    # the exact one would take longer than multiplying the descriptors.
-    bounds = _in_place(_group_maxima(similarities, top), top)
-    return [
-        _order_above(row, bound, top)
-        for row, bound in zip(similarities, bounds, strict=True)
-    ]
+    # A lower bound, reached by `top` groups. Partitioning all similarities for
+    # the exact value would take longer than multiplying the descriptors.
+    bounds = _value_at_rank(_group_maxima(similarities, top), top)
+    orders = []
+    for row, bound in zip(similarities, bounds, strict=True):
+        candidates = np.flatnonzero(row >= bound)
+        values = row[candidates]
+        last = len(values) - top
+        best = candidates[values >= np.partition(values, last)[last]]
+        orders.append(best[np.argsort(-row[best], kind="stable")])
+    return orders
 
 
 def num_kept(top: int | None, photos: int) -> int:
-    """How long a ranking of `photos` is that was asked to end at `top`."""
+    """Returns the length of a ranking of `photos`, of which `top` are kept.
+
+    Raises:
+        ValueError: `top` is not positive.
+    """
     if top is not None and top < 1:
         raise ValueError(f"`top` must be positive. Received: top={top}")
     return photos if top is None else min(top, photos)
 
 
-def rows_in_block(descriptors: np.ndarray) -> int:
-    """How many rows are read at a time."""
+def _rows_per_block(descriptors: np.ndarray) -> int:
     return max(1, _BLOCK_VALUES // max(1, descriptors.shape[1]))
 
 
 def row_blocks(
     descriptors: np.ndarray, rows: int | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields rows as float32, and reads the next ones meanwhile.
+    """Yields blocks of rows as float32, reading the next block in a thread.
 
     Args:
         descriptors: (photos, dimension) of any real type, possibly a memory
             map.
-        rows: of a block; by default those of 64 MiB.
+        rows: rows per block; by default as many as fit in 64 MiB.
 
     Yields:
-        The index of the block's first row, and (rows or fewer, dimension)
+        The index of the first row of the block, and (rows or fewer, dimension)
         float32, which may be overwritten two blocks later.
     """
-    rows = min(rows or rows_in_block(descriptors), max(1, len(descriptors)))
+    rows = min(rows or _rows_per_block(descriptors), max(1, len(descriptors)))
     shape = rows, descriptors.shape[1]
     buffers = np.empty(shape, np.float32), np.empty(shape, np.float32)
 
     def load(number: int) -> np.ndarray:
         block = descriptors[number * rows : (number + 1) * rows]
-        return _in_memory(block, buffers[number % 2])
+        if isinstance(block, np.ndarray) and block.dtype == np.float32:
+            block[:, ::_PAGE_VALUES].sum()  # Reads a memory map from the disk.
+            return np.asarray(block)
+        copy = buffers[number % 2][: len(block)]
+        np.copyto(copy, block)
+        return copy
 
     with ThreadPoolExecutor(max_workers=1) as reader:
         coming = reader.submit(load, 0)
@@ -220,12 +234,7 @@ def row_blocks(
             yield number * rows, block
 
 
-def check_shapes(queries: np.ndarray, database: np.ndarray) -> None:
-    """Refuses descriptors that can't be multiplied.
-
-    Raises:
-        UserError: they are not both (photos, dimension).
-    """
+def _check_dimensions(queries: np.ndarray, database: np.ndarray) -> None:
     if queries.ndim != 2 or database.ndim != 2:
         raise UserError(
             "Descriptors must be (photos, dimension). Received: shapes "
@@ -238,15 +247,21 @@ def check_shapes(queries: np.ndarray, database: np.ndarray) -> None:
         )
 
 
-def _take_over(
+def _merge_block(
     indices: np.ndarray,
     similarities: np.ndarray,
     products: np.ndarray,
     first: int,
 ) -> None:
-    """Lets the photos of a block into the best so far, in place.
+    """Merges a block of photos into the nearest so far, in place.
 
-    An equal photo of an earlier block stays before them.
+    On ties, photos of earlier blocks come first.
+
+    Args:
+        indices: (queries, top) nearest photos so far.
+        similarities: (queries, top) their similarities.
+        products: (queries, rows) similarities of the block.
+        first: index of the first photo of the block.
     """
     queries, top = similarities.shape
     rows, columns = _candidates(products, top, similarities[:, -1])
@@ -263,17 +278,17 @@ def _take_over(
 def _candidates(
     products: np.ndarray, top: int, worst: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The queries and photos of what may be among the best of a block.
+    """Returns row and column indices of products that may be among the best.
 
-    All products above the `worst` so far, without most of those that cannot be
-    among the `top` of the block.
+    These are all products above the `worst` so far, without most of those that
+    cannot be among the `top` of the block.
     """
     levels = np.nextafter(worst, np.float32(np.inf))
     maxima = _group_maxima(products, top)
     groups = maxima.shape[1]
     size = products.shape[1] // groups
     if groups >= top:
-        levels = np.maximum(levels, _in_place(maxima, top))
+        levels = np.maximum(levels, _value_at_rank(maxima, top))
     levels = levels[:, np.newaxis]
     rows, passing = np.nonzero(maxima >= levels)
     rows = np.repeat(rows, size)
@@ -287,10 +302,10 @@ def _candidates(
 
 
 def _group_maxima(similarities: np.ndarray, top: int) -> np.ndarray:
-    """(queries, groups) the largest of each group of photos.
+    """Returns (queries, groups), the largest similarity per group of photos.
 
-    Group g has the photos g, g + groups, ... The last photos, too few for one
-    more of each group, are left out. Few photos are a group each.
+    Group g consists of the photos g, g + groups, ... The last photos, fewer
+    than the groups, are left out. If there are few photos, each is a group.
     """
     photos = similarities.shape[1]
     size = photos // max(_GROUPS * top, _LEAST_GROUPS)
@@ -304,36 +319,14 @@ def _group_maxima(similarities: np.ndarray, top: int) -> np.ndarray:
     return maxima
 
 
-def _in_place(values: np.ndarray, top: int) -> np.ndarray:
-    """The value of each row that `top` of its values reach."""
+def _value_at_rank(values: np.ndarray, top: int) -> np.ndarray:
+    """Returns the `top`-th largest value of each row."""
     last = values.shape[1] - top
     return np.partition(values, last, axis=1)[:, last]
 
 
-def _order_above(row: np.ndarray, bound: np.floating, top: int) -> np.ndarray:
-    candidates = np.flatnonzero(row >= bound)
-    values = row[candidates]
-    last = len(values) - top
-    best = candidates[values >= np.partition(values, last)[last]]
-    return best[np.argsort(-row[best], kind="stable")]
-
-
-def _float32(rows: np.ndarray) -> np.ndarray:
-    return np.asarray(rows, np.float32)
-
-
-def _in_memory(block: np.ndarray, buffer: np.ndarray) -> np.ndarray:
-    """The block itself if it is of float32, read from the disk; else a copy."""
-    if isinstance(block, np.ndarray) and block.dtype == np.float32:
-        block[:, ::_PAGE_VALUES].sum()
-        return np.asarray(block)
-    copy = buffer[: len(block)]
-    np.copyto(copy, block)
-    return copy
-
-
 def _is_finite(values: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite, without an array of answers."""
+    """Returns whether all values are finite, without a temporary array."""
     if not values.size:
         return True
     return bool(np.isfinite(values.min()) and np.isfinite(values.max()))
@@ -342,7 +335,7 @@ def _is_finite(values: np.ndarray) -> bool:
 def _not_finite(
     queries: np.ndarray, start: int, block: np.ndarray, first: int
 ) -> UserError:
-    """What is wrong with a block's product."""
+    """Returns the error for a product that is not finite."""
     for role, rows, offset in (
         ("query", queries, start),
         ("database", block, first),

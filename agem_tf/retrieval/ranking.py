@@ -1,4 +1,4 @@
-"""The order in which each query finds the photos of a database."""
+"""Rankings of a database for each query, in memory and on disk."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ _DATABASE = "database_names.txt"
 
 @dataclass(eq=False)
 class Ranking:
-    """Database indices of each query, best first.
+    """Database indices for each query, best first.
 
     Attributes:
-        ranks: (queries, database photos or fewer) integers; a row may end
-            early, but all rows have one length.
-        query_names: one per row.
-        database_names: what the indices point to.
-        provenance: that of the descriptors, and how they were re-ranked.
+        ranks: (queries, database photos or fewer) integer indices. Rankings
+            may be truncated, all to the same length.
+        query_names: names of the queries, one per row.
+        database_names: names of the database photos.
+        provenance: provenance of the descriptors, with the re-ranking.
     """
 
     ranks: np.ndarray
@@ -44,7 +44,23 @@ class Ranking:
         )
         self.provenance = normalize_provenance(self.provenance)
         self.ranks = np.asanyarray(self.ranks)
-        self._check_ranks()
+        queries, size = len(self.query_names), len(self.database_names)
+        if self.ranks.ndim != 2 or len(self.ranks) != queries:
+            raise UserError(
+                f"ranks must have one row for each of {queries} queries. "
+                f"Received: shape {self.ranks.shape}"
+            )
+        if not np.issubdtype(self.ranks.dtype, np.integer):
+            raise UserError(
+                f"ranks must be integers. Received: {self.ranks.dtype}"
+            )
+        outside = (self.ranks < 0) | (self.ranks >= size)
+        if outside.any() or self.ranks.shape[1] > size:
+            raise UserError(
+                f"ranks must be indices of {size} database photos, each at "
+                f"most once. Received: shape {self.ranks.shape}, values up to "
+                f"{self.ranks.max()}"
+            )
 
     def save(self, directory: str | os.PathLike) -> None:
         """Writes ranks.npy, two lists of names and manifest.json."""
@@ -69,22 +85,3 @@ class Ranking:
             arrays.read_names(directory / _DATABASE),
             manifest.get("provenance", {}),
         )
-
-    def _check_ranks(self) -> None:
-        queries, size = len(self.query_names), len(self.database_names)
-        if self.ranks.ndim != 2 or len(self.ranks) != queries:
-            raise UserError(
-                f"ranks must have one row for each of {queries} queries. "
-                f"Received: shape {self.ranks.shape}"
-            )
-        if not np.issubdtype(self.ranks.dtype, np.integer):
-            raise UserError(
-                f"ranks must be integers. Received: {self.ranks.dtype}"
-            )
-        outside = (self.ranks < 0) | (self.ranks >= size)
-        if outside.any() or self.ranks.shape[1] > size:
-            raise UserError(
-                f"ranks must be indices of {size} database photos, each at "
-                f"most once. Received: shape {self.ranks.shape}, values up to "
-                f"{self.ranks.max()}"
-            )

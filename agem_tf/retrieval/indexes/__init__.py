@@ -1,7 +1,7 @@
-"""Indexes of named descriptors: made once, searched and changed often.
+"""Indexes of named descriptors, in a directory or in Milvus.
 
-Exact search is the default; FAISS and Milvus take over where it is too slow
-or where descriptors do not fit on one machine.
+Exact search is the default. FAISS and Milvus are for collections for which it
+is too slow, or that do not fit on one machine.
 """
 
 from agem_tf.errors import UserError
@@ -9,8 +9,7 @@ from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 from agem_tf.retrieval.indexes.directory_storage import DirectoryStorage
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 from agem_tf.retrieval.indexes.faiss_index import FaissIndex
-from agem_tf.retrieval.indexes.milvus_index import MilvusIndex
-from agem_tf.retrieval.indexes.milvus_storage import MilvusStorage
+from agem_tf.retrieval.indexes.milvus_index import MilvusIndex, MilvusStorage
 from agem_tf.retrieval.indexes.storage import (
     Draft,
     Origin,
@@ -37,15 +36,15 @@ _MILVUS = "milvus:"
 
 
 def storage_at(place: str, model: str | None = None) -> Storage:
-    """Returns the storage that a place stands for.
+    """Returns the storage of an index.
 
     Args:
         place: a directory, or "milvus:" and an address; see `MilvusStorage`.
-        model: for Milvus, directory of the SavedModel.
+        model: directory of the SavedModel, for Milvus only.
 
     Raises:
-        UserError: the address is malformed, or the model is given for a
-            directory, which has its own.
+        UserError: the address is malformed, or `model` is given for a
+            directory, which contains its own.
     """
     if place.startswith(_MILVUS):
         return MilvusStorage(place.removeprefix(_MILVUS), model)

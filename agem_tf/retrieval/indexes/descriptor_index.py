@@ -1,7 +1,7 @@
-"""What every kind of index does: add, remove and search photos by name.
+"""Base class of all indexes: add, remove and search photos by name.
 
-Kinds differ in where descriptors lie and how fast and how exactly they are
-found. What they refuse, and in which words, is the same and decided here.
+Subclasses differ in where descriptors are stored and in the speed and accuracy
+of the search. The checks and their messages are the same, and are here.
 """
 
 import abc
@@ -19,10 +19,10 @@ _DEFAULT_TOP = 10
 
 
 class Match(NamedTuple):
-    """A photo that was found.
+    """Photo found for a query.
 
     Attributes:
-        name: of the photo.
+        name: name of the photo.
         similarity: dot product of its descriptor and the query's.
     """
 
@@ -31,11 +31,11 @@ class Match(NamedTuple):
 
 
 class DescriptorIndex(abc.ABC):
-    """Descriptors of one dimension under unique names.
+    """Base index of descriptors of one dimension with unique names.
 
     Attributes:
-        factory: which kind it is, as the user asked for it.
-        dimension: of the descriptors.
+        factory: kind of the index, as given by --factory.
+        dimension: dimension of the descriptors.
     """
 
     def __init__(self, factory: str, dimension: int):
@@ -44,23 +44,24 @@ class DescriptorIndex(abc.ABC):
 
     @abc.abstractmethod
     def __len__(self) -> int:
-        """How many photos can be found."""
+        """Returns the number of photos."""
 
     @abc.abstractmethod
     def known(self, names: Collection[str]) -> set[str]:
-        """Returns those of `names` that the index holds."""
+        """Returns the subset of `names` that is in the index."""
 
     def add(self, names: Sequence[str], descriptors: np.ndarray) -> None:
         """Adds photos.
 
         Args:
-            names: of the photos, none of them in the index yet.
+            names: names of the photos, none of them in the index yet.
             descriptors: (photos, dimension) of any real type, possibly a
-                memory map, which must live as long as the index.
+                memory map, which must exist as long as the index.
 
         Raises:
-            UserError: a name is repeated or known, the dimension differs, a
-                value is not finite, or this kind of index can't hold them.
+            UserError: a name is repeated or already in the index, the
+                dimension differs, a value is not finite, or this kind of
+                index does not support the descriptors.
         """
         names = list(names)
         self._check_dimension(descriptors)
@@ -80,7 +81,7 @@ class DescriptorIndex(abc.ABC):
         """Removes photos.
 
         Raises:
-            UserError: a name is not in the index, or none would be left.
+            UserError: a name is not in the index, or no photo would be left.
         """
         gone = set(names)
         for name in sorted(gone - self.known(gone)):
@@ -97,19 +98,20 @@ class DescriptorIndex(abc.ABC):
     def search(
         self, descriptors: np.ndarray, top: int | None = None
     ) -> list[list[Match]]:
-        """Finds the most similar photos of each query.
+        """Returns the most similar photos of each query.
 
         Args:
             descriptors: (queries, dimension).
-            top: photos a query; 10, or all of a smaller index, by default.
+            top: number of photos per query; 10 by default, or all photos of a
+                smaller index.
 
         Returns:
-            A list a query, best first; `top` long, or shorter where an
-            inexact index has not met as many.
+            One list per query, best first, of length `top`; an approximate
+            index may find fewer.
 
         Raises:
-            UserError: `top` exceeds the index, the dimension differs, or a
-                value is not finite.
+            UserError: `top` exceeds the size of the index, the dimension
+                differs, or a value is not finite.
         """
         self._check_dimension(descriptors)
         names = [f"query {number}" for number in range(len(descriptors))]
@@ -118,10 +120,10 @@ class DescriptorIndex(abc.ABC):
         return self._search(rows, self.num_found(top))
 
     def num_found(self, top: int | None = None) -> int:
-        """Returns how many photos a search for the `top` ones is to find.
+        """Returns `top`, or its default: 10, or all photos of a smaller index.
 
         Raises:
-            UserError: the index has fewer.
+            UserError: the index has fewer photos.
         """
         count = len(self)
         top = min(_DEFAULT_TOP, count) if top is None else top
@@ -133,13 +135,13 @@ class DescriptorIndex(abc.ABC):
         return top
 
     def tune(self, parameters: Mapping[str, int]) -> None:
-        """Trades time for exactness in the searches to come.
+        """Sets search parameters, which trade speed for accuracy.
 
         Args:
-            parameters: of this kind of index, such as {"nprobe": 16}.
+            parameters: parameters of this kind of index, e.g. {"nprobe": 16}.
 
         Raises:
-            UserError: it has no such parameter.
+            UserError: this kind of index has no such parameter.
         """
         if parameters:
             raise UserError(
@@ -149,18 +151,18 @@ class DescriptorIndex(abc.ABC):
 
     @abc.abstractmethod
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
-        """Adds what `add` has checked."""
+        """Adds photos; `add` has checked them."""
 
     @abc.abstractmethod
     def _remove(self, names: set[str]) -> None:
-        """Removes what `remove` has checked."""
+        """Removes photos; `remove` has checked the names."""
 
     @abc.abstractmethod
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
-        """Searches for what `search` has checked."""
+        """Searches; `search` has checked the queries and `top`."""
 
     def _check_rows(self, names: Sequence[str], rows: np.ndarray) -> None:
-        """Refuses descriptors that this kind of index can't compare."""
+        """Refuses descriptors that this kind of index does not support."""
         check_finite(rows, names)
 
     def _check_dimension(self, descriptors: np.ndarray) -> None:

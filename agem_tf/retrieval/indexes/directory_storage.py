@@ -1,14 +1,14 @@
-"""An index as a directory that holds all that a search needs.
+"""Index in a directory that contains everything a search needs.
 
 INDEX/
   manifest.json     kind, dimension, provenance, checksum of every file
-  names.txt         a photo a line, relative to the folder in the manifest
-  descriptors.npy   of an exact index, or
-  vectors.faiss     of an index of FAISS, with ids.npy
+  names.txt         one photo per line, relative to the folder in the manifest
+  descriptors.npy   for an exact index
+  vectors.faiss     for a FAISS index, with ids.npy
   model/            SavedModel that describes further photos
-  whitening/        what it has built in, if a whitening was given or learned
+  whitening/        whitening applied by the model, if any
 
-Nobody ever sees half of a change: a copy is written and put in its place.
+Changes are atomic: a copy is written and then replaces the directory.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
@@ -42,7 +41,7 @@ _SCRATCH = "scratch"
 
 
 class DirectoryStorage(Storage):
-    """An index directory at `path`."""
+    """Storage of an index in the directory `path`."""
 
     def __init__(self, path: str):
         self._path = pathlib.Path(path)
@@ -52,20 +51,30 @@ class DirectoryStorage(Storage):
         return (self._path / MANIFEST).exists()
 
     def check(self, factory: str, dimension: int, count: int) -> None:
-        index = _empty(factory, dimension)
+        index = _empty_index(factory, dimension)
         if isinstance(index, FaissIndex):
             index.check_cells(count)
 
     def open(self) -> StoredIndex:
         manifest = read_manifest(self._path, KIND, verify=True)
+        model, whitening = self._path / _MODEL, self._path / _WHITENING
         try:
-            index = self._load(manifest["factory"], manifest["dimension"])
-            origin = self._origin(manifest)
+            factory, dimension = manifest["factory"], manifest["dimension"]
+            origin = Origin(
+                manifest["provenance"],
+                manifest["photos"],
+                model if model.exists() else None,
+                LinearWhitening.load(whitening) if whitening.exists() else None,
+            )
         except KeyError as error:
             raise UserError(
                 f"The manifest of {self._path} has no {error}; index the "
                 "photos again."
             ) from error
+        if factory == exact_index.FACTORY:
+            index = ExactIndex.load(self._path, dimension)
+        else:
+            index = FaissIndex.load(self._path, factory, dimension)
         return StoredIndex(str(self._path), index, origin)
 
     @contextlib.contextmanager
@@ -91,21 +100,6 @@ class DirectoryStorage(Storage):
                 for part in (_MODEL, _WHITENING):
                     _link_tree(self._path / part, temporary / part)
                 _write(temporary, stored.index, stored.origin)
-
-    def _load(self, factory: str, dimension: int) -> ExactIndex | FaissIndex:
-        if factory == exact_index.FACTORY:
-            return ExactIndex.load(self._path, dimension)
-        return FaissIndex.load(self._path, factory, dimension)
-
-    def _origin(self, manifest: dict[str, Any]) -> Origin:
-        model = self._path / _MODEL
-        whitening = self._path / _WHITENING
-        return Origin(
-            manifest["provenance"],
-            manifest["photos"],
-            model if model.exists() else None,
-            LinearWhitening.load(whitening) if whitening.exists() else None,
-        )
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -134,11 +128,11 @@ class _DirectoryDraft(Draft):
         self, factory: str, dimension: int, origin: Origin
     ) -> DescriptorIndex:
         self.origin = origin
-        self.index = _empty(factory, dimension)
+        self.index = _empty_index(factory, dimension)
         return self.index
 
 
-def _empty(factory: str, dimension: int) -> ExactIndex | FaissIndex:
+def _empty_index(factory: str, dimension: int) -> ExactIndex | FaissIndex:
     if factory == exact_index.FACTORY:
         return ExactIndex(dimension)
     return FaissIndex(factory, dimension)
@@ -162,7 +156,7 @@ def _write(
 
 
 def _link_tree(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copies a tree that never changes, without its bytes where possible."""
+    """Copies a tree of constant files, as hard links where possible."""
     if source.exists():
         shutil.copytree(source, target, copy_function=_link)
 

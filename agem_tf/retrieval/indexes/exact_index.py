@@ -1,7 +1,7 @@
-"""Exact search: every descriptor is compared, none is approximated.
+"""Exact index: every query is compared with every descriptor.
 
-The default, for up to a million photos it needs no tuning: rows are read from
-a memory map at the speed of the disk or of memory.
+It is the default and needs no tuning for up to a million photos: rows are read
+from a memory map at the speed of the disk or of the memory.
 """
 
 import pathlib
@@ -22,13 +22,13 @@ _ROWS = "descriptors.npy"
 
 
 class ExactIndex(DescriptorIndex):
-    """Names and a matrix; photos of equal similarity keep their order."""
+    """Index of a matrix; photos of equal similarity keep their order."""
 
     def __init__(self, dimension: int):
         super().__init__(FACTORY, dimension)
         self._names: list[str] = []
         self._rows = np.empty((0, dimension), np.float16)
-        # Of the file: half precision if all descriptors came in it.
+        # Type in the file: half precision if all descriptors were.
         self._dtype: type = np.float16
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class ExactIndex(DescriptorIndex):
 
     @classmethod
     def load(cls, directory: pathlib.Path, dimension: int) -> Self:
-        """Opens what `save` wrote.
+        """Opens an index written by `save`.
 
         Raises:
             UserError: a file is missing or damaged.

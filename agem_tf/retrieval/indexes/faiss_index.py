@@ -1,7 +1,8 @@
-"""Any index of FAISS, by its factory string: HNSW32, "IVF1024,SQ8", ...
+"""FAISS indexes, chosen by a factory string: HNSW32, "IVF1024,SQ8", ...
 
-For when exact search is too slow or its descriptors too large. FAISS files are
-for trusted hands only and carry no checksum; the manifest beside them has it.
+For collections for which exact search is too slow or needs too much memory.
+FAISS must only read files from a trusted source, and they have no checksum;
+the manifest of the index directory has one.
 
 Reference: https://github.com/facebookresearch/faiss/wiki/The-index-factory
 """
@@ -27,60 +28,66 @@ from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 _NAMES = "names.txt"
 _IDS = "ids.npy"
 _VECTORS = "vectors.faiss"
-# Values that training is shown at most, evenly spaced: 1 GiB of float32.
+# Most values in the training sample, of evenly spaced rows: 1 GiB of float32.
 _TRAINING_VALUES = 2**28
-# FAISS looks at one cell and at 16 candidates, which is fast and finds little.
+# The defaults of FAISS, one cell and 16 candidates, are fast but find little.
 _CANDIDATES = 64
-# Half precision and quantized descriptors are not exactly of unit length.
+# Half-precision and quantized descriptors are not exactly of unit length.
 _LENGTH_TOLERANCE = 0.01
 
 
 class FaissIndex(DescriptorIndex):
-    """Names, and a FAISS index of their numbers by Euclidean distance.
+    """Index of unit vectors in FAISS, by Euclidean distance.
 
-    Of unit vectors the nearest is the most similar one, and stays so behind a
-    PCA, which takes their unit length: by dot product a long vector would win
-    there. Similarities are 1 - distance^2 / 2, the dot product of unit vectors.
+    The nearest of unit vectors is the most similar one. This still holds after
+    a PCA, which does not keep their unit length; the largest dot product would
+    favour long vectors there. Similarities are 1 - distance^2 / 2, the dot
+    product of unit vectors.
 
-    Numbers are given once and never again. Kinds of FAISS that can't forget a
-    number (HNSW, refined ones) keep the descriptor of a removed photo in their
-    file, and as many more results are asked for as there are such ghosts.
+    Photos have numbers in FAISS, which are never reused. Kinds that cannot
+    remove a number (HNSW, refined ones) keep the descriptors of removed
+    photos, so-called ghosts, in their file; a search requests as many more
+    results as there are ghosts.
     """
 
     def __init__(self, factory: str, dimension: int):
-        """Makes an empty index.
+        """Creates an empty index.
 
         Raises:
-            UserError: FAISS is missing, or can't read the factory string.
+            UserError: FAISS is not installed, or rejects the factory string.
         """
         super().__init__(factory, dimension)
         faiss = _import_faiss()
         with self._readable_errors(f"for {dimension} dimensions"):
             index = faiss.index_factory(dimension, factory)
-        # Inverted files know numbers by themselves, and lose them in a map.
+        # Inverted files store numbers themselves and do not work in a map.
         self._index = index if _is_inverted(index) else faiss.IndexIDMap(index)
         self._names: list[str] = []
         self._numbers = np.empty(0, np.int64)
-        self._widen_search()
+        inverted = faiss.try_extract_index_ivf(self._index)
+        cells = math.isqrt(inverted.nlist) if inverted is not None else 1
+        for parameter in ({"nprobe": cells}, {"efSearch": _CANDIDATES}):
+            with contextlib.suppress(UserError):
+                self.tune(parameter)
 
     def __len__(self) -> int:
         return len(self._names)
 
     @property
     def ghosts(self) -> int:
-        """How many removed photos still have a descriptor in the file."""
+        """Number of removed photos whose descriptors are still in the file."""
         return self._index.ntotal - len(self)
 
     def known(self, names: Collection[str]) -> set[str]:
         return set(names).intersection(self._names)
 
     def check_cells(self, count: int) -> None:
-        """Refuses to be trained on fewer photos than there are cells.
+        """Refuses a number of photos that is too small for training.
 
-        Training says so too, but only when all photos have been described.
+        Training would fail too, but only after all photos were described.
 
         Raises:
-            UserError: there are more cells than `count`.
+            UserError: there are more cells than `count` photos.
         """
         inverted = _import_faiss().try_extract_index_ivf(self._index)
         if inverted is not None and inverted.nlist > count:
@@ -111,10 +118,10 @@ class FaissIndex(DescriptorIndex):
     def load(
         cls, directory: pathlib.Path, factory: str, dimension: int
     ) -> Self:
-        """Opens what `save` wrote.
+        """Opens an index written by `save`.
 
         Raises:
-            UserError: FAISS is missing, or a file is.
+            UserError: FAISS is not installed, or a file is missing.
         """
         index = cls(factory, dimension)
         with index._readable_errors(f"from {directory / _VECTORS}"):
@@ -125,7 +132,11 @@ class FaissIndex(DescriptorIndex):
         return index
 
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
-        first = self._next_number()
+        # The map of FAISS also holds the numbers of ghosts.
+        used = self._numbers
+        if hasattr(self._index, "id_map"):
+            used = _import_faiss().vector_to_array(self._index.id_map)
+        first = int(used.max(initial=-1)) + 1
         numbers = np.arange(first, first + len(names))
         with self._readable_errors(
             f"for {len(names)} descriptors of {self.dimension} dimensions"
@@ -160,25 +171,10 @@ class FaissIndex(DescriptorIndex):
         for line in dict.fromkeys(lines):
             logging.warning("FAISS: %s", line)
 
-    def _widen_search(self) -> None:
-        """Replaces FAISS' defaults, with which it finds little."""
-        faiss = _import_faiss()
-        inverted = faiss.try_extract_index_ivf(self._index)
-        cells = math.isqrt(inverted.nlist) if inverted is not None else 1
-        for parameter in ({"nprobe": cells}, {"efSearch": _CANDIDATES}):
-            with contextlib.suppress(UserError):
-                self.tune(parameter)
-
-    def _next_number(self) -> int:
-        given = self._numbers
-        if hasattr(self._index, "id_map"):  # Has the ghosts' as well.
-            given = _import_faiss().vector_to_array(self._index.id_map)
-        return int(given.max(initial=-1)) + 1
-
     def _remove(self, names: set[str]) -> None:
         kept = np.array([name not in names for name in self._names])
         selector = _import_faiss().IDSelectorBatch(self._numbers[~kept])
-        # "Not implemented for this type of index" leaves ghosts.
+        # Kinds for which FAISS has not implemented removal keep ghosts.
         with contextlib.suppress(RuntimeError):
             self._index.remove_ids(selector)
         self._numbers = self._numbers[kept]
@@ -201,6 +197,7 @@ class FaissIndex(DescriptorIndex):
 
     @contextlib.contextmanager
     def _readable_errors(self, purpose: str) -> Iterator[None]:
+        """Turns an error of FAISS into a sentence that names the factory."""
         try:
             yield
         except RuntimeError as error:

@@ -1,7 +1,7 @@
-"""Where an index lies, and what it knows of itself.
+"""Base class of storages, which open, create and change an index at a place.
 
-Commands are given a place, "faces" or "milvus:http://host:19530"; what they do
-with the index there is the same for both.
+A place is a directory or an address such as "milvus:http://host:19530".
+Commands use both through the same interface.
 """
 
 import abc
@@ -20,14 +20,15 @@ from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Where the descriptors of an index come from.
+    """Origin of the descriptors of an index.
 
     Attributes:
-        provenance: how they were made, see `files.provenance`.
+        provenance: provenance of the descriptors; see `files.provenance`.
         photos: folder that the names are relative to, if they are paths.
-        model: SavedModel that describes further photos, if there is one.
-        whitening: that the model has built in, if one is kept; descriptors
-            from before it fit too.
+        model: directory of the SavedModel that describes further photos, if
+            there is one.
+        whitening: whitening applied by the model, if it is stored with the
+            index; it is then applied to descriptors without whitening too.
     """
 
     provenance: Mapping[str, Any]
@@ -38,14 +39,13 @@ class Origin:
 
 @dataclasses.dataclass(frozen=True)
 class StoredIndex:
-    """An index with its origin.
+    """Opened index with its origin.
 
     Attributes:
-        place: what the user calls it.
-        index: searches, and takes changes.
-        origin: see `Origin`.
-        scratch: while it is changed, directory for whatever must outlive
-            memory; removed later.
+        place: place of the index, for messages.
+        index: the index.
+        origin: origin of the descriptors.
+        scratch: directory for temporary files, only during a change.
     """
 
     place: str
@@ -55,7 +55,7 @@ class StoredIndex:
 
     @property
     def model(self) -> pathlib.Path:
-        """The SavedModel that describes further photos.
+        """Directory of the SavedModel that describes further photos.
 
         Raises:
             UserError: there is none.
@@ -68,14 +68,15 @@ class StoredIndex:
         return self.origin.model
 
     def fitted(self, descriptors: DescriptorSet, path: str) -> DescriptorSet:
-        """Returns descriptors that may be compared with the index's.
+        """Returns descriptors comparable with those of the index.
 
         Args:
-            descriptors: as extracted, or whitened as the index's are.
-            path: what the user calls them.
+            descriptors: descriptors before or after the whitening of the
+                index; it is applied if necessary.
+            path: path of the descriptors, for messages.
 
         Raises:
-            UserError: they were made by another model or other settings.
+            UserError: another model or other settings produced them.
         """
         whitening = self.origin.whitening
         is_raw = descriptors.provenance.get("whitening") is None
@@ -88,11 +89,11 @@ class StoredIndex:
 
 
 class Draft(abc.ABC):
-    """A new index before anybody sees it.
+    """New index that is not visible yet.
 
     Attributes:
-        scratch: directory for whatever must outlive memory, removed later.
-        model: where the SavedModel is to be put.
+        scratch: directory for temporary files.
+        model: directory to write the SavedModel to.
     """
 
     scratch: pathlib.Path
@@ -102,20 +103,22 @@ class Draft(abc.ABC):
     def start(
         self, factory: str, dimension: int, origin: Origin
     ) -> DescriptorIndex:
-        """Returns an empty index to fill.
+        """Returns an empty index, to which photos are added.
 
         Args:
-            factory: its kind.
-            dimension: of the descriptors.
-            origin: of the descriptors; `model` is the draft's or None.
+            factory: kind of the index.
+            dimension: dimension of the descriptors.
+            origin: origin of the descriptors; its `model` is that of this
+                draft, or None.
 
         Raises:
-            UserError: the kind is unknown here, or what it needs is missing.
+            UserError: the storage does not support this kind of index, or a
+                package that it needs is not installed.
         """
 
 
 class Storage(abc.ABC):
-    """A place for an index."""
+    """Base storage of one index."""
 
     @property
     @abc.abstractmethod
@@ -124,34 +127,35 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def check(self, factory: str, dimension: int, count: int) -> None:
-        """Refuses beforehand what a new index would refuse at its end.
+        """Checks a new index before its photos are described.
 
         Args:
             factory: kind of the index.
-            dimension: of the descriptors.
-            count: of the photos.
+            dimension: dimension of the descriptors.
+            count: number of photos.
 
         Raises:
-            UserError: the kind is unknown here, what it needs is missing, or
-                it needs more photos.
+            UserError: the storage does not support this kind of index, a
+                package that it needs is not installed, or it needs more
+                photos.
         """
 
     @abc.abstractmethod
     def open(self) -> StoredIndex:
-        """Opens the index to search it.
+        """Opens the index for searching.
 
         Raises:
-            UserError: there is none, or it is damaged or altered.
+            UserError: there is no index, or it is damaged or altered.
         """
 
     @abc.abstractmethod
     def created(self) -> contextlib.AbstractContextManager[Draft]:
-        """Yields a draft, which replaces the index if the block succeeds."""
+        """Yields a draft that replaces the index if the block succeeds."""
 
     @abc.abstractmethod
     def changed(self) -> contextlib.AbstractContextManager[StoredIndex]:
-        """Yields the index to change, and keeps the changes if all is well.
+        """Yields the index; saves its changes if the block succeeds.
 
         Raises:
-            UserError: as `open`, or another process is changing it.
+            UserError: see `open`; or another process is changing the index.
         """

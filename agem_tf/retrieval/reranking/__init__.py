@@ -1,6 +1,6 @@
-"""Second looks at a ranking, which cost no new forward pass of the model.
+"""Re-ranking from descriptors alone, without another pass of the model.
 
-Steps are chosen by text, such as "dba:20,1", and applied in order.
+Steps are specified as text, e.g. "dba:20,1", and applied in order.
 """
 
 from agem_tf.retrieval.reranking.diffusion import Diffusion, OfflineDiffusion
@@ -9,11 +9,13 @@ from agem_tf.retrieval.reranking.expansion import (
     QueryExpansion,
 )
 from agem_tf.retrieval.reranking.k_reciprocal import KReciprocal
-from agem_tf.retrieval.reranking.pipeline import rank_with, rerank, transform
-from agem_tf.retrieval.reranking.specification import (
+from agem_tf.retrieval.reranking.pipeline import (
     PRESETS,
     STEPS,
     parse_rerank,
+    rank_with,
+    rerank,
+    transform,
 )
 from agem_tf.retrieval.reranking.steps import (
     DescriptorStep,

@@ -1,11 +1,12 @@
-"""Random walks on the graph of similar photos, for queries as they come.
+"""Diffusion: random walks on the graph of similar photos.
 
-See Iscen et al. (https://arxiv.org/abs/1611.05113): photos that are reached
-over many similar ones rise, also those that do not resemble the query.
+Photos connected to the query through many similar photos rise in the ranking,
+even if they do not resemble the query. `Diffusion` solves one linear system
+per query, `OfflineDiffusion` one per photo before the first query.
 
-Diffusion whose linear systems are solved before the first query.
-
-See Yang et al. (https://arxiv.org/abs/1811.10907).
+References:
+  Iscen et al., https://arxiv.org/abs/1611.05113
+  Yang et al., https://arxiv.org/abs/1811.10907: offline diffusion.
 """
 
 from dataclasses import dataclass
@@ -33,15 +34,15 @@ _TOLERANCE = 1e-6
 class Diffusion(RankingStep):
     """Solves (I - 0.99 S) f = y for each query and ranks by f.
 
-    y_i = max(s_i, 0)^3 on the query's own neighbours, else 0; S is
-    `transition_matrix`. Photos that no walk reaches have f = 0 and follow by
-    similarity, as do those that were cut off.
+    y_i = max(s_i, 0)^3 for the nearest neighbours of the query, else 0; S is
+    `transition_matrix`. Photos that no walk reaches have f = 0 and follow in
+    the order of their similarity, as do those beyond the truncation.
 
     Args:
-        num_neighbours: of each photo in the graph.
-        num_query_neighbours: where the walk starts.
-        truncation: most similar photos that a query's walk is confined to,
-            which bounds its time in a large database.
+        num_neighbours: neighbours of each photo in the graph.
+        num_query_neighbours: neighbours of the query, where walks start.
+        truncation: number of most similar photos that the walks of a query
+            are restricted to, which bounds the time in a large database.
     """
 
     num_neighbours: int = 50
@@ -69,21 +70,21 @@ class Diffusion(RankingStep):
 
 
 def kernel(similarities: np.ndarray) -> np.ndarray:
-    """max(s, 0)^3 as float64."""
+    """Returns max(s, 0)^3 as float64."""
     return similarity_weights(similarities.astype(np.float64), _POWER)
 
 
 def transition_matrix(
     database: np.ndarray, num_neighbours: int
 ) -> sparse.csr_array:
-    """S = D^-1/2 A D^-1/2 of the mutual neighbours, D the row sums of A.
+    """Returns S = D^-1/2 A D^-1/2, where D are the row sums of A.
 
-    A_ij = max(s_ij, 0)^3 if i and j are among each other's `num_neighbours`
+    A_ij = max(s_ij, 0)^3 if i and j are mutually among their `num_neighbours`
     nearest other photos, else 0.
 
     Args:
         database: (photos, dimension), L2-normalised.
-        num_neighbours: at least 1.
+        num_neighbours: neighbours of each photo, at least 1.
 
     Returns:
         (photos, photos) float64, symmetric.
@@ -101,7 +102,7 @@ def transition_matrix(
         ),
         shape=(photos, photos),
     )
-    # The smaller of s_ij and nothing is nothing.
+    # The minimum is 0 where one direction is missing.
     mutual = directed.minimum(directed.T)
     degrees = mutual.sum(axis=1)
     scales = np.zeros(photos)
@@ -121,8 +122,10 @@ def diffuse(
     Args:
         transitions: S, (nodes, nodes), symmetric.
         signal: y, (nodes,).
-        max_iterations: at which the solution is taken as it is.
-        tolerance: of the residual's norm, relative to that of `signal`.
+        max_iterations: number of iterations after which the approximate
+            solution is returned.
+        tolerance: norm of the residual relative to that of `signal`, at which
+            the iteration stops.
 
     Returns:
         f, (nodes,) float64.
@@ -139,17 +142,19 @@ def diffuse(
 
 @dataclass(frozen=True)
 class OfflineDiffusion(RankingStep):
-    """f = sum_i y_i c_i over the query's neighbours, c_i solved beforehand.
+    """Ranks by f = sum_i y_i c_i over the neighbours of the query.
 
-    (I - 0.99 S) c_i = e_i, and the solution is linear in y, so that f is that
-    of `Diffusion` but for the truncation, which is per photo here. A query
-    costs a sum of a few sparse columns; the preparation one solution per
-    photo, and 12 bytes for each photo in each column.
+    The c_i solve (I - 0.99 S) c_i = e_i and are computed in `prepare`. As the
+    solution is linear in y, f equals that of `Diffusion` except for the
+    truncation, which here is per photo. A query takes a sum of a few sparse
+    columns; the preparation takes one solution per photo, and 12 bytes for
+    each photo in each column.
 
     Args:
-        num_neighbours: of each photo in the graph.
-        num_query_neighbours: where the walk starts.
-        truncation: most similar photos that a photo's walk is confined to.
+        num_neighbours: neighbours of each photo in the graph.
+        num_query_neighbours: neighbours of the query, where walks start.
+        truncation: number of most similar photos that the walks of a photo
+            are restricted to.
     """
 
     num_neighbours: int = 50
@@ -173,10 +178,11 @@ class OfflineDiffusion(RankingStep):
         return reorder
 
     def columns(self, database: np.ndarray) -> sparse.csr_array:
-        """Solves for every photo; scipy.sparse.save_npz keeps the result.
+        """Solves for every photo.
 
         Returns:
-            (photos, photos) float64, whose row i is c_i.
+            (photos, photos) float64; row i is c_i. It can be stored by
+            scipy.sparse.save_npz.
 
         Raises:
             UserError: a descriptor is not finite.
@@ -186,8 +192,11 @@ class OfflineDiffusion(RankingStep):
         for start, block in similarity_blocks(database, database):
             top = min(self.truncation, len(database))
             for photo, order in enumerate(largest_first(block, top), start):
-                near = _itself_first(photo, order)[:top]
-                column = _column(transitions, near)
+                # The photo comes first, even if copies of it are as similar.
+                near = np.concatenate([[photo], order[order != photo]])[:top]
+                signal = np.zeros(len(near))
+                signal[0] = 1
+                column = diffuse(transitions[near][:, near], signal)
                 nodes.append(near[column != 0])
                 values.append(column[column != 0])
         lengths = [0, *(len(column) for column in values)]
@@ -195,15 +204,3 @@ class OfflineDiffusion(RankingStep):
             (np.concatenate(values), np.concatenate(nodes), np.cumsum(lengths)),
             shape=transitions.shape,
         )
-
-
-def _itself_first(photo: int, order: np.ndarray) -> np.ndarray:
-    """Also where copies of the photo have crowded it out of the order."""
-    return np.concatenate([[photo], order[order != photo]])
-
-
-def _column(transitions: sparse.csr_array, nodes: np.ndarray) -> np.ndarray:
-    """The walk from the first of `nodes`, confined to them."""
-    signal = np.zeros(len(nodes))
-    signal[0] = 1
-    return diffuse(transitions[nodes][:, nodes], signal)

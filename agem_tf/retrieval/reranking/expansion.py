@@ -1,7 +1,10 @@
-"""Descriptors averaged with their neighbours: query expansion and DBA.
+"""Query expansion and database-side augmentation (DBA).
 
-Average query expansion is Chum et al., "Total recall", ICCV 2007; the weights
-s^alpha are Radenovic et al. (https://arxiv.org/abs/1711.02512).
+Both average descriptors with their neighbours.
+
+References:
+  Chum et al., "Total recall", ICCV 2007: average query expansion.
+  Radenovic et al., https://arxiv.org/abs/1711.02512: the weights s^alpha.
 """
 
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from agem_tf.retrieval.reranking.steps import (
 )
 
 _EPSILON = 1e-12
-# Descriptor values gathered at a time: 64 MiB of float32.
+# Descriptor values gathered per block: 64 MiB of float32.
 _BLOCK_VALUES = 2**24
 
 
@@ -26,25 +29,25 @@ _BLOCK_VALUES = 2**24
 class QueryExpansion(DescriptorStep):
     """q' = L2(q + sum_i max(s_i, 0)^alpha d_i) over the query's neighbours.
 
-    A query that is itself in the database is one of its own neighbours.
+    A query that is in the database is one of its own neighbours.
 
     Args:
-        num_neighbours: photos averaged with the query, all of a smaller
-            database.
-        alpha: 0 is plain average query expansion (AQE); with more, similar
-            photos count more.
+        num_neighbours: number of photos averaged with the query; all of a
+            smaller database.
+        alpha: exponent of the weights; 0 is average query expansion (AQE),
+            larger values give more weight to similar photos.
     """
 
     num_neighbours: int = 10
     alpha: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self)
+        _check_arguments(self)
 
     def transform(
         self, queries: np.ndarray, database: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """See the base class; the database stays."""
+        """See the base class; the database is unchanged."""
         found = nearest(queries, database, self.num_neighbours)
         return _average(queries, database, *found, self.alpha), database
 
@@ -53,26 +56,27 @@ class QueryExpansion(DescriptorStep):
 class DatabaseAugmentation(DescriptorStep):
     """DBA: d' = L2(d + sum_i max(s_i, 0)^alpha d_i) over d's neighbours.
 
-    The photo itself counts once, with weight 1, and is not among its
-    neighbours. All photos are averaged as they were before. The new database
-    is in memory even where the old one was a memory map.
+    The photo itself has the weight 1 and is not among its neighbours. The sums
+    are of the original descriptors. The new database is in memory, even if the
+    old one is a memory map.
 
     Args:
-        num_neighbours: other photos averaged with each, all of a smaller
-            database.
-        alpha: 0 is the plain average; with more, similar photos count more.
+        num_neighbours: number of other photos averaged with each photo; all
+            of a smaller database.
+        alpha: exponent of the weights; 0 is the plain average, larger values
+            give more weight to similar photos.
     """
 
     num_neighbours: int = 20
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self)
+        _check_arguments(self)
 
     def transform(
         self, queries: np.ndarray, database: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """See the base class; the queries stay."""
+        """See the base class; the queries are unchanged."""
         found = nearest_others(database, self.num_neighbours)
         return queries, _average(database, database, *found, self.alpha)
 
@@ -84,10 +88,10 @@ def _average(
     similarities: np.ndarray,
     alpha: float,
 ) -> np.ndarray:
-    """L2(descriptors + the weighted database rows of `indices`), float32.
+    """Returns L2(descriptors + weighted sums of neighbours), float32.
 
-    Some rows at a time, and only the neighbours that these rows have: those of
-    a few queries among a million photos on disk are a few.
+    Works in blocks of rows and reads only their neighbours, which are few for
+    a few queries and a database of a million photos on disk.
     """
     weights = similarity_weights(similarities, alpha)
     averages = np.array(descriptors[:], np.float32)
@@ -95,25 +99,25 @@ def _average(
     size = max(1, _BLOCK_VALUES // gathered)
     for start in range(0, len(averages), size):
         rows = slice(start, start + size)
-        averages[rows] += _weighted_sums(database, indices[rows], weights[rows])
+        neighbours, columns = np.unique(indices[rows], return_inverse=True)
+        count, per_row = indices[rows].shape
+        combination = sparse.csr_array(
+            (
+                weights[rows].ravel(),
+                columns.ravel(),
+                np.arange(count + 1) * per_row,
+            ),
+            shape=(count, len(neighbours)),
+        )
+        averages[rows] += combination @ np.asarray(
+            database[neighbours], np.float32
+        )
     norms = np.sqrt(np.einsum("ij,ij->i", averages, averages))
     averages /= np.maximum(norms, _EPSILON)[:, np.newaxis]
     return averages
 
 
-def _weighted_sums(
-    database: np.ndarray, indices: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    neighbours, columns = np.unique(indices, return_inverse=True)
-    rows, size = indices.shape
-    combination = sparse.csr_array(
-        (weights.ravel(), columns.ravel(), np.arange(rows + 1) * size),
-        shape=(rows, len(neighbours)),
-    )
-    return combination @ np.asarray(database[neighbours], np.float32)
-
-
-def _check(step: QueryExpansion | DatabaseAugmentation) -> None:
+def _check_arguments(step: QueryExpansion | DatabaseAugmentation) -> None:
     check_positive(num_neighbours=step.num_neighbours)
     if not 0 <= step.alpha < np.inf:
         raise ValueError(

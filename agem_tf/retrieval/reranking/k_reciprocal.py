@@ -1,6 +1,6 @@
-"""k-reciprocal encoding: photos are alike whose neighbours are the same.
+"""k-reciprocal re-ranking: photos with the same neighbours are similar.
 
-See Zhong et al. (https://arxiv.org/abs/1701.08398).
+Reference: Zhong et al., https://arxiv.org/abs/1701.08398
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from agem_tf.retrieval.reranking.steps import (
     nearest_others,
 )
 
-# Two dot products of equal photos may differ, by the blocks they came from.
+# Dot products of equal photos may differ by rounding if their blocks differ.
 _TIE = 1e-6
-# Descriptor values gathered at a time: 64 MiB of float32.
+# Descriptor values gathered per block: 64 MiB of float32.
 _BLOCK_VALUES = 2**24
 
 
@@ -25,21 +25,22 @@ _BLOCK_VALUES = 2**24
 class KReciprocal(RankingStep):
     """Ranks by (1 - lambda) Jaccard distance + lambda squared distance.
 
-    Each photo is encoded by its reciprocal neighbours R*, where the entry of
-    neighbour j is exp(-d_j), d = 2 - 2 s the squared distance, divided by
-    their sum; encodings are then averaged over the nearest photos. The Jaccard
-    distance is that of the query's and a photo's encoding.
+    The encoding of a photo has the entry exp(-d_j) for each j of its extended
+    reciprocal neighbours R*, divided by their sum, where d = 2 - 2 s is the
+    squared distance. Encodings are averaged over the nearest photos. The
+    Jaccard distance is that of the encodings of query and photo.
 
-    Unlike the authors' program, which encodes all queries and the database
-    together, each query is encoded alone against a database that does not know
-    it: its result does not depend on what others ask. That program also
-    divides distances by the largest of their row, which the paper does not.
+    The authors' program encodes all queries and the database together. Here,
+    each query is encoded separately against a database without queries, so
+    that its result does not depend on other queries. That program also divides
+    distances by the largest of their row, which the paper does not.
 
     Args:
-        num_neighbours: k1, of which half extend the reciprocal neighbours.
-        num_averaged: k2, encodings averaged, the own one included; at most
-            k1.
-        distance_weight: lambda, from 0 to 1.
+        num_neighbours: k1; half of it is used to extend the reciprocal
+            neighbours.
+        num_averaged: k2, number of encodings averaged, including the photo's
+            own; at most k1.
+        distance_weight: lambda, in [0, 1].
     """
 
     num_neighbours: int = 20
@@ -76,7 +77,7 @@ class KReciprocal(RankingStep):
 
 
 class _Encodings:
-    """The photos' encodings, as sparse rows, and what encodes a query."""
+    """Encodings of the photos, as sparse rows; also encodes queries."""
 
     def __init__(
         self, database: np.ndarray, num_neighbours: int, num_averaged: int
@@ -84,7 +85,11 @@ class _Encodings:
         indices, similarities = nearest_others(database, num_neighbours)
         self._num_neighbours = num_neighbours
         self._num_averaged = num_averaged
-        self._farthest = _farthest(similarities, num_neighbours)
+        # Least similarity to each photo of one of its neighbours.
+        if similarities.shape[1] < num_neighbours:
+            self._farthest = np.full(len(database), -np.inf, np.float32)
+        else:
+            self._farthest = similarities[:, -1]
         self._half = _reciprocal_sets(indices[:, : num_neighbours // 2])
         sets = _extend(_reciprocal_sets(indices), self._half)
         self._own = _encode(sets, _dot_products(database, sets))
@@ -96,7 +101,7 @@ class _Encodings:
     def jaccard_distances(
         self, similarities: np.ndarray, order: np.ndarray
     ) -> np.ndarray:
-        """1 - sum_j min(v_j, w_j) / sum_j max(v_j, w_j) for every photo."""
+        """Returns 1 - sum_j min(v_j, w_j) / sum_j max(v_j, w_j), (photos,)."""
         encoding = self._encode_query(similarities, order)
         neighbours = np.flatnonzero(encoding)
         columns = self._averaged[:, neighbours]
@@ -109,7 +114,7 @@ class _Encodings:
     def _encode_query(
         self, similarities: np.ndarray, order: np.ndarray
     ) -> np.ndarray:
-        """The averaged encoding of one query, (photos,)."""
+        """Returns the averaged encoding of one query, (photos,)."""
         forward = order[: self._num_neighbours]
         is_mutual = similarities[forward] >= self._farthest[forward] - _TIE
         mutual = forward[is_mutual]
@@ -124,16 +129,8 @@ class _Encodings:
         return total / self._num_averaged
 
 
-def _farthest(similarities: np.ndarray, num_neighbours: int) -> np.ndarray:
-    """How similar to a photo a query must be to be its neighbour."""
-    photos, found = similarities.shape
-    if found < num_neighbours:
-        return np.full(photos, -np.inf, np.float32)
-    return similarities[:, -1]
-
-
 def _sets(indices: np.ndarray) -> sparse.csr_array:
-    """Rows of ones at a photo's neighbours and at itself."""
+    """Returns (photos, photos), ones at each photo's neighbours and itself."""
     photos = len(indices)
     members = np.column_stack([np.arange(photos), indices])
     size = members.shape[1]
@@ -148,7 +145,7 @@ def _sets(indices: np.ndarray) -> sparse.csr_array:
 
 
 def _reciprocal_sets(indices: np.ndarray) -> sparse.csr_array:
-    """Rows of ones at the neighbours that have the photo as a neighbour."""
+    """Returns (photos, photos), ones at the mutual neighbours and itself."""
     sets = _sets(indices)
     return sparse.csr_array(sets.multiply(sets.T))
 
@@ -156,11 +153,11 @@ def _reciprocal_sets(indices: np.ndarray) -> sparse.csr_array:
 def _extend(
     neighbours: sparse.csr_array, half: sparse.csr_array
 ) -> sparse.csr_array:
-    """Adds the half sets of those neighbours that share two thirds of theirs.
+    """Adds the sets of neighbours that share two thirds of their set.
 
     Args:
-        neighbours: (rows, photos) ones at the reciprocal neighbours.
-        half: (photos, photos) the same with half as many, symmetric.
+        neighbours: (rows, photos), ones at the reciprocal neighbours.
+        half: (photos, photos), the same with half as many neighbours.
     """
     shared = sparse.csr_array((neighbours @ half).multiply(neighbours))
     sizes = half.sum(axis=1)
@@ -175,7 +172,7 @@ def _extend(
 def _encode(
     sets: sparse.csr_array, similarities: np.ndarray
 ) -> sparse.csr_array:
-    """Rows of exp(-d) at the members of each set, divided by their sums."""
+    """Returns rows of exp(-d) at the members of each set, with sum 1."""
     weights = np.exp(-_squared_distances(similarities))
     encodings = sparse.csr_array(
         (weights, sets.indices, sets.indptr), shape=sets.shape
@@ -186,12 +183,12 @@ def _encode(
 
 
 def _squared_distances(similarities: np.ndarray) -> np.ndarray:
-    """Of L2-normalised descriptors, from 0 to 4."""
+    """Returns squared distances of L2-normalised descriptors, in [0, 4]."""
     return 2 - 2 * similarities.astype(np.float64)
 
 
 def _dot_products(database: np.ndarray, pairs: sparse.csr_array) -> np.ndarray:
-    """Of each row's photo with each of the row's entries, in their order."""
+    """Returns the dot products of photos i and j for the entries (i, j)."""
     first = np.repeat(np.arange(len(database)), np.diff(pairs.indptr))
     products = np.empty(len(first), np.float32)
     size = max(1, _BLOCK_VALUES // database.shape[1])

@@ -1,5 +1,6 @@
-"""Steps in order: from descriptors to rankings."""
+"""Re-ranking as a sequence of steps, and the text form of the steps."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +12,80 @@ from agem_tf.retrieval.nearest import (
     rank,
     similarity_blocks,
 )
+from agem_tf.retrieval.reranking.diffusion import Diffusion, OfflineDiffusion
+from agem_tf.retrieval.reranking.expansion import (
+    DatabaseAugmentation,
+    QueryExpansion,
+)
+from agem_tf.retrieval.reranking.k_reciprocal import KReciprocal
 from agem_tf.retrieval.reranking.steps import RankingStep, Reorder, Step
+from agem_tf.retrieval.reranking.superglobal import SuperGlobal
 
-# Neighbourhoods that a database must be able to fill.
+STEPS = {
+    "dba": DatabaseAugmentation,
+    "diffusion": Diffusion,
+    "k_reciprocal": KReciprocal,
+    "offline_diffusion": OfflineDiffusion,
+    "qe": QueryExpansion,
+    "superglobal": SuperGlobal,
+}
+
+# "agem" has the best exponents of the AGeM paper: 1 for the database, 0 for
+# queries.
+PRESETS = {"agem": ("dba:20,1", "qe:10,0")}
+# Arguments of steps that may not exceed the size of the database.
 _SIZES = ("num_neighbours", "num_query_neighbours")
+
+
+def parse_rerank(specifications: Sequence[str]) -> list[Step]:
+    """Returns the steps for their text form.
+
+    Args:
+        specifications: names of presets, or names of steps, each optionally
+            followed by a colon and its first arguments, e.g. "qe:10,0" for
+            num_neighbours=10 and alpha=0.
+
+    Returns:
+        The steps, in the given order.
+
+    Raises:
+        UserError: a name is unknown, a value is invalid, or a ranking step is
+            not the last one.
+    """
+    steps = [
+        _parse(text)
+        for specification in specifications
+        for text in PRESETS.get(specification, (specification,))
+    ]
+    _check_order(steps)
+    return steps
+
+
+def _parse(text: str) -> Step:
+    name, _, values = text.partition(":")
+    if name not in STEPS:
+        raise UserError(
+            f"Unknown re-ranking {name!r}. Known: "
+            f"{', '.join(map(_usage, STEPS))}; presets: {', '.join(PRESETS)}"
+        )
+    fields = dataclasses.fields(STEPS[name])
+    given = values.split(",") if values else []
+    if len(given) > len(fields):
+        raise UserError(f"{text!r} has too many values; write {_usage(name)}.")
+    try:
+        return STEPS[name](
+            *(
+                field.type(value)
+                for field, value in zip(fields, given, strict=False)
+            )
+        )
+    except ValueError as error:
+        raise UserError(f"{text!r}: {error}; write {_usage(name)}.") from error
+
+
+def _usage(name: str) -> str:
+    fields = [field.name for field in dataclasses.fields(STEPS[name])]
+    return f"{name}[:{','.join(fields)}]"
 
 
 def rerank(
@@ -23,22 +94,22 @@ def rerank(
     steps: Sequence[Step] = (),
     top: int | None = None,
 ) -> np.ndarray:
-    """Orders the database for every query after re-ranking.
+    """Returns the rankings of all queries after re-ranking.
 
-    No step allocates a matrix of photos by photos, nor of queries by photos
-    but for the result.
+    No step allocates a (photos, photos) matrix, nor a (queries, photos) matrix
+    except for the result.
 
     Args:
         queries: (queries, dimension), L2-normalised.
         database: (photos, dimension), L2-normalised, possibly a memory map.
-        steps: as `parse_rerank` gives them; none for the exact ranking.
-        top: keep only so many photos; all by default.
+        steps: result of `parse_rerank`; without steps the ranking is exact.
+        top: length of the rankings; all photos by default.
 
     Returns:
         (queries, min(top, photos)) int32 database indices, best first.
 
     Raises:
-        UserError: as `transform`.
+        UserError: see `transform`.
     """
     queries, database, reorder = transform(queries, database, steps)
     if reorder is None:
@@ -49,24 +120,32 @@ def rerank(
 def transform(
     queries: np.ndarray, database: np.ndarray, steps: Sequence[Step]
 ) -> tuple[np.ndarray, np.ndarray, Reorder | None]:
-    """Does all of re-ranking but the ranking.
+    """Applies the descriptor steps and prepares the ranking step, if any.
 
     Args:
         queries: (queries, dimension), L2-normalised.
         database: (photos, dimension), L2-normalised, possibly a memory map.
-        steps: as `parse_rerank` gives them.
+        steps: result of `parse_rerank`.
 
     Returns:
-        New queries, the new database, and what re-ranks the order of a query,
-        if the last step does.
+        The new queries, the new database, and the function of the last step
+        that re-ranks the order of a query, or None.
 
     Raises:
-        UserError: a ranking step is not the last one, a step wants more
+        UserError: a ranking step is not the last one, a step needs more
             neighbours than there are photos, the dimensions differ, or a
             descriptor is not finite.
     """
-    check_order(steps)
-    _check_sizes(steps, len(database))
+    _check_order(steps)
+    for step in steps:
+        for name in _SIZES:
+            size = getattr(step, name, 0)
+            if size > len(database):
+                raise UserError(
+                    f"{type(step).__name__} needs {name}={size}, but the "
+                    f"database has {len(database)} photos; choose at most "
+                    "as many."
+                )
     for step in steps:
         if isinstance(step, RankingStep):
             return queries, database, step.prepare(database)
@@ -80,13 +159,13 @@ def rank_with(
     reorder: Reorder,
     top: int | None = None,
 ) -> np.ndarray:
-    """Orders the database for every query by a prepared ranking step.
+    """Returns the rankings of all queries by a prepared ranking step.
 
     Args:
         queries: (queries, dimension), L2-normalised.
-        database: that of `RankingStep.prepare`.
-        reorder: what `RankingStep.prepare` gave, to serve many calls.
-        top: keep only so many photos; all by default.
+        database: the database given to `RankingStep.prepare`.
+        reorder: result of `RankingStep.prepare`.
+        top: length of the rankings; all photos by default.
 
     Returns:
         (queries, min(top, photos)) int32 database indices, best first.
@@ -105,26 +184,11 @@ def rank_with(
     return ranks
 
 
-def check_order(steps: Sequence[Step]) -> None:
-    """Refuses steps after a ranking step, which leaves no descriptors.
-
-    Raises:
-        UserError: it names the step.
-    """
+def _check_order(steps: Sequence[Step]) -> None:
+    """Refuses steps after a ranking step, which returns no descriptors."""
     for step in steps[:-1]:
         if isinstance(step, RankingStep):
             raise UserError(
                 f"{type(step).__name__} gives a final ranking; make it the "
                 "last step of re-ranking."
             )
-
-
-def _check_sizes(steps: Sequence[Step], photos: int) -> None:
-    for step in steps:
-        for name in _SIZES:
-            wanted = getattr(step, name, 0)
-            if wanted > photos:
-                raise UserError(
-                    f"{type(step).__name__} wants {name}={wanted}, but the "
-                    f"database has {photos} photos; take at most as many."
-                )

@@ -1,6 +1,7 @@
-"""The two kinds of re-ranking: better descriptors, or a better order.
+"""Base classes of re-ranking steps, and what the steps have in common.
 
-What the re-ranking methods share: a photo's neighbours and their weights.
+A `DescriptorStep` replaces descriptors, a `RankingStep` the order of each
+query.
 """
 
 import abc
@@ -10,13 +11,13 @@ import numpy as np
 
 from agem_tf.retrieval.nearest import NotFiniteError, nearest
 
-# (query (dimension,), similarities (photos,), order (photos,)) -> order: the
-# database indices of one query, best first, before and after.
+# (query (dimension,), similarities (photos,), order (photos,)) -> new order.
+# An order consists of the database indices, best first.
 Reorder = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 class DescriptorStep(abc.ABC):
-    """Replaces descriptors; any number of these may follow each other."""
+    """Base step that replaces descriptors; several may follow each other."""
 
     @abc.abstractmethod
     def transform(
@@ -35,15 +36,18 @@ class DescriptorStep(abc.ABC):
 
 
 class RankingStep(abc.ABC):
-    """Replaces the order of each query on its own; only the last step."""
+    """Base step that replaces the order of each query; must be the last."""
 
     @abc.abstractmethod
     def prepare(self, database: np.ndarray) -> Reorder:
-        """Does what needs no query, to serve many of them.
+        """Does the part that depends on the database alone.
 
         Args:
             database: (photos, dimension), L2-normalised, possibly a memory
                 map.
+
+        Returns:
+            A function that re-ranks the order of one query.
 
         Raises:
             UserError: a descriptor is not finite.
@@ -54,10 +58,10 @@ Step = DescriptorStep | RankingStep
 
 
 def check_positive(**arguments: float) -> None:
-    """Refuses an argument that is not above 0.
+    """Checks that all arguments are positive.
 
     Raises:
-        ValueError: it names the argument.
+        ValueError: an argument is not positive; the message names it.
     """
     for name, value in arguments.items():
         if not value > 0:
@@ -69,11 +73,11 @@ def check_positive(**arguments: float) -> None:
 def nearest_others(
     descriptors: np.ndarray, top: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the `top` photos most similar to each photo, itself left out.
+    """Returns the `top` photos most similar to each photo, without itself.
 
     Args:
         descriptors: (photos, dimension), possibly a memory map.
-        top: at least 1.
+        top: number of other photos, at least 1.
 
     Returns:
         (photos, min(top, photos - 1)) int32 indices, best first, and their
@@ -87,7 +91,7 @@ def nearest_others(
     except NotFiniteError as error:
         raise NotFiniteError("database", error.row) from error
     is_self = indices == np.arange(len(indices))[:, np.newaxis]
-    # Copies of a photo may crowd it out of its own list; then the last goes.
+    # If copies displace a photo from its own list, the last one is dropped.
     is_self[~is_self.any(axis=1), -1] = True
     shape = len(indices), indices.shape[1] - 1
     return (
@@ -97,10 +101,10 @@ def nearest_others(
 
 
 def similarity_weights(similarities: np.ndarray, power: float) -> np.ndarray:
-    """max(s, 0)^power; all ones for power 0.
+    """Returns max(s, 0)^power; ones if the power is 0.
 
-    A negative similarity has no fractional power, and a photo that points
-    away from the query should not count by how far it does.
+    Negative similarities have no fractional power, and a dissimilar photo
+    should not get a weight by the magnitude of its similarity.
     """
     if power == 0:
         return np.ones_like(similarities)

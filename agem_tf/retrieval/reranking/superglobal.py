@@ -1,6 +1,6 @@
-"""SuperGlobal: the best photos refined by each other, then the query by them.
+"""SuperGlobal re-ranking: the best photos are refined, then the query.
 
-See Shao et al. (https://arxiv.org/abs/2308.06954).
+Reference: Shao et al., https://arxiv.org/abs/2308.06954
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,18 @@ from agem_tf.retrieval.reranking.steps import (
 
 @dataclass(frozen=True)
 class SuperGlobal(RankingStep):
-    """Orders the query's best photos by the mean of two similarities.
+    """Re-ranks the M best photos of a query by (q . d^ + q^ . d) / 2.
 
-    Each photo d becomes d^ = (d + beta sum_j s_j d_j) / (1 + beta sum_j s_j)
-    over its neighbours among the best; q^ is the element-wise maximum of the
-    d^ most similar to the query, one more than neighbours; the mean is that of
-    q . d^ and q^ . d. Photos beyond the best stay where they are. Negative
-    s_j count as 0. The authors' program has q^ . d^ in place of the paper's
-    q^ . d.
+    d^ = (d + beta sum_j s_j d_j) / (1 + beta sum_j s_j) is the mean of a photo
+    and its K nearest among the M best, with negative s_j set to 0. q^ is the
+    element-wise maximum of the K + 1 refined descriptors d^ most similar to
+    the query. The other photos keep their places. The authors' program has
+    q^ . d^ in place of the paper's q^ . d.
 
     Args:
-        num_candidates: the best photos, M.
-        num_neighbours: of each among the best, itself not counted, K.
-        beta: weight of the neighbours, at least 0.
+        num_candidates: M, the number of photos re-ranked.
+        num_neighbours: K, without the photo itself.
+        beta: weight of the neighbours, positive.
     """
 
     num_candidates: int = 400
@@ -58,23 +57,15 @@ class SuperGlobal(RankingStep):
         return reorder
 
     def scores(self, query: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """Scores the best photos of one query.
+        """Returns the scores of the best photos of one query.
 
         Args:
             query: (dimension,).
             candidates: (photos, dimension) float32 of the best photos.
 
         Returns:
-            (photos,), from -1 to 1 for descriptors of unit length.
+            (photos,), in [-1, 1] for descriptors of unit length.
         """
-        refined = self._refine(candidates)
-        similarities = refined @ query
-        leading = np.argsort(-similarities, kind="stable")
-        leading = leading[: self.num_neighbours + 1]
-        expanded_query = refined[leading].max(axis=0)
-        return (similarities + candidates @ expanded_query) / 2
-
-    def _refine(self, candidates: np.ndarray) -> np.ndarray:
         indices, similarities = nearest_others(candidates, self.num_neighbours)
         weights = np.eye(len(candidates), dtype=np.float32)
         np.put_along_axis(
@@ -84,4 +75,9 @@ class SuperGlobal(RankingStep):
             axis=1,
         )
         weights /= weights.sum(axis=1, keepdims=True)
-        return weights @ candidates
+        refined = weights @ candidates
+        similarities = refined @ query
+        leading = np.argsort(-similarities, kind="stable")
+        leading = leading[: self.num_neighbours + 1]
+        expanded_query = refined[leading].max(axis=0)
+        return (similarities + candidates @ expanded_query) / 2

@@ -97,7 +97,7 @@ def test_a_collection_of_somebody_else_is_refused(place):
     storage = storage_at(place)
     storage._client.create_collection("theirs", dimension=4)
     storage._client.create_alias("theirs", "agem_tf")
-    with pytest.raises(UserError, match="theirs is none of agem_tf's"):
+    with pytest.raises(UserError, match="theirs was not created by agem_tf"):
         storage.open()
 
 

@@ -91,7 +91,7 @@ _TEXTS = [
 def test_more_neighbours_than_photos_are_refused(descriptors, text):
     """SuperGlobal's candidates are as many as there are."""
     queries, database = descriptors
-    with pytest.raises(UserError, match="wants num_.*, but .* has 4 photos"):
+    with pytest.raises(UserError, match="needs num_.*, but .* has 4 photos"):
         rerank(queries, database[:4], parse_rerank([text]))
 
 
