@@ -1,5 +1,7 @@
 """Walls and roof of a building, drawn from its design."""
 
+import dataclasses
+
 import numpy as np
 
 from agem_tf.rendered_landmarks import openings, ornaments
@@ -237,7 +239,7 @@ def _draw_bay(
     y = low + 0.2 * height
     carried = design.ornaments
     if "hoods" not in carried:
-        window = WindowDesign(**dict(vars(window), hood="none"))
+        window = dataclasses.replace(window, hood="none")
     openings.surround(drawing, window, x, y, wide, tall, design.trim)
     openings.glazed_opening(drawing, rng, window, x, y, wide, tall)
     if "shutters" in carried and floor:
@@ -268,7 +270,7 @@ def _draw_glass_band(
     y = low + (height - tall) * 0.6
     per_bay = window.columns
     wide = design.bay_width / per_bay
-    pane = WindowDesign(**dict(vars(window), columns=1, rows=1))
+    pane = dataclasses.replace(window, columns=1, rows=1)
     for number in range(design.bays * per_bay):
         x = design.margin + number * wide
         openings.glazed_opening(

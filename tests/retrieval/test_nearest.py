@@ -1,4 +1,4 @@
-"""Exact similarities and their order."""
+"""Exact nearest neighbours and rankings."""
 
 import tracemalloc
 
@@ -34,13 +34,13 @@ def test_equal_similarities_keep_the_database_order(top):
         assert len(order) >= top
 
 
-def test_what_is_left_out_is_less_similar():
+def test_omitted_photos_are_less_similar():
     row = np.array([[3, 1, 3, 0, 1]], np.float32)
     assert nearest.largest_first(row, 1)[0].tolist() == [0, 2]
     assert nearest.largest_first(row, 3)[0].tolist() == [0, 2, 1, 4]
 
 
-def test_other_dimensions_are_refused():
+def test_different_dimensions_are_refused():
     calls = (
         lambda *rows: list(nearest.similarity_blocks(*rows)),
         lambda *rows: nearest.nearest(*rows, top=2),
@@ -72,7 +72,7 @@ def test_products_beyond_float32_are_refused():
         nearest.nearest(rows, rows, 1)
 
 
-def test_the_ranking_is_that_of_a_plain_sort():
+def test_rankings_equal_a_stable_sort():
     rng = np.random.default_rng(0)
     queries = rng.integers(-2, 3, size=(6, 4))
     database = rng.integers(-2, 3, size=(30, 4))
@@ -93,7 +93,7 @@ def test_a_shorter_ranking_is_the_start_of_the_whole(top):
     )
 
 
-def test_a_ranking_needs_a_photo():
+def test_an_empty_ranking_is_refused():
     with pytest.raises(ValueError, match="top=0"):
         nearest.rank(np.ones((2, 3)), np.ones((5, 3)), top=0)
 
@@ -131,7 +131,7 @@ def test_blocks_do_not_change_the_nearest(monkeypatch, block_values, top):
 
 
 @pytest.mark.parametrize("order", ["rising", "falling"])
-def test_a_sorted_database_is_searched_alike(monkeypatch, order):
+def test_a_sorted_database_gives_the_same_result(monkeypatch, order):
     """Every block is better than all before it, or none is."""
     monkeypatch.setattr(nearest, "_BLOCK_VALUES", 20)
     values = np.arange(200.0)[:, np.newaxis]
@@ -142,7 +142,7 @@ def test_a_sorted_database_is_searched_alike(monkeypatch, order):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_a_mapped_file_of_any_precision_is_searched(
+def test_a_memory_map_of_any_precision_gives_the_same_result(
     monkeypatch, tmp_path, dtype
 ):
     monkeypatch.setattr(nearest, "_BLOCK_VALUES", 64)
@@ -156,7 +156,7 @@ def test_a_mapped_file_of_any_precision_is_searched(
         )
 
 
-def test_parts_are_searched_as_one_database(monkeypatch):
+def test_stacked_parts_give_the_result_of_one_array(monkeypatch):
     monkeypatch.setattr(nearest, "_BLOCK_VALUES", 64)
     queries, database = _many_ties(5, 90)
     stack = StackedRows([database[:31], database[31:].astype(np.float16)])
@@ -167,7 +167,7 @@ def test_parts_are_searched_as_one_database(monkeypatch):
         )
 
 
-def test_a_file_on_disk_is_never_in_memory_as_a_whole(monkeypatch, tmp_path):
+def test_a_memory_map_is_never_read_as_a_whole(monkeypatch, tmp_path):
     monkeypatch.setattr(nearest, "_BLOCK_VALUES", 2**14)
     rows = np.ones((20_000, 64), np.float16)
     np.save(tmp_path / "database.npy", rows)
@@ -179,7 +179,7 @@ def test_a_file_on_disk_is_never_in_memory_as_a_whole(monkeypatch, tmp_path):
     assert peak < rows.nbytes / 4
 
 
-def test_an_empty_database_has_nothing_to_find():
+def test_an_empty_database_gives_empty_rankings():
     assert nearest.rank(np.ones((2, 3)), np.ones((0, 3))).shape == (2, 0)
     indices, _ = nearest.nearest(np.ones((2, 3)), np.ones((0, 3)), 4)
     assert indices.shape == (2, 0)

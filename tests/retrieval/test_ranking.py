@@ -1,4 +1,4 @@
-"""Rankings on disk."""
+"""Rankings: validation, and their files."""
 
 import numpy as np
 import pytest
@@ -28,6 +28,6 @@ def test_a_saved_ranking_is_read_back(tmp_path):
         ([[0, 1, 2, 0], [1, 2, 0, 1]], "each at most once"),
     ],
 )
-def test_ranks_that_fit_no_photos_are_refused(ranks, message):
+def test_ranks_that_do_not_match_the_photos_are_refused(ranks, message):
     with pytest.raises(UserError, match=message):
         Ranking(np.array(ranks), ["q", "r"], list("abc"))

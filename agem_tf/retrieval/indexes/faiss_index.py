@@ -54,7 +54,7 @@ class FaissIndex(DescriptorIndex):
         """Creates an empty index.
 
         Raises:
-            UserError: FAISS is not installed, or rejects the factory string.
+            UserError: FAISS can't be imported, or rejects the factory string.
         """
         super().__init__(factory, dimension)
         faiss = _import_faiss()
@@ -93,7 +93,7 @@ class FaissIndex(DescriptorIndex):
         if inverted is not None and inverted.nlist > count:
             raise UserError(
                 f"{self.factory} has {inverted.nlist} cells for {count} "
-                "photos; take fewer cells, or --factory=exact."
+                "photos; choose fewer cells, or --factory=exact."
             )
 
     def tune(self, parameters: Mapping[str, int]) -> None:
@@ -121,7 +121,7 @@ class FaissIndex(DescriptorIndex):
         """Opens an index written by `save`.
 
         Raises:
-            UserError: FAISS is not installed, or a file is missing.
+            UserError: FAISS can't be imported, or a file is missing.
         """
         index = cls(factory, dimension)
         with index._readable_errors(f"from {directory / _VECTORS}"):
@@ -157,9 +157,9 @@ class FaissIndex(DescriptorIndex):
         if wrong.any():
             row = int(wrong.argmax())
             raise UserError(
-                f"FAISS compares descriptors of length 1, that of "
-                f"{names[row]!r} has {lengths[row]:.3g}; normalize them, or "
-                "take --factory=exact."
+                f"FAISS needs descriptors of length 1, that of {names[row]!r} "
+                f"has {lengths[row]:.3g}; normalize them, or choose "
+                "--factory=exact."
             )
 
     def _train(self, descriptors: np.ndarray) -> None:
@@ -204,7 +204,7 @@ class FaissIndex(DescriptorIndex):
             reason = str(error).rpartition("failed: ")[2].rpartition(": ")[2]
             raise UserError(
                 f"FAISS can't make {self.factory!r} {purpose} "
-                f"({reason.strip()}); take another --factory, such as exact, "
+                f"({reason.strip()}); choose another --factory, e.g. exact, "
                 "HNSW32 or IVF with fewer cells."
             ) from error
 
@@ -222,7 +222,7 @@ def _import_faiss() -> ModuleType:
         import faiss
     except ImportError as error:
         raise UserError(
-            "FAISS is not installed; run: pip install faiss-cpu, or take "
-            "--factory=exact."
+            f"FAISS can't be imported ({error}); run pip install faiss-cpu, "
+            "or choose --factory=exact."
         ) from error
     return faiss

@@ -193,14 +193,14 @@ def _import_pymilvus() -> ModuleType:
     """Imports pymilvus and silences its logs, which repeat what is raised.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it can't be imported.
     """
     try:
         import pymilvus
     except ImportError as error:
         raise UserError(
-            "Milvus' client is not installed; run: pip install "
-            "'pymilvus[milvus_lite]'."
+            f"The client of Milvus can't be imported ({error}); run pip "
+            "install 'pymilvus[milvus_lite]'."
         ) from error
     # grpc logs in this process for Milvus Lite, which is a server inside it.
     for name in ("pymilvus", "milvus_lite", "grpc"):

@@ -1,4 +1,4 @@
-"""Descriptors in clusters, and every kind of index at every kind of place."""
+"""Clustered descriptors, and a factory of indexes of every kind."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from agem_tf.retrieval.indexes import Origin, storage_at
 
 faiss = pytest.importorskip("faiss")
-# Its threads wait for each other in a busy loop on a machine at work.
+# On a busy machine its threads wait for each other in busy loops.
 faiss.omp_set_num_threads(1)
 
 CLUSTERS, MEMBERS, DIMENSION = 30, 10, 16
@@ -14,7 +14,7 @@ CLUSTERS, MEMBERS, DIMENSION = 30, 10, 16
 
 @pytest.fixture(scope="session")
 def descriptors():
-    """(300, 16) of unit length, ten a cluster, one cluster after the other."""
+    """(300, 16) of unit length, in 30 consecutive clusters of ten."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(CLUSTERS, 1, DIMENSION))
     members = 0.2 * rng.normal(size=(CLUSTERS, MEMBERS, DIMENSION))
@@ -24,13 +24,13 @@ def descriptors():
 
 @pytest.fixture(scope="session")
 def names(descriptors):
-    """Names as photos have them, quotes and all."""
+    """Names of photos, with quotes and non-ASCII letters."""
     return [f"place's {row // MEMBERS}/é{row}.jpg" for row in range(300)]
 
 
 @pytest.fixture
 def make(tmp_path, names, descriptors):
-    """Returns what makes an index of the first photos and its storage."""
+    """Function that creates an index of the first photos in a storage."""
 
     def make_index(factory, place=None, count=300, **origin):
         storage = storage_at(place or str(tmp_path / "index"))

@@ -1,4 +1,4 @@
-"""What holds for every kind of index at every place."""
+"""Contract of all kinds of indexes in all storages."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import pytest
 from agem_tf.errors import UserError
 
 EXACT = ["exact", "Flat"]
-FORGETFUL = [*EXACT, "SQ8", "IVF8,Flat", "PCA12,Flat", "PCA12,IVF8,SQ8"]
-KEEPING_GHOSTS = ["HNSW16", "HNSW16,SQ8", "IVF8,SQ8,RFlat"]
-KINDS = [*FORGETFUL, *KEEPING_GHOSTS, "milvus"]
+REMOVING = [*EXACT, "SQ8", "IVF8,Flat", "PCA12,Flat", "PCA12,IVF8,SQ8"]
+WITH_GHOSTS = ["HNSW16", "HNSW16,SQ8", "IVF8,SQ8,RFlat"]
+KINDS = [*REMOVING, *WITH_GHOSTS, "milvus"]
 
 
 @pytest.fixture(params=KINDS)
@@ -73,7 +73,7 @@ def test_a_removed_photo_can_be_added_again(storage, names, descriptors):
         assert name in found_names(index, descriptors[row : row + 1], 10)[0]
 
 
-def test_what_can_not_be_added_is_refused(storage, names, descriptors):
+def test_invalid_photos_to_add_are_refused(storage, names, descriptors):
     index = storage.open().index
     with pytest.raises(UserError, match="place's 0/é0.jpg.* only once"):
         index.add(names[:1], descriptors[:1])
@@ -88,7 +88,7 @@ def test_what_can_not_be_added_is_refused(storage, names, descriptors):
     assert len(index) == 250
 
 
-def test_what_can_not_be_searched_is_refused(storage, descriptors):
+def test_invalid_searches_are_refused(storage, descriptors):
     index = storage.open().index
     with pytest.raises(
         UserError, match="holds 250 photos; give --top=1 to --top=250.*=251"
@@ -102,7 +102,7 @@ def test_what_can_not_be_searched_is_refused(storage, descriptors):
         index.search(np.array([descriptors[0], descriptors[1] * np.inf]))
 
 
-def test_what_can_not_be_removed_is_refused(storage, names):
+def test_invalid_removals_are_refused(storage, names):
     index = storage.open().index
     with pytest.raises(UserError, match="no photo 'missing'"):
         index.remove([names[0], "missing"])
@@ -125,7 +125,7 @@ def test_exact_search_is_the_dot_product(factory, make, names, descriptors):
         )
 
 
-def test_ten_photos_are_the_default_and_all_of_fewer(make, descriptors):
+def test_the_default_is_ten_photos_or_all_of_a_smaller_index(make, descriptors):
     assert len(make("exact").open().index.search(descriptors[:1])[0]) == 10
     few = make("exact", count=4)
     assert len(few.open().index.search(descriptors[:1])[0]) == 4

@@ -1,4 +1,4 @@
-"""An index directory: complete, refused when altered, never half changed."""
+"""Index directories: complete, checked for damage, changed atomically."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes import Origin, storage_at
 
-# Adds a photo, and is killed when half of the new files are written.
+# Adds a photo, and is killed while writing the new files.
 _KILLED_ADDER = """
 import os, signal, sys
 import numpy as np
@@ -132,7 +132,7 @@ def test_model_and_whitening_survive_a_change(tmp_path, names, descriptors):
     assert not (tmp_path / "index" / "scratch").exists()
 
 
-def test_the_files_of_a_user_are_not_replaced(tmp_path):
+def test_a_directory_with_other_files_is_not_replaced(tmp_path):
     (tmp_path / "index").mkdir()
     (tmp_path / "index" / "diary.txt").write_text("precious")
     with (

@@ -1,4 +1,4 @@
-"""Exact search on disk."""
+"""Exact indexes."""
 
 import numpy as np
 

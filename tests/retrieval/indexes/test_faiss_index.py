@@ -1,18 +1,20 @@
-"""What FAISS alone can do, and how it fails."""
+"""Features and errors of FAISS indexes."""
+
+import sys
 
 import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import FaissIndex, storage_at
+from agem_tf.retrieval.indexes import FaissIndex, faiss_index, storage_at
 
 
-def test_a_string_that_is_none_is_refused():
-    with pytest.raises(UserError, match="'HSNW32'.*take another --factory"):
+def test_an_invalid_factory_string_is_refused():
+    with pytest.raises(UserError, match="'HSNW32'.*choose another --factory"):
         FaissIndex("HSNW32", 16)
 
 
-def test_kinds_that_can_not_grow_are_refused(make, names, descriptors):
+def test_adding_to_a_kind_that_cannot_grow_is_refused(make, names, descriptors):
     with (
         make("NSG8", count=200).changed() as stored,
         pytest.raises(UserError, match="'NSG8'.*incremental addition"),
@@ -20,7 +22,7 @@ def test_kinds_that_can_not_grow_are_refused(make, names, descriptors):
         stored.index.add(names[200:], descriptors[200:])
 
 
-def test_descriptors_of_another_length_are_refused(names, descriptors):
+def test_descriptors_of_other_than_unit_length_are_refused(names, descriptors):
     index = FaissIndex("Flat", 16)
     rows = descriptors[:3] * np.float32([[1], [1], [2]])
     with pytest.raises(UserError, match="length 1, that of .*é2.jpg. has 2;"):
@@ -47,7 +49,7 @@ def test_too_many_cells_are_refused_before_photos_are_read(tmp_path):
         storage.check("PCA8,IVF64,Flat", 16, 63)
 
 
-def test_more_cells_find_more(make, descriptors):
+def test_searching_more_cells_finds_more_photos(make, descriptors):
     index = make("IVF60,Flat").open().index
     index.tune({"nprobe": 1})
     few = [len(matches) for matches in index.search(descriptors, 30)]
@@ -68,7 +70,9 @@ def test_an_unknown_parameter_is_refused(make):
             index.tune(parameters)
 
 
-def test_ghosts_are_counted(make, names, descriptors):
+def test_removed_photos_that_stay_in_the_file_are_counted(
+    make, names, descriptors
+):
     storage = make("HNSW16")
     with storage.changed() as stored:
         stored.index.remove(names[:20])
@@ -76,3 +80,13 @@ def test_ghosts_are_counted(make, names, descriptors):
     assert index.ghosts == 20
     (matches,) = index.search(descriptors[:1], 50)
     assert len({match.name for match in matches} - set(names[:20])) == 50
+
+
+def test_a_failed_import_names_its_cause(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    faiss_index._import_faiss.cache_clear()
+    with pytest.raises(UserError, match="FAISS .* .*faiss.*; run pip") as error:
+        FaissIndex("Flat", 16)
+    assert isinstance(error.value.__cause__, ImportError)
+    monkeypatch.undo()
+    assert len(FaissIndex("Flat", 16)) == 0

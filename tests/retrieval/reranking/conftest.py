@@ -1,4 +1,4 @@
-"""Descriptors in groups, as photos of landmarks have them."""
+"""Clustered descriptors, like those of photos of landmarks."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def descriptors():
 
 @pytest.fixture
 def assert_sorted():
-    """Checks that an order is one by falling scores, but for rounding."""
+    """Checks that scores decrease in an order, up to rounding."""
 
     def check(order, scores, tolerance=1e-5):
         assert sorted(order.tolist()) == list(range(len(scores)))

@@ -1,4 +1,4 @@
-"""Diffusion, as queries come and prepared, against loops."""
+"""Diffusion, online and offline, compared with loops."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def _solve_by_loop(transitions, signal, iterations=20, tolerance=1e-6):
 
 
 def _order_by_loop(queries, database, num_neighbours, starts, truncation):
-    """Yields per query the photos in play and their f."""
+    """Yields, per query, the photos of the walk and their f."""
     transitions = _transitions_by_loop(database, num_neighbours)
     for query in queries:
         similarities = database @ query
@@ -93,7 +93,7 @@ def test_rankings_equal_a_loop(descriptors, assert_sorted, truncation):
         assert np.all(np.diff(database[beyond] @ query) <= 1e-6)
 
 
-def test_prepared_columns_equal_a_loop(descriptors):
+def test_offline_columns_equal_a_loop(descriptors):
     _, database = descriptors
     transitions = _transitions_by_loop(database, 7)
     actual = OfflineDiffusion(7, 4, 25).columns(database).toarray()
@@ -106,7 +106,9 @@ def test_prepared_columns_equal_a_loop(descriptors):
         np.testing.assert_allclose(column, expected, atol=1e-4)
 
 
-def test_prepared_rankings_are_sums_of_columns(descriptors, assert_sorted):
+def test_offline_rankings_follow_from_sums_of_columns(
+    descriptors, assert_sorted
+):
     queries, database = descriptors
     step = OfflineDiffusion(7, 4, 25)
     columns = step.columns(database).toarray()
@@ -119,8 +121,10 @@ def test_prepared_rankings_are_sums_of_columns(descriptors, assert_sorted):
         assert_sorted(ranking, scores)
 
 
-def test_without_truncation_prepared_is_as_solved(descriptors, assert_sorted):
-    """But for what conjugate gradients leave after twenty iterations."""
+def test_offline_diffusion_equals_diffusion_without_truncation(
+    descriptors, assert_sorted
+):
+    """Up to the residual of conjugate gradients after 20 iterations."""
     queries, database = descriptors
     ranks = rerank(queries, database, [OfflineDiffusion(7, 4, 70)])
     expected = _order_by_loop(queries, database, 7, 4, 70)
@@ -132,7 +136,7 @@ def test_without_truncation_prepared_is_as_solved(descriptors, assert_sorted):
 
 @pytest.mark.parametrize("step", [Diffusion(2, 1), OfflineDiffusion(2, 1)])
 def test_a_chain_of_similar_photos_is_followed(step):
-    """Photo 10 shares nothing with the query, photo 11 is alone."""
+    """Photo 10 is orthogonal to the query, photo 11 has no neighbour."""
     angles = np.radians(np.arange(0, 101, 10))
     chain = np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
     alone = [np.cos(np.pi / 4), 0, np.sin(np.pi / 4)]
@@ -143,13 +147,13 @@ def test_a_chain_of_similar_photos_is_followed(step):
 
 
 @pytest.mark.parametrize("step", [Diffusion(3, 3), OfflineDiffusion(3, 3)])
-def test_a_query_that_resembles_nothing_keeps_its_ranking(step):
+def test_a_query_without_similar_photos_keeps_its_ranking(step):
     database = np.array([[0.0, 1], [-0.6, 0.8], [-1, 0]])
     ranks = rerank(np.array([[1.0, 0]]), database, [step])
     assert ranks.tolist() == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize("kind", [Diffusion, OfflineDiffusion])
-def test_faulty_values_are_refused(kind):
+def test_invalid_arguments_are_refused(kind):
     with pytest.raises(ValueError, match="truncation=0"):
         kind(truncation=0)

@@ -1,4 +1,4 @@
-"""Query expansion and database augmentation against loops."""
+"""Query expansion and database augmentation, compared with loops."""
 
 import numpy as np
 import pytest
@@ -48,8 +48,8 @@ def test_photos_equal_a_loop(descriptors, num_neighbours, alpha):
         np.testing.assert_allclose(actual, expected, atol=2e-6)
 
 
-def test_a_photo_counts_once_also_among_its_copies():
-    """Asked for two, the third of three equal photos finds the others."""
+def test_a_photo_with_copies_counts_itself_once():
+    """The third of three equal photos is not among its own two nearest."""
     database = np.array([[1.0, 0], [1, 0], [1, 0], [0.6, 0.8]])
     _, augmented = DatabaseAugmentation(1, 0).transform(database, database)
     np.testing.assert_allclose(augmented[:3], database[:3], atol=1e-6)
@@ -57,19 +57,19 @@ def test_a_photo_counts_once_also_among_its_copies():
     np.testing.assert_allclose(augmented[3], expected, atol=1e-6)
 
 
-def test_opposite_photos_do_not_repel_or_give_nan():
+def test_opposite_photos_have_no_weight():
     queries, database = np.array([[1.0, 0]]), np.array([[-1.0, 0], [0, 1]])
     expanded, _ = QueryExpansion(2, 0.5).transform(queries, database)
     np.testing.assert_allclose(expanded, queries, atol=1e-6)
 
 
-def test_a_single_photo_stays_as_it_is():
+def test_a_single_photo_is_unchanged():
     database = np.array([[0.6, 0.8]])
     _, augmented = DatabaseAugmentation().transform(database, database)
     np.testing.assert_allclose(augmented, database, atol=1e-6)
 
 
-def test_a_mapped_database_is_augmented(tmp_path, descriptors):
+def test_a_memory_map_is_augmented(tmp_path, descriptors):
     queries, database = descriptors
     database = database.astype(np.float32)
     np.save(tmp_path / "database.npy", database)
@@ -80,7 +80,7 @@ def test_a_mapped_database_is_augmented(tmp_path, descriptors):
 
 
 @pytest.mark.parametrize("kind", [QueryExpansion, DatabaseAugmentation])
-def test_faulty_values_are_refused(kind):
+def test_invalid_arguments_are_refused(kind):
     with pytest.raises(ValueError, match="num_neighbours=0"):
         kind(0)
     for alpha in (-1, float("nan"), float("inf")):

@@ -1,4 +1,4 @@
-"""k-reciprocal encoding against loops over sets."""
+"""k-reciprocal re-ranking, compared with loops over sets."""
 
 import math
 
@@ -9,7 +9,7 @@ from agem_tf.retrieval.reranking import KReciprocal, rerank
 
 
 class _Loop:
-    """The paper's formulas on the database, and a query against it."""
+    """Formulas of the paper, for a database and a single query."""
 
     def __init__(self, database, k1, k2, share):
         self.database, self.k1, self.k2, self.share = database, k1, k2, share
@@ -24,7 +24,7 @@ class _Loop:
         ]
 
     def near(self, i, k):
-        """The photo and its k nearest others."""
+        """Returns the photo and its k nearest other photos."""
         others = [j for j in self.photos if j != i]
         others.sort(key=lambda j: -(self.database[i] @ self.database[j]))
         return [i, *others[:k]]
@@ -80,12 +80,12 @@ def test_rankings_equal_a_loop(descriptors, assert_sorted, k1, k2, share):
         assert_sorted(ranking, -np.array(list(loop.distances(query))))
 
 
-def test_the_full_share_of_distance_is_the_plain_ranking(descriptors):
+def test_distance_weight_1_gives_the_plain_ranking(descriptors):
     ranks = rerank(*descriptors, [KReciprocal(6, 3, 1.0)])
     np.testing.assert_array_equal(ranks, rerank(*descriptors))
 
 
-def test_a_query_does_not_depend_on_the_others(descriptors):
+def test_a_query_does_not_depend_on_other_queries(descriptors):
     queries, database = descriptors
     together = rerank(queries, database, [KReciprocal(6, 3)])
     alone = rerank(queries[2:3], database, [KReciprocal(6, 3)])
@@ -98,7 +98,7 @@ def test_all_of_a_small_database_may_be_neighbours(descriptors):
     assert np.all(np.sort(ranks) == np.arange(6))
 
 
-def test_faulty_values_are_refused():
+def test_invalid_arguments_are_refused():
     for num_averaged in (0, 8):
         with pytest.raises(ValueError, match=f"num_averaged={num_averaged}"):
             KReciprocal(7, num_averaged)

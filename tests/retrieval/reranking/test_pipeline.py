@@ -1,4 +1,4 @@
-"""Steps one after the other, in bounded memory."""
+"""Sequences of steps, their text form and their memory."""
 
 import tracemalloc
 
@@ -9,7 +9,9 @@ from agem_tf.errors import UserError
 from agem_tf.files.rows import StackedRows
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.reranking import (
+    DatabaseAugmentation,
     Diffusion,
+    KReciprocal,
     OfflineDiffusion,
     QueryExpansion,
     SuperGlobal,
@@ -57,7 +59,7 @@ def test_a_shorter_ranking_is_the_start_of_the_whole(descriptors, top):
     )
 
 
-def test_what_is_prepared_serves_many_queries(descriptors):
+def test_a_prepared_step_serves_many_queries(descriptors):
     queries, database = descriptors
     reorder = OfflineDiffusion(7, 4).prepare(database)
     whole = rerank(queries, database, [OfflineDiffusion(7, 4)])
@@ -66,7 +68,7 @@ def test_what_is_prepared_serves_many_queries(descriptors):
         np.testing.assert_array_equal(part, whole[start : start + 2])
 
 
-def test_faulty_calls_are_refused(descriptors):
+def test_invalid_calls_are_refused(descriptors):
     queries, database = descriptors
     steps = [SuperGlobal(), *parse_rerank(["qe"])]
     with pytest.raises(UserError, match="SuperGlobal gives a final ranking"):
@@ -89,14 +91,14 @@ _TEXTS = [
 
 @pytest.mark.parametrize("text", _TEXTS)
 def test_more_neighbours_than_photos_are_refused(descriptors, text):
-    """SuperGlobal's candidates are as many as there are."""
+    """SuperGlobal may have more candidates than there are photos."""
     queries, database = descriptors
     with pytest.raises(UserError, match="needs num_.*, but .* has 4 photos"):
         rerank(queries, database[:4], parse_rerank([text]))
 
 
 @pytest.mark.parametrize("text", _TEXTS)
-def test_a_database_of_parts_on_disk_is_re_ranked_alike(
+def test_stacked_parts_on_disk_give_the_same_ranking(
     descriptors, tmp_path, text
 ):
     queries, database = (rows.astype(np.float16) for rows in descriptors)
@@ -110,7 +112,7 @@ def test_a_database_of_parts_on_disk_is_re_ranked_alike(
 
 
 @pytest.mark.parametrize("text", _TEXTS)
-def test_a_faulty_row_of_the_database_is_named(descriptors, text):
+def test_a_row_that_is_not_finite_is_named(descriptors, text):
     queries, database = descriptors
     database[13, 2] = np.nan
     with pytest.raises(UserError, match="Row 13 of the database"):
@@ -148,3 +150,55 @@ def test_memory_stays_below_a_matrix_of_all_pairs(monkeypatch, text):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < photos * photos * database.itemsize / 2
+
+
+def test_arguments_in_text_are_positional():
+    assert parse_rerank(["dba:20,1", "qe:3,0.5", "k_reciprocal:15,4,0.2"]) == [
+        DatabaseAugmentation(20, 1.0),
+        QueryExpansion(3, 0.5),
+        KReciprocal(15, 4, 0.2),
+    ]
+    assert parse_rerank([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("diffusion", Diffusion(50, 10)),
+        ("offline_diffusion:30", OfflineDiffusion(30, 10)),
+        ("superglobal", SuperGlobal(400, 9, 0.15)),
+        ("k_reciprocal", KReciprocal(20, 6, 0.3)),
+    ],
+)
+def test_arguments_in_text_are_optional(text, step):
+    assert parse_rerank([text]) == [step]
+
+
+def test_the_preset_of_the_paper_augments_and_then_expands():
+    """Alpha is 1 for the database and 0, the plain average, for queries."""
+    augmentation, expansion, last = parse_rerank(["agem", "diffusion"])
+    assert isinstance(augmentation, DatabaseAugmentation)
+    assert isinstance(expansion, QueryExpansion)
+    assert (augmentation.alpha, expansion.alpha) == (1, 0)
+    assert last == Diffusion()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("aqe", r"'aqe'. Known: dba\[:num_neighbours,alpha\], .*qe.*: agem"),
+        ("qe:10,0,5", r"too many values; write qe\[:num_neighbours,alpha\]"),
+        ("qe:ten", "'qe:ten'.*write qe"),
+        ("qe:2.5", "'qe:2.5'.*write qe"),
+        ("qe:10,", "'qe:10,'.*write qe"),
+        ("dba:0", "`num_neighbours` must be positive"),
+    ],
+)
+def test_invalid_text_is_refused_with_the_usage(text, message):
+    with pytest.raises(UserError, match=message):
+        parse_rerank([text])
+
+
+def test_steps_after_a_ranking_step_are_refused():
+    with pytest.raises(UserError, match="Diffusion gives a final ranking"):
+        parse_rerank(["dba", "diffusion", "qe"])

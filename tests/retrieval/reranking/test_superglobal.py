@@ -1,4 +1,4 @@
-"""SuperGlobal's second ranking against loops."""
+"""SuperGlobal re-ranking, compared with loops."""
 
 import numpy as np
 import pytest
@@ -59,6 +59,6 @@ def test_scores_equal_a_loop(descriptors):
     np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
-def test_faulty_values_are_refused():
+def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match="beta=0"):
         SuperGlobal(beta=0)

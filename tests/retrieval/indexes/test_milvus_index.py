@@ -1,4 +1,4 @@
-"""An index in Milvus Lite, for real, and addresses that lead nowhere."""
+"""Indexes in Milvus Lite and on a server, and invalid addresses."""
 
 import socket
 import subprocess
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import Origin, storage_at
+from agem_tf.retrieval.indexes import Origin, milvus_index, storage_at
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 
 pytest.importorskip("milvus_lite")
@@ -20,7 +20,7 @@ def place(tmp_path):
 
 
 @pytest.mark.parametrize("factory", ["exact", "HNSW", "IVF_SQ8", "AUTOINDEX"])
-def test_it_finds_what_exact_search_finds(
+def test_milvus_finds_the_photos_of_exact_search(
     factory, make, place, names, descriptors
 ):
     exact = ExactIndex(16)
@@ -41,7 +41,7 @@ def test_it_finds_what_exact_search_finds(
             )
 
 
-def test_what_one_process_made_another_searches(place):
+def test_another_process_can_search_the_index(place):
     code = (
         "import sys, numpy as np\n"
         "from agem_tf.retrieval.indexes import Origin, storage_at\n"
@@ -62,7 +62,7 @@ def test_what_one_process_made_another_searches(place):
     assert stored.origin.provenance == {"model": "a1b2"}
 
 
-def test_a_new_index_replaces_the_old_one_when_it_is_ready(
+def test_a_new_index_replaces_the_old_one_when_complete(
     make, place, names, descriptors
 ):
     storage = make("exact", place)
@@ -88,12 +88,12 @@ def test_two_indexes_share_a_file(make, place):
         storage_at(place).open()
 
 
-def test_a_kind_of_faiss_is_refused(place):
+def test_a_faiss_factory_is_refused(place):
     with pytest.raises(UserError, match="one of exact, FLAT.*=HNSW32"):
         storage_at(place).check("HNSW32", 16, 300)
 
 
-def test_a_collection_of_somebody_else_is_refused(place):
+def test_a_collection_of_another_program_is_refused(place):
     storage = storage_at(place)
     storage._client.create_collection("theirs", dimension=4)
     storage._client.create_alias("theirs", "agem_tf")
@@ -109,31 +109,31 @@ def test_a_collection_of_somebody_else_is_refused(place):
         ("milvus:missing/photos.db", "no index"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_one_sentence(place, sentence):
+def test_an_invalid_address_is_one_sentence(place, sentence):
     with pytest.raises(UserError, match=sentence):
         storage_at(place).open()
 
 
-def test_a_file_that_is_no_database_is_one_sentence(tmp_path):
+def test_a_file_that_is_not_a_database_is_one_sentence(tmp_path):
     (tmp_path / "photos.db").write_text("not a database")
     with pytest.raises(UserError, match="Milvus: .*failed"):
         storage_at(f"milvus:{tmp_path}/photos.db").open()
 
 
-def test_a_server_needs_a_place_for_the_model():
+def test_a_server_needs_a_directory_for_the_model():
     storage = storage_at("milvus:http://host.invalid:19530")
     with pytest.raises(UserError, match="give --model=DIR"):
         storage.check("exact", 16, 300)
 
 
-def test_a_directory_has_its_own_model():
+def test_a_model_for_an_index_directory_is_refused():
     with pytest.raises(UserError, match="--model is for an index in Milvus"):
         storage_at("directory", model="model")
 
 
 @pytest.fixture
 def server(tmp_path):
-    """Address of a Milvus server, which is Milvus Lite behind a port."""
+    """Address of a Milvus server, here Milvus Lite behind a port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -153,7 +153,9 @@ def server(tmp_path):
         process.communicate()
 
 
-def test_a_server_is_only_another_address(server, names, descriptors):
+def test_an_index_on_a_server_works_like_one_in_a_file(
+    server, names, descriptors
+):
     storage = storage_at(f"milvus:{server}", model="model")
     storage.check("HNSW", 16, 300)
     with storage.created() as draft:
@@ -166,3 +168,13 @@ def test_a_server_is_only_another_address(server, names, descriptors):
     assert len(stored.index) == 297
     (matches,) = stored.index.search(descriptors[5:6], 3)
     assert matches[0].name == names[5]
+
+
+def test_a_failed_import_names_its_cause(monkeypatch, place):
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    milvus_index._import_pymilvus.cache_clear()
+    with pytest.raises(UserError, match=".*pymilvus.*; run pip") as error:
+        storage_at(place).exists  # noqa: B018
+    assert isinstance(error.value.__cause__, ImportError)
+    monkeypatch.undo()
+    assert not storage_at(place).exists
