@@ -109,7 +109,15 @@ def _draw_structure(
             0, 0, design.width, 1.0, shade(design.wall, 0.8), 0.15, WALL
         )
     if "colour_panels" in carried:
-        _draw_colour_panels(drawing, rng, design)
+        levels = np.cumsum((0,) + design.floor_heights)
+        for low, high in zip(levels[:-1], levels[1:], strict=True):
+            for bay in range(design.bays):
+                if rng.random() < 0.4:
+                    x = design.margin + bay * design.bay_width
+                    tone = shade(design.accent, float(rng.uniform(0.8, 1.2)))
+                    drawing.rectangle(
+                        x, low, design.bay_width, high - low, tone, 0.04
+                    )
     if "pilasters" in carried:
         for x in edges:
             ornaments.pilaster(drawing, x, 0, wide, design.eaves, design.trim)
@@ -128,21 +136,6 @@ def _draw_structure(
             ornaments.quoins(drawing, x, 1.1, design.eaves, design.trim)
     if design.style.pattern == "timber":
         _draw_timber_frame(drawing, rng, design, edges)
-
-
-def _draw_colour_panels(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
-    """Draws coloured panels in a random part of the bays."""
-    levels = np.cumsum((0,) + design.floor_heights)
-    for low, high in zip(levels[:-1], levels[1:], strict=True):
-        for bay in range(design.bays):
-            if rng.random() < 0.4:
-                x = design.margin + bay * design.bay_width
-                tone = shade(design.accent, float(rng.uniform(0.8, 1.2)))
-                drawing.rectangle(
-                    x, low, design.bay_width, high - low, tone, 0.04
-                )
 
 
 def _draw_timber_frame(
@@ -207,10 +200,31 @@ def _draw_floor(
             -0.05, low - 0.15, design.width + 0.1, 0.3, design.trim, 0.2
         )
     if floor == 0 and "shops" in carried:
-        _draw_shops(drawing, rng, design, height)
+        for bay in range(design.bays):
+            tone = shade(design.accent, float(rng.uniform(0.6, 1.2)))
+            x = design.margin + bay * design.bay_width
+            openings.shop_front(
+                drawing,
+                rng,
+                x + 0.1,
+                design.bay_width - 0.2,
+                0.9 * height,
+                tone,
+            )
         return
     if floor == 0 and "arcade" in carried:
-        _draw_arcade(drawing, design, height)
+        wide = 0.74 * design.bay_width
+        shape = "pointed" if design.windows[0].shape == "pointed" else "round"
+        for bay in range(design.bays):
+            x = design.margin + (bay + 0.5) * design.bay_width - wide / 2
+            for edge, color, relief in (
+                (0.16, design.trim, 0.15),
+                (0.0, (44, 40, 38), -0.9),
+            ):
+                points = openings.outline(
+                    shape, x - edge, 0, wide + 2 * edge, 0.84 * height + edge
+                )
+                drawing.polygon(points, color, relief)
         return
     window = design.windows[floor]
     if window.shape in ("ribbon", "curtain"):
@@ -278,39 +292,6 @@ def _draw_glass_band(
         )
 
 
-def _draw_shops(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    design: BuildingDesign,
-    height: float,
-) -> None:
-    """Draws a shop front in every bay of the ground floor."""
-    for bay in range(design.bays):
-        tone = shade(design.accent, float(rng.uniform(0.6, 1.2)))
-        x = design.margin + bay * design.bay_width
-        openings.shop_front(
-            drawing, rng, x + 0.1, design.bay_width - 0.2, 0.9 * height, tone
-        )
-
-
-def _draw_arcade(
-    drawing: WallDrawing, design: BuildingDesign, height: float
-) -> None:
-    """Draws an arch in every bay of the ground floor."""
-    wide = 0.74 * design.bay_width
-    shape = "pointed" if design.windows[0].shape == "pointed" else "round"
-    for bay in range(design.bays):
-        x = design.margin + (bay + 0.5) * design.bay_width - wide / 2
-        for edge, color, relief in (
-            (0.16, design.trim, 0.15),
-            (0.0, (44, 40, 38), -0.9),
-        ):
-            points = openings.outline(
-                shape, x - edge, 0, wide + 2 * edge, 0.84 * height + edge
-            )
-            drawing.polygon(points, color, relief)
-
-
 def _draw_balconies(
     drawing: WallDrawing,
     rng: np.random.Generator,
@@ -342,7 +323,23 @@ def _draw_portal(
     shape = design.windows[0].shape
     shape = shape if shape in ("round", "pointed", "segment") else "rectangle"
     if "columns" in carried:
-        _draw_portico(drawing, rng, design)
+        count = int(rng.integers(4, 9))
+        half = design.width * rng.uniform(0.24, 0.44)
+        tall = design.eaves * (0.97 if rng.random() < 0.6 else 0.55)
+        thick = min(0.35 * 2 * half / count, 0.11 * tall)
+        for offset in np.linspace(-half, half, count):
+            ornaments.column(
+                drawing, middle + offset, 0, thick, tall, design.trim
+            )
+        if tall < 0.9 * design.eaves:
+            drawing.rectangle(
+                middle - half - thick,
+                tall,
+                2 * (half + thick),
+                0.08 * tall,
+                design.trim,
+                1.1,
+            )
     if not ("shops" in carried or "arcade" in carried) or great:
         offset = 0.0 if great else float(rng.choice([-1, 0, 0, 1]))
         x = middle + offset * design.bay_width - wide / 2
@@ -360,29 +357,6 @@ def _draw_portal(
                 shade(design.trim, 0.8 + 0.07 * step),
                 1.4 - 0.3 * step,
             )
-
-
-def _draw_portico(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
-    """Draws a row of columns and, above short ones, a beam."""
-    count = int(rng.integers(4, 9))
-    half = design.width * rng.uniform(0.24, 0.44)
-    height = design.eaves * (0.97 if rng.random() < 0.6 else 0.55)
-    wide = min(0.35 * 2 * half / count, 0.11 * height)
-    for x in np.linspace(-half, half, count):
-        ornaments.column(
-            drawing, design.width / 2 + x, 0, wide, height, design.trim
-        )
-    if height < 0.9 * design.eaves:
-        drawing.rectangle(
-            design.width / 2 - half - wide,
-            height,
-            2 * (half + wide),
-            0.08 * height,
-            design.trim,
-            1.1,
-        )
 
 
 def _draw_ornaments(
@@ -423,21 +397,17 @@ def _draw_ornaments(
             drawing, x, levels[1:], min(2.6, design.bay_width)
         )
     if "diagonals" in carried:
-        _draw_diagonals(drawing, design)
-
-
-def _draw_diagonals(drawing: WallDrawing, design: BuildingDesign) -> None:
-    """Draws a lattice of steel braces over the front."""
-    span = design.width / max(2, design.bays // 3)
-    for x in np.arange(0, design.width - 0.5, span):
-        for start, step in ((x, span), (x + span, -span)):
-            for low in np.arange(0, design.eaves - 1, design.eaves / 2):
-                _draw_brace(
-                    drawing,
-                    start,
-                    low,
-                    step,
-                    design.eaves / 2,
-                    0.35,
-                    design.trim,
-                )
+        # A lattice of steel braces over the whole front.
+        span = design.width / max(2, design.bays // 3)
+        for x in np.arange(0, design.width - 0.5, span):
+            for start, step in ((x, span), (x + span, -span)):
+                for low in np.arange(0, design.eaves - 1, design.eaves / 2):
+                    _draw_brace(
+                        drawing,
+                        start,
+                        low,
+                        step,
+                        design.eaves / 2,
+                        0.35,
+                        design.trim,
+                    )

@@ -1,4 +1,4 @@
-"""Tests of the landmarks themselves."""
+"""Designs of buildings, their drawn fronts, and landmarks."""
 
 from collections import Counter
 
@@ -30,7 +30,7 @@ def test_landmarks_of_a_style_differ():
     assert min(families.values()) >= 2
 
 
-def test_buildings_have_the_size_of_buildings():
+def test_buildings_have_realistic_sizes():
     for design in _designs(60):
         assert 5 < design.width < 50
         assert 6 < design.top < 70
@@ -52,7 +52,7 @@ def test_a_front_of_each_style_has_glass_relief_and_a_silhouette(style):
     assert surface.albedo[surface.coverage > 0].std() > 15
 
 
-def test_a_landmark_is_remembered_and_a_negative_number_refused():
+def test_landmarks_are_cached_and_negative_numbers_refused():
     assert make_landmark(0, 1) is make_landmark(0, 1)
     with pytest.raises(ValueError, match="Received: index=-1"):
         make_landmark(0, -1)

@@ -1,4 +1,4 @@
-"""Tests of the camera's geometry."""
+"""Geometry of the camera."""
 
 import numpy as np
 
@@ -21,19 +21,19 @@ def _facade(camera: Camera) -> np.ndarray:
     return camera.plane_homography(np.zeros(3), np.eye(3)[0], np.eye(3)[1])
 
 
-def test_target_is_in_the_middle_of_the_image():
+def test_the_target_is_in_the_centre_of_the_image():
     pixels = apply_homography(_facade(_camera(roll=7.0)), TARGET[None, :2])
     np.testing.assert_allclose(pixels, [[128, 96]], atol=1e-9)
 
 
-def test_up_in_the_world_is_up_in_the_image_and_right_is_right():
+def test_up_and_right_are_the_same_in_world_and_image():
     points = TARGET[:2] + np.array([(0, 0), (0, 1), (1, 0)])
     middle, above, beside = apply_homography(_facade(_camera()), points)
     assert above[1] < middle[1] - 5
     assert beside[0] > middle[0] + 5
 
 
-def test_roll_turns_the_image_by_its_angle():
+def test_roll_rotates_the_image_by_its_angle():
     points = TARGET[:2] + np.array([(0, 0), (0.01, 0)])
     angles = []
     for roll in (0.0, 10.0):
@@ -42,7 +42,7 @@ def test_roll_turns_the_image_by_its_angle():
     assert abs(abs(angles[1] - angles[0]) - 10.0) < 0.5
 
 
-def test_plane_homography_agrees_with_the_projection_of_space():
+def test_plane_homography_agrees_with_the_projection():
     camera = _camera(roll=3.0)
     origin = np.array([1.0, 0.5, -4.0])
     across, upwards = np.array([0.0, 0, 1]), np.array([0.6, 0.8, 0])
@@ -54,7 +54,7 @@ def test_plane_homography_agrees_with_the_projection_of_space():
     np.testing.assert_allclose(camera.depths(point[None]), [depth])
 
 
-def test_a_ray_meets_the_point_that_projects_onto_its_pixel():
+def test_a_ray_meets_the_point_that_projects_to_its_pixel():
     camera = _camera()
     row, column = 40, 100
     ray = camera.rays()[row, column].astype(float)

@@ -1,4 +1,4 @@
-"""Tests of putting textures into a picture."""
+"""Painting of textures in perspective, and their occlusion."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def _painter(position=(3.0, 1.7, 14.0), target=(6.0, 4.0, 0.0)) -> Painter:
 
 
 def _paint(painter: Painter, texture: np.ndarray) -> np.ndarray:
-    """Paints a texture over the facade; returns metres to pixels."""
+    """Paints a texture on the facade; returns its homography to pixels."""
     rows, columns = texture.shape[:2]
     to_metres = np.array([[12 / columns, 0, 0], [0, -9 / rows, 9], [0, 0, 1]])
     homography = painter.camera.plane_homography(np.zeros(3), *np.eye(3)[:2])
@@ -34,7 +34,7 @@ def _paint(painter: Painter, texture: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("point", [(2.0, 3.0), (7.5, 6.5), (10.0, 1.5)])
-def test_a_mark_on_the_facade_lands_where_the_homography_says(point):
+def test_a_mark_on_the_facade_is_painted_at_its_projection(point):
     painter = _painter()
     texture = np.zeros((360, 480, 4), np.float32)
     x, y = round(point[0] * 40), round((9 - point[1]) * 40)
@@ -46,7 +46,7 @@ def test_a_mark_on_the_facade_lands_where_the_homography_says(point):
     np.testing.assert_allclose(middle, expected, atol=0.5)
 
 
-def test_covering_counts_only_from_the_moment_asked_for():
+def test_occlusion_counts_only_what_is_painted_after_its_start():
     painter = _painter()
     texture = np.ones((36, 48, 4), np.float32)
     _paint(painter, texture)
@@ -57,7 +57,7 @@ def test_covering_counts_only_from_the_moment_asked_for():
 
 
 def test_a_wall_that_passes_the_camera_has_no_mirror_image():
-    """The part behind the camera would be seen upside down in the sky."""
+    """Otherwise the part behind the camera appears inverted in the sky."""
     painter = _painter(position=(6.0, 4.0, 0.5), target=(0.0, 4.0, -0.2))
     _paint(painter, np.ones((36, 48, 4), np.float32))
     homography = painter.camera.plane_homography(np.zeros(3), *np.eye(3)[:2])
@@ -70,7 +70,7 @@ def test_a_wall_that_passes_the_camera_has_no_mirror_image():
     assert (depths > 0).mean() > 0.99
 
 
-def test_clipping_keeps_what_lies_before_the_camera():
+def test_clipping_keeps_the_part_in_front_of_the_camera():
     camera = _painter().camera
     np.testing.assert_array_equal(clip_near(camera, FACADE), FACADE)
     behind = FACADE + (0, 0, 40)

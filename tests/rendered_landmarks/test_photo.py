@@ -1,4 +1,4 @@
-"""Tests of the rendered photographs and of what is recorded of them."""
+"""Rendered photos and their views."""
 
 import cv2
 import numpy as np
@@ -34,13 +34,13 @@ def _landmark(index: int = 3) -> rendered_landmarks.Landmark:
 def _cell_pixels(
     view: View, landmark: rendered_landmarks.Landmark
 ) -> np.ndarray:
-    """Pixels of the middles of the visible cells."""
+    """Returns the pixels of the centres of the visible cells."""
     cells = np.argwhere(view.visible)[:, ::-1] + 0.5
     metres = cells * (landmark.width / GRID, landmark.height / GRID)
     return apply_homography(view.homography, metres)
 
 
-def test_image_is_a_landscape_or_portrait_photograph():
+def test_photos_are_in_landscape_or_portrait_format():
     shapes = {
         rendered_landmarks.render(_landmark(), index, SIZE).image.shape
         for index in range(8)
@@ -48,7 +48,7 @@ def test_image_is_a_landscape_or_portrait_photograph():
     assert shapes == {(96, 128, 3), (128, 96, 3)}
 
 
-def test_same_numbers_give_the_same_photograph_in_any_order():
+def test_photos_are_deterministic_in_any_order():
     first = rendered_landmarks.render(_landmark(), 5, SIZE)
     rendered_landmarks.make_landmark.cache_clear()
     rendered_landmarks.render(_landmark(7), 0, SIZE)
@@ -59,7 +59,7 @@ def test_same_numbers_give_the_same_photograph_in_any_order():
 
 
 @pytest.mark.parametrize("changed", ["seed", "index", "view"])
-def test_every_number_matters(changed):
+def test_seed_index_and_view_all_change_the_photo(changed):
     numbers = {"seed": 0, "index": 3, "view": 5}
     images = []
     for step in (0, 1):
@@ -70,7 +70,7 @@ def test_every_number_matters(changed):
     assert np.abs(images[0] - images[1]).mean() > 5
 
 
-def test_photographs_have_light_and_shade():
+def test_photos_have_contrast():
     for index in range(6):
         image = rendered_landmarks.render(_landmark(), index, SIZE, CLEAR).image
         assert 40 < image.mean() < 215
@@ -78,7 +78,7 @@ def test_photographs_have_light_and_shade():
 
 
 @pytest.mark.parametrize("index", range(6))
-def test_box_holds_what_is_visible_and_little_else(index):
+def test_the_box_bounds_the_visible_cells(index):
     photo = rendered_landmarks.render(_landmark(), index, SIZE)
     height, width = photo.image.shape[:2]
     left, top, right, bottom = photo.view.box
@@ -91,7 +91,7 @@ def test_box_holds_what_is_visible_and_little_else(index):
     np.testing.assert_allclose(high, (right, bottom), atol=margin)
 
 
-def test_an_unhidden_whole_facade_is_all_visible():
+def test_a_facade_without_occlusion_is_visible_as_a_whole():
     fractions = [
         rendered_landmarks.render(
             _landmark(), index, SIZE, CLEAR
@@ -101,7 +101,7 @@ def test_an_unhidden_whole_facade_is_all_visible():
     assert np.median(fractions) > 0.99
 
 
-def test_clutter_hides_a_part_of_the_facade():
+def test_clutter_occludes_part_of_the_facade():
     crowded = SceneSettings(**{**vars(CLEAR), "mean_trees": 12})
 
     def visible(settings: SceneSettings) -> float:
@@ -117,23 +117,23 @@ def test_clutter_hides_a_part_of_the_facade():
     assert visible(crowded) < visible(CLEAR) - 0.1
 
 
-def test_pictures_agree_with_their_homographies():
-    """Photographs put upright by their homographies lie on each other.
+def test_rectified_photos_match():
+    """Photos rectified by their homographies coincide.
 
-    They match best without a shift, to a hundredth of the facade's width.
+    They match best without a shift, within 1 % of the width of the facade.
     """
     settings = SceneSettings(
         **{**vars(CLEAR), "yaw_limit": 25.0, "noise_deviation": (0.0, 0.0)}
     )
     landmark = _landmark(6)
     first, second = (
-        _upright(
+        _rectified(
             rendered_landmarks.render(landmark, index, 256, settings), landmark
         )
         for index in range(2)
     )
     matches = {
-        (right, down): _similarity(
+        (right, down): _correlation(
             first, np.roll(second, (down, right), (0, 1))
         )
         for right in range(-6, 7, 2)
@@ -144,10 +144,10 @@ def test_pictures_agree_with_their_homographies():
     assert matches[0, 0] > 0.6 > matches[6, 6] + 0.1
 
 
-def _upright(
+def _rectified(
     photo: rendered_landmarks.Photo, landmark: rendered_landmarks.Landmark
 ) -> np.ndarray:
-    """The facade as 200 by 200 pixels of local contrast."""
+    """Returns the rectified facade, 200 by 200 pixels of local contrast."""
     scale = np.diag([landmark.width / 200, landmark.height / 200, 1.0])
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
     inverse = np.linalg.inv(half) @ photo.view.homography @ scale @ half
@@ -158,14 +158,14 @@ def _upright(
     return facade - cv2.GaussianBlur(facade, (0, 0), 8)
 
 
-def _similarity(first: np.ndarray, second: np.ndarray) -> float:
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"), [((-1, 128), "index"), ((0, 32), "size")]
 )
-def test_bad_numbers_are_refused(arguments, named):
+def test_invalid_arguments_are_refused(arguments, named):
     with pytest.raises(ValueError, match=f"{named}=") as error:
         rendered_landmarks.render(_landmark(), *arguments)
     assert "Received" in str(error.value)

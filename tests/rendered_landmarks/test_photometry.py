@@ -1,4 +1,4 @@
-"""Tests of the development from light to a photograph."""
+"""Development of light into a photo."""
 
 import dataclasses
 
@@ -30,24 +30,24 @@ def _develop(bias: float = 0.0, **changes) -> np.ndarray:
     return develop(_scene(), development, bias, rng).astype(float)
 
 
-def test_a_dark_scene_is_exposed_like_a_bright_one():
+def test_automatic_exposure_brightens_a_dark_scene():
     bright = develop(_scene(), PLAIN, 0.0, np.random.default_rng(0))
     dark = develop(_scene() / 8, PLAIN, 0.0, np.random.default_rng(0))
     assert abs(bright.mean() - dark.mean()) < 6
 
 
-def test_less_exposure_is_darker_and_night_darker_still():
+def test_less_exposure_and_a_negative_bias_darken():
     assert _develop(exposure=-1.0).mean() < _develop().mean() - 20
     assert _develop(bias=-1.0).mean() < _develop().mean() - 20
 
 
-def test_warm_balance_is_redder():
+def test_a_warm_white_balance_is_redder():
     plain, warm = _develop(), _develop(balance=np.array([1.2, 1.0, 0.8]))
     assert warm[..., 0].mean() > plain[..., 0].mean() + 3
     assert warm[..., 2].mean() < plain[..., 2].mean() - 3
 
 
-def test_no_saturation_is_grey():
+def test_zero_saturation_is_grey():
     grey = _develop(saturation=0.0)
     assert np.ptp(grey, axis=2).max() <= 1
 

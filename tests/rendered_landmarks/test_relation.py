@@ -1,4 +1,4 @@
-"""Tests of the relations between photographs of a landmark."""
+"""Relations between views of a landmark."""
 
 import dataclasses
 from collections import Counter
@@ -11,7 +11,7 @@ from agem_tf.rendered_landmarks import View, effort, overlap, relation
 
 
 def _view(**changes) -> View:
-    """A frontal view of the whole facade in daylight."""
+    """Returns a frontal view of the whole facade in daylight."""
     view = View(
         landmark=4,
         index=0,
@@ -32,7 +32,7 @@ def _part(columns: slice) -> dict:
     return {"visible": visible, "visible_fraction": float(visible.mean())}
 
 
-def test_the_same_view_is_easy_and_without_effort():
+def test_the_same_view_is_easy_with_zero_effort():
     assert effort(_view(), _view()) == 0
     assert relation(_view(), _view()) == "easy"
 
@@ -46,7 +46,7 @@ def test_the_same_view_is_easy_and_without_effort():
         {"light": "night", "scale": 3.5},
     ],
 )
-def test_strong_changes_are_hard_both_ways(changes):
+def test_strong_changes_are_hard_in_both_directions(changes):
     assert relation(_view(), _view(**changes)) == "hard"
     assert relation(_view(**changes), _view()) == "hard"
 
@@ -73,7 +73,7 @@ def test_a_view_of_nothing_is_junk():
     assert effort(_view(), nothing) == float("inf")
 
 
-def test_relations_exist_only_within_a_landmark():
+def test_views_of_different_landmarks_are_refused():
     with pytest.raises(ValueError, match="other.landmark=5"):
         relation(_view(), _view(landmark=5))
 

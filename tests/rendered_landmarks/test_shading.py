@@ -1,4 +1,4 @@
-"""Tests of light on a wall."""
+"""Shading of walls."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def _light(name: str, direction) -> Light:
 
 
 def _wall(ledge: float = 0.0) -> Surface:
-    """A wall of 8 by 6 metres, perhaps with a ledge half-way up."""
+    """Returns a wall of 8 by 6 metres, optionally with a ledge."""
     drawing = WallDrawing(0, 8, 6, 20)
     drawing.rectangle(0, 0, 8, 6, (180, 170, 160), 0, WALL)
     if ledge:
@@ -57,7 +57,7 @@ def test_a_wall_is_brighter_in_the_sun_than_with_the_sun_behind_it():
     assert lit.mean() > 2 * shaded.mean()
 
 
-def test_windows_shine_at_night():
+def test_lit_windows_shine_at_night():
     drawing = WallDrawing(0, 8, 6, 20)
     drawing.rectangle(0, 0, 8, 6, (180, 170, 160), 0, WALL)
     drawing.rectangle(3, 2, 2, 2, (50, 50, 50), -0.3, 3, 7)
