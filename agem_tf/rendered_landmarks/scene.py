@@ -1,11 +1,10 @@
 """Paints a landmark with neighbouring houses, clutter, sky and ground."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from agem_tf.rendered_landmarks.building import (
     NEIGHBOURS,
+    Building,
     Landmark,
     make_neighbour,
     paint_building,
@@ -58,29 +57,8 @@ def paint_scene(
 def _paint_row(
     painter: Painter, landmark: Landmark, rng: np.random.Generator
 ) -> None:
-    """Paints the houses of the street, those nearest to the camera last."""
-    houses = [(0.0, landmark.width, 0.0, None)]
-    houses += list(_neighbours(landmark, rng))
-    camera_x = painter.camera.position[0]
-
-    def distance(house) -> float:
-        left, right = house[0], house[1]
-        return max(left - camera_x, camera_x - right, 0.0)
-
-    for left, _, setback, building in sorted(
-        houses, key=distance, reverse=True
-    ):
-        if building is None:
-            paint_building(painter, landmark.building, 0.0, 0.0, True)
-            painter.start_occlusion()
-        else:
-            paint_building(painter, building, left, setback, True)
-
-
-def _neighbours(
-    landmark: Landmark, rng: np.random.Generator
-) -> Iterator[tuple]:
-    """Yields left, right, setback and building of the neighbouring houses."""
+    """Paints the landmark and two houses on either side, nearest last."""
+    houses = [(0.0, 0.0, landmark.building)]
     for side in (-1, 1):
         edge = 0.0 if side < 0 else landmark.width
         for _ in range(2):
@@ -89,8 +67,19 @@ def _neighbours(
             width = building.design.width
             edge += side * gap
             left = edge if side > 0 else edge - width
-            yield left, left + width, -rng.uniform(0, 6), building
+            houses.append((left, -rng.uniform(0, 6), building))
             edge += side * width
+    camera_x = painter.camera.position[0]
+
+    def distance(house: tuple[float, float, Building]) -> float:
+        left, _, building = house
+        right = left + building.design.width
+        return max(left - camera_x, camera_x - right, 0.0)
+
+    for left, z, building in sorted(houses, key=distance, reverse=True):
+        paint_building(painter, building, left, z, True)
+        if building is landmark.building:
+            painter.start_occlusion()
 
 
 def _street_furniture(
@@ -215,25 +204,10 @@ def _paint_foreground(painter: Painter, rng: np.random.Generator) -> None:
     left = corner * (camera.width - wide)
     top = -rng.uniform(0, 0.35) * scale * texture.shape[0]
     homography = np.array([[scale, 0, left], [0, scale, top], [0, 0, 1.0]])
-    _paint_on_screen(painter, texture, homography)
-
-
-def _paint_on_screen(
-    painter: Painter, texture: np.ndarray, homography: np.ndarray
-) -> None:
-    """Paints a texture on a plane 3 m in front of the camera."""
-    camera = painter.camera
-    corners = np.array(
-        [
-            (0, 0),
-            (camera.width, 0),
-            (camera.width, camera.height),
-            (0, camera.height),
-        ],
-        float,
-    )
-    middle = np.array([camera.width / 2, camera.height / 2])
-    sideways = (corners - middle) / camera.focal_length
+    # The branch fills a plane 3 m in front of the camera.
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
+    size = np.array([camera.width, camera.height])
+    sideways = (corners * size - size / 2) / camera.focal_length
     polygon = camera.position + 3 * (
         sideways @ camera.rotation[:2] + camera.rotation[2]
     )
