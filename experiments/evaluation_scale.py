@@ -19,7 +19,7 @@ from measuring import Measurement, available_bytes, measure, print_table
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.evaluation.evaluating import Evaluation, evaluate_descriptors
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.evaluation.protocols import evaluate_revisited
+from agem_tf.evaluation.protocols.revisited import evaluate_revisited
 
 _DIRECTORY = flags.DEFINE_string("directory", None, "Of the descriptors.")
 _PHOTOS = flags.DEFINE_integer("photos", 1_000_000, "In the database.")

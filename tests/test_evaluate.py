@@ -15,7 +15,7 @@ from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.evaluation.protocols import evaluate_revisited
+from agem_tf.evaluation.protocols.revisited import evaluate_revisited
 from agem_tf.retrieval.ranking import Ranking
 from agem_tf.retrieval.reranking import parse_rerank, rerank
 

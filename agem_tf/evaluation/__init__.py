@@ -1,4 +1,4 @@
-"""Ground truths, rankings, protocols and the report of an evaluation.
+"""Ground truths, protocols, and the scores of descriptors under them.
 
-Protocols are NumPy: ranks and ground truth in, named results out.
+Everything is NumPy, and results are numbers; `pages` shows them with photos.
 """

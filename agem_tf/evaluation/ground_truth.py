@@ -1,4 +1,4 @@
-"""Which database photos each query should, may and should not find.
+"""Positives and junk photos of each query of a benchmark.
 
 The JSON form has the keys of the revisited Oxford and Paris ground truth
 (https://arxiv.org/abs/1803.11285), so that benchmark and private photos are
@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 import numpy as np
@@ -22,14 +22,14 @@ _SETS = ("easy", "hard", "junk")
 
 @dataclass(eq=False)
 class QueryTruth:
-    """What one query should find.
+    """Positives and junk photos of one query.
 
     Attributes:
         easy: int64 database indices of clearly visible positives.
         hard: int64 database indices of difficult positives.
         junk: int64 database indices that count neither for nor against.
-        box: (x1, y1, x2, y2) in pixels of the query photo, to which it is to
-            be cropped; None for the whole photo.
+        box: (x1, y1, x2, y2) in pixels of the query photo, which is cropped
+            to it; None for the whole photo.
     """
 
     easy: np.ndarray
@@ -42,7 +42,12 @@ class QueryTruth:
             setattr(self, name, _indices(getattr(self, name), name))
         if self.box is not None:
             self.box = tuple(float(edge) for edge in self.box)
-            _check_box(self.box)
+            box = self.box
+            if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+                raise UserError(
+                    "`box` must be (x1, y1, x2, y2) with x1 < x2 and y1 < y2. "
+                    f"Received: box={box}"
+                )
 
     @property
     def positives(self) -> np.ndarray:
@@ -57,14 +62,14 @@ class QueryTruth:
 
 @dataclass(eq=False)
 class GroundTruth:
-    """The photos of a benchmark and what its queries should find.
+    """Photos and queries of a benchmark.
 
-    Query names may occur in the database; then their own photo should be junk.
+    Queries may be database photos; then their own photo should be junk.
 
     Attributes:
-        database_names: what the indices of the queries point to.
-        query_names: one per query.
-        queries: one per query name.
+        database_names: photos to which the indices of the queries point.
+        query_names: photos that are the queries.
+        queries: positives and junk of each query.
 
     Raises:
         UserError: an index is outside the database or in two sets of a query.
@@ -81,14 +86,14 @@ class GroundTruth:
         if len(self.query_names) != len(self.queries):
             raise UserError(
                 f"Ground truth names {len(self.query_names)} queries, but "
-                f"describes {len(self.queries)}."
+                f"has positives of {len(self.queries)}."
             )
         for name, query in zip(self.query_names, self.queries, strict=True):
             _check_query(name, query, len(self.database_names))
 
     @property
     def has_boxes(self) -> bool:
-        """Whether any query is a part of its photo."""
+        """Whether any query is a box in its photo."""
         return any(query.box is not None for query in self.queries)
 
     @classmethod
@@ -100,14 +105,14 @@ class GroundTruth:
     ) -> Self:
         """Makes every photo a query that should find its own landmark.
 
-        The query itself is left out (its own index is junk), the other photos
-        of its landmark are easy. Protocols skip the only photo of a landmark.
+        The query itself is junk, the other photos of its landmark are easy.
+        Protocols skip the only photo of a landmark.
 
         Args:
-            names: of the photos.
+            names: names of the photos.
             labels: (photos,) landmark of each photo, integers or strings.
-            boxes: (photos, 4) x1, y1, x2, y2 in pixels of what is searched
-                for in each photo; all zeros for the whole photo.
+            boxes: (photos, 4) x1, y1, x2, y2 in pixels of each query; all
+                zeros for the whole photo.
         """
         if boxes is None:
             boxes = np.zeros((len(names), 4))
@@ -128,7 +133,7 @@ class GroundTruth:
 
     @classmethod
     def joined(cls, parts: Sequence["GroundTruth"]) -> Self:
-        """Puts databases one behind the other; queries keep their answers."""
+        """Concatenates databases; queries keep their positives and junk."""
         database, names, queries = [], [], []
         for part in parts:
             start = len(database)
@@ -241,8 +246,23 @@ class GroundTruth:
             raise UserError(f"{path}: {error}") from error
 
 
+def number_in_name(name: str) -> int:
+    """Returns the number that the digits of a file name make.
+
+    Raises:
+        UserError: the name has no digit.
+    """
+    digits = "".join(filter(str.isdecimal, PurePosixPath(name).stem))
+    if not digits:
+        raise UserError(
+            f"{name!r} has no number, which identifies what it shows; keep "
+            "the benchmark's file names."
+        )
+    return int(digits)
+
+
 def _same_label(labels: Sequence[object]) -> list[np.ndarray]:
-    """Per photo the rising indices of all photos with its label."""
+    """Returns for each photo the rising indices of all with its label."""
     _, landmarks, counts = np.unique(
         np.asarray(labels), return_inverse=True, return_counts=True
     )
@@ -260,14 +280,6 @@ def _indices(values: Sequence[int], name: str) -> np.ndarray:
             f"`{name}` must be a list of integers. Received: {name}={values!r}"
         )
     return indices.astype(np.int64)
-
-
-def _check_box(box: tuple[float, ...]) -> None:
-    if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
-        raise UserError(
-            "`box` must be (x1, y1, x2, y2) with x1 < x2 and y1 < y2. "
-            f"Received: box={box}"
-        )
 
 
 def _check_query(name: str, query: QueryTruth, photos: int) -> None:

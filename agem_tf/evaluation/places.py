@@ -1,8 +1,8 @@
-"""Where the labelled photos of each query stand in its ranking.
+"""Positions of the labelled photos of each query in its ranking.
 
-That is all that most protocols ask, and it needs no sorted database: a photo's
-place is the number of photos before it. Every similarity is computed once and
-compared with its neighbours of the same product, so that places, ties
+Most protocols need nothing else, and it takes no sorted database: a photo's
+position is the number of photos before it. Every similarity is computed once
+and compared with others of the same matrix product, so that positions, ties
 included, are those of a stable sort.
 """
 
@@ -30,12 +30,12 @@ _BLOCK_VALUES = 2**27
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """The labelled photos of each query, in the order of its ranking.
+    """Labelled photos of each query, in the order of its ranking.
 
     Attributes:
-        photos: per query, the database indices of easy, hard and junk photos.
-        positions: per query, how many photos of the database, junk included,
-            come before each; rising.
+        photos: database indices of the easy, hard and junk photos, per query.
+        positions: number of database photos, junk included, before each of
+            them; rising, per query.
     """
 
     photos: Sequence[np.ndarray]
@@ -52,7 +52,7 @@ class Places:
             ground_truth: of the same queries.
 
         Raises:
-            UserError: there is not one ranking for each query.
+            UserError: there is not one ranking per query.
         """
         check_ranks(ranks, ground_truth)
         pairs = zip(ranks, ground_truth.queries, strict=True)
@@ -66,10 +66,10 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a search of the database gave.
+    """Result of searching the database for all queries.
 
     Attributes:
-        places: of the labelled photos.
+        places: positions of the labelled photos.
         ranks: (queries, top) int32 database indices, best first.
         similarities: (queries, top) float32, their dot products.
     """
@@ -79,26 +79,27 @@ class Found:
     similarities: np.ndarray
 
 
-def search(
+def search_database(
     queries: np.ndarray,
     database: np.ndarray,
     truths: Sequence[QueryTruth],
     top: int,
     reorder: Reorder | None = None,
 ) -> Found:
-    """Finds the labelled photos' places and the best photos of each query.
+    """Finds the places of labelled photos and the best photos of each query.
 
-    The database is read once for each hundred queries or so, which bounds the
-    memory at half a gigabyte.
+    The database is read once per block of similarities, about a hundred
+    queries against a million photos, which takes 0.5 GB of memory.
 
     Args:
         queries: (queries, dimension).
         database: (photos, dimension), possibly a memory map; distractors
-            behind the photos that the ground truth names.
-        truths: one per query.
-        top: photos kept of each ranking, all of a smaller database.
-        reorder: re-ranks; by default the order is that of the dot products,
-            and the database is not sorted.
+            follow the photos that the ground truth names.
+        truths: positives and junk of each query.
+        top: number of photos kept of each ranking, or the whole database if
+            it is smaller.
+        reorder: re-ranks the order of one query; by default the order is that
+            of the dot products, and the database is not sorted.
 
     Raises:
         UserError: the dimensions differ, or a descriptor is not finite.
@@ -113,8 +114,10 @@ def search(
         if reorder is None:
             return _order(row, kept)[:kept], count_before(row, labelled)
         order = _order(row, len(row))
-        order = reorder(_float32(queries[query]), row, order)
-        return order[:kept], _find(order, labelled)
+        order = reorder(np.asarray(queries[query], np.float32), row, order)
+        place_of = np.empty(len(order), np.int64)
+        place_of[order] = np.arange(len(order))
+        return order[:kept], place_of[labelled]
 
     # NumPy sorts and compares without holding the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -130,15 +133,15 @@ def search(
 
 
 def count_before(similarities: np.ndarray, photos: np.ndarray) -> np.ndarray:
-    """How many photos come before each of some in a ranking.
+    """Counts the photos that come before each of some in a ranking.
 
     Args:
         similarities: (database,) of one query, without NaN.
         photos: (labelled,) database indices.
 
     Returns:
-        (labelled,) integers: photos of greater similarity, and those of equal
-        similarity and a lower index.
+        (labelled,) integers: number of photos of greater similarity, or of
+        equal similarity and a lower index.
     """
     if not photos.size:
         return np.empty(0, np.int64)
@@ -156,7 +159,7 @@ def count_before(similarities: np.ndarray, photos: np.ndarray) -> np.ndarray:
 
 
 def check_ranks(ranks: np.ndarray, ground_truth: GroundTruth) -> None:
-    """Refuses rankings of other queries.
+    """Checks that there is one ranking per query.
 
     Raises:
         UserError: the shape is not (queries, photos or fewer).
@@ -172,14 +175,3 @@ def check_ranks(ranks: np.ndarray, ground_truth: GroundTruth) -> None:
 
 def _order(similarities: np.ndarray, top: int) -> np.ndarray:
     return largest_first(similarities[np.newaxis], top)[0]
-
-
-def _find(order: np.ndarray, photos: np.ndarray) -> np.ndarray:
-    """The position of each of `photos` in `order`."""
-    positions = np.empty(len(order), np.int64)
-    positions[order] = np.arange(len(order))
-    return positions[photos]
-
-
-def _float32(query: np.ndarray) -> np.ndarray:
-    return np.asarray(query, np.float32)

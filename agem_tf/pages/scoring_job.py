@@ -12,13 +12,13 @@ from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.evaluation import sources
-from agem_tf.evaluation.choice import check_protocol, fitting_protocol
 from agem_tf.evaluation.evaluating import (
     TOP,
     Evaluation,
     evaluate_descriptors,
 )
 from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.protocols import find_protocol, fitting_protocol
 from agem_tf.files.manifest import check_replaceable
 from agem_tf.pages.photo_files import PhotoFolder
 from agem_tf.pages.rank_lists import Photos
@@ -99,7 +99,7 @@ def run(
 
 def _check(options: Options) -> None:
     if options.protocol is not None:
-        check_protocol(options.protocol)
+        find_protocol(options.protocol)
     for option, needed, reason in (
         ("dimension", "whitening", "only whitened descriptors are shortened"),
         ("labels", "ground_truth", "they are for a solution of GLDv2"),

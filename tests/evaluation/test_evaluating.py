@@ -7,7 +7,8 @@ from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import evaluate_descriptors
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.evaluation.protocols import evaluate_ok_junk, evaluate_revisited
+from agem_tf.evaluation.protocols.oxford import evaluate_oxford
+from agem_tf.evaluation.protocols.revisited import evaluate_revisited
 from agem_tf.retrieval.nearest import rank
 
 _MADE = {"model": "a1b2"}
@@ -72,7 +73,7 @@ def test_distractors_stand_behind_the_database(sets):
     assert evaluation.database_names == [*truth.database_names, "x", "y"]
     assert evaluation.ranks[:2, 0].tolist() == [200, 201]
     together = np.concatenate([database.descriptors, distractors.descriptors])
-    expected = evaluate_ok_junk(rank(queries.descriptors, together), truth)
+    expected = evaluate_oxford(rank(queries.descriptors, together), truth)
     assert (
         evaluation.scores.mean_average_precision
         == expected.mean_average_precision

@@ -76,7 +76,7 @@ def test_missing_parts_are_named():
     del content["gnd"][1]["hard"]
     with pytest.raises(UserError, match="no 'hard'"):
         GroundTruth.from_dict(content)
-    with pytest.raises(UserError, match="2 queries, but describes 1"):
+    with pytest.raises(UserError, match="2 queries, but has positives of 1"):
         GroundTruth(["a"], ["q", "r"], [QueryTruth([0], [], [])])
 
 

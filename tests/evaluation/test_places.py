@@ -8,10 +8,15 @@ import pytest
 from agem_tf.errors import UserError
 from agem_tf.evaluation import places
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.evaluation.landmark_retrieval import evaluate_landmark_retrieval
-from agem_tf.evaluation.places import Places, count_before, search
-from agem_tf.evaluation.protocols import evaluate_ok_junk, evaluate_revisited
-from agem_tf.evaluation.ukbench import evaluate_ukbench
+from agem_tf.evaluation.places import (
+    Places,
+    count_before,
+    search_database,
+)
+from agem_tf.evaluation.protocols.gldv2 import evaluate_landmark_retrieval
+from agem_tf.evaluation.protocols.oxford import evaluate_oxford
+from agem_tf.evaluation.protocols.revisited import evaluate_revisited
+from agem_tf.evaluation.protocols.ukbench import evaluate_ukbench
 from agem_tf.files.rows import StackedRows
 from agem_tf.retrieval import nearest
 
@@ -42,7 +47,7 @@ def test_nothing_is_counted_for_a_query_without_labels():
         lambda *given: evaluate_revisited(*given).easy,
         lambda *given: evaluate_revisited(*given).medium,
         lambda *given: evaluate_revisited(*given).hard,
-        evaluate_ok_junk,
+        evaluate_oxford,
         evaluate_landmark_retrieval,
     ],
 )
@@ -53,7 +58,7 @@ def test_scores_are_those_of_the_sorted_database(
     monkeypatch.setattr(places, "_BLOCK_VALUES", block_values)
     monkeypatch.setattr(nearest, "_BLOCK_VALUES", 100)
     queries, database, truth = tied
-    found = search(queries, database, truth.queries, top=5)
+    found = search_database(queries, database, truth.queries, top=5)
     expected = evaluate(_sorted(queries, database), truth)
     actual = evaluate(found.places, truth)
     assert actual.mean_average_precision == expected.mean_average_precision
@@ -64,7 +69,7 @@ def test_scores_are_those_of_the_sorted_database(
 
 def test_ukbench_is_that_of_the_sorted_database(tied):
     queries, database, truth = tied
-    found = search(queries, database, truth.queries, top=5)
+    found = search_database(queries, database, truth.queries, top=5)
     np.testing.assert_array_equal(
         evaluate_ukbench(found.places, truth).true_in_top_4,
         evaluate_ukbench(_sorted(queries, database), truth).true_in_top_4,
@@ -74,7 +79,7 @@ def test_ukbench_is_that_of_the_sorted_database(tied):
 @pytest.mark.parametrize("top", [1, 30, 200, 500])
 def test_the_best_photos_are_the_start_of_the_ranking(tied, top):
     queries, database, truth = tied
-    found = search(queries, database, truth.queries, top)
+    found = search_database(queries, database, truth.queries, top)
     expected = _sorted(queries, database)[:, :top]
     np.testing.assert_array_equal(found.ranks, expected)
     products = np.take_along_axis(queries @ database.T, expected, axis=1)
@@ -88,7 +93,7 @@ def test_distractors_from_disk_push_labelled_photos_back(tied, tmp_path):
     np.save(tmp_path / "distractors.npy", distractors)
     mapped = np.load(tmp_path / "distractors.npy", mmap_mode="r")
     stack = StackedRows([database, mapped])
-    found = search(queries, stack, truth.queries, top=5)
+    found = search_database(queries, stack, truth.queries, top=5)
     together = np.concatenate([database, distractors])
     expected = evaluate_revisited(_sorted(queries, together), truth)
     actual = evaluate_revisited(found.places, truth)
@@ -106,12 +111,12 @@ def test_a_new_order_of_each_query_is_scored(tied):
         np.testing.assert_array_equal(similarities, database @ query)
         return order[::-1]
 
-    found = search(queries, database, truth.queries, 7, turn)
+    found = search_database(queries, database, truth.queries, 7, turn)
     turned = _sorted(queries, database)[:, ::-1]
     np.testing.assert_array_equal(found.ranks, turned[:, :7])
     np.testing.assert_array_equal(
-        evaluate_ok_junk(found.places, truth).average_precisions,
-        evaluate_ok_junk(turned, truth).average_precisions,
+        evaluate_oxford(found.places, truth).average_precisions,
+        evaluate_oxford(turned, truth).average_precisions,
     )
 
 
@@ -123,7 +128,7 @@ def test_memory_is_that_of_a_block_of_similarities(monkeypatch):
     database = rng.normal(size=(50_000, 3)).astype(np.float16)
     queries = [QueryTruth([5, i], [7], [8]) for i in range(20, 60)]
     tracemalloc.start()
-    search(database[:40], database, queries, 10)
+    search_database(database[:40], database, queries, 10)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * 50_000 * 4 + 2**21

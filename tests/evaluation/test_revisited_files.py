@@ -10,8 +10,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from agem_tf.evaluation.protocols import evaluate_revisited
-from agem_tf.evaluation.published_ground_truth import load_published
+from agem_tf.evaluation.ground_truth_files import load_published
+from agem_tf.evaluation.protocols.revisited import evaluate_revisited
 
 _DIRECTORY = pathlib.Path(os.environ.get("AGEM_REVISITED", "nowhere"))
 _PARTS = {

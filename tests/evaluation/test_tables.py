@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from agem_tf.evaluation.choice import PROTOCOLS
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.evaluation.places import search
-from agem_tf.evaluation.protocols import evaluate_revisited
+from agem_tf.evaluation.places import search_database
+from agem_tf.evaluation.protocols import PROTOCOLS
+from agem_tf.evaluation.protocols.revisited import evaluate_revisited
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
 from agem_tf.retrieval.nearest import rank
 
@@ -38,8 +38,8 @@ def test_every_protocol_has_a_row_and_json(tied, protocol, columns):
         range(len(queries)),
         [QueryTruth(pair[:1], pair[1:], []) for pair in best],
     )
-    found = search(queries, database, truth.queries, 50)
-    scores = PROTOCOLS[protocol](found, truth)
+    found = search_database(queries, database, truth.queries, 50)
+    scores = PROTOCOLS[protocol].score(found, truth)
     row = scores_row("ours", scores)
     assert list(row) == ["descriptors", *columns.split(",")]
     for part in json.loads(json.dumps(scores_dict(scores))).values():
@@ -49,13 +49,13 @@ def test_every_protocol_has_a_row_and_json(tied, protocol, columns):
 
 
 def test_shares_are_percent_and_undefined_ones_a_dash():
-    truth = GroundTruth(list("abc"), ["q"], [QueryTruth([1], [], [0])])
+    truth = GroundTruth(list("abc"), ["q"], [QueryTruth([], [1], [0])])
     scores = evaluate_revisited(np.array([[0, 2, 1]]), truth)
     row = scores_row("ours", scores)
-    assert row["mAP easy"] == row["mAP medium"] == "25.0"
-    assert (row["mAP hard"], row["mP@1"]) == ("-", "0.0")
-    assert scores_dict(scores)["hard"]["map"] is None
-    assert scores_dict(scores)["easy"] == {
+    assert row["mAP hard"] == row["mAP medium"] == "25.0"
+    assert (row["mAP easy"], row["mP@1"]) == ("-", "0.0")
+    assert scores_dict(scores)["easy"]["map"] is None
+    assert scores_dict(scores)["hard"] == {
         "map": 0.25,
         "mp@1": 0.0,
         "mp@5": 0.5,
@@ -70,3 +70,20 @@ def test_columns_are_aligned():
         "a       5.0",
         "bcde  100.0",
     ]
+
+
+def test_without_hard_photos_there_is_one_map():
+    truth = GroundTruth(list("abc"), ["q"], [QueryTruth([1], [], [0])])
+    scores = evaluate_revisited(np.array([[0, 2, 1]]), truth)
+    assert scores_row("ours", scores) == {
+        "descriptors": "ours",
+        "mAP": "25.0",
+        "mP@1": "0.0",
+        "mP@5": "50.0",
+        "mP@10": "50.0",
+    }
+    assert list(scores.shown_parts()) == [scores.main_part()]
+    np.testing.assert_array_equal(scores.query_scores(), [0.25])
+    # The files keep all difficulties.
+    assert scores_dict(scores)["hard"]["map"] is None
+    assert scores_dict(scores)["easy"] == scores_dict(scores)["medium"]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.evaluation.choice import PROTOCOLS
 from agem_tf.evaluation.evaluating import evaluate_descriptors
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.protocols import PROTOCOLS
 from agem_tf.pages.score_page import make_report
 
 

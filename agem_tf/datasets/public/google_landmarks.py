@@ -22,8 +22,8 @@ from agem_tf.datasets.public.published import (
 )
 from agem_tf.datasets.records import RecordFile
 from agem_tf.errors import UserError
-from agem_tf.evaluation.csv_ground_truth import read_retrieval_solution
 from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.protocols.gldv2 import read_retrieval_solution
 from agem_tf.files.csv_tables import csv_columns
 from agem_tf.photos import reading
 from agem_tf.photos.listing import UNKNOWN, Example, ListedPhoto

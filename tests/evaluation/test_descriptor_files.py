@@ -1,19 +1,13 @@
-"""Descriptors and ground truths from the files that people have."""
-
-import json
-import pickle
+"""Descriptors from the files in which they come."""
 
 import numpy as np
 import pytest
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
-from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.evaluation.sources import (
-    ground_truth_of,
+from agem_tf.evaluation.descriptor_files import (
     load_descriptors,
     load_distractors,
-    load_ground_truth,
 )
 
 
@@ -84,57 +78,3 @@ def test_a_damaged_array_is_named(tmp_path):
     (tmp_path / "rows.npy").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"rows\.npy is not a readable array"):
         load_descriptors(tmp_path / "rows.npy", ["a"])
-
-
-def test_a_ground_truth_is_read_by_its_suffix(tmp_path):
-    truth = GroundTruth.from_labels(list("abc"), [1, 1, 2])
-    truth.save(tmp_path / "truth.json")
-    content = truth.to_dict()
-    for entry in content["gnd"]:
-        del entry["bbx"]
-    (tmp_path / "truth.pkl").write_bytes(pickle.dumps(content))
-    for name in ("truth.json", "truth.pkl"):
-        loaded = load_ground_truth(tmp_path / name)
-        assert json.dumps(loaded.to_dict()) == json.dumps(truth.to_dict())
-    assert load_ground_truth(tmp_path / "truth.csv") is None
-
-
-@pytest.mark.parametrize(
-    ("protocol", "easy", "junk"),
-    [
-        ("holidays", [[1]], [[0]]),
-        ("leave_one_out", [[1], [0], []], [[0], [1], [2]]),
-        ("ukbench", [[1, 0], [0, 1], [2]], [[], [], []]),
-    ],
-)
-def test_names_alone_make_a_ground_truth(protocol, easy, junk):
-    names = ["x/100.jpg", "x/101.jpg", "y/250.jpg"]
-    truth, made_for = ground_truth_of(names, protocol)
-    assert made_for == protocol
-    assert [query.easy.tolist() for query in truth.queries] == easy
-    assert [query.junk.tolist() for query in truth.queries] == junk
-
-
-@pytest.mark.parametrize("protocol", [None, "revisited"])
-def test_names_do_not_tell_every_ground_truth(protocol):
-    with pytest.raises(UserError, match="--data_dir or --ground_truth, or .*"):
-        ground_truth_of(["1.jpg"], protocol)
-
-
-def test_a_csv_is_told_by_its_columns(tmp_path):
-    path, labels = tmp_path / "truth.csv", tmp_path / "labels.csv"
-    path.write_text("id,images,Usage\nq,b,Public\n")
-    truth, protocol = ground_truth_of(["a", "b"], None, path)
-    assert (truth.query_names, protocol) == (["q"], "gldv2")
-    path.write_text("a,church\nb,church\n")
-    truth, protocol = ground_truth_of(["a", "b"], None, path)
-    assert (truth.query_names, protocol) == (["a", "b"], "leave_one_out")
-    path.write_text("id,landmarks,Usage\nq,5,Public\n")
-    labels.write_text("id,landmark_id\na,5\nb,6\n")
-    truth, protocol = ground_truth_of(["a", "b"], None, path, labels)
-    assert (truth.queries[0].easy.tolist(), protocol) == ([0], "gap")
-    with pytest.raises(UserError, match=r"--labels=FILE\.csv"):
-        ground_truth_of(["a", "b"], None, path)
-    path.write_text("\n")
-    with pytest.raises(UserError, match=r"truth\.csv is empty"):
-        ground_truth_of(["a", "b"], None, path)

@@ -5,7 +5,7 @@ import pytest
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.evaluation.precision_recall import precision_recall
+from agem_tf.evaluation.protocols.precision_recall import precision_recall
 
 _RANKS = np.array([[0, 1, 2], [3, 4, 0], [5, 1, 2]])
 _SCORES = np.array([[30, 20, 10], [25, 20, -np.inf], [20, 5, 1]])

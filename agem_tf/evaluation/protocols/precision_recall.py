@@ -1,21 +1,27 @@
 """Precision and recall of all queries under one threshold, as in DELF.
 
-A mean of average precisions does not tell whether one threshold serves every
-query, nor punishes answers to a query that has none.
+A mean of average precisions does not show whether one threshold serves every
+query, nor does it penalize answers to queries without positives.
 """
 
-from dataclasses import dataclass
+import dataclasses
 
 import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.evaluation.places import check_ranks
+from agem_tf.evaluation.places import Found, check_ranks
+from agem_tf.evaluation.protocols.protocol import (
+    WHOLE,
+    Part,
+    Protocol,
+    ProtocolScores,
+)
 
 
-@dataclass(frozen=True, eq=False)
-class PrecisionRecall:
-    """A curve with one point per distinct score.
+@dataclasses.dataclass(frozen=True, eq=False)
+class PrecisionRecall(ProtocolScores):
+    """Precision-recall curve with one point per distinct score.
 
     Attributes:
         thresholds: (points,) scores, falling; a photo is retrieved if its
@@ -30,14 +36,38 @@ class PrecisionRecall:
 
     @property
     def area(self) -> float:
-        """The area under the curve as steps, from 0 to 1."""
+        """Area under the curve as steps, from 0 to 1."""
         gains = np.diff(self.recall, prepend=0)
         return float(np.sum(gains * self.precision))
 
     def recall_at(self, precision: float) -> float:
-        """The most recall that a threshold of such precision gives, or 0."""
+        """Highest recall at which the precision is at least this, or 0."""
         precise = self.precision >= precision
         return float(np.max(self.recall[precise], initial=0))
+
+    def parts(self) -> dict[str, Part]:
+        part = Part(
+            {
+                "area": self.area,
+                "recall@p90": self.recall_at(0.9),
+                "recall@p50": self.recall_at(0.5),
+            },
+            curve={
+                "recall": self.recall,
+                "precision": self.precision,
+                "threshold": self.thresholds,
+            },
+        )
+        return {WHOLE: part}
+
+
+class PooledPrecisionRecall(Protocol):
+    """The answers to all queries in one list; see `precision_recall`."""
+
+    name = "precision_recall"
+
+    def score(self, found: Found, truth: GroundTruth) -> PrecisionRecall:
+        return precision_recall(found.ranks, found.similarities, truth)
 
 
 def precision_recall(
@@ -47,14 +77,14 @@ def precision_recall(
 
     PRE = sum_q |TP_q| / sum_q |R_q| and REC = sum_q |TP_q| / sum_q |M_q|, over
     the retrieved photos R_q, the positives M_q, and TP_q, which are both
-    (https://arxiv.org/abs/1612.06321). A query without positives counts: what
-    is retrieved for it is wrong.
+    (https://arxiv.org/abs/1612.06321). A query without positives counts:
+    whatever is retrieved for it is wrong.
 
     Args:
         ranks: (queries, photos or fewer) database indices; positives that
             were cut off count as not found.
-        scores: (queries, same number) of those photos, such as geometric
-            inliers; -infinity for what is never retrieved.
+        scores: (queries, same number) scores of those photos, for example
+            numbers of geometric inliers; -infinity if never retrieved.
         ground_truth: of the same queries and database; easy and hard photos
             are positive, junk counts neither for nor against.
 
@@ -69,7 +99,13 @@ def precision_recall(
             f"`scores` must be numbers of shape {ranks.shape}, neither NaN nor "
             f"infinity. Received: shape {scores.shape}"
         )
-    right, counted = _judge(ranks, ground_truth)
+    pairs = list(zip(ranks, ground_truth.queries, strict=True))
+    right = np.reshape(
+        [np.isin(row, query.positives) for row, query in pairs], ranks.shape
+    )
+    counted = np.reshape(
+        [~np.isin(row, query.junk) for row, query in pairs], ranks.shape
+    )
     counted &= scores > -np.inf
     order = np.argsort(-scores[counted], kind="stable")
     ordered = scores[counted][order]
@@ -82,14 +118,3 @@ def precision_recall(
         precision=true[ends] / (ends + 1),
         recall=true[ends] / (positives or np.nan),
     )
-
-
-def _judge(
-    ranks: np.ndarray, ground_truth: GroundTruth
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of each ranked photo, whether it is positive and whether it counts."""
-    pairs = list(zip(ranks, ground_truth.queries, strict=True))
-    right = [np.isin(row, q.positives) for row, q in pairs]
-    counted = [~np.isin(row, q.junk) for row, q in pairs]
-    shape = ranks.shape
-    return np.reshape(right, shape), np.reshape(counted, shape)

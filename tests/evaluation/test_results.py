@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.errors import UserError
-from agem_tf.evaluation.choice import PROTOCOLS
 from agem_tf.evaluation.evaluating import evaluate_descriptors
-from agem_tf.pages.report import Report
-from agem_tf.pages.results import save_results
+from agem_tf.evaluation.protocols import PROTOCOLS
+from agem_tf.evaluation.results import write_numbers
 from agem_tf.retrieval.ranking import Ranking
 
 
@@ -35,24 +33,23 @@ def _rows(path):
 
 def test_everything_that_is_known_is_written(tied, tmp_path):
     evaluation = _evaluate(tied, "revisited")
-    save_results(tmp_path / "out", evaluation, {"rerank": []}, Report("Page"))
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_bytes())
+    write_numbers(tmp_path, evaluation, {"rerank": []})
+    metrics = json.loads((tmp_path / "metrics.json").read_bytes())
     easy = evaluation.scores.easy
     assert metrics["scores"]["easy"]["map"] == easy.mean_average_precision
     assert metrics["notes"] == ["Faces are blurred."]
     assert [metrics[k] for k in ("queries", "database", "distractors")] == [
         *(9, 200, 1)
     ]
-    ranking = Ranking.load(tmp_path / "out" / "ranking", verify=True)
+    ranking = Ranking.load(tmp_path / "ranking", verify=True)
     np.testing.assert_array_equal(ranking.ranks, evaluation.ranks)
     assert ranking.database_names[200] == "far \udcff"
-    assert "Page" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_query_is_a_row(tied, tmp_path):
     evaluation = _evaluate(tied, "revisited")
-    save_results(tmp_path / "out", evaluation, {}, Report("Page"))
-    rows = _rows(tmp_path / "out" / "per_query.csv")
+    write_numbers(tmp_path, evaluation, {})
+    rows = _rows(tmp_path / "per_query.csv")
     truth = tied[2]
     assert [row["query"] for row in rows] == truth.query_names
     for part in ("easy", "medium", "hard"):
@@ -68,21 +65,11 @@ def test_a_query_is_a_row(tied, tmp_path):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_curves_are_written_where_there_are_any(tied, tmp_path, protocol):
     evaluation = _evaluate(tied, protocol)
-    save_results(tmp_path / "out", evaluation, {}, Report("Page"))
-    path = tmp_path / "out" / "precision_recall.csv"
+    write_numbers(tmp_path, evaluation, {})
+    path = tmp_path / "precision_recall.csv"
     assert path.exists() == (protocol not in ("ukbench", "gldv2", "gap"))
     if path.exists():
         rows = _rows(path)
         recalls = [float(row["recall"]) for row in rows]
         assert 5 < len(rows) <= 3 * 101 and 0 < max(recalls) <= 1
         assert bool(rows[0]["threshold"]) == (protocol == "precision_recall")
-
-
-def test_somebody_elses_files_stay(tied, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "photo.jpg").write_text("mine")
-    with pytest.raises(UserError, match=r"holds photo\.jpg"):
-        save_results(
-            tmp_path / "out", _evaluate(tied, "oxford"), {}, Report("Page")
-        )
-    assert (tmp_path / "out" / "photo.jpg").read_text() == "mine"

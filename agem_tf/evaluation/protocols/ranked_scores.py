@@ -1,23 +1,28 @@
-"""The scores that all protocols of ranked photos share.
+"""Average precision, precision at k and precision at recall of rankings.
 
 Every score follows from the places of a query's positives and junk photos, so
-that a million other photos need not be ranked; see `places`.
+a million other photos need not be ranked; see `places`.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.places import Places
+from agem_tf.evaluation.protocols.protocol import (
+    WHOLE,
+    Part,
+    ProtocolScores,
+)
 
 CUTOFFS = (1, 5, 10)
 RECALLS = np.linspace(0, 1, 101)
 
 
-@dataclass(frozen=True, eq=False)
-class Scores:
+@dataclasses.dataclass(frozen=True, eq=False)
+class RankedScores(ProtocolScores):
     """Scores of one protocol or difficulty, all from 0 to 1.
 
     Attributes:
@@ -36,13 +41,23 @@ class Scores:
     precisions_at: Mapping[int, np.ndarray]
     precision_at_recall: np.ndarray
 
+    def parts(self) -> dict[str, Part]:
+        means = {f"mp@{k}": mean for k, mean in self.mean_precision_at.items()}
+        rows = {f"p@{k}": values for k, values in self.precisions_at.items()}
+        part = Part(
+            {"map": self.mean_average_precision, **means},
+            {"ap": self.average_precisions, **rows},
+            {"recall": RECALLS, "precision": self.precision_at_recall},
+        )
+        return {WHOLE: part}
+
 
 def average_precision(positions: np.ndarray, num_positives: int) -> float:
-    """The area under the precision-recall curve, by the trapezoidal rule.
+    """Area under the precision-recall curve, by the trapezoidal rule.
 
     Args:
         positions: (found,) positions of the positives, from 0, rising.
-        num_positives: how many there are, found or not; at least 1.
+        num_positives: number of positives, found or not; at least 1.
 
     Returns:
         From 0 to 1.
@@ -57,14 +72,14 @@ def average_precision(positions: np.ndarray, num_positives: int) -> float:
 def precision_at(
     positions: np.ndarray, num_positives: int, cutoff: int
 ) -> float:
-    """The share of positives in the first `cutoff` photos.
+    """Share of positives among the first `cutoff` photos.
 
     After the last positive nothing is left to find, so a query with fewer
-    positives is only judged up to there.
+    positives is judged only up to there.
 
     Args:
         positions: (found,) positions of the positives, from 0, rising.
-        num_positives: how many there are, found or not; at least 1.
+        num_positives: number of positives, found or not; at least 1.
         cutoff: at least 1.
 
     Returns:
@@ -79,14 +94,14 @@ def precision_at(
 def precision_at_recall(
     positions: np.ndarray, num_positives: int
 ) -> np.ndarray:
-    """The best precision at each recall of `RECALLS` or beyond.
+    """Best precision at each recall of `RECALLS` or higher.
 
     Args:
         positions: (found,) positions of the positives, from 0, rising.
-        num_positives: how many there are, found or not; at least 1.
+        num_positives: number of positives, found or not; at least 1.
 
     Returns:
-        (101,) float64, falling; 0 where so many are never found.
+        (101,) float64, falling; 0 at a recall that is never reached.
     """
     found = np.arange(1, len(positions) + 1)
     precisions = found / (positions + 1)
@@ -104,16 +119,17 @@ def score_rankings(
     positive_sets: Sequence[str],
     junk_sets: Sequence[str],
     cutoffs: Sequence[int] = CUTOFFS,
-) -> Scores:
-    """Scores rankings by the sets of a query that count for and not at all.
+) -> RankedScores:
+    """Scores rankings, given which sets are positive and which are junk.
 
     Args:
         ranks: (queries, photos or fewer) database indices, best first, or the
             places of the labelled photos.
         ground_truth: of the same queries and database.
-        positive_sets: of "easy", "hard", "junk", what should be found.
-        junk_sets: what is taken out of a ranking before positions are counted.
-        cutoffs: of the precision, counted from 1.
+        positive_sets: which of "easy", "hard" and "junk" should be found.
+        junk_sets: which are removed from a ranking before positions are
+            counted.
+        cutoffs: ranks, counted from 1, at which precision is measured.
 
     Raises:
         UserError: `ranks` does not fit the ground truth.
@@ -132,7 +148,7 @@ def score_rankings(
         ]
         curves[query] = precision_at_recall(positions, count)
     means = [mean_of_known(row) for row in precisions]
-    return Scores(
+    return RankedScores(
         mean_average_precision=mean_of_known(average_precisions),
         mean_precision_at=dict(zip(cutoffs, means, strict=True)),
         average_precisions=average_precisions,
@@ -147,19 +163,20 @@ def positions_found(
     positive_sets: Sequence[str] = ("easy", "hard"),
     junk_sets: Sequence[str] = ("junk",),
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields per query where its positives are, once junk is taken out.
+    """Yields the positions of each query's positives, junk removed.
 
-    A photo that a ranking lists again is wrong there, but keeps its position.
+    A photo that is listed again is wrong there, but keeps its position.
 
     Args:
         ranks: (queries, photos or fewer) database indices, best first, or the
             places of the labelled photos.
         ground_truth: of the same queries and database.
-        positive_sets: of "easy", "hard", "junk", what should be found.
-        junk_sets: what is taken out of a ranking before positions are counted.
+        positive_sets: which of "easy", "hard" and "junk" should be found.
+        junk_sets: which are removed from a ranking before positions are
+            counted.
 
     Yields:
-        (found,) positions from 0, rising, and how many positives there are.
+        (found,) positions from 0, rising, and the number of positives.
 
     Raises:
         UserError: `ranks` does not fit the ground truth.
@@ -169,19 +186,17 @@ def positions_found(
     for photos, positions, query in zip(
         ranks.photos, ranks.positions, ground_truth.queries, strict=True
     ):
-        positives = union(query, positive_sets)
-        junk_before = np.cumsum(np.isin(photos, union(query, junk_sets)))
+        positives, junk = (
+            np.concatenate([getattr(query, name) for name in sets])
+            for sets in (positive_sets, junk_sets)
+        )
+        junk_before = np.cumsum(np.isin(photos, junk))
         distinct, first = np.unique(photos, return_index=True)
         first = np.sort(first[np.isin(distinct, positives)])
         yield positions[first] - junk_before[first], len(positives)
 
 
-def union(query: QueryTruth, sets: Sequence[str]) -> np.ndarray:
-    """Database indices of several sets of a query."""
-    return np.concatenate([getattr(query, name) for name in sets])
-
-
 def mean_of_known(values: np.ndarray) -> float:
-    """The mean without NaN; NaN, but no warning, if nothing else is there."""
+    """Mean without NaN; NaN, but no warning, if all values are NaN."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

@@ -1,19 +1,30 @@
-"""Ground truths from file names and labels, scored by the right protocol."""
+"""The protocol of one difficulty, and the ground truths that it scores."""
 
 import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation.benchmarks import (
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.protocols.oxford import (
+    evaluate_oxford,
     grouped_ground_truth,
     holidays_ground_truth,
     labelled_ground_truth,
-    ukbench_ground_truth,
+    read_groups,
 )
-from agem_tf.evaluation.protocols import evaluate_ok_junk
-from agem_tf.evaluation.ukbench import evaluate_ukbench
 
 _HOLIDAYS = ["100001.jpg", "100000.jpg", "100100.jpg", "100002.jpg", "100101"]
+
+
+def test_the_old_protocol_counts_the_query_that_is_its_own_positive():
+    truth = GroundTruth(
+        list("abcd"), ["a"], [QueryTruth(easy=[0, 2], hard=[], junk=[3])]
+    )
+    # a, b, c without the junk d: positions 0 and 2.
+    scores = evaluate_oxford(np.array([[0, 3, 1, 2]]), truth)
+    assert scores.mean_average_precision == pytest.approx(
+        ((1 + 1) + (1 / 2 + 2 / 3)) / 2 / 2
+    )
 
 
 def test_the_first_photo_of_a_holidays_scene_searches_the_others():
@@ -26,7 +37,7 @@ def test_a_holidays_query_is_left_out_of_its_ranking():
     truth = holidays_ground_truth(_HOLIDAYS)
     # The first query finds itself first and the second itself in the middle.
     ranks = np.array([[1, 0, 2, 3, 4], [0, 2, 4, 1, 3]])
-    scores = evaluate_ok_junk(ranks, truth)
+    scores = evaluate_oxford(ranks, truth)
     np.testing.assert_allclose(
         scores.average_precisions,
         [((1 + 1) + (1 / 2 + 2 / 3)) / 2 / 2, (0 + 1 / 2) / 2],
@@ -48,7 +59,7 @@ def test_labelled_queries_search_their_own_object():
     )
     assert [query.easy.tolist() for query in truth.queries] == [[0, 2], []]
     assert truth.queries[0].box == (1, 2, 30, 40)
-    scores = evaluate_ok_junk(np.array([[1, 0, 2], [0, 1, 2]]), truth)
+    scores = evaluate_oxford(np.array([[1, 0, 2], [0, 1, 2]]), truth)
     expected = ((0 + 1 / 2) + (1 / 2 + 2 / 3)) / 2 / 2
     np.testing.assert_allclose(scores.average_precisions, [expected, np.nan])
     assert scores.mean_average_precision == pytest.approx(expected)
@@ -63,27 +74,6 @@ def test_labelled_queries_must_fit():
         labelled_ground_truth(["a"], [1], ["q"], [1], np.ones((2, 4)))
 
 
-def test_ukbench_counts_true_photos_among_four():
-    truth = ukbench_ground_truth([f"full/ukbench{i:05}.jpg" for i in range(8)])
-    assert truth.query_names == truth.database_names
-    perfect = np.array(
-        [[0, 1, 2, 3, 4, 5, 6, 7]] * 4 + [[7, 6, 5, 4, 3, 2, 1, 0]] * 4
-    )
-    assert evaluate_ukbench(perfect, truth).mean_true_in_top_4 == 4
-    mixed = np.array([[i, i ^ 4, i ^ 5, i ^ 1] for i in range(8)])
-    scores = evaluate_ukbench(mixed, truth)
-    assert scores.true_in_top_4.tolist() == [2] * 8
-    assert scores.mean_true_in_top_4 == 2
-
-
-def test_ukbench_counts_a_short_ranking_as_far_as_it_goes():
-    truth = ukbench_ground_truth(["0.jpg", "1.jpg", "6.jpg"])
-    scores = evaluate_ukbench(np.array([[0, 1], [1, 2], [2, 0]]), truth)
-    assert scores.true_in_top_4.tolist() == [2, 1, 1]
-    with pytest.raises(UserError, match=r"3 queries.*\(2, 2\)"):
-        evaluate_ukbench(np.array([[0, 1], [1, 2]]), truth)
-
-
 def test_a_folder_is_a_group_of_photos():
     truth = grouped_ground_truth(
         ["church/1.jpg", "mill/1.jpg", "church/old/2.jpg", "mill/3.jpg"]
@@ -92,3 +82,29 @@ def test_a_folder_is_a_group_of_photos():
     assert [q.junk.tolist() for q in truth.queries] == [[0], [1], [2], [3]]
     with pytest.raises(UserError, match="'2.jpg' is in no folder"):
         grouped_ground_truth(["church/1.jpg", "2.jpg"])
+
+
+def _write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("header", ["", "path,landmark\n", "\n"])
+def test_own_photos_are_grouped_by_hand(tmp_path, header):
+    rows = "a.jpg , mill\nb.jpg,church\n\nc.jpg,mill,1,2,3,4\n"
+    path = _write(tmp_path / "groups.csv", "\ufeff" + header + rows)
+    truth = read_groups(path)
+    assert truth.database_names == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [q.easy.tolist() for q in truth.queries] == [[2], [], [0]]
+    assert [q.junk.tolist() for q in truth.queries] == [[0], [1], [2]]
+
+
+def test_a_photo_without_its_group_is_named(tmp_path):
+    path = _write(tmp_path / "groups.csv", "a.jpg,mill\nb.jpg,\n")
+    with pytest.raises(UserError, match=r"no landmark for 'b\.jpg'"):
+        read_groups(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.csv cannot be read"):
+        read_groups(tmp_path / "nowhere.csv")

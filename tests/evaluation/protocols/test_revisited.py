@@ -5,12 +5,13 @@ import pytest
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.evaluation.protocols import evaluate_ok_junk, evaluate_revisited
-from agem_tf.evaluation.ranked_scores import (
+from agem_tf.evaluation.protocols.oxford import evaluate_oxford
+from agem_tf.evaluation.protocols.ranked_scores import (
     average_precision,
     precision_at,
     precision_at_recall,
 )
+from agem_tf.evaluation.protocols.revisited import evaluate_revisited
 
 _RANKS = np.array(
     [[3, 7, 0, 5, 1, 9, 2, 4, 8, 6], [4, 0, 8, 2, 6, 1, 3, 5, 7, 9]]
@@ -91,23 +92,12 @@ def test_without_positives_there_is_no_score():
 
 
 def test_the_old_protocol_takes_easy_and_hard_as_one(ground_truth):
-    scores = evaluate_ok_junk(_RANKS, ground_truth)
+    scores = evaluate_oxford(_RANKS, ground_truth)
     assert scores.mean_average_precision == pytest.approx(0.5236111, abs=1e-7)
     np.testing.assert_allclose(
         scores.average_precisions, [0.8354167, 0.2118056], atol=1e-7
     )
     assert scores.mean_precision_at[5] == pytest.approx(0.4)
-
-
-def test_the_old_protocol_counts_the_query_that_is_its_own_positive():
-    truth = GroundTruth(
-        list("abcd"), ["a"], [QueryTruth(easy=[0, 2], hard=[], junk=[3])]
-    )
-    # a, b, c without the junk d: positions 0 and 2.
-    scores = evaluate_ok_junk(np.array([[0, 3, 1, 2]]), truth)
-    assert scores.mean_average_precision == pytest.approx(
-        ((1 + 1) + (1 / 2 + 2 / 3)) / 2 / 2
-    )
 
 
 def test_distractors_are_wrong_photos_behind_the_database(ground_truth):

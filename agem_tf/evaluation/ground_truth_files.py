@@ -1,6 +1,7 @@
-"""Ground truths as the benchmarks publish them: .pkl, and its .mat twin.
+"""Ground truths from files, or from the names of the photos.
 
-Old and revisited Oxford and Paris, and INSTRE, share one form.
+Old and revisited Oxford and Paris, and INSTRE, publish a .pkl or .mat of one
+form; Google Landmarks v2 and own photos have CSV files.
 """
 
 import hashlib
@@ -16,7 +17,10 @@ import scipy.io
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
+from agem_tf.evaluation.protocols import PROTOCOLS
+from agem_tf.evaluation.protocols.oxford import LeaveOneOut
 from agem_tf.files import safe_pickle
+from agem_tf.files.csv_tables import csv_header
 
 # The revisited files have 0.3 MB, INSTRE's about 2 MB.
 MAX_BYTES = 8 * 2**20
@@ -33,22 +37,87 @@ _SHA256 = {
 _SETS = ("easy", "hard", "ok", "junk")
 
 
+def load_ground_truth(path: str | os.PathLike) -> GroundTruth | None:
+    """Reads a ground truth that needs no names of database photos.
+
+    Args:
+        path: a benchmark's .pkl or .mat, or a .json as `GroundTruth.save`
+            writes it.
+
+    Returns:
+        None for a .csv file, which `derive_ground_truth` reads.
+
+    Raises:
+        UserError: the file is missing or of another form.
+    """
+    suffix = Path(path).suffix
+    if suffix == ".csv":
+        return None
+    return GroundTruth.load(path) if suffix == ".json" else load_published(path)
+
+
+def derive_ground_truth(
+    names: Sequence[str],
+    protocol: str | None,
+    path: str | os.PathLike | None = None,
+    labels: str | os.PathLike | None = None,
+) -> tuple[GroundTruth, str]:
+    """Makes a ground truth for photos of these names.
+
+    Args:
+        names: names of the database photos.
+        protocol: without a CSV, the protocol whose file names are used.
+        path: CSV file of Google Landmarks v2 or of own photos; its columns
+            choose the protocol.
+        labels: CSV file of the landmarks of the index of Google Landmarks v2,
+            for its recognition solution.
+
+    Returns:
+        The ground truth, and the name of the protocol that it is made for.
+
+    Raises:
+        UserError: neither the names nor the files say what a query should
+            find.
+    """
+    if path is not None:
+        columns = tuple(csv_header(path))[:2]
+        made_for = next(
+            (
+                name
+                for name, each in PROTOCOLS.items()
+                if each.csv_columns and each.csv_columns == columns
+            ),
+            LeaveOneOut.name,
+        )
+        return PROTOCOLS[made_for].read_csv(path, names, labels), made_for
+    truth = None
+    if protocol in PROTOCOLS:
+        truth = PROTOCOLS[protocol].truth_from_names(names)
+    if truth is None:
+        raise UserError(
+            "There is no ground truth; give --data_dir or --ground_truth, or a "
+            "--protocol whose file names imply it: holidays, leave_one_out, "
+            "ukbench."
+        )
+    return truth, protocol
+
+
 def load_published(path: str | os.PathLike) -> GroundTruth:
-    """Reads the file of a benchmark.
+    """Reads the .pkl or .mat file of a benchmark.
 
     It holds "imlist", "qimlist" and, per query, "bbx" with either "easy",
     "hard" and "junk" or, in the old protocol, "ok" and "junk"; "ok" photos
     become easy ones. INSTRE has no "junk". The .mat files count from 1, and
-    those of the old protocol give "qidx" instead of "qimlist"; boxes are
+    those of the old protocol have "qidx" instead of "qimlist"; boxes are
     pixels from 0 in both.
 
     Args:
-        path: ends in .pkl or .mat. A file of a known name but another content
-            than the published one is read with a warning.
+        path: file name that ends in .pkl or .mat. A file of a published name
+            whose SHA-256 differs is read with a warning.
 
     Raises:
-        UserError: the file is missing, of another form, or does more than hold
-            values, as only a hostile pickle would.
+        UserError: the file is missing, of another form, or a pickle that
+            would run code.
     """
     path = Path(path)
     readers = {".pkl": safe_pickle.loads, ".mat": _loads_matlab}
@@ -57,8 +126,14 @@ def load_published(path: str | os.PathLike) -> GroundTruth:
             f"{path} must end in {' or '.join(readers)}; JSON is read by "
             "GroundTruth.load."
         )
-    content = _read(path)
-    _check_known(path, content)
+    content = _read_small(path)
+    expected = _SHA256.get(path.name)
+    if expected not in (None, hashlib.sha256(content).hexdigest()):
+        warnings.warn(
+            f"{path} is not the published file; its scores may not be "
+            "comparable.",
+            stacklevel=2,
+        )
     try:
         return _ground_truth(readers[path.suffix](content))
     except UserError as error:
@@ -67,7 +142,7 @@ def load_published(path: str | os.PathLike) -> GroundTruth:
         ) from error
 
 
-def _read(path: Path) -> bytes:
+def _read_small(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -83,18 +158,8 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _check_known(path: Path, content: bytes) -> None:
-    expected = _SHA256.get(path.name)
-    if expected not in (None, hashlib.sha256(content).hexdigest()):
-        warnings.warn(
-            f"{path} is not the published file; its scores may not be "
-            "comparable.",
-            stacklevel=3,
-        )
-
-
 def _loads_matlab(content: bytes) -> dict[str, Any]:
-    """Reads .mat bytes into the form of the .pkl files."""
+    """Reads .mat bytes into the dictionary that a .pkl file holds."""
     try:
         values = scipy.io.loadmat(io.BytesIO(content), simplify_cells=True)
     # A damaged file raises errors of NumPy, zlib and SciPy alike.
@@ -107,26 +172,23 @@ def _loads_matlab(content: bytes) -> dict[str, Any]:
         if name in values
     }
     if "qidx" in lists and "imlist" in lists:
-        lists["qimlist"] = _at(lists["imlist"], _minus_1(lists["qidx"]))
+        queries = _minus_1(lists["qidx"])
+        if np.any((queries < 0) | (queries >= len(lists["imlist"]))):
+            raise UserError("'qidx' is outside 'imlist'.")
+        lists["qimlist"] = lists["imlist"][queries]
     entries = _flat(lists.get("gnd", []), Mapping, "gnd")
-    return lists | {"gnd": [_entry_from_0(entry) for entry in entries]}
-
-
-def _entry_from_0(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _minus_1(value) if key in _SETS else value
-        for key, value in entry.items()
-    }
-
-
-def _at(names: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    if np.any((indices < 0) | (indices >= len(names))):
-        raise UserError("'qidx' is outside 'imlist'.")
-    return names[indices]
+    from_0 = [
+        {
+            key: _minus_1(value) if key in _SETS else value
+            for key, value in entry.items()
+        }
+        for entry in entries
+    ]
+    return lists | {"gnd": from_0}
 
 
 def _minus_1(values: Any) -> np.ndarray:
-    """MATLAB's indices, which are doubles, as Python's."""
+    """Converts MATLAB's indices, doubles from 1, to integers from 0."""
     indices = np.atleast_1d(values)
     if indices.dtype.kind not in "fiu" or np.any(indices % 1 != 0):
         raise UserError("an index is not a whole number.")
@@ -135,7 +197,7 @@ def _minus_1(values: Any) -> np.ndarray:
 
 def _ground_truth(content: Any) -> GroundTruth:
     if not isinstance(content, Mapping):
-        raise UserError("it holds no dictionary.")
+        raise UserError("it does not hold a dictionary.")
     names, queries, entries = (
         _flat(_get(content, key), kind, key)
         for key, kind in (("imlist", str), ("qimlist", str), ("gnd", Mapping))
@@ -163,15 +225,15 @@ def _get(content: Mapping[str, Any], key: str) -> Any:
 
 
 def _flat(values: Any, kind: Any, name: str) -> list:
-    """A list of `kind`, or a UserError.
+    """Returns a list of values of one kind, or raises a UserError.
 
-    Nothing is unfolded: nested lists that share their items can have more of
-    them than any memory holds.
+    Nested lists are not flattened: lists that share their items can have more
+    items than any memory holds.
     """
     if isinstance(values, np.ndarray):
         values = values.ravel().tolist()
     if not isinstance(values, Sequence) or isinstance(values, str):
-        raise UserError(f"{name!r} is no list.")
+        raise UserError(f"{name!r} is not a list.")
     values = [v.item() if isinstance(v, np.generic) else v for v in values]
     if not all(isinstance(value, kind) for value in values):
         raise UserError(f"{name!r} holds a value of another kind.")

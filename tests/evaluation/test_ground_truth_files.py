@@ -1,5 +1,6 @@
-"""Files as the benchmarks publish them, and as an attacker would."""
+"""Ground truths as benchmarks publish them, and as an attacker would."""
 
+import json
 import os
 import pickle
 
@@ -8,8 +9,13 @@ import pytest
 import scipy.io
 
 from agem_tf.errors import UserError
-from agem_tf.evaluation import published_ground_truth
-from agem_tf.evaluation.published_ground_truth import load_published
+from agem_tf.evaluation import ground_truth_files
+from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.ground_truth_files import (
+    derive_ground_truth,
+    load_ground_truth,
+    load_published,
+)
 
 
 def _content(array=list):
@@ -115,12 +121,15 @@ def test_lists_that_share_items_are_not_unfolded(tmp_path, key):
         (b"", "not a pickle"),
         (pickle.dumps(_content())[:-20], "not a pickle"),
         (b"]r\xff\xff\xff\x7f.", "memo index of 2147483647"),
-        (pickle.dumps([1]), "holds no dictionary"),
+        (pickle.dumps([1]), "not hold a dictionary"),
         (pickle.dumps({"imlist": ["a"]}), "has no 'qimlist'"),
         (pickle.dumps(_content() | {"gnd": [{"ok": [4]}] * 2}), "from 4 to 4"),
         (pickle.dumps(_content() | {"gnd": [{"easy": []}] * 2}), "no 'hard'"),
         (pickle.dumps(_content() | {"gnd": [1, 2]}), "'gnd' holds"),
-        (pickle.dumps(_content() | {"qimlist": "qr"}), "'qimlist' is no list"),
+        (
+            pickle.dumps(_content() | {"qimlist": "qr"}),
+            "'qimlist' is not a list",
+        ),
     ],
 )
 def test_faulty_pickles_are_refused(tmp_path, content, message):
@@ -135,7 +144,7 @@ def test_large_missing_and_other_files_are_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"must end in \.pkl or \.mat"):
         load_published(tmp_path / "gnd.json")
     path = _pickled(tmp_path / "gnd.pkl", _content())
-    monkeypatch.setattr(published_ground_truth, "MAX_BYTES", 100)
+    monkeypatch.setattr(ground_truth_files, "MAX_BYTES", 100)
     with pytest.raises(UserError, match="at most 100"):
         load_published(path)
 
@@ -202,3 +211,57 @@ def test_faulty_matlab_files_are_refused(tmp_path):
     _save_matlab(path, ["a", "b"], [query], qidx=np.array([[3.0]]))
     with pytest.raises(UserError, match="'qidx' is outside"):
         load_published(path)
+
+
+def test_a_ground_truth_is_read_by_its_suffix(tmp_path):
+    truth = GroundTruth.from_labels(list("abc"), [1, 1, 2])
+    truth.save(tmp_path / "truth.json")
+    content = truth.to_dict()
+    for entry in content["gnd"]:
+        del entry["bbx"]
+    (tmp_path / "truth.pkl").write_bytes(pickle.dumps(content))
+    for name in ("truth.json", "truth.pkl"):
+        loaded = load_ground_truth(tmp_path / name)
+        assert json.dumps(loaded.to_dict()) == json.dumps(truth.to_dict())
+    assert load_ground_truth(tmp_path / "truth.csv") is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "easy", "junk"),
+    [
+        ("holidays", [[1]], [[0]]),
+        ("leave_one_out", [[1], [0], []], [[0], [1], [2]]),
+        ("ukbench", [[1, 0], [0, 1], [2]], [[], [], []]),
+    ],
+)
+def test_names_alone_make_a_ground_truth(protocol, easy, junk):
+    names = ["x/100.jpg", "x/101.jpg", "y/250.jpg"]
+    truth, made_for = derive_ground_truth(names, protocol)
+    assert made_for == protocol
+    assert [query.easy.tolist() for query in truth.queries] == easy
+    assert [query.junk.tolist() for query in truth.queries] == junk
+
+
+@pytest.mark.parametrize("protocol", [None, "revisited"])
+def test_names_do_not_tell_every_ground_truth(protocol):
+    with pytest.raises(UserError, match="--data_dir or --ground_truth, or .*"):
+        derive_ground_truth(["1.jpg"], protocol)
+
+
+def test_a_csv_is_told_by_its_columns(tmp_path):
+    path, labels = tmp_path / "truth.csv", tmp_path / "labels.csv"
+    path.write_text("id,images,Usage\nq,b,Public\n")
+    truth, protocol = derive_ground_truth(["a", "b"], None, path)
+    assert (truth.query_names, protocol) == (["q"], "gldv2")
+    path.write_text("a,church\nb,church\n")
+    truth, protocol = derive_ground_truth(["a", "b"], None, path)
+    assert (truth.query_names, protocol) == (["a", "b"], "leave_one_out")
+    path.write_text("id,landmarks,Usage\nq,5,Public\n")
+    labels.write_text("id,landmark_id\na,5\nb,6\n")
+    truth, protocol = derive_ground_truth(["a", "b"], None, path, labels)
+    assert (truth.queries[0].easy.tolist(), protocol) == ([0], "gap")
+    with pytest.raises(UserError, match=r"--labels=FILE\.csv"):
+        derive_ground_truth(["a", "b"], None, path)
+    path.write_text("\n")
+    with pytest.raises(UserError, match=r"truth\.csv is empty"):
+        derive_ground_truth(["a", "b"], None, path)

@@ -1,0 +1,110 @@
+"""The numbers of an evaluation as files.
+
+OUTPUT/
+  metrics.json          what was scored, and the scores in [0, 1]
+  per_query.csv         one row per query
+  precision_recall.csv  the curves, for protocols that have one
+  ranking/              the best photos of each query, a `Ranking`
+"""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agem_tf.evaluation.evaluating import Evaluation
+from agem_tf.evaluation.protocols.protocol import WHOLE
+from agem_tf.evaluation.tables import scores_dict
+from agem_tf.retrieval.ranking import Ranking
+
+# Kind of a directory that holds these files.
+KIND = "evaluation"
+# A pooled curve has one point per answer to each query.
+_MAX_POINTS = 1000
+
+
+def write_numbers(
+    directory: Path, evaluation: Evaluation, provenance: Mapping[str, Any]
+) -> None:
+    """Writes all numbers of an evaluation.
+
+    Args:
+        directory: existing directory; see the module for its files.
+        evaluation: result of any protocol.
+        provenance: how the descriptors were made and re-ranked.
+    """
+    truth = evaluation.ground_truth
+    metrics = {
+        "protocol": evaluation.protocol,
+        "queries": len(truth.queries),
+        "database": len(truth.database_names),
+        "distractors": evaluation.num_distractors,
+        "scores": scores_dict(evaluation.scores),
+        "notes": list(evaluation.notes),
+        "provenance": dict(provenance),
+    }
+    text = json.dumps(metrics, indent=2)
+    (directory / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    _write_rows(directory / "per_query.csv", _query_rows(evaluation))
+    curves = list(_curve_rows(evaluation))
+    if len(curves) > 1:
+        _write_rows(directory / "precision_recall.csv", curves)
+    Ranking(
+        evaluation.ranks,
+        truth.query_names,
+        evaluation.database_names,
+        provenance,
+    ).save(directory / "ranking")
+
+
+def evenly_spaced(total: int, count: int) -> np.ndarray:
+    """Returns `count` indices below `total`, or all if there are fewer."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int)
+
+
+def _query_rows(evaluation: Evaluation) -> Iterator[Sequence[object]]:
+    """Yields a header, then the scores and the best photo of each query."""
+    columns = {
+        name if part == WHOLE else f"{name}_{part}": values
+        for part, content in evaluation.scores.parts().items()
+        for name, values in content.per_query.items()
+    }
+    yield "query", "positives", *columns, "best", "best_similarity"
+    truth = evaluation.ground_truth
+    for row, name in enumerate(truth.query_names):
+        yield (
+            name,
+            len(truth.queries[row].positives),
+            *(_cell(values[row]) for values in columns.values()),
+            evaluation.database_names[evaluation.ranks[row, 0]],
+            _cell(evaluation.similarities[row, 0]),
+        )
+
+
+def _curve_rows(evaluation: Evaluation) -> Iterator[Sequence[object]]:
+    yield "part", "recall", "precision", "threshold"
+    for part, content in evaluation.scores.parts().items():
+        if not content.curve:
+            continue
+        recall = content.curve["recall"]
+        thresholds = content.curve.get(
+            "threshold", np.full(len(recall), np.nan)
+        )
+        columns = recall, content.curve["precision"], thresholds
+        for point in evenly_spaced(len(recall), _MAX_POINTS):
+            yield part, *(_cell(values[point]) for values in columns)
+
+
+def _cell(value: np.floating) -> str:
+    return "" if np.isnan(value) else f"{value:.6g}"
+
+
+def _write_rows(path: Path, rows: Sequence[Sequence[object]]) -> None:
+    # Photo names on Linux are bytes that need not be valid UTF-8.
+    with path.open(
+        "w", newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
+        csv.writer(file).writerows(rows)
