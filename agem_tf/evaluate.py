@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from agem_tf import cli
 
-job = cli.lazy("agem_tf.pages.scoring_job")
-pictures = cli.lazy("agem_tf.pages.photo_pictures")
+evaluation_run = cli.lazy("agem_tf.pages.evaluation_run")
 tables = cli.lazy("agem_tf.evaluation.tables")
 
 
@@ -25,7 +24,8 @@ class Options:
     """Options of an evaluation."""
 
     descriptors: str = cli.required(
-        "Descriptors of the database: a descriptor set or FILE.npy."
+        "Descriptors of the database: a descriptor set, the directory of an "
+        "exact index, or FILE.npy with its names in FILE.txt or names.txt."
     )
     queries: str | None = cli.option(
         None, "Descriptors of the queries cropped to their boxes."
@@ -64,12 +64,9 @@ class Options:
     )
 
 
-def main(options: Options) -> job.Evaluation:
+def main(options: Options) -> evaluation_run.Evaluation:
     """Scores descriptors, writes the results and prints the scores."""
-    evaluation = job.run(
-        job.Options(**vars(options)),
-        lambda split, index: pictures.load_photo(split, index),
-    )
+    evaluation = evaluation_run.run_evaluation(options)
     name = " ".join([options.descriptors, *options.rerank])
     row = tables.scores_row(name, evaluation.scores)
     cli.print_line(tables.format_table([row]))

@@ -14,7 +14,9 @@ from agem_tf import cli
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
 strategies = cli.lazy("agem_tf.distribution.strategies")
 reports = cli.lazy("agem_tf.pages.report")
-pictures = cli.lazy("agem_tf.pages.photo_pictures")
+attention = cli.lazy("agem_tf.pages.attention")
+photo_sources = cli.lazy("agem_tf.pages.photo_sources")
+rank_lists = cli.lazy("agem_tf.pages.rank_lists")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 scoring = cli.lazy("agem_tf.evaluation.evaluating")
@@ -52,16 +54,20 @@ def main(options: Options) -> pathlib.Path:
         cropped = descriptor_sets.DescriptorSet.load(options.queries)
     dataset = runs.open_dataset(recipe, options.workdir, options.data_dir)
     photos = dataset.split(options.split)
-    truth = dataset.ground_truth(options.split)
-    ranked = scoring.evaluate_descriptors(database, truth, cropped)
+    ranked = scoring.evaluate_descriptors(
+        database,
+        dataset.ground_truth(options.split),
+        cropped,
+        protocol=dataset.protocol(options.split),
+    )
     run = runs.open_run(options.workdir, strategies.create_strategy("one"))
     run.check_made(database, options.descriptors)
     reports.Report(
         title=f"AGeM: {options.split}",
-        rank_lists=pictures.rank_list_pictures(
-            ranked, truth, photos, options.count
+        rank_lists=rank_lists.rank_lists(
+            ranked, photo_sources.photos_of_split(photos), options.count
         ),
-        attention=pictures.attention_pictures(
+        attention=attention.attention_pictures(
             run.model, photos, run.config.image, options.count
         ),
     ).save(options.output)

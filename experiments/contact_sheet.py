@@ -6,7 +6,7 @@ Command: python experiments/contact_sheet.py docs/synthetic_landmarks.jpg
 import sys
 
 from agem_tf import rendered_landmarks
-from agem_tf.pages import drawing
+from agem_tf.pages.contact_sheet import contact_sheet
 
 LANDMARKS = (9, 17, 23, 16, 59)
 VIEWS = 8
@@ -22,7 +22,7 @@ def main(path: str) -> None:
         for index in LANDMARKS
         for view in range(VIEWS)
     ]
-    sheet = drawing.contact_sheet(photos, columns=VIEWS, size=SIZE)
+    sheet = contact_sheet(photos, columns=VIEWS, size=SIZE)
     sheet.save(path, quality=88)
 
 

@@ -31,6 +31,7 @@ from absl import logging
 from agem_tf.datasets.records import RecordStore
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.protocols import fitting_protocol
 from agem_tf.files.arrays import load_arrays
 from agem_tf.files.locations import check_local
 from agem_tf.files.manifest import read_manifest
@@ -299,6 +300,16 @@ class PreparedDataset:
         if self._skip_corrupt:
             truth, _ = truth.restricted_to(self.split(split).names)
         return truth
+
+    def protocol(self, split: str) -> str:
+        """Returns the name of the protocol that scores a split.
+
+        Raises:
+            UserError: as `ground_truth`.
+        """
+        return self.manifest.get("protocol") or fitting_protocol(
+            self.ground_truth(split)
+        )
 
     def describe(self) -> Iterator[str]:
         """Yields lines about the splits and what is missing."""

@@ -17,9 +17,6 @@ from agem_tf.files.rows import SelectedRows, StackedRows
 from agem_tf.retrieval.nearest import NotFiniteError
 from agem_tf.retrieval.reranking import Reorder
 
-# Photos of each ranking that are kept; Google Landmarks v2 scores a hundred.
-TOP = 100
-
 # (queries, database) -> both, changed, and a function that then re-ranks the
 # order of one query, if any; see `retrieval.reranking`.
 Rerank = Callable[
@@ -67,7 +64,7 @@ def evaluate_descriptors(
     distractors: DescriptorSet | None = None,
     protocol: str = "revisited",
     rerank: Rerank | None = None,
-    top: int = TOP,
+    top: int = 100,
     notes: Sequence[str] = (),
 ) -> Evaluation:
     """Searches the database for every query and scores what is found.

@@ -18,7 +18,7 @@ import scipy.io
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.protocols import PROTOCOLS
-from agem_tf.evaluation.protocols.oxford import LeaveOneOut
+from agem_tf.evaluation.protocols.oxford import LeaveOneOutProtocol
 from agem_tf.files import safe_pickle
 from agem_tf.files.csv_tables import csv_header
 
@@ -87,7 +87,7 @@ def derive_ground_truth(
                 for name, each in PROTOCOLS.items()
                 if each.csv_columns and each.csv_columns == columns
             ),
-            LeaveOneOut.name,
+            LeaveOneOutProtocol.name,
         )
         return PROTOCOLS[made_for].read_csv(path, names, labels), made_for
     truth = None

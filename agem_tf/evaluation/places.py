@@ -49,7 +49,7 @@ class Places:
             ranks: (queries, photos or fewer) database indices, best first; -1
                 where a ranking ends early, and indices beyond the ground
                 truth's for distractors.
-            ground_truth: of the same queries.
+            ground_truth: ground truth of the same queries.
 
         Raises:
             UserError: there is not one ranking per query.

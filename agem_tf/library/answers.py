@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from PIL import Image, ImageOps
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.pages.report import RankList, Report, Tile
+from agem_tf.pages.report import (
+    THUMBNAIL_SIDE,
+    RankList,
+    Report,
+    Tile,
+    counted,
+)
 from agem_tf.retrieval.indexes import Match, StoredIndex
 
 Box = tuple[float, float, float, float]
-
-# Twice what the page shows, for screens with small pixels.
-_THUMBNAIL = 264
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,11 +80,12 @@ def save_page(
         answers: what was found.
         folder: that the names are relative to, if it is known.
     """
+    queries = counted(len(answers), "query", "queries")
     count = sum(len(answer.matches) for answer in answers)
     Report(
         title="Search",
-        subtitle=f"{len(answers)} queries, {count} photos found.",
-        answers=[_rank_list(answer, folder) for answer in answers],
+        subtitle=f"{queries}, {counted(count, 'photo')} found.",
+        rank_lists=[_rank_list(answer, folder) for answer in answers],
     ).save(path)
 
 
@@ -95,7 +99,7 @@ def _rank_list(answer: Answer, folder: str | None) -> RankList:
         Tile(
             match.name,
             "found",
-            f"{rank} · {match.similarity:.3f} · {match.name}",
+            f"{rank}: {match.similarity:.3f}",
             _thumbnail(os.path.join(root, match.name)),
         )
         for rank, match in enumerate(answer.matches, 1)
@@ -110,11 +114,11 @@ def _thumbnail(path: str, box: Box | None = None) -> Image.Image | None:
     try:
         with Image.open(path) as photo:
             if box is None:
-                photo.draft("RGB", (_THUMBNAIL, _THUMBNAIL))
+                photo.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
             upright = ImageOps.exif_transpose(photo)
             if box is not None:
                 upright = upright.crop([round(side) for side in box])
-            upright.thumbnail((_THUMBNAIL, _THUMBNAIL))
+            upright.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
             return upright.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

@@ -1,1 +1,1 @@
-"""The HTML page of every command, and what is drawn on it."""
+"""The HTML page of all commands, and the charts and photos on it."""

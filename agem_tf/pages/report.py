@@ -1,7 +1,7 @@
-"""An evaluation as one HTML file that can be mailed and opened anywhere.
+"""The one HTML page of all commands: a file that opens anywhere.
 
-Pictures are embedded and nothing is loaded from elsewhere. Photos are named by
-strangers, so every text is escaped.
+Pictures are embedded and nothing is loaded from elsewhere. Names of photos come
+from anywhere, so every text is escaped.
 """
 
 import base64
@@ -19,17 +19,17 @@ from agem_tf.files.atomic_writing import atomic_file
 
 Cell = str | int | float | None
 
-# Frames of the photos in rank lists, as the page's legend explains them.
+# Frames of the photos in rank lists; the page has a legend of them.
 FRAME_COLORS = {
     "query": "#2563eb",
     "positive": "#16a34a",
     "junk": "#9ca3af",
     "negative": "#dc2626",
-    # Nobody knows whether it is right.
+    # Not judged.
     "found": "#e2e6ec",
 }
 
-# Besides the colour, for those who cannot tell red from green.
+# Marks besides the colour, for readers who see no red or green.
 _MARKS = {
     "query": "",
     "positive": "✓",
@@ -38,10 +38,17 @@ _MARKS = {
     "found": "",
 }
 
-# Rows of a table beyond which it is folded up.
-_LONG_TABLE = 20
+# Longest side in pixels of the photos to put on tiles, which are about 240
+# pixels wide; more for dense screens.
+THUMBNAIL_SIDE = 360
 
-_JPEG_QUALITY = 88
+# A table of more rows is folded up, one of more columns takes the full width.
+_LONG_TABLE = 20
+_WIDE_TABLE = 5
+# Longest name below a tile, in characters.
+_NAME_LENGTH = 30
+
+_JPEG_QUALITY = 82
 _MISSING = "–"
 
 
@@ -50,11 +57,11 @@ class Table:
     """A table of scores or settings.
 
     Attributes:
-        title: above the table.
+        title: heading above the table.
         columns: headings.
         rows: cells, as many per row as there are headings. Floats are shown
             with four digits; None and NaN as a dash.
-        note: below the table, such as what the numbers may be compared with.
+        note: sentences below the table.
     """
 
     title: str
@@ -72,7 +79,7 @@ class Table:
 
     @property
     def alignments(self) -> list[str]:
-        """Per column "number" if all its cells read as numbers, or "text"."""
+        """Per column: "number" if all cells are numbers, else "text"."""
         columns = zip(*self.rows, strict=True)
         kinds = [all(map(_reads_as_number, column)) for column in columns]
         # Without rows there are no cells to go by.
@@ -82,12 +89,13 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture with the words that belong to it.
+    """A picture with its title and caption.
 
     Attributes:
-        image: in any mode; shown at its own size where the page has room.
-        title: above the picture, such as a query's name and score.
-        caption: below the picture.
+        image: picture of any mode; shown at its own size where the page has
+            room.
+        title: heading above the picture.
+        caption: text below the picture.
     """
 
     image: Image.Image
@@ -100,10 +108,11 @@ class Tile:
     """One photo of a rank list.
 
     Attributes:
-        name: of the photo.
+        name: name of the photo.
         verdict: a key of `FRAME_COLORS`.
-        caption: such as its place and similarity.
-        photo: small; None leaves the name to stand for it.
+        caption: its rank and similarity, for example.
+        photo: the photo, at most `THUMBNAIL_SIDE` wide and high; None shows
+            the name in its place.
     """
 
     name: str
@@ -124,7 +133,7 @@ class RankList:
     """A query and what it found.
 
     Attributes:
-        title: such as the query's name and score.
+        title: heading, such as the query's name and score.
         tiles: the query, then the photos, best first.
     """
 
@@ -134,18 +143,16 @@ class RankList:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What the page shows, in this order; empty sections are left out.
+    """Content of the page, in this order; empty sections are left out.
 
     Attributes:
-        title: of the page.
-        subtitle: what was evaluated, in one sentence.
-        summary: (name, value) of the few numbers that matter most.
+        title: title of the page.
+        subtitle: what the page shows, in one sentence.
+        summary: (name, value) of the most important numbers.
         tables: all numbers.
         figures: curves and charts.
-        rank_lists: queries with what they found, as pictures.
-        attention: photos with what the model looks at.
-        answers: rank lists as tiles, also of photos that are not at hand; they
-            stand with the others.
+        rank_lists: queries with the photos that they found.
+        attention: photos with the model's attention.
     """
 
     title: str
@@ -153,17 +160,16 @@ class Report:
     summary: Sequence[tuple[str, Cell]] = ()
     tables: Sequence[Table] = ()
     figures: Sequence[Picture] = ()
-    rank_lists: Sequence[Picture] = ()
+    rank_lists: Sequence[RankList] = ()
     attention: Sequence[Picture] = ()
-    answers: Sequence[RankList] = ()
 
     @property
     def is_judged(self) -> bool:
-        """Whether any rank list tells right from wrong."""
-        return bool(self.rank_lists) or any(
+        """Whether any rank list marks photos as right or wrong."""
+        return any(
             tile.verdict not in ("query", "found")
-            for answer in self.answers
-            for tile in answer.tiles
+            for rank_list in self.rank_lists
+            for tile in rank_list.tiles
         )
 
     def to_html(self) -> str:
@@ -179,6 +185,7 @@ class Report:
             cell=_format_cell,
             lossless=_png_url,
             photo=_jpeg_url,
+            shortened=_shortened,
         )
         template = environment.from_string(source.read_text(encoding="utf-8"))
         return template.render(
@@ -186,6 +193,7 @@ class Report:
             colors=FRAME_COLORS,
             marks=_MARKS,
             long_table=_LONG_TABLE,
+            wide_table=_WIDE_TABLE,
         )
 
     def save(self, path: str | os.PathLike) -> None:
@@ -195,6 +203,20 @@ class Report:
             temporary.write_text(
                 self.to_html(), encoding="utf-8", errors="replace"
             )
+
+
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """Returns a number and its noun: "1 query", "1,200 queries"."""
+    noun = singular if number == 1 else plural or f"{singular}s"
+    return f"{number:,} {noun}"
+
+
+def _shortened(name: str) -> str:
+    """Cuts the middle of a long name: folder and file tell photos apart."""
+    if len(name) <= _NAME_LENGTH:
+        return name
+    half = (_NAME_LENGTH - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
 
 
 def _format_cell(value: Cell) -> str:
@@ -227,9 +249,7 @@ def _png_url(image: Image.Image) -> str:
 
 
 def _jpeg_url(image: Image.Image) -> str:
-    return _data_url(
-        image.convert("RGB"), "JPEG", quality=_JPEG_QUALITY, subsampling=0
-    )
+    return _data_url(image.convert("RGB"), "JPEG", quality=_JPEG_QUALITY)
 
 
 def _data_url(image: Image.Image, kind: str, **options: object) -> str:

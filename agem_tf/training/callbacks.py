@@ -16,12 +16,9 @@ from absl import logging
 
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.evaluation.results import evenly_spaced
 from agem_tf.models import AGeM
-from agem_tf.pages.photo_pictures import (
-    draw_attention,
-    evenly_spaced,
-    load_squares,
-)
+from agem_tf.pages.attention import draw_attention, load_squares
 from agem_tf.training.runs import save_model
 from agem_tf.training.workdir import BEST_MODEL, HISTORY, write_json
 

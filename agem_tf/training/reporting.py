@@ -8,8 +8,11 @@ from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.evaluation.evaluating import Evaluation
 from agem_tf.evaluation.tables import scores_row
 from agem_tf.models import AGeM
-from agem_tf.pages import drawing, photo_pictures
-from agem_tf.pages.report import Picture, Report, Table
+from agem_tf.pages.attention import attention_pictures
+from agem_tf.pages.curves import figure_to_image, training_curves
+from agem_tf.pages.photo_sources import photos_of_split
+from agem_tf.pages.rank_lists import rank_lists
+from agem_tf.pages.report import Picture, RankList, Report, Table
 
 
 def write_report(
@@ -40,7 +43,7 @@ def write_report(
         tables=_tables(evaluations, history),
         figures=_figures(history),
         rank_lists=_rank_lists(config, dataset, evaluations),
-        attention=photo_pictures.attention_pictures(model, split, config.image),
+        attention=attention_pictures(model, split, config.image),
     )
     report.save(path)
     return path
@@ -98,20 +101,17 @@ def _tables(
 def _figures(history: Sequence[Mapping[str, float]]) -> list[Picture]:
     if not history:
         return []
-    figure = drawing.training_curves(history)
-    return [Picture(drawing.figure_to_image(figure), "Training")]
+    figure = training_curves(history)
+    return [Picture(figure_to_image(figure), "Training")]
 
 
 def _rank_lists(
     config: Config,
     dataset: PreparedDataset,
     evaluations: Mapping[str, Evaluation],
-) -> list[Picture]:
+) -> list[RankList]:
     if not evaluations:
         return []
-    name = config.data.test_split
-    return photo_pictures.rank_list_pictures(
-        list(evaluations.values())[-1],
-        dataset.ground_truth(name),
-        dataset.split(name),
-    )
+    split = dataset.split(config.data.test_split)
+    last = list(evaluations.values())[-1]
+    return rank_lists(last, photos_of_split(split), count=6)

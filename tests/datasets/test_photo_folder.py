@@ -13,7 +13,7 @@ from agem_tf.datasets.photo_folder import PhotoFolder
 from agem_tf.datasets.preparation import prepare
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.errors import UserError
-from agem_tf.pages.photo_pictures import load_photo
+from agem_tf.pages.photo_sources import load_photo
 
 SPLITS = {"validation": "place4", "test": "place5,place3"}
 

@@ -14,7 +14,7 @@ from agem_tf.datasets.photo_folder import PhotoFolder
 from agem_tf.datasets.preparation import prepare
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.errors import UserError
-from agem_tf.pages.photo_pictures import load_photo
+from agem_tf.pages.photo_sources import load_photo
 
 # Prepares one split in files of four photos, and is killed after the first.
 _KILLED = """

@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 
 from agem_tf.datasets.preparation import prepare
 from agem_tf.errors import UserError
-from agem_tf.pages.photo_pictures import load_photo
+from agem_tf.pages.photo_sources import load_photo
 
 SIZES = {"train_landmarks": 1, "validation_landmarks": 1, "test_landmarks": 2}
 OPTIONS = SIZES | {

@@ -9,6 +9,7 @@ from agem_tf.evaluation.descriptor_files import (
     load_descriptors,
     load_distractors,
 )
+from agem_tf.retrieval.indexes import DirectoryStorage, Origin
 
 
 @pytest.fixture
@@ -43,6 +44,42 @@ def test_an_array_without_names_is_in_the_given_order(tmp_path, rows):
         load_descriptors(path)
     with pytest.raises(UserError, match="4 rows for 3 names"):
         load_descriptors(path, list("abc"))
+
+
+def test_an_array_of_an_index_has_the_names_beside_it(tmp_path, rows):
+    np.save(tmp_path / "descriptors.npy", rows)
+    (tmp_path / "names.txt").write_text("d\nc\nb\na\n")
+    loaded = load_descriptors(tmp_path / "descriptors.npy", list("wxyz"))
+    assert loaded.names == list("dcba")
+
+
+def _index(directory, factory, rows):
+    with DirectoryStorage(str(directory)).created() as draft:
+        origin = Origin({"model": "m"}, "photos")
+        index = draft.start(factory, rows.shape[1], origin)
+        index.add(["d.jpg", "c.jpg", "b.jpg", "a.jpg"], rows)
+
+
+def test_an_exact_index_is_a_descriptor_set(tmp_path, rows):
+    _index(tmp_path / "index", "exact", rows)
+    loaded = load_descriptors(tmp_path / "index")
+    assert loaded.names == ["d.jpg", "c.jpg", "b.jpg", "a.jpg"]
+    assert loaded.provenance == {"model": "m"}
+    np.testing.assert_array_equal(loaded.descriptors, rows)
+
+
+def test_an_inexact_index_is_refused(tmp_path, rows):
+    pytest.importorskip("faiss")
+    _index(tmp_path / "index", "HNSW32", rows)
+    with pytest.raises(UserError, match="of kind HNSW32, which keeps no"):
+        load_descriptors(tmp_path / "index")
+
+
+def test_a_folder_of_descriptor_sets_names_them(tmp_path, rows):
+    for split in ("train", "test"):
+        DescriptorSet(list("abcd"), rows).save(tmp_path / "trained" / split)
+    with pytest.raises(UserError, match=r"do: test, train\. .*trained/test"):
+        load_descriptors(tmp_path / "trained")
 
 
 @pytest.mark.parametrize("load", [load_descriptors, load_distractors])

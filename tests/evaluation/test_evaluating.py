@@ -93,6 +93,23 @@ def test_what_re_ranks_sees_all_and_its_order_is_scored(sets):
     )
 
 
+def test_names_of_files_match_names_of_photos(sets):
+    """An index of photos has "jpg/church.jpg" for a benchmark's "church"."""
+    database, truth, queries = sets
+    files = [f"jpg/{name}.jpg" for name in database.names]
+    indexed = _shuffled(DescriptorSet(files, database.descriptors, _MADE), 3)
+    expected = evaluate_descriptors(database, truth, queries)
+    evaluation = evaluate_descriptors(indexed, truth, queries)
+    np.testing.assert_array_equal(evaluation.ranks, expected.ranks)
+    twice = DescriptorSet(
+        [*files, "other/photo 0.jpg"],
+        np.concatenate([database.descriptors, database.descriptors[:1]]),
+        _MADE,
+    )
+    with pytest.raises(UserError, match="200 of 200 database photo"):
+        evaluate_descriptors(twice, truth, queries)
+
+
 @pytest.mark.parametrize("role", ["query", "database", "distractor"])
 def test_a_faulty_descriptor_is_named_by_its_photo(sets, role):
     database, truth, queries = sets

@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 
 from agem_tf.library.answers import Answer, save_page
+from agem_tf.pages.report import THUMBNAIL_SIDE
 from agem_tf.retrieval.indexes import Match
 
 
@@ -69,5 +70,6 @@ def test_large_photos_become_small(tmp_path):
     )
     save_page(tmp_path / "page.html", [answer], str(tmp_path))
     page = (tmp_path / "page.html").read_text()
-    assert all(max(photo.size) <= 300 for photo in pictures(page))
+    sides = [max(photo.size) for photo in pictures(page)]
+    assert max(sides) <= THUMBNAIL_SIDE
     assert len(pictures(page)) == 2

@@ -7,8 +7,9 @@ from PIL import Image
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.evaluation.evaluating import evaluate_descriptors
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.pages.photo_files import PhotoFolder
-from agem_tf.pages.rank_lists import judge, query_scores, rank_lists
+from agem_tf.pages.photo_sources import photos_in_folder
+from agem_tf.pages.rank_lists import judge, rank_lists
+from agem_tf.pages.report import THUMBNAIL_SIDE
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_photos_are_judged():
 
 def test_lists_go_from_the_best_query_to_the_worst(evaluation):
     np.testing.assert_allclose(
-        query_scores(evaluation), [1, (0 + 1 / 5) / 2, np.nan]
+        evaluation.scores.query_scores(), [1, (0 + 1 / 5) / 2, np.nan]
     )
     best, worst = rank_lists(evaluation, top=3)
     assert (best.title, worst.title) == ("q: 100.0 %", "r: 10.0 %")
@@ -56,9 +57,7 @@ def test_lists_go_from_the_best_query_to_the_worst(evaluation):
         ("c", "positive", "3: 3.000"),
     ]
     assert not any(tile.photo for tile in best.tiles)
-    assert [rank.title for rank in rank_lists(evaluation, count=1)] == [
-        best.title
-    ]
+    assert [r.title for r in rank_lists(evaluation, count=1)] == [best.title]
 
 
 def test_photos_are_shown_small_and_queries_cut_to_their_boxes(
@@ -69,12 +68,12 @@ def test_photos_are_shown_small_and_queries_cut_to_their_boxes(
     wide.paste("blue", (1, 0, 3, 2))
     wide.resize((400, 200), Image.Resampling.NEAREST).save(tmp_path / "a.png")
     wide.save(tmp_path / "jpg" / "q.jpg", quality=100, subsampling=0)
-    best = rank_lists(evaluation, PhotoFolder(tmp_path), count=1)[0]
+    best = rank_lists(evaluation, photos_in_folder(tmp_path), count=1)[0]
     query, first, second = best.tiles[:3]
     assert query.photo.width == query.photo.height
     red, _, blue = query.photo.getpixel((0, 0))
     assert blue > 200 > 60 > red
-    assert max(first.photo.size) == 200
+    assert max(first.photo.size) == THUMBNAIL_SIDE
     assert second.photo is None
 
 
@@ -95,4 +94,4 @@ def test_only_photos_in_the_folder_are_opened(tmp_path, name):
     (folder / "jpg").mkdir(parents=True)
     Image.new("RGB", (4, 2)).save(tmp_path / "secret.jpg")
     (folder / "text.jpg").write_text("no photo")
-    assert PhotoFolder(folder)(name) is None
+    assert photos_in_folder(folder)(name) is None

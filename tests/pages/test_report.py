@@ -8,7 +8,15 @@ import math
 import pytest
 from PIL import Image
 
-from agem_tf.pages.report import Picture, RankList, Report, Table, Tile
+from agem_tf.pages.report import (
+    FRAME_COLORS,
+    Picture,
+    RankList,
+    Report,
+    Table,
+    Tile,
+    counted,
+)
 
 
 class _Page(html.parser.HTMLParser):
@@ -39,6 +47,11 @@ def _picture(color, **words):
     return Picture(Image.new("RGB", (40, 30), color), **words)
 
 
+def _rank_list(color, name, title):
+    photo = Image.new("RGB", (40, 30), color)
+    return RankList(title, [Tile(name, "query", "AP 0.5", photo)])
+
+
 def test_all_sections_are_shown():
     page = _Page(
         Report(
@@ -47,7 +60,7 @@ def test_all_sections_are_shown():
             summary=[("mAP Medium", 0.52361)],
             tables=[Table("Revisited", ["Level", "mAP"], [["Easy", 0.5]])],
             figures=[_picture("white", title="Curves")],
-            rank_lists=[_picture("red", title="query 1", caption="AP 0.5")],
+            rank_lists=[_rank_list("red", "query 1", "query 1: 50 %")],
             attention=[_picture("blue", title="photo 1")],
         ).to_html()
     )
@@ -76,12 +89,12 @@ def test_names_by_strangers_are_escaped():
         [(evil, evil)],
         [Table(evil, [evil], [[evil]], evil)],
         [picture],
-        [picture],
+        [RankList(evil, [Tile(evil, "query", evil, picture.image)])],
         [picture],
     )
     page = _Page(report.to_html())
     assert "script" not in page.tags
-    assert page.words.count(evil) == 15
+    assert page.words.count(evil) == 16
     assert page.images[0][0] == evil
 
 
@@ -137,7 +150,9 @@ def test_rank_lists_are_tiles_with_or_without_photos():
         Tile("<b>church</b>", "positive", "1: 0.912"),
         Tile("mill", "negative", "2: 0.5", photo),
     ]
-    source = Report("Scores", answers=[RankList("crop: 50 %", tiles)]).to_html()
+    source = Report(
+        "Scores", rank_lists=[RankList("crop: 50 %", tiles)]
+    ).to_html()
     page = _Page(source)
     assert [alt for alt, _ in page.images] == ["crop", "mill"]
     assert {"crop: 50 %", "<b>church</b>", "1: 0.912 ✓"} <= set(page.words)
@@ -146,6 +161,41 @@ def test_rank_lists_are_tiles_with_or_without_photos():
         source.index(f"--frame: {c}") for c in ("#2563", "#16a3", "#dc26")
     ]
     assert frames == sorted(frames)
+
+
+def test_frames_show_the_verdicts():
+    tiles = [Tile(verdict, verdict) for verdict in FRAME_COLORS]
+    source = Report("Scores", rank_lists=[RankList("q", tiles)]).to_html()
+    for verdict, color in (
+        ("query", "#2563eb"),
+        ("positive", "#16a34a"),
+        ("junk", "#9ca3af"),
+        ("negative", "#dc2626"),
+    ):
+        assert f'--frame: {color}" title="{verdict}"' in source
+    assert "positive ✓" in source
+
+
+def test_a_query_that_found_nothing_is_shown():
+    report = Report("Scores", rank_lists=[RankList("q", [Tile("q", "query")])])
+    assert "--frame: #2563eb" in report.to_html()
+
+
+def test_long_names_are_cut_in_the_middle():
+    photo = Image.new("RGB", (9, 6), "red")
+    names = [f"{'folder' * 9}/church/{number}.jpg" for number in (1, 2)]
+    tiles = [Tile(name, "found", "1: 0.9", photo) for name in names]
+    page = _Page(Report("Search", rank_lists=[RankList("q", tiles)]).to_html())
+    shown = [word for word in page.words if "…" in word]
+    assert len(set(shown)) == 2
+    assert all(len(word) < 32 for word in shown)
+    assert shown[0].startswith("folder") and shown[0].endswith("church/1.jpg")
+
+
+def test_numbers_agree_with_their_nouns():
+    assert counted(1, "query", "queries") == "1 query"
+    assert counted(1200, "query", "queries") == "1,200 queries"
+    assert counted(0, "photo") == "0 photos"
 
 
 def test_tiles_know_their_verdicts():

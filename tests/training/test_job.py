@@ -17,7 +17,7 @@ from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
-from agem_tf.pages.photo_pictures import load_squares
+from agem_tf.pages.attention import load_squares
 from agem_tf.training import job, runs
 
 

@@ -1,34 +1,36 @@
-"""How rankings are scored: one module per protocol, and the table of them."""
+"""Protocols: one module for each, and the table of them by name."""
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.protocols.gldv2 import (
-    LandmarkRecognition,
-    LandmarkRetrieval,
+    LandmarkRecognitionProtocol,
+    LandmarkRetrievalProtocol,
 )
 from agem_tf.evaluation.protocols.oxford import (
-    Holidays,
-    Instre,
-    LeaveOneOut,
-    Oxford,
+    HolidaysProtocol,
+    InstreProtocol,
+    LeaveOneOutProtocol,
+    OxfordProtocol,
 )
-from agem_tf.evaluation.protocols.precision_recall import PooledPrecisionRecall
+from agem_tf.evaluation.protocols.precision_recall import (
+    PrecisionRecallProtocol,
+)
 from agem_tf.evaluation.protocols.protocol import Protocol
-from agem_tf.evaluation.protocols.revisited import Revisited
-from agem_tf.evaluation.protocols.ukbench import UKBench
+from agem_tf.evaluation.protocols.revisited import RevisitedProtocol
+from agem_tf.evaluation.protocols.ukbench import UKBenchProtocol
 
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Revisited(),
-        Oxford(),
-        Holidays(),
-        Instre(),
-        LeaveOneOut(),
-        UKBench(),
-        LandmarkRetrieval(),
-        LandmarkRecognition(),
-        PooledPrecisionRecall(),
+        RevisitedProtocol(),
+        OxfordProtocol(),
+        HolidaysProtocol(),
+        InstreProtocol(),
+        LeaveOneOutProtocol(),
+        UKBenchProtocol(),
+        LandmarkRetrievalProtocol(),
+        LandmarkRecognitionProtocol(),
+        PrecisionRecallProtocol(),
     )
 }
 
@@ -53,4 +55,4 @@ def fitting_protocol(truth: GroundTruth) -> str:
     in the database and its own junk, else "oxford".
     """
     fitting = (name for name, each in PROTOCOLS.items() if each.fits(truth))
-    return next(fitting, Oxford.name)
+    return next(fitting, OxfordProtocol.name)

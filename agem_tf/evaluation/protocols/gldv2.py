@@ -53,7 +53,7 @@ class LandmarkRetrievalScores(ProtocolScores):
         return {WHOLE: part}
 
 
-class LandmarkRetrieval(Protocol):
+class LandmarkRetrievalProtocol(Protocol):
     """mAP@100; see `evaluate_landmark_retrieval`."""
 
     name = "gldv2"
@@ -85,8 +85,8 @@ def evaluate_landmark_retrieval(
     Args:
         ranks: (queries, photos or fewer) database indices, best first, -1
             where a list ends early; or the places of the labelled photos.
-        ground_truth: of the same queries and database; easy and hard photos
-            are positive, junk is removed from a ranking.
+        ground_truth: ground truth of the same queries and database; easy and
+            hard photos are positive, junk is removed from a ranking.
         top: how many photos of a ranking count.
 
     Raises:
@@ -157,7 +157,7 @@ class LandmarkRecognitionScores(ProtocolScores):
         return {WHOLE: part}
 
 
-class LandmarkRecognition(Protocol):
+class LandmarkRecognitionProtocol(Protocol):
     """GAP; see `evaluate_landmark_recognition`."""
 
     name = "gap"
@@ -197,8 +197,8 @@ def evaluate_landmark_recognition(
             where a list ends early.
         similarities: (queries, same number) similarities of those photos; that
             of the answer is its confidence.
-        ground_truth: of the same queries; easy and hard photos show the
-            query's landmark.
+        ground_truth: ground truth of the same queries; easy and hard photos
+            show the query's landmark.
 
     Raises:
         UserError: `ranks` does not fit the ground truth.

@@ -48,7 +48,7 @@ def evaluate_oxford(
             places of the labelled photos. In a truncated ranking, positives
             that were cut off count as not found; indices beyond those of the
             ground truth are distractors.
-        ground_truth: of the same queries and database.
+        ground_truth: ground truth of the same queries and database.
         cutoffs: ranks, counted from 1, at which precision is measured; the
             papers give none.
 
@@ -84,7 +84,7 @@ def _published(dataset: str, column: int) -> PublishedScores:
     )
 
 
-class Oxford(Protocol):
+class OxfordProtocol(Protocol):
     """Old Oxford and Paris, and any ground truth of one difficulty."""
 
     name = "oxford"
@@ -99,7 +99,7 @@ class Oxford(Protocol):
         return evaluate_oxford(found.places, truth)
 
 
-class Holidays(Protocol):
+class HolidaysProtocol(Protocol):
     """INRIA Holidays; see `holidays_ground_truth`."""
 
     name = "holidays"
@@ -135,7 +135,7 @@ def holidays_ground_truth(names: Sequence[str]) -> GroundTruth:
     return GroundTruth(names, [names[photo] for photo in query_photos], queries)
 
 
-class Instre(Protocol):
+class InstreProtocol(Protocol):
     """INSTRE; see `labelled_ground_truth`."""
 
     name = "instre"
@@ -194,7 +194,7 @@ def labelled_ground_truth(
     return GroundTruth(database_names, query_names, queries)
 
 
-class LeaveOneOut(Protocol):
+class LeaveOneOutProtocol(Protocol):
     """Every photo searches the others of its group, itself left out."""
 
     name = "leave_one_out"

@@ -61,7 +61,7 @@ class PrecisionRecall(ProtocolScores):
         return {WHOLE: part}
 
 
-class PooledPrecisionRecall(Protocol):
+class PrecisionRecallProtocol(Protocol):
     """The answers to all queries in one list; see `precision_recall`."""
 
     name = "precision_recall"
@@ -85,8 +85,8 @@ def precision_recall(
             were cut off count as not found.
         scores: (queries, same number) scores of those photos, for example
             numbers of geometric inliers; -infinity if never retrieved.
-        ground_truth: of the same queries and database; easy and hard photos
-            are positive, junk counts neither for nor against.
+        ground_truth: ground truth of the same queries and database; easy and
+            hard photos are positive, junk counts neither for nor against.
 
     Raises:
         UserError: `ranks` does not fit the ground truth, or `scores` does not

@@ -125,7 +125,7 @@ def score_rankings(
     Args:
         ranks: (queries, photos or fewer) database indices, best first, or the
             places of the labelled photos.
-        ground_truth: of the same queries and database.
+        ground_truth: ground truth of the same queries and database.
         positive_sets: which of "easy", "hard" and "junk" should be found.
         junk_sets: which are removed from a ranking before positions are
             counted.
@@ -170,7 +170,7 @@ def positions_found(
     Args:
         ranks: (queries, photos or fewer) database indices, best first, or the
             places of the labelled photos.
-        ground_truth: of the same queries and database.
+        ground_truth: ground truth of the same queries and database.
         positive_sets: which of "easy", "hard" and "junk" should be found.
         junk_sets: which are removed from a ranking before positions are
             counted.

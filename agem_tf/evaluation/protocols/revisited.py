@@ -78,7 +78,7 @@ def evaluate_revisited(
             places of the labelled photos. In a truncated ranking, positives
             that were cut off count as not found; indices beyond those of the
             ground truth are distractors.
-        ground_truth: of the same queries and database.
+        ground_truth: ground truth of the same queries and database.
         cutoffs: ranks, counted from 1, at which precision is measured.
 
     Raises:
@@ -132,7 +132,7 @@ def _published(
     )
 
 
-class Revisited(Protocol):
+class RevisitedProtocol(Protocol):
     """Easy, Medium and Hard.
 
     Published scores with the million distractors are not included.

@@ -44,7 +44,7 @@ class UKBenchScores(ProtocolScores):
         return {WHOLE: part}
 
 
-class UKBench(Protocol):
+class UKBenchProtocol(Protocol):
     """Four photos in a row show one object; see `ukbench_ground_truth`."""
 
     name = "ukbench"

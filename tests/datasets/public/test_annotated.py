@@ -11,7 +11,7 @@ import scipy.io
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import evaluate_descriptors
-from agem_tf.pages.photo_pictures import load_photo
+from agem_tf.pages.photo_sources import load_photo
 
 DATABASE = ["hall_000001", "hall_000002", "tower_000001", "street_000009"]
 QUERIES = ["hall_000007", "tower_000003"]

@@ -1,0 +1,141 @@
+"""The evaluation behind `agem_tf.evaluate`: files in, numbers and a page out.
+
+It stands in this room because it joins the numbers with the photos.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.linear_whitening import LinearWhitening
+from agem_tf.errors import UserError
+from agem_tf.evaluation.descriptor_files import (
+    load_descriptors,
+    load_distractors,
+)
+from agem_tf.evaluation.evaluating import (
+    Evaluation,
+    evaluate_descriptors,
+)
+from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.ground_truth_files import (
+    derive_ground_truth,
+    load_ground_truth,
+)
+from agem_tf.evaluation.protocols import find_protocol, fitting_protocol
+from agem_tf.evaluation.results import KIND, write_numbers
+from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.manifest import check_replaceable, write_manifest
+from agem_tf.pages.photo_sources import (
+    no_photos,
+    photos_in_folder,
+    photos_of_split,
+)
+from agem_tf.pages.scores_page import scores_page
+from agem_tf.retrieval import reranking
+
+
+def run_evaluation(options: Any) -> Evaluation:
+    """Scores descriptors and writes the results.
+
+    Args:
+        options: an `agem_tf.evaluate.Options`.
+
+    Raises:
+        UserError: a fault of the options or of a file. Faults that can be
+            found before the search are; existing results then stay.
+    """
+    steps = reranking.parse_rerank(options.rerank)
+    _check(options)
+    dataset = PreparedDataset(options.data_dir) if options.data_dir else None
+    truth, protocol, sets = _load(options, dataset)
+    evaluation = evaluate_descriptors(
+        **sets,
+        ground_truth=truth,
+        protocol=protocol,
+        rerank=functools.partial(reranking.transform, steps=steps),
+        top=options.top,
+        notes=dataset.manifest.get("notes", ()) if dataset else (),
+    )
+    if options.output is not None:
+        _save(options, evaluation, dataset, sets["database"])
+    return evaluation
+
+
+def _check(options: Any) -> None:
+    if options.protocol is not None:
+        find_protocol(options.protocol)
+    for option, needed, reason in (
+        ("dimension", "whitening", "only whitened descriptors are shortened"),
+        ("labels", "ground_truth", "they are for a solution of GLDv2"),
+        ("photos", "output", "they are for the report"),
+    ):
+        given = getattr(options, option) is not None
+        if given and getattr(options, needed) is None:
+            raise UserError(f"--{option} needs --{needed}: {reason}.")
+    if options.data_dir and options.ground_truth:
+        raise UserError(
+            "--data_dir and --ground_truth both name a ground truth; give one."
+        )
+    if options.photos and not Path(options.photos).is_dir():
+        raise UserError(
+            f"No folder at {options.photos}; give --photos=DIRECTORY."
+        )
+    if options.output is not None:
+        check_replaceable(Path(options.output))
+
+
+def _load(
+    options: Any, dataset: PreparedDataset | None
+) -> tuple[GroundTruth, str, dict[str, DescriptorSet | None]]:
+    """Returns the ground truth, its protocol and the descriptor sets."""
+    truth, protocol = None, None
+    if dataset is not None:
+        truth = dataset.ground_truth(options.split)
+        protocol = dataset.protocol(options.split)
+    elif options.ground_truth:
+        truth = load_ground_truth(options.ground_truth)
+        protocol = fitting_protocol(truth) if truth else None
+    names = None if truth is None else truth.database_names
+    sets = {"database": load_descriptors(options.descriptors, names)}
+    if truth is None:
+        truth, protocol = derive_ground_truth(
+            sets["database"].names,
+            options.protocol,
+            options.ground_truth,
+            options.labels,
+        )
+    if options.queries:
+        sets["queries"] = load_descriptors(options.queries, truth.query_names)
+    if options.distractors:
+        sets["distractors"] = load_distractors(options.distractors)
+    if options.whitening is not None:
+        whitening = LinearWhitening.load(options.whitening)
+        sets = {
+            name: whitening.apply_to(each, options.dimension)
+            for name, each in sets.items()
+        }
+    return truth, options.protocol or protocol, sets
+
+
+def _save(
+    options: Any,
+    evaluation: Evaluation,
+    dataset: PreparedDataset | None,
+    database: DescriptorSet,
+) -> None:
+    """Writes numbers and page together, or not at all."""
+    photos = no_photos
+    if options.photos is not None:
+        photos = photos_in_folder(options.photos)
+    elif dataset is not None:
+        photos = photos_of_split(dataset.split(options.split))
+    name = " ".join([str(options.descriptors), *options.rerank])
+    provenance = {**database.provenance, "rerank": list(options.rerank)}
+    with atomic_directory(options.output) as directory:
+        write_numbers(directory, evaluation, provenance)
+        page = scores_page(evaluation, name, photos)
+        page.save(directory / "report.html")
+        write_manifest(directory, KIND)

@@ -1,0 +1,73 @@
+"""Photos for pages, found by the names that descriptors carry."""
+
+import functools
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from agem_tf.datasets.prepared import Split
+
+# The name of a photo -> the photo, or None if it is not at hand.
+Photos = Callable[[str], Image.Image | None]
+
+_SUFFIXES = ("", ".jpg", ".jpeg", ".png")
+# Subfolder of the photos in the downloads of revisited Oxford and Paris.
+_FOLDERS = ("", "jpg")
+
+
+def no_photos(name: str) -> None:
+    """Finds no photo, so that a page shows names."""
+    return None
+
+
+def photos_in_folder(directory: str | os.PathLike) -> Photos:
+    """Returns what finds the photos of a folder.
+
+    Ground truths come from elsewhere: no name leads out of the folder, and a
+    file that can't be read counts as missing.
+
+    Args:
+        directory: holds NAME, NAME.jpg or jpg/NAME.jpg, or .jpeg or .png.
+    """
+    return functools.partial(_find_file, Path(directory).resolve())
+
+
+def photos_of_split(split: Split) -> Photos:
+    """Returns what finds the photos of a split of a prepared dataset."""
+    position = {name: i for i, name in enumerate(split.names)}
+
+    def find(name: str) -> Image.Image | None:
+        index = position.get(name)
+        return None if index is None else load_photo(split, index)
+
+    return find
+
+
+def load_photo(split: Split, index: int) -> Image.Image:
+    """Returns a photo of a split as it was prepared."""
+    # A page of names, or of a folder's photos, needs no TensorFlow.
+    import tensorflow as tf
+
+    example = tf.train.Example.FromString(split.read(index))
+    encoded = example.features.feature["image"].bytes_list.value[0]
+    return Image.open(io.BytesIO(encoded)).convert("RGB")
+
+
+def _find_file(root: Path, name: str) -> Image.Image | None:
+    if "\0" in name:
+        return None
+    for folder in _FOLDERS:
+        for suffix in _SUFFIXES:
+            path = (root / folder / f"{name}{suffix}").resolve()
+            if path.is_relative_to(root) and path.is_file():
+                try:
+                    photo = Image.open(path)
+                    photo.load()
+                # Pillow's readers raise more types than they document.
+                except Exception:
+                    return None
+                return photo
+    return None
