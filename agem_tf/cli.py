@@ -27,7 +27,6 @@ from types import ModuleType
 from typing import Any
 
 from absl import flags
-from absl import logging as absl_logging
 
 from agem_tf import native_output
 from agem_tf.errors import UserError, sentence_of
@@ -287,13 +286,14 @@ def _destination(given: dict[str, Any]) -> str:
 
 
 def _configure_logging() -> None:
-    """Prints this package's log lines, and others' warnings, on stderr."""
+    """Prints this package's log lines, and others' warnings, on stderr.
+
+    The root logger's level is WARNING.
+    """
     handler = logging.StreamHandler()
-    handler.addFilter(_is_ours_or_a_warning)
     handler.setFormatter(_PlainFormatter())
     logging.root.addHandler(handler)
-    absl_logging.set_verbosity(absl_logging.INFO)
-    logging.root.setLevel(logging.INFO)
+    logging.getLogger("agem_tf").setLevel(logging.INFO)
 
 
 class _PlainFormatter(logging.Formatter):
@@ -303,11 +303,6 @@ class _PlainFormatter(logging.Formatter):
         text = _printable(super().format(record))
         is_warning = record.levelno >= logging.WARNING
         return f"{record.levelname.lower()}: {text}" if is_warning else text
-
-
-def _is_ours_or_a_warning(record: logging.LogRecord) -> bool:
-    ours = os.path.dirname(__file__)
-    return record.levelno >= logging.WARNING or record.pathname.startswith(ours)
 
 
 def _printable(text: str) -> str:

@@ -1,14 +1,15 @@
 """The check of a recipe's programs on one TPU."""
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
-
-from absl import logging
 
 from agem_tf.compilation.chips import Topology
 from agem_tf.compilation.compiler import Compiler, Costs, Refusal
 from agem_tf.compilation.lowering import NotLoweredError, Program
 from agem_tf.compilation.roofline import largest_batch
+
+_LOG = logging.getLogger(__name__)
 
 # Compilations that look for the largest batch, beside the recipe's.
 _ATTEMPTS = 2
@@ -92,7 +93,7 @@ class _Check:
         return Verdict(program, answer, largest)
 
     def _compile(self, batch: int) -> Costs | Refusal:
-        logging.info(
+        _LOG.info(
             "Compiling %s with %d %s a replica for %s",
             self._program.name,
             batch,

@@ -7,6 +7,7 @@ become the records of a directory that appears under its final name at once.
 
 import contextlib
 import json
+import logging
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 import filelock
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 from etils import epath
 
 from agem_tf import registry
@@ -34,6 +34,8 @@ from agem_tf.files.atomic_writing import atomic_directory, atomic_file
 from agem_tf.files.locations import any_location, check_local
 from agem_tf.files.manifest import MANIFEST, write_manifest
 from agem_tf.progress import Progress
+
+_LOG = logging.getLogger(__name__)
 
 _LOCK = "lock"
 _SHOWN_MISSING = 10
@@ -226,7 +228,7 @@ def _unfinished_files(
             if not finished:
                 parts.rmtree()
                 raise
-            logging.info(
+            _LOG.info(
                 "%d finished files stay in %s; give the same command to "
                 "resume, or --overwrite to start again.",
                 len(finished),

@@ -20,13 +20,13 @@ be read are found before anything is computed from the others.
 import dataclasses
 import functools
 import hashlib
+import logging
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from agem_tf.datasets.records import RecordStore
 from agem_tf.errors import UserError
@@ -36,6 +36,8 @@ from agem_tf.files.arrays import load_arrays
 from agem_tf.files.locations import check_local
 from agem_tf.files.manifest import read_manifest
 from agem_tf.progress import Progress
+
+_LOG = logging.getLogger(__name__)
 
 KIND = "dataset"
 _RECORDS = "records"
@@ -167,9 +169,9 @@ class Split:
                 errors.append(message)
         messages = [message for message in errors if message]
         for message in messages[:_SHOWN_DAMAGED]:
-            logging.warning("Split %s: %s", self.name, message)
+            _LOG.warning("Split %s: %s", self.name, message)
         if len(messages) > _SHOWN_DAMAGED:
-            logging.warning("... and %d more", len(messages) - _SHOWN_DAMAGED)
+            _LOG.warning("... and %d more", len(messages) - _SHOWN_DAMAGED)
         return np.array([bool(message) for message in errors], bool)
 
 

@@ -3,13 +3,16 @@
 Connecting to a TPU.
 """
 
+import logging
+
 import tensorflow as tf
-from absl import logging
 
 from agem_tf import native_output
 from agem_tf.distribution import preflight
 from agem_tf.distribution.preflight import check_devices
 from agem_tf.errors import UserError, cause
+
+_LOG = logging.getLogger(__name__)
 
 
 def create_strategy(
@@ -33,7 +36,7 @@ def create_strategy(
     check_devices(name, tpu_address)
     chosen = _choose(tpu_address) if name == "auto" else name
     strategy = _create(chosen, tpu_address or preflight.LOCAL)
-    logging.info(
+    _LOG.info(
         "Strategy %s%s: %d replica(s) on %s",
         chosen,
         ", chosen by auto" if name == "auto" else "",
@@ -65,7 +68,7 @@ def _create(name: str, tpu_address: str) -> tf.distribute.Strategy:
 def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
     workers = preflight.read_cluster()
     workers.check_port()
-    logging.info(
+    _LOG.info(
         "Worker %d of %d (worker 0 is the chief); waiting for %s",
         workers.index,
         len(workers.workers),

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.datasets.photo_pipeline import PhotoPipeline
@@ -32,6 +32,8 @@ from agem_tf.files.resuming import discard_unfinished
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
 from agem_tf.progress import Progress
+
+_LOG = logging.getLogger(__name__)
 
 # Photos of a part wait for each other, sorted by their canvases.
 _BATCHES_A_PART = 64
@@ -184,7 +186,7 @@ class Extractor:
             done = np.int32(writer.rows_written if writer else 0)
             done = int(from_chief(done, self._strategy))
             if done:
-                logging.info("%d of %d photos are done", done, len(names))
+                _LOG.info("%d of %d photos are done", done, len(names))
             for batch in self.batches(split, split.find(names)[done:], crop):
                 if writer:
                     writer.write(batch)

@@ -8,6 +8,7 @@ later stages, one name a line in UTF-8, is checked before hours are spent.
 Which photos a folder holds, at any depth and under any names.
 """
 
+import logging
 import os
 import pathlib
 import unicodedata
@@ -15,11 +16,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from absl import logging
 
 from agem_tf.errors import UserError
 from agem_tf.files.csv_tables import csv_rows
 from agem_tf.photos import reading
+
+_LOG = logging.getLogger(__name__)
 
 # The label of a photo whose landmark nobody knows.
 UNKNOWN = -1
@@ -122,7 +124,7 @@ def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
         else:
             left_aside.append(name.as_posix())
     if left_aside:
-        logging.info(
+        _LOG.info(
             "%d files of %s are left aside, being in no landmark's folder or "
             "of no format that is read, the first: %r",
             len(left_aside),

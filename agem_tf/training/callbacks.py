@@ -6,13 +6,13 @@ after it. A run killed between the two writes them when it is resumed.
 
 import contextlib
 import json
+import logging
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import PreparedDataset
@@ -21,6 +21,8 @@ from agem_tf.models import AGeM
 from agem_tf.pages.attention import draw_attention, load_squares
 from agem_tf.training.runs import save_model
 from agem_tf.training.workdir import BEST_MODEL, HISTORY, write_json
+
+_LOG = logging.getLogger(__name__)
 
 _PICTURED_PHOTOS = 4
 
@@ -178,6 +180,4 @@ class StepProfiler:
         if self._running:
             self._running = False
             tf.profiler.experimental.stop()
-            logging.info(
-                "Wrote a trace: tensorboard --logdir=%s", self._directory
-            )
+            _LOG.info("Wrote a trace: tensorboard --logdir=%s", self._directory)

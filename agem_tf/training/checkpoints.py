@@ -7,6 +7,7 @@ the same file, so that they always match the weights.
 
 import dataclasses
 import json
+import logging
 import pathlib
 import re
 import shutil
@@ -15,12 +16,13 @@ from collections.abc import Collection, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import flush
 from agem_tf.training.optimizers import RuleOptimizer
+
+_LOG = logging.getLogger(__name__)
 
 _NAME = "ckpt"
 _NO_TUPLES = np.zeros((0, 0), np.int64)
@@ -140,7 +142,7 @@ class RunState:
             **json.loads(self._saved_progress.numpy())
         )
         self.tuples = self._saved_tuples.numpy()
-        logging.info(
+        _LOG.info(
             "Resumed from %s: epoch %d, step %d",
             newest,
             self.progress.epoch,
@@ -180,7 +182,7 @@ def _is_whole(path: pathlib.Path) -> bool:
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
-        logging.warning(
+        _LOG.warning(
             "Checkpoint %s is damaged (%s); falling back to the one before it",
             path,
             error,

@@ -5,15 +5,17 @@ scale of the gradient; a faster variable needs its own learning rate.
 """
 
 import fnmatch
+import logging
 import math
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from agem_tf.config import OptimizerConfig, OptimizerRule
 from agem_tf.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 
 class RuleOptimizer:
@@ -38,7 +40,7 @@ class RuleOptimizer:
         self._groups = []
         for rule, members in assign_rules(config.rules, variables):
             scale = rule.learning_rate_scale
-            logging.info(
+            _LOG.info(
                 "Optimizer rule %s: %d variable(s), %s",
                 rule.pattern,
                 len(members),

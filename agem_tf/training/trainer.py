@@ -8,12 +8,12 @@ of the weights at its start, the seed and its number, and a step is a function
 of its position in the epoch's tuples.
 """
 
+import logging
 import pathlib
 import time
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from agem_tf.config import Config
 from agem_tf.datasets.photo_pipeline import PhotoPipeline
@@ -37,6 +37,8 @@ from agem_tf.training.networks import training_network
 from agem_tf.training.optimizers import RuleOptimizer
 from agem_tf.training.step import TrainingStep
 from agem_tf.training.tasks import create_task
+
+_LOG = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -141,7 +143,7 @@ class Trainer:
                     state.end_epoch(row)
                     self._save_checkpoint()
                     self._write_epoch_files()
-                logging.info(
+                _LOG.info(
                     "Epoch %d of %d: %s",
                     row["epoch"],
                     training.epochs,

@@ -223,7 +223,7 @@ def test_what_is_no_photo_of_a_landmark_is_counted_or_hidden(
     shutil.copy(photo, photo_folder / "loose.jpg")
     (photo_folder / "place1" / "phone.heic").write_bytes(b"unread")
     shutil.copy(photo, photo_folder / "place1" / "3.JFIF")
-    with caplog.at_level(logging.INFO, logger="absl"):
+    with caplog.at_level(logging.INFO, logger="agem_tf"):
         prepared = prepare_folder(photo_folder, tmp_path / "data")
     train = prepared.manifest["splits"]["train"]
     assert (train["photos"], train["landmarks"]) == (10, 3)

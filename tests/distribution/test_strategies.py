@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 )
 def test_the_decision_is_logged(name, line, caplog, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with caplog.at_level("INFO", logger="absl"):
+    with caplog.at_level("INFO", logger="agem_tf"):
         strategy = create_strategy(name)
     assert line in [record.getMessage() for record in caplog.records]
     assert is_chief(strategy)

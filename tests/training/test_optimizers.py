@@ -93,7 +93,7 @@ def test_the_log_says_what_each_rule_does(variables, caplog):
         OptimizerRule("pooling/*", 0.0),
         OptimizerRule("*", 0.5),
     ]
-    with caplog.at_level("INFO", logger="absl"):
+    with caplog.at_level("INFO", logger="agem_tf"):
         RuleOptimizer(OptimizerConfig(rules=rules), variables)
     assert [record.getMessage() for record in caplog.records] == [
         "Optimizer rule gem/: 0 variable(s), learning rate x 10",

@@ -9,6 +9,7 @@ Reference: https://github.com/facebookresearch/faiss/wiki/The-index-factory
 
 import contextlib
 import functools
+import logging
 import math
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
-from absl import logging
 
 from agem_tf import native_output
 from agem_tf.errors import UserError
@@ -24,6 +24,8 @@ from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
+
+_LOG = logging.getLogger(__name__)
 
 _NAMES = "names.txt"
 _IDS = "ids.npy"
@@ -169,7 +171,7 @@ class FaissIndex(DescriptorIndex):
         with native_output.captured() as lines:
             self._index.train(np.ascontiguousarray(sample, np.float32))
         for line in dict.fromkeys(lines):
-            logging.warning("FAISS: %s", line)
+            _LOG.warning("FAISS: %s", line)
 
     def _remove(self, names: set[str]) -> None:
         kept = np.array([name not in names for name in self._names])
