@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
-from agem_tf.files.atomic_writing import atomic_directory, full_disk_named
+from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import MANIFEST, read_manifest, write_manifest
 from agem_tf.retrieval.indexes import exact_index
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
@@ -79,11 +79,7 @@ class DirectoryStorage(Storage):
 
     @contextlib.contextmanager
     def created(self) -> Iterator[Draft]:
-        with (
-            full_disk_named(self._path),
-            self._exclusive(),
-            atomic_directory(self._path) as temporary,
-        ):
+        with self._exclusive(), atomic_directory(self._path) as temporary:
             draft = _DirectoryDraft(temporary)
             draft.scratch.mkdir()
             yield draft
@@ -91,14 +87,19 @@ class DirectoryStorage(Storage):
 
     @contextlib.contextmanager
     def changed(self) -> Iterator[StoredIndex]:
-        with full_disk_named(self._path), self._exclusive():
+        with self._exclusive():
             stored = self.open()
             with atomic_directory(self._path) as temporary:
                 scratch = temporary / _SCRATCH
                 scratch.mkdir()
                 yield dataclasses.replace(stored, scratch=scratch)
                 for part in (_MODEL, _WHITENING):
-                    _link_tree(self._path / part, temporary / part)
+                    if (self._path / part).exists():
+                        shutil.copytree(
+                            self._path / part,
+                            temporary / part,
+                            copy_function=_link_or_copy,
+                        )
                 _write(temporary, stored.index, stored.origin)
 
     @contextlib.contextmanager
@@ -155,13 +156,8 @@ def _write(
     )
 
 
-def _link_tree(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copies a tree of constant files, as hard links where possible."""
-    if source.exists():
-        shutil.copytree(source, target, copy_function=_link)
-
-
-def _link(source: str, target: str) -> None:
+def _link_or_copy(source: str, target: str) -> None:
+    """Copies a file that never changes, as a hard link where possible."""
     try:
         os.link(source, target)
     except OSError:
