@@ -1,8 +1,8 @@
-"""What every dataset builder of this package shares.
+"""Base of the dataset builders.
 
 A builder lists items, and makes the examples of one item without knowing the
-others; so any process of any machine can write its part of the records. These
-are ordinary tensorflow-datasets TFRecords, which any TFDS tool reads.
+others, so that any process of any machine can write a part of the records.
+These are ordinary TFRecords of tensorflow-datasets, which all its tools read.
 """
 
 import abc
@@ -18,15 +18,15 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.photos.listing import Example
 
-# Says what to do about the bad photo of a name: raise the error, or go on.
+# Called with the name of a bad photo and its error, which it raises or notes.
 Skip = Callable[[str, UserError], None]
 
 
 class _LocalInfo(tfds.core.DatasetInfo):
-    """What a builder tells of itself, of nobody else's bucket."""
+    """Information on a dataset that is not looked up in TFDS' bucket."""
 
     def initialize_from_bucket(self) -> None:
-        """Does nothing; TFDS leaves an empty temporary folder each time."""
+        """Does nothing; TFDS would leave an empty temporary folder."""
 
 
 class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -34,21 +34,21 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Every example has `image` (encoded bytes), `name` (unique in its split),
     `landmark` (its name), `label` (an integer, equal for equal landmarks, -1
-    if nobody knows) and `box` (x1, y1, x2, y2 in pixels of the photo as it
-    decodes: what is searched for when the photo is a query; zeros for the
-    whole photo).
+    for unlabelled photos) and `box` (x1, y1, x2, y2 in pixels of the photo as
+    decoded, to which a query is cropped; zeros for the whole photo).
 
-    `agem_tf.datasets.preparation` writes the records; TFDS' own
-    `download_and_prepare` writes the same examples, in one process.
+    `agem_tf.datasets.preparation` writes the records. `download_and_prepare`
+    of TFDS writes the same examples in one process.
 
     Attributes:
-        protocol: name of the protocol that scores the dataset.
-        units: what an item is, in the plural.
-        items_per_file: fewest items that get a record file of their own.
-        skip_bad: whether bad photos are left out instead of stopping.
-        skipped: {"photo", "reason"} of those left out while listing.
-        allow_missing: whether missing photos are left out.
-        missing: names of the photos that the source names but lacks.
+        protocol: Name of the protocol that scores the dataset.
+        units: Name of the items, in the plural.
+        items_per_file: Largest number of items per record file, unless there
+            are too many files.
+        skip_bad: Whether bad photos are skipped instead of stopping.
+        skipped: {"photo", "reason"} of the photos skipped while listing.
+        allow_missing: Whether missing photos are skipped.
+        missing: Names of the photos that the source lists but lacks.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -75,36 +75,35 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         An item is a named tuple of plain values.
 
         Raises:
-            UserError: the source is missing, empty or malformed.
+            UserError: The source is missing, empty or malformed.
         """
 
     @classmethod
     @abc.abstractmethod
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
-        """Makes the examples of one item, which JSON has carried.
+        """Makes the examples of one item.
 
         Args:
-            item: the values of an item.
-            skip: called with the name of a bad photo and what is wrong.
+            item: Values of the item, as read from JSON.
+            skip: Called with the name of a bad photo and its error.
         """
 
     @abc.abstractmethod
     def ground_truth(self, split: Split) -> GroundTruth | None:
-        """Returns what answers the queries of a split.
+        """Returns the ground truth of a split, None if it has no queries.
 
         Args:
-            split: as it was written.
+            split: The split as written.
 
         Returns:
-            Photos that are not in the split may be named; None if the split
-            has no queries.
+            It may contain photos that are not in the split.
         """
 
     def pairs(self, split: str) -> Sequence[tuple[str, str]] | None:
         """Returns the names of queries and their positives.
 
-        Photos that are not in the split may be named; None if the source has
-        no pairs.
+        They may contain photos that are not in the split. None if the source
+        lists no pairs.
         """
         del split
         return None
@@ -131,7 +130,7 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return tfds.features.FeaturesDict(common | cls.extra_features())
 
     def skip(self, name: str, error: UserError) -> None:
-        """Raises the error, or notes what is left out."""
+        """Raises the error, or notes the photo that is skipped."""
         if not self.skip_bad:
             raise error
         self.skipped.append(skipped_entry(name, error))
@@ -157,8 +156,8 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def skipped_entry(name: str, error: UserError) -> dict[str, str]:
-    """Returns what the manifest says of a photo that was left out."""
-    # Escaped, as far as a terminal could not print it.
+    """Returns the entry of a skipped photo in the manifest."""
+    # Escaped where a terminal could not print it.
     shown = name if name.isprintable() else repr(name)
     return {"photo": shown, "reason": str(error)}
 
@@ -166,7 +165,7 @@ def skipped_entry(name: str, error: UserError) -> dict[str, str]:
 def shuffled(items: Iterable[NamedTuple], split: str) -> list:
     """Sorts items that have a `name` by its hash, as TFDS does.
 
-    Whoever streams the records then meets the landmarks mixed.
+    Readers that stream the records then get the landmarks mixed.
     """
     return sorted(
         items,

@@ -1,4 +1,4 @@
-"""The user's own photos: one folder a landmark, or a CSV that names them."""
+"""The user's own photos: one folder per landmark, or a CSV that lists them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,16 +9,17 @@ from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.photos import reading
+from agem_tf.photos.boxes import check_box
 from agem_tf.photos.listing import Example, ListedPhoto, check_name, list_photos
 
 
 class PhotoFolder(LandmarkBuilder, skip_registration=True):
-    """Photos in `source`: a folder of one folder a landmark, or a CSV.
+    """Photos in `source`: a folder with one folder per landmark, or a CSV.
 
     The CSV has rows `path,landmark` or `path,landmark,x1,y1,x2,y2`: pixels of
-    the photo as seen, after its EXIF rotation, x to the right and y down. See
-    `photo_listing.list_photos`. Every photo of a split is a query, searched for
-    among the others of the split.
+    the upright photo, after its EXIF rotation, x to the right and y down; see
+    `agem_tf.photos.listing.list_photos`. Every photo of a split is a query,
+    which searches the other photos of the split.
     """
 
     def __init__(
@@ -33,20 +34,20 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
         """Sets what is read.
 
         Args:
-            data_dir: where the records go.
-            source: the folder or the CSV.
-            validation, test: a share, 0 for none, or names of landmarks; see
+            data_dir: Directory to write the records to.
+            source: The folder or the CSV.
+            validation, test: A share, 0 for none, or names of landmarks; see
                 `splits.assign`.
-            skip_bad: leave out unreadable photos, names that are no text and
-                landmarks of fewer than two photos instead of stopping. A
-                landmark that is left with one readable photo stays.
+            skip_bad: Whether to skip unreadable photos, names that are not
+                text and landmarks with fewer than two photos instead of
+                stopping. A landmark of which only one photo is readable stays.
         """
         super().__init__(data_dir=data_dir, skip_bad=skip_bad)
         self._source, self._shares = source, (validation, test)
 
     def listing(self) -> Mapping[str, list[ListedPhoto]]:
         listed = list_photos(self._source)
-        landmarks = sorted(filter(self._has_sound_name, listed))
+        landmarks = sorted(filter(self._has_usable_name, listed))
         labels = {name: i for i, name in enumerate(landmarks)}
         usable = {
             landmark: [
@@ -68,7 +69,13 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
         listed = ListedPhoto(*item)
         try:
             photo = reading.read(listed.path)
-            _check_box(listed, photo)
+            if listed.box:
+                check_box(
+                    tuple(listed.box),
+                    (photo.width, photo.height),
+                    listed.path,
+                    "correct x1,y1,x2,y2",
+                )
         except UserError as error:
             skip(listed.name, error)
         else:
@@ -77,7 +84,7 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
     def ground_truth(self, split: Split) -> GroundTruth:
         return GroundTruth.from_labels(split.names, split.labels, split.boxes)
 
-    def _has_sound_name(self, name: str) -> bool:
+    def _has_usable_name(self, name: str) -> bool:
         try:
             check_name(name)
         except UserError as error:
@@ -88,7 +95,9 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
     def _usable(
         self, landmark: str, listed: Sequence[ListedPhoto]
     ) -> list[ListedPhoto]:
-        usable = [photo for photo in listed if self._has_sound_name(photo.name)]
+        usable = [
+            photo for photo in listed if self._has_usable_name(photo.name)
+        ]
         if len(usable) > 1:
             return usable
         self.skip(
@@ -99,14 +108,3 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
             ),
         )
         return []
-
-
-def _check_box(listed: ListedPhoto, photo: reading.EncodedPhoto) -> None:
-    if not listed.box:
-        return
-    x1, y1, x2, y2 = listed.box
-    if not (0 <= x1 < x2 <= photo.width and 0 <= y1 < y2 <= photo.height):
-        raise UserError(
-            f"The box {tuple(listed.box)} of {listed.path} is not inside its "
-            f"{photo.width} x {photo.height} pixels; correct x1,y1,x2,y2."
-        )

@@ -1,7 +1,7 @@
-"""tf.data pipelines: photo indices in, batches of pixels out.
+"""tf.data pipelines from positions in a split to batches of pixels.
 
-Every photo arrives on a canvas of fixed shape together with the size of its
-valid part, so that shapes are static for the compiler.
+Every photo comes on a canvas of fixed shape, with the size of its valid part,
+so that shapes are static for the compiler.
 """
 
 import collections
@@ -16,15 +16,15 @@ from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.photos import canvases, decoding
 
-# More photos than a pipeline holds between reading and handing over.
+# More photos than a pipeline holds between reading and yielding.
 _READ_AHEAD = 4096
 
 
 class PhotoPipeline:
     """Reads, decodes and resizes photos of one split.
 
-    A corrupt record or photo surfaces in TensorFlow as an unreadable graph
-    error; iterate inside `errors_named()` to get the sentence that names it.
+    TensorFlow reports a corrupt record or photo as a long graph error; iterate
+    inside `errors_named()` to get a sentence that names it.
     """
 
     def __init__(self, split: Split, image: ImageConfig):
@@ -41,14 +41,15 @@ class PhotoPipeline:
         crop: bool = False,
         canvas: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
-        """Photos one by one, in the order of `indices`.
+        """Returns single photos, in the order of `indices`.
 
         Args:
-            indices: (N,) positions in the split.
-            crop: cut each photo to its query box first. The scale is that of
-                the whole photo, as in the reference implementation of GeM.
-            canvas: height and width to pad to; by default the smallest that
-                holds every photo of the recipe.
+            indices: (photos,) positions in the split.
+            crop: Whether to crop each photo to its query box first. The scale
+                is that of the whole photo, as in the reference implementation
+                of GeM.
+            canvas: Height and width to pad to; by default the smallest canvas
+                that holds every photo of the recipe.
 
         Returns:
             Elements {"image": (*canvas, 3) uint8, "valid": (2,) int32 height
@@ -65,15 +66,15 @@ class PhotoPipeline:
         )
 
     def tuples(self, indices: np.ndarray, batch_tuples: int) -> tf.data.Dataset:
-        """Batches of tuples for training.
+        """Returns batches of tuples for training.
 
         Args:
-            indices: (tuples, images a tuple) positions in the split.
-            batch_tuples: tuples a batch; a smaller last batch is dropped.
+            indices: (tuples, images per tuple) positions in the split.
+            batch_tuples: Tuples per batch; a smaller last batch is dropped.
 
         Returns:
             As `photos`, and "landmark", an int32 equal for photos of one
-            landmark; with leading dimensions (batch_tuples, images a tuple).
+            landmark, with leading dimensions (batch_tuples, images per tuple).
         """
         landmarks = self._split.labels[indices.ravel()].astype(np.int32)
         labelled = tf.data.Dataset.zip(
@@ -89,12 +90,12 @@ class PhotoPipeline:
 
     @contextlib.contextmanager
     def errors_named(self) -> Iterator[None]:
-        """Turns a failure inside the graph into the UserError behind it.
+        """Turns an error of the graph into the UserError that caused it.
 
         Raises:
-            UserError: a record is corrupt, or a photo does not decode; the
+            UserError: A record is corrupt, or a photo does not decode; the
                 message names the record, or the photo and its split.
-            tf.errors.OpError: as it came, if no photo is the cause.
+            tf.errors.OpError: The original error, if no photo is the cause.
         """
         try:
             yield
@@ -106,12 +107,12 @@ class PhotoPipeline:
                 raise
             raise cause from error
         finally:
-            # TensorFlow keeps every function that a dataset has called, and
-            # with it this object, until the process ends.
+            # TensorFlow keeps every function that a dataset calls, and with it
+            # this object, until the process ends.
             self._recent.clear()
 
     def _undecodable(self) -> UserError | None:
-        """Finds the photo that failed, which the graph's error can't name."""
+        """Finds the photo that failed; the error of the graph has no name."""
         for index in reversed(list(self._recent)):
             try:
                 decoding.decode(_parse_image(self._split.read(index)))

@@ -1,7 +1,7 @@
-"""Which landmarks train, which validate and which test.
+"""Assigning landmarks to the splits train, validation and test.
 
-Splits are made of whole landmarks: a retrieval score on landmarks that training
-has seen says nothing.
+Splits consist of whole landmarks: a retrieval score on landmarks seen in
+training is meaningless.
 """
 
 import fnmatch
@@ -21,18 +21,18 @@ def assign(
     """Divides landmarks among the splits train, validation and test.
 
     Args:
-        landmarks: distinct names.
-        validation, test: a float is a share in [0, 1) of the landmarks, drawn
-            by a hash of their names so that adding one moves few others. A
+        landmarks: Distinct names.
+        validation, test: A float is a share in [0, 1] of the landmarks, drawn
+            by a hash of their names, so that adding one moves few others. A
             string is a comma-separated list of glob patterns, a sequence a
-            list of them. Whole numbers are names, alone or in a sequence,
-            because folders are often numbered; 0 alone means none.
+            list of them. Whole numbers are names, single or in a sequence,
+            because folders are often numbered; a single 0 means none.
 
     Returns:
-        Split name -> landmarks, without empty splits.
+        The landmarks of each split, without empty splits.
 
     Raises:
-        UserError: a pattern matches nothing, or a share is out of range.
+        UserError: A pattern matches nothing, or a share is out of range.
     """
     remaining = sorted(landmarks)
     splits = {}
@@ -50,9 +50,9 @@ def _choose(
     patterns = _patterns(selection)
     if patterns is not None:
         return _matching(landmarks, patterns, split)
-    if not isinstance(selection, float) or not 0 <= selection < 1:
+    if not isinstance(selection, float) or not 0 <= selection <= 1:
         raise UserError(
-            f"{split} must be a share in [0, 1) or patterns of landmark names. "
+            f"{split} must be a share in [0, 1] or patterns of landmark names. "
             f"Received: {split}={selection!r}"
         )
     by_hash = sorted(
@@ -62,7 +62,7 @@ def _choose(
 
 
 def _patterns(selection: Selection) -> list[str] | None:
-    """Returns the patterns of a selection by name, None of any other."""
+    """Returns the patterns of a selection by name, None for a share."""
     if isinstance(selection, str):
         return [pattern for pattern in selection.split(",") if pattern]
     if isinstance(selection, list | tuple):
@@ -79,9 +79,13 @@ def _matching(
     for pattern in patterns:
         matched = fnmatch.filter(landmarks, pattern)
         if not matched:
+            hint = ""
+            if pattern == "1":
+                hint = f" For all landmarks, give {split}=1.0."
             raise UserError(
                 f"The {split} pattern {pattern!r} matches no landmark that is "
-                "still free; the names are those of the folders or of the CSV."
+                "still free; the names are those of the folders or of the "
+                f"CSV.{hint}"
             )
         chosen.update(matched)
     return chosen

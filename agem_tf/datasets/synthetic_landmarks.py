@@ -1,4 +1,4 @@
-"""The embedded default dataset: rendered landmarks, made anywhere by seed."""
+"""The embedded default dataset: landmarks rendered from a seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,11 +22,11 @@ class RenderedSplit(NamedTuple):
     """The landmarks of one split, an item of the dataset.
 
     Attributes:
-        split: its name.
-        seed: of the dataset.
-        first, landmarks: where they start and how many they are.
-        photos: of each landmark.
-        size: pixels of the longer side.
+        split: Name of the split.
+        seed: Seed of the dataset.
+        first, landmarks: Number of the first landmark, and how many follow.
+        photos: Photos per landmark.
+        size: Longer side of a photo in pixels.
     """
 
     split: str
@@ -48,16 +48,16 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
 
     Viewpoint, scale, light, occlusion and clutter vary; landmarks of a split
     share styles, so that look-alikes are frequent. The first
-    `queries_per_landmark` photos of a landmark (all of them for training), as
-    far as they show enough of it, are queries, cropped to the building; easy,
-    hard and junk follow from the known geometry. Beyond the common features a
-    record has the fields of `synthetic.View`: the `homography` from metres on
-    the facade to pixels, `visible`, `visible_fraction`, `yaw` (degrees),
-    `scale` (pixels a metre) and `light`.
+    `queries_per_landmark` photos of a landmark (all of them for training) that
+    show enough of it are queries, cropped to the building; easy, hard and junk
+    follow from the known geometry. Beyond the common features a record has the
+    fields of `rendered_landmarks.View`: the `homography` from metres on the
+    facade to pixels, `visible`, `visible_fraction`, `yaw` (degrees), `scale`
+    (pixels per metre) and `light`.
     """
 
     units = "splits"
-    # A split is rendered as a whole, by processes of its own.
+    # A split is rendered as a whole, by several processes.
     items_per_file = 1
 
     def __init__(
@@ -75,17 +75,17 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
         """Sets the size of the dataset.
 
         Args:
-            data_dir: where the records go.
-            train_landmarks, validation_landmarks, test_landmarks: landmarks of
-                each split; landmarks are numbered through, so test landmarks
-                do not change with the number of photos.
-            photos_per_landmark: at least 2.
-            queries_per_landmark: at most that many queries of a landmark.
-            image_size: pixels of the longer side, at least 64.
-            seed: of everything.
+            data_dir: Directory to write the records to.
+            train_landmarks, validation_landmarks, test_landmarks: Landmarks of
+                each split. They are numbered consecutively, so the landmarks
+                of the test do not change with the number of photos.
+            photos_per_landmark: Photos of each landmark, at least 2.
+            queries_per_landmark: Largest number of queries per landmark.
+            image_size: Longer side of a photo in pixels, at least 64.
+            seed: Seed of all landmarks and photos.
 
         Raises:
-            UserError: a number is too small.
+            UserError: A number is too small.
         """
         self._landmarks = {
             "train": train_landmarks,
@@ -133,7 +133,7 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
 
     @classmethod
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
-        del skip  # Nothing rendered is bad.
+        del skip  # Rendered photos are never bad.
         rendered = RenderedSplit(*item)
         albums = render_albums(
             rendered.seed,
@@ -155,7 +155,7 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
 
     def ground_truth(self, split: Split) -> GroundTruth:
         views = [_view(split, i) for i in range(len(split))]
-        # Every usable photo may train; a benchmark asks a few of each.
+        # Every usable photo may train; a benchmark has a few queries each.
         limit = self._photos if split.name == "train" else self._queries
         queries = [
             i
@@ -196,7 +196,7 @@ def _example(photo: _Photo) -> Example:
 
 
 def _view(split: Split, photo: int) -> rendered_landmarks.View:
-    """Reads back what a written photo shows."""
+    """Reads the view of a written photo."""
     features = tf.train.Example.FromString(split.read(photo)).features.feature
     yaw, scale, visible_fraction = (
         features[name].float_list.value[0]

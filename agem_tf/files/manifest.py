@@ -96,16 +96,25 @@ def check_replaceable(directory: Path) -> None:
         return
     if not directory.is_dir():
         raise UserError(f"{directory} is a file; choose another directory.")
-    files = _files(directory)
     listed = {}
     if (directory / MANIFEST).exists():
         listed = _parse(directory / MANIFEST, "artifacts")["files"]
-    for file in files:
-        if file not in listed:
+    for file in _files(directory):
+        if file not in listed and not _is_litter(file):
             raise UserError(
                 f"{directory} holds {file}, which agem_tf did not write there; "
                 "choose another directory or move that file away."
             )
+
+
+def _is_litter(file: str) -> bool:
+    """Whether a desktop or file server leaves such a file without asking.
+
+    Files in hidden folders, such as .git, do not count.
+    """
+    *folders, name = file.split("/")
+    hidden = name.startswith(".") or name in ("Thumbs.db", "desktop.ini")
+    return hidden and not any(folder.startswith(".") for folder in folders)
 
 
 def _files(directory: Path) -> list[str]:

@@ -43,6 +43,39 @@ def test_unknown_and_repeated_splits_are_refused(prepared, method):
         open_split("train+test+train")
 
 
+def test_without_training_photos_the_error_says_how_to_score(
+    photo_folder, tmp_path
+):
+    options = {"source": str(photo_folder), "test": 1.0}
+    prepared = prepare("photo_folder", tmp_path / "data", options)
+    assert prepared.splits == ["test"]
+    assert len(prepared.split("test")) == 18
+    with pytest.raises(UserError, match="it has test. .*training.epochs=0"):
+        prepared.split("train")
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "records/._x", "Thumbs.db"])
+def test_files_of_a_desktop_do_not_prevent_overwriting(
+    prepared, photo_folder, name
+):
+    (prepared.directory / name).write_bytes(b"")
+    options = {"source": str(photo_folder), "test": 1.0}
+    again = prepare("photo_folder", prepared.directory, options, overwrite=True)
+    assert again.splits == ["test"]
+    assert not (prepared.directory / name).exists()
+
+
+@pytest.mark.parametrize("name", ["mine.jpg", ".git/config"])
+def test_files_of_a_person_prevent_overwriting(prepared, photo_folder, name):
+    path = prepared.directory / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    options = {"source": str(photo_folder), "test": 1.0}
+    with pytest.raises(UserError, match=f"holds {name}, which agem_tf did not"):
+        prepare("photo_folder", prepared.directory, options, overwrite=True)
+    assert path.exists()
+
+
 def test_a_damaged_index_of_the_same_size_is_named(prepared):
     path = prepared.directory / "index" / "train.npz"
     content = path.read_bytes()

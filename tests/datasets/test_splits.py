@@ -1,4 +1,4 @@
-"""Landmarks go to the splits that shares or names ask for."""
+"""Landmarks are assigned to splits by shares or names."""
 
 import pytest
 
@@ -52,15 +52,23 @@ def test_nothing_is_no_split(nothing):
     assert list(assign(NAMES, validation=nothing, test=nothing)) == ["train"]
 
 
+def test_all_landmarks_may_be_of_one_split():
+    assert assign(NAMES, test=1.0) == {"test": sorted(NAMES)}
+    assert assign(NAMES, validation=1.0, test=0) == {
+        "validation": sorted(NAMES)
+    }
+
+
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        (1.0, r"share in \[0, 1\).*test=1\.0"),
+        (1.5, r"share in \[0, 1\].*test=1\.5"),
         (-0.1, r"test=-0\.1"),
         (float("nan"), "test=nan"),
         (None, "test=None"),
         ("church*,place1", r"test pattern 'church\*' matches no landmark"),
         (7, "test pattern '7' matches no landmark"),
+        (1, r"test pattern '1' matches .* give test=1\.0"),
     ],
 )
 def test_a_wrong_selection_is_named(selection, message):
