@@ -1,7 +1,7 @@
 """Crowns: the top of a facade, from parapets to domes and towers.
 
-Every crown is drawn by a function of the drawing, a random generator and the
-design of the building, between the eaves and the top of the design.
+Every crown is drawn by a function of the drawing and the design of the
+building, between the eaves and the top of the design.
 """
 
 import dataclasses
@@ -23,12 +23,10 @@ from agem_tf.rendered_landmarks.wall_surface import (
 )
 
 
-def pediment(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def pediment(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a pediment with a clock or statues, between balustrades."""
     low, rise, middle = design.eaves, design.crown_height, design.width / 2
-    half = design.width * rng.uniform(0.28, 0.5)
+    half = design.width * drawing.rng.uniform(0.28, 0.5)
     if half < 0.45 * design.width:
         ornaments.balustrade(
             drawing, 0, low, design.width, 0.3 * rise, design.trim
@@ -41,10 +39,10 @@ def pediment(
     inner[:2, 1] += 0.12 * rise
     inner[2, 1] -= 0.14 * rise
     drawing.polygon(inner, design.wall, 0.1, WALL)
-    if rng.random() < 0.5:
-        ornaments.clock(drawing, rng, middle, low + 0.4 * rise, 0.18 * rise)
+    if drawing.rng.random() < 0.5:
+        ornaments.clock(drawing, middle, low + 0.4 * rise, 0.18 * rise)
         return
-    for offset in np.linspace(-0.5, 0.5, int(rng.integers(3, 8))):
+    for offset in np.linspace(-0.5, 0.5, int(drawing.rng.integers(3, 8))):
         height = 0.6 * rise * (1 - abs(offset))
         ornaments.statue(
             drawing,
@@ -56,9 +54,7 @@ def pediment(
         )
 
 
-def balustrade_crown(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def balustrade_crown(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a balustrade along the roof, in some designs with statues."""
     height = design.crown_height
     tall = 0.5 * height if "statues" in design.ornaments else 0.9 * height
@@ -78,9 +74,7 @@ def balustrade_crown(
         )
 
 
-def dome(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def dome(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a ribbed dome on a drum with a lantern."""
     low, rise, middle = design.eaves, design.crown_height, design.width / 2
     radius = min(0.26 * design.width, 0.6 * rise)
@@ -96,7 +90,6 @@ def dome(
         wide = 0.2 * radius
         glazed_opening(
             drawing,
-            rng,
             window,
             middle + offset * radius - wide / 2,
             low + 0.1 * rise,
@@ -139,12 +132,10 @@ def _lantern(
     drawing.polygon(np.array(cap), design.roof, 0.5, ROOF)
 
 
-def mansard(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def mansard(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a steep slate roof with dormers and chimneys."""
     low, rise, width = design.eaves, design.crown_height, design.width
-    for x in rng.uniform(0.1, 0.86, 3) * width:
+    for x in drawing.rng.uniform(0.1, 0.86, 3) * width:
         drawing.rectangle(x, low, 0.05 * width, rise, (148, 92, 74), -0.6, WALL)
     inset = 0.03 * width
     slope = [
@@ -160,7 +151,7 @@ def mansard(
         1,
         2,
         2,
-        "triangle" if rng.random() < 0.5 else "arch",
+        "triangle" if drawing.rng.random() < 0.5 else "arch",
         design.windows[0].frame,
     )
     bay = design.bay_width
@@ -177,13 +168,11 @@ def mansard(
             design.trim,
         )
         glazed_opening(
-            drawing, rng, window, x - wide / 2, low + 0.14 * rise, wide, tall
+            drawing, window, x - wide / 2, low + 0.14 * rise, wide, tall
         )
 
 
-def eaves(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def eaves(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a wide overhang on brackets."""
     low, rise, width = design.eaves, design.crown_height, design.width
     drawing.rectangle(
@@ -195,9 +184,7 @@ def eaves(
         )
 
 
-def parapet(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def parapet(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a plain parapet with a coping."""
     low, rise, width = design.eaves, design.crown_height, design.width
     drawing.rectangle(0, low, width, rise, design.wall, 0.0, WALL)
@@ -206,12 +193,10 @@ def parapet(
     )
 
 
-def penthouse(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def penthouse(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a set-back storey with masts on a flat roof."""
     low, rise, width = design.eaves, design.crown_height, design.width
-    left, right = np.sort(rng.uniform(0.05, 0.95, 2)) * width
+    left, right = np.sort(drawing.rng.uniform(0.05, 0.95, 2)) * width
     right = max(right, left + 0.3 * width)
     drawing.rectangle(
         left,
@@ -222,17 +207,15 @@ def penthouse(
         -0.8,
         WALL,
     )
-    for x in rng.uniform(left, min(right, width), 3):
+    for x in drawing.rng.uniform(left, min(right, width), 3):
         drawing.rectangle(x, low, 0.14, rise, (92, 92, 92), -0.8)
     drawing.rectangle(-0.1, low, width + 0.2, 0.12 * rise, design.trim, 0.3)
 
 
-def ziggurat(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def ziggurat(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws set-back storeys that narrow towards a mast."""
     low, rise, width = design.eaves, design.crown_height, design.width
-    steps = int(rng.integers(2, 5))
+    steps = int(drawing.rng.integers(2, 5))
     for step in range(steps):
         wide = width * (0.86 - 0.62 * step / steps)
         tall = 0.82 * rise / steps
@@ -267,39 +250,31 @@ def ziggurat(
     )
 
 
-def towers(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def towers(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws two towers with spires or helmets beside a gable."""
-    gables.gable(drawing, rng, _lowered(design, 0.55))
-    wide = design.width * rng.uniform(0.2, 0.27)
-    share = rng.uniform(0.3, 0.5)
-    second = 1.0 if rng.random() < 0.7 else rng.uniform(0.55, 0.8)
+    gables.gable(drawing, _lowered(design, 0.55))
+    wide = design.width * drawing.rng.uniform(0.2, 0.27)
+    share = drawing.rng.uniform(0.3, 0.5)
+    second = (
+        1.0 if drawing.rng.random() < 0.7 else drawing.rng.uniform(0.55, 0.8)
+    )
     pointed = design.style.name == "church"
     for x, size in ((0.0, 1.0), (design.width - wide, second)):
         _tower(
-            drawing,
-            rng,
-            design,
-            x,
-            wide,
-            size * design.crown_height,
-            share,
-            pointed,
+            drawing, design, x, wide, size * design.crown_height, share, pointed
         )
 
 
-def clock_tower(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def clock_tower(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws one tower with a clock above the middle or a side."""
-    balustrade_crown(drawing, rng, _lowered(design, 0.12))
-    wide = design.width * rng.uniform(0.17, 0.24)
-    x = (design.width - wide) * float(rng.choice([0.02, 0.5, 0.5, 0.98]))
-    _tower(drawing, rng, design, x, wide, design.crown_height, 0.62, True)
+    balustrade_crown(drawing, _lowered(design, 0.12))
+    wide = design.width * drawing.rng.uniform(0.17, 0.24)
+    x = (design.width - wide) * float(
+        drawing.rng.choice([0.02, 0.5, 0.5, 0.98])
+    )
+    _tower(drawing, design, x, wide, design.crown_height, 0.62, True)
     ornaments.clock(
         drawing,
-        rng,
         x + wide / 2,
         design.eaves + 0.47 * design.crown_height,
         0.33 * wide,
@@ -308,7 +283,6 @@ def clock_tower(
 
 def _tower(
     drawing: WallDrawing,
-    rng: np.random.Generator,
     design: BuildingDesign,
     x: float,
     wide: float,
@@ -328,7 +302,6 @@ def _tower(
     for column in (0.16, 0.56):
         glazed_opening(
             drawing,
-            rng,
             window,
             x + column * wide,
             low + 0.1 * shaft,

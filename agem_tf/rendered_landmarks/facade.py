@@ -30,22 +30,22 @@ def front_surface(
     """Draws the front with `texels` pixels along its longer side."""
     extent = max(design.width + 2 * OVERHANG, design.top)
     drawing = WallDrawing(
-        -OVERHANG, design.width + OVERHANG, design.top, texels / extent
+        -OVERHANG, design.width + OVERHANG, design.top, texels / extent, rng
     )
     drawing.rectangle(0, 0, design.width, design.eaves, design.wall, 0, WALL)
-    _draw_structure(drawing, rng, design)
+    _draw_structure(drawing, design)
     low = 0.0
     for floor, height in enumerate(design.floor_heights):
-        _draw_floor(drawing, rng, design, floor, low, height)
+        _draw_floor(drawing, design, floor, low, height)
         low += height
-    _draw_portal(drawing, rng, design)
-    CROWNS[design.crown](drawing, rng, design)
+    _draw_portal(drawing, design)
+    CROWNS[design.crown](drawing, design)
     depth = 0.05 * design.floor_heights[-1] + 0.35
     ornaments.cornice(
         drawing, 0, design.eaves - depth / 2, design.width, depth, design.trim
     )
-    _draw_ornaments(drawing, rng, design)
-    return finish(drawing, rng, design.style.pattern, design.weathering)
+    _draw_ornaments(drawing, design)
+    return finish(drawing, design.style.pattern, design.weathering)
 
 
 def side_surface(
@@ -56,7 +56,9 @@ def side_surface(
     It ends in a gable if the ridge of the roof is parallel to the street.
     """
     top = design.eaves + design.ridge_rise
-    drawing = WallDrawing(0, design.depth, top, texels / max(design.depth, top))
+    drawing = WallDrawing(
+        0, design.depth, top, texels / max(design.depth, top), rng
+    )
     drawing.rectangle(0, 0, design.depth, design.eaves, design.wall, 0, WALL)
     gable = [
         (0, design.eaves),
@@ -73,33 +75,25 @@ def side_surface(
             x = design.depth * (bay + 0.5) / bays
             wide, tall = 0.38 * design.bay_width, 0.5 * height
             openings.glazed_opening(
-                drawing,
-                rng,
-                window,
-                x - wide / 2,
-                low + 0.25 * height,
-                wide,
-                tall,
+                drawing, window, x - wide / 2, low + 0.25 * height, wide, tall
             )
         low += height
     ornaments.cornice(
         drawing, 0, design.eaves - 0.5, design.depth, 0.5, design.trim
     )
-    return finish(drawing, rng, design.style.pattern, design.weathering)
+    return finish(drawing, design.style.pattern, design.weathering)
 
 
 def roof_surface(
     design: BuildingDesign, rng: np.random.Generator, width: float, slope: float
 ) -> Surface:
     """Draws one side of a roof, `width` by `slope` metres."""
-    drawing = WallDrawing(0, width, slope, 160 / max(width, slope))
+    drawing = WallDrawing(0, width, slope, 160 / max(width, slope), rng)
     drawing.rectangle(0, 0, width, slope, design.roof, 0, ROOF)
-    return finish(drawing, rng, "plaster", design.weathering)
+    return finish(drawing, "plaster", design.weathering)
 
 
-def _draw_structure(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def _draw_structure(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws base, pilasters, buttresses, fins, quoins and timber frame."""
     carried = design.ornaments
     edges = design.margin + design.bay_width * np.arange(design.bays + 1)
@@ -112,9 +106,11 @@ def _draw_structure(
         levels = np.cumsum((0,) + design.floor_heights)
         for low, high in zip(levels[:-1], levels[1:], strict=True):
             for bay in range(design.bays):
-                if rng.random() < 0.4:
+                if drawing.rng.random() < 0.4:
                     x = design.margin + bay * design.bay_width
-                    tone = shade(design.accent, float(rng.uniform(0.8, 1.2)))
+                    tone = shade(
+                        design.accent, float(drawing.rng.uniform(0.8, 1.2))
+                    )
                     drawing.rectangle(
                         x, low, design.bay_width, high - low, tone, 0.04
                     )
@@ -135,14 +131,11 @@ def _draw_structure(
         for x in (0.5, design.width - 0.5):
             ornaments.quoins(drawing, x, 1.1, design.eaves, design.trim)
     if design.style.pattern == "timber":
-        _draw_timber_frame(drawing, rng, design, edges)
+        _draw_timber_frame(drawing, design, edges)
 
 
 def _draw_timber_frame(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    design: BuildingDesign,
-    edges: np.ndarray,
+    drawing: WallDrawing, design: BuildingDesign, edges: np.ndarray
 ) -> None:
     """Draws beams, posts at the x coordinates `edges`, and corner braces."""
     beam, color = 0.26, design.trim
@@ -153,7 +146,7 @@ def _draw_timber_frame(
             for x in edges:
                 drawing.rectangle(x - beam / 2, low, beam, height, color, 0.08)
             for x, step in ((edges[0], 1), (edges[-1], -1)):
-                if rng.random() < 0.7:
+                if drawing.rng.random() < 0.7:
                     _draw_brace(
                         drawing,
                         x,
@@ -187,7 +180,6 @@ def _draw_brace(
 
 def _draw_floor(
     drawing: WallDrawing,
-    rng: np.random.Generator,
     design: BuildingDesign,
     floor: int,
     low: float,
@@ -201,15 +193,10 @@ def _draw_floor(
         )
     if floor == 0 and "shops" in carried:
         for bay in range(design.bays):
-            tone = shade(design.accent, float(rng.uniform(0.6, 1.2)))
+            tone = shade(design.accent, float(drawing.rng.uniform(0.6, 1.2)))
             x = design.margin + bay * design.bay_width
             openings.shop_front(
-                drawing,
-                rng,
-                x + 0.1,
-                design.bay_width - 0.2,
-                0.9 * height,
-                tone,
+                drawing, x + 0.1, design.bay_width - 0.2, 0.9 * height, tone
             )
         return
     if floor == 0 and "arcade" in carried:
@@ -228,17 +215,16 @@ def _draw_floor(
         return
     window = design.windows[floor]
     if window.shape in ("ribbon", "curtain"):
-        _draw_glass_band(drawing, rng, design, window, low, height)
+        _draw_glass_band(drawing, design, window, low, height)
         return
     for bay in range(design.bays):
-        _draw_bay(drawing, rng, design, floor, bay, low, height)
+        _draw_bay(drawing, design, floor, bay, low, height)
     if floor == 1 and "balconies" in carried:
-        _draw_balconies(drawing, rng, design, low + 0.16 * height)
+        _draw_balconies(drawing, design, low + 0.16 * height)
 
 
 def _draw_bay(
     drawing: WallDrawing,
-    rng: np.random.Generator,
     design: BuildingDesign,
     floor: int,
     bay: int,
@@ -255,15 +241,15 @@ def _draw_bay(
     if "hoods" not in carried:
         window = dataclasses.replace(window, hood="none")
     openings.surround(drawing, window, x, y, wide, tall, design.trim)
-    openings.glazed_opening(drawing, rng, window, x, y, wide, tall)
+    openings.glazed_opening(drawing, window, x, y, wide, tall)
     if "shutters" in carried and floor:
         openings.shutters(drawing, x, y, wide, tall, design.accent)
     if "flowers" in carried and floor:
         drawing.rectangle(x, y - 0.1, wide, 0.3, (74, 100, 52), 0.4)
-        for spot in rng.uniform(0, 0.9, 6):
+        for spot in drawing.rng.uniform(0, 0.9, 6):
             drawing.rectangle(
                 x + spot * wide,
-                y + rng.uniform(-0.1, 0.15),
+                y + drawing.rng.uniform(-0.1, 0.15),
                 0.16,
                 0.16,
                 (196, 54, 62),
@@ -273,7 +259,6 @@ def _draw_bay(
 
 def _draw_glass_band(
     drawing: WallDrawing,
-    rng: np.random.Generator,
     design: BuildingDesign,
     window: WindowDesign,
     low: float,
@@ -287,33 +272,26 @@ def _draw_glass_band(
     pane = dataclasses.replace(window, columns=1, rows=1)
     for number in range(design.bays * per_bay):
         x = design.margin + number * wide
-        openings.glazed_opening(
-            drawing, rng, pane, x + 0.02, y, wide - 0.04, tall
-        )
+        openings.glazed_opening(drawing, pane, x + 0.02, y, wide - 0.04, tall)
 
 
 def _draw_balconies(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    design: BuildingDesign,
-    y: float,
+    drawing: WallDrawing, design: BuildingDesign, y: float
 ) -> None:
     """Draws one wide balcony, or balconies at some of the bays."""
-    solid = design.trim if rng.random() < 0.3 else None
-    if rng.random() < 0.4:
+    solid = design.trim if drawing.rng.random() < 0.3 else None
+    if drawing.rng.random() < 0.4:
         openings.balcony(
             drawing, design.margin, y, design.width - 2 * design.margin, solid
         )
         return
-    chosen = rng.random(design.bays) < 0.7
+    chosen = drawing.rng.random(design.bays) < 0.7
     for bay in np.flatnonzero(chosen):
         x = design.margin + bay * design.bay_width + 0.12 * design.bay_width
         openings.balcony(drawing, x, y, 0.76 * design.bay_width, solid)
 
 
-def _draw_portal(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def _draw_portal(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws door, portico and stairs."""
     carried = design.ornaments
     great = "great_portal" in carried
@@ -323,9 +301,9 @@ def _draw_portal(
     shape = design.windows[0].shape
     shape = shape if shape in ("round", "pointed", "segment") else "rectangle"
     if "columns" in carried:
-        count = int(rng.integers(4, 9))
-        half = design.width * rng.uniform(0.24, 0.44)
-        tall = design.eaves * (0.97 if rng.random() < 0.6 else 0.55)
+        count = int(drawing.rng.integers(4, 9))
+        half = design.width * drawing.rng.uniform(0.24, 0.44)
+        tall = design.eaves * (0.97 if drawing.rng.random() < 0.6 else 0.55)
         thick = min(0.35 * 2 * half / count, 0.11 * tall)
         for offset in np.linspace(-half, half, count):
             ornaments.column(
@@ -341,11 +319,9 @@ def _draw_portal(
                 1.1,
             )
     if not ("shops" in carried or "arcade" in carried) or great:
-        offset = 0.0 if great else float(rng.choice([-1, 0, 0, 1]))
+        offset = 0.0 if great else float(drawing.rng.choice([-1, 0, 0, 1]))
         x = middle + offset * design.bay_width - wide / 2
-        openings.door(
-            drawing, rng, shape, x, wide, height, design.door, design.trim
-        )
+        openings.door(drawing, shape, x, wide, height, design.door, design.trim)
     if "stairs" in carried:
         for step in range(4):
             half = (0.28 - 0.02 * step) * design.width
@@ -359,32 +335,23 @@ def _draw_portal(
             )
 
 
-def _draw_ornaments(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def _draw_ornaments(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws rose window, sign, flags, statues, fire escape and diagonals."""
     carried, middle = design.ornaments, design.width / 2
     levels = np.cumsum((0,) + design.floor_heights)
     if "rose" in carried:
         radius = 0.13 * design.width
         ornaments.rose_window(
-            drawing,
-            rng,
-            middle,
-            design.eaves - 1.6 * radius,
-            radius,
-            design.trim,
+            drawing, middle, design.eaves - 1.6 * radius, radius, design.trim
         )
     if "sign" in carried:
-        wide = design.width * rng.uniform(0.3, 0.7)
-        x = rng.uniform(0.1, 0.9) * (design.width - wide)
-        level = float(rng.choice(levels[1:]))
-        ornaments.signboard(
-            drawing, rng, x, level - 0.5, wide, 1.3, design.accent
-        )
+        wide = design.width * drawing.rng.uniform(0.3, 0.7)
+        x = drawing.rng.uniform(0.1, 0.9) * (design.width - wide)
+        level = float(drawing.rng.choice(levels[1:]))
+        ornaments.signboard(drawing, x, level - 0.5, wide, 1.3, design.accent)
     if "flags" in carried:
-        for x in np.linspace(0.25, 0.75, int(rng.integers(2, 5))):
-            ornaments.flag(drawing, rng, x * design.width, levels[1], 2.6)
+        for x in np.linspace(0.25, 0.75, int(drawing.rng.integers(2, 5))):
+            ornaments.flag(drawing, x * design.width, levels[1], 2.6)
     if "statues" in carried:
         for bay in range(1, design.bays):
             x = design.margin + bay * design.bay_width
@@ -392,7 +359,9 @@ def _draw_ornaments(
                 drawing, x, levels[1] + 0.5, 2.0, design.trim, True
             )
     if "fire_escape" in carried and len(levels) > 2:
-        x = design.margin + design.bay_width * int(rng.integers(design.bays))
+        x = design.margin + design.bay_width * int(
+            drawing.rng.integers(design.bays)
+        )
         ornaments.fire_escape(
             drawing, x, levels[1:], min(2.6, design.bay_width)
         )

@@ -12,24 +12,20 @@ from agem_tf.rendered_landmarks.wall_surface import (
 )
 
 
-def gable(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def gable(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a plain triangular gable with coping and a small window."""
     low, rise, width = design.eaves, design.crown_height, design.width
     outer = np.array([(-0.3, low), (width + 0.3, low), (width / 2, low + rise)])
     drawing.polygon(outer, design.trim, 0.4)
     inner = (outer - (width / 2, low)) * 0.93 + (width / 2, low)
     drawing.polygon(inner, design.wall, 0.0, WALL)
-    gable_window(drawing, rng, design, 0.3)
+    gable_window(drawing, design, 0.3)
 
 
-def stepped_gable(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def stepped_gable(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a stepped gable, as on North European merchants' houses."""
     low, rise, width = design.eaves, design.crown_height, design.width
-    steps = int(rng.integers(4, 7))
+    steps = int(drawing.rng.integers(4, 7))
     for step in range(steps):
         wide = width * (1 - step / steps * 0.86)
         tall = rise / steps
@@ -53,16 +49,14 @@ def stepped_gable(
         design.trim,
         0.3,
     )
-    gable_window(drawing, rng, design, 0.3)
+    gable_window(drawing, design, 0.3)
 
 
-def curved_gable(
-    drawing: WallDrawing, rng: np.random.Generator, design: BuildingDesign
-) -> None:
+def curved_gable(drawing: WallDrawing, design: BuildingDesign) -> None:
     """Draws a gable with volutes and a round top, as on baroque facades."""
     low, rise, width = design.eaves, design.crown_height, design.width
     middle = width / 2
-    waist = rng.uniform(0.2, 0.3) * width
+    waist = drawing.rng.uniform(0.2, 0.3) * width
     curve = np.linspace(0, 1, 12)
     side = waist + (width / 2 - waist) * (1 - curve) ** 2.4
     height = low + curve * 0.68 * rise
@@ -81,29 +75,26 @@ def curved_gable(
         0.07 * rise,
         design.trim,
     )
-    gable_window(drawing, rng, design, 0.33)
+    gable_window(drawing, design, 0.33)
 
 
 def gable_window(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    design: BuildingDesign,
-    share: float,
+    drawing: WallDrawing, design: BuildingDesign, share: float
 ) -> None:
     """Draws a clock, a rose window or windows at a fraction of the height."""
     middle, radius = design.width / 2, 0.09 * design.width
     level = design.eaves + share * design.crown_height
-    kind = rng.random()
+    kind = drawing.rng.random()
     if "clock" in design.ornaments:
-        ornaments.clock(drawing, rng, middle, level, radius)
+        ornaments.clock(drawing, middle, level, radius)
     elif "rose" in design.ornaments or kind < 0.3:
-        ornaments.rose_window(drawing, rng, middle, level, radius, design.trim)
+        ornaments.rose_window(drawing, middle, level, radius, design.trim)
     else:
         window = design.windows[-1]
-        count = int(rng.integers(1, 4))
+        count = int(drawing.rng.integers(1, 4))
         wide = 0.1 * design.width
         for number in range(count):
             x = middle + (number - count / 2 + 0.15) * 1.5 * wide
             low = level - radius
             surround(drawing, window, x, low, wide, 1.7 * wide, design.trim)
-            glazed_opening(drawing, rng, window, x, low, wide, 1.7 * wide)
+            glazed_opening(drawing, window, x, low, wide, 1.7 * wide)

@@ -56,7 +56,6 @@ def outline(
 
 def glazed_opening(
     drawing: WallDrawing,
-    rng: np.random.Generator,
     window: WindowDesign,
     x: float,
     y: float,
@@ -69,11 +68,11 @@ def glazed_opening(
     drawing.polygon(
         outline(shape, x, y, width, height), shade(frame, 0.9), REVEAL
     )
-    pane_color = interior_color(rng)
-    number = int(rng.integers(1, 256))
+    pane_color = interior_color(drawing.rng)
+    number = int(drawing.rng.integers(1, 256))
     inset = outline(shape, x + bar, y + bar, width - 2 * bar, height - 2 * bar)
     drawing.polygon(inset, pane_color, PANE, GLASS, number)
-    _curtains(drawing, rng, x + bar, y + bar, width - 2 * bar, height, number)
+    _curtains(drawing, x + bar, y + bar, width - 2 * bar, height, number)
     for column in range(1, window.columns):
         left = x + width * column / window.columns - bar / 2
         drawing.rectangle(left, y + bar, bar, height * 0.93, frame, SASH)
@@ -90,7 +89,6 @@ def interior_color(rng: np.random.Generator) -> Color:
 
 def _curtains(
     drawing: WallDrawing,
-    rng: np.random.Generator,
     x: float,
     y: float,
     width: float,
@@ -98,17 +96,17 @@ def _curtains(
     number: int,
 ) -> None:
     """Draws curtains or a half-drawn blind behind some panes."""
-    kind = rng.random()
-    cloth = shade((196, 188, 172), float(rng.uniform(0.5, 1.0)))
+    kind = drawing.rng.random()
+    cloth = shade((196, 188, 172), float(drawing.rng.uniform(0.5, 1.0)))
     if kind < 0.25:
-        side = width * rng.uniform(0.15, 0.3)
+        side = width * drawing.rng.uniform(0.15, 0.3)
         tall = height * 0.8
         drawing.rectangle(x, y, side, tall, cloth, PANE, GLASS, number)
         drawing.rectangle(
             x + width - side, y, side, tall, cloth, PANE, GLASS, number
         )
     elif kind < 0.4:
-        share = rng.uniform(0.2, 0.6)
+        share = drawing.rng.uniform(0.2, 0.6)
         low = y + height * (0.9 - share)
         drawing.rectangle(
             x, low, width, height * share * 0.8, cloth, PANE, GLASS, number
@@ -219,7 +217,6 @@ def balcony(
 
 def door(
     drawing: WallDrawing,
-    rng: np.random.Generator,
     shape: str,
     x: float,
     width: float,
@@ -251,18 +248,13 @@ def door(
                 color,
                 -0.34,
             )
-    if rng.random() < 0.6:
+    if drawing.rng.random() < 0.6:
         fan = outline(shape, x + 0.1, height * 0.76, width - 0.2, height * 0.21)
-        drawing.polygon(fan, interior_color(rng), PANE, GLASS, 250)
+        drawing.polygon(fan, interior_color(drawing.rng), PANE, GLASS, 250)
 
 
 def shop_front(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    x: float,
-    width: float,
-    height: float,
-    color: Color,
+    drawing: WallDrawing, x: float, width: float, height: float, color: Color
 ) -> None:
     """Draws a shop window with a sign and, half of the time, an awning."""
     drawing.rectangle(x, 0, width, height, color, 0.1)
@@ -274,7 +266,7 @@ def shop_front(
         (46, 46, 44),
         -0.3,
         GLASS,
-        int(rng.integers(150, 256)),
+        int(drawing.rng.integers(150, 256)),
     )
     drawing.rectangle(
         x + width * 0.62,
@@ -289,11 +281,11 @@ def shop_front(
     drawing.rectangle(
         x, height * 0.84, width, height * 0.16, shade(color, 0.8), 0.2
     )
-    word = "".join(chr(code) for code in rng.integers(65, 91, 5))
+    word = "".join(chr(code) for code in drawing.rng.integers(65, 91, 5))
     drawing.text(
         word, x + 0.2 * width, height * 0.87, height * 0.09, (226, 214, 180)
     )
-    if rng.random() < 0.5:
+    if drawing.rng.random() < 0.5:
         _awning(drawing, x, height * 0.64, width, height * 0.22, color)
 
 

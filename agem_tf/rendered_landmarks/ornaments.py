@@ -102,23 +102,17 @@ def quoins(
         drawing.rectangle(x - stone / 2, low, stone, course * 0.9, color, 0.12)
 
 
-def clock(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    x: float,
-    y: float,
-    radius: float,
-) -> None:
+def clock(drawing: WallDrawing, x: float, y: float, radius: float) -> None:
     """Draws a clock face with hands, centred at (x, y)."""
     dark, face = (36, 34, 36), (226, 220, 200)
-    if rng.random() < 0.3:
+    if drawing.rng.random() < 0.3:
         dark, face = (206, 172, 86), (38, 44, 66)
     drawing.polygon(ellipse_points(x, y, radius * 1.2, radius * 1.2), dark, 0.3)
     drawing.polygon(ellipse_points(x, y, radius, radius), face, 0.26)
     for hour in np.radians(np.arange(0, 360, 30)):
         _hand(drawing, x, y, hour, 0.78 * radius, 0.95 * radius, radius, dark)
     for length in (0.5, 0.75):
-        angle = rng.uniform(0, 2 * np.pi)
+        angle = drawing.rng.uniform(0, 2 * np.pi)
         _hand(
             drawing, x, y, angle, -0.1 * radius, length * radius, radius, dark
         )
@@ -134,12 +128,7 @@ def _hand(drawing, x, y, angle, start, end, radius, color) -> None:
 
 
 def rose_window(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    x: float,
-    y: float,
-    radius: float,
-    color: Color,
+    drawing: WallDrawing, x: float, y: float, radius: float, color: Color
 ) -> None:
     """Draws a round tracery window, centred at (x, y)."""
     drawing.polygon(
@@ -148,10 +137,10 @@ def rose_window(
     drawing.polygon(
         ellipse_points(x, y, radius, radius), shade(color, 0.8), -0.2
     )
-    petals = int(rng.integers(6, 13))
-    number = int(rng.integers(120, 256))
+    petals = int(drawing.rng.integers(6, 13))
+    number = int(drawing.rng.integers(120, 256))
     for angle in np.linspace(0, 2 * np.pi, petals, endpoint=False):
-        stained = tuple(int(tone) for tone in rng.integers(24, 100, 3))
+        stained = tuple(int(tone) for tone in drawing.rng.integers(24, 100, 3))
         size = 0.8 * radius * np.pi / petals
         middle = (
             x + 0.68 * radius * np.cos(angle),
@@ -207,7 +196,6 @@ def statue(
 
 def signboard(
     drawing: WallDrawing,
-    rng: np.random.Generator,
     x: float,
     y: float,
     width: float,
@@ -215,8 +203,8 @@ def signboard(
     color: Color,
 ) -> None:
     """Draws a sign with a word of random letters."""
-    letters = int(rng.integers(4, 9))
-    word = "".join(chr(code) for code in rng.integers(65, 91, letters))
+    letters = int(drawing.rng.integers(4, 9))
+    word = "".join(chr(code) for code in drawing.rng.integers(65, 91, letters))
     bright = sum(color) > 380
     drawing.rectangle(x, y, width, height, color, 0.15)
     size = min(0.62 * height, 0.9 * width / (letters * 0.95))
@@ -229,15 +217,9 @@ def signboard(
     )
 
 
-def flag(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    x: float,
-    y: float,
-    height: float,
-) -> None:
+def flag(drawing: WallDrawing, x: float, y: float, height: float) -> None:
     """Draws a flag on a pole whose foot is (x, y)."""
-    stripes = rng.integers(30, 226, (3, 3))
+    stripes = drawing.rng.integers(30, 226, (3, 3))
     drawing.rectangle(x, y, 0.09, height, (70, 66, 60), 0.9)
     wide = 0.5 * height
     for number, tone in enumerate(stripes):

@@ -30,11 +30,18 @@ class WallDrawing:
     Args:
       left, right, top: extent in metres; the bottom is the ground, y = 0.
       pixels_per_metre: resolution of the finished surface.
+      rng: random generator of everything drawn.
     """
 
     def __init__(
-        self, left: float, right: float, top: float, pixels_per_metre: float
+        self,
+        left: float,
+        right: float,
+        top: float,
+        pixels_per_metre: float,
+        rng: np.random.Generator,
     ):
+        self.rng = rng
         self.left = float(left)
         self.top = float(top)
         self.resolution = float(pixels_per_metre) * SUPERSAMPLING
@@ -227,17 +234,11 @@ class Surface:
         return np.array([[step, 0, self.left], [0, -step, self.top], [0, 0, 1]])
 
 
-def finish(
-    drawing: WallDrawing,
-    rng: np.random.Generator,
-    pattern: str,
-    weathering: float,
-) -> Surface:
+def finish(drawing: WallDrawing, pattern: str, weathering: float) -> Surface:
     """Adds grain and weathering to a drawing and reduces it to its resolution.
 
     Args:
       drawing: the finished drawing.
-      rng: random generator of the grain and the dirt.
       pattern: wall pattern; see `building_styles.Style`.
       weathering: amount of dirt in [0, 1].
     """
@@ -255,8 +256,8 @@ def finish(
     )
     relief = reduced(relief)
     scale = drawing.resolution / SUPERSAMPLING
-    tone = _grain(rng, material, scale, pattern)
-    tone *= _dirt(rng, material.shape, scale, weathering)
+    tone = _grain(drawing.rng, material, scale, pattern)
+    tone *= _dirt(drawing.rng, material.shape, scale, weathering)
     tone = np.where(material == GLASS, 1.0, tone).astype(np.float32)
     drawn = reduced(drawing.color)
     tinted = drawn * tone[..., None]

@@ -32,11 +32,11 @@ def _light(name: str, direction) -> Light:
 
 def _wall(ledge: float = 0.0) -> Surface:
     """Returns a wall of 8 by 6 metres, optionally with a ledge."""
-    drawing = WallDrawing(0, 8, 6, 20)
+    drawing = WallDrawing(0, 8, 6, 20, np.random.default_rng(0))
     drawing.rectangle(0, 0, 8, 6, (180, 170, 160), 0, WALL)
     if ledge:
         drawing.rectangle(0, 3, 8, 0.4, (180, 170, 160), ledge, WALL)
-    return finish(drawing, np.random.default_rng(0), "plaster", 0.0)
+    return finish(drawing, "plaster", 0.0)
 
 
 def _brightness(surface: Surface, light: Light) -> np.ndarray:
@@ -58,10 +58,10 @@ def test_a_wall_is_brighter_in_the_sun_than_with_the_sun_behind_it():
 
 
 def test_lit_windows_shine_at_night():
-    drawing = WallDrawing(0, 8, 6, 20)
+    drawing = WallDrawing(0, 8, 6, 20, np.random.default_rng(0))
     drawing.rectangle(0, 0, 8, 6, (180, 170, 160), 0, WALL)
     drawing.rectangle(3, 2, 2, 2, (50, 50, 50), -0.3, 3, 7)
-    surface = finish(drawing, np.random.default_rng(0), "plaster", 0.0)
+    surface = finish(drawing, "plaster", 0.0)
     dark = _light("night", (0, 1, 1))
     lamps = dataclasses.replace(dark, lit_windows=1.0)
     pane, wall = (slice(50, 70), slice(70, 90)), (slice(5, 20), slice(5, 40))
