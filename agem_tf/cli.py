@@ -39,7 +39,16 @@ from agem_tf.option_fields import (
     required,
 )
 
-__all__ = ["lazy", "option", "options", "print_line", "required", "run"]
+__all__ = [
+    "lazy",
+    "option",
+    "options",
+    "parse_options",
+    "print_line",
+    "required",
+    "run",
+    "shown_value",
+]
 
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130  # 128 + SIGINT, as a shell reports it.
@@ -112,6 +121,22 @@ def run(
         print(f"error: {line}", file=sys.stderr)
         interrupted = isinstance(error, KeyboardInterrupt)
         sys.exit(INTERRUPTED_STATUS if interrupted else USER_ERROR_STATUS)
+
+
+def parse_options(
+    default: type, alternatives: dict[str, type], arguments: Sequence[str]
+) -> Any:
+    """Returns the options that `run` would pass for these arguments.
+
+    Args:
+        default, alternatives: see `run`.
+        arguments: the program's name and its arguments.
+
+    Raises:
+        UserError: a flag is unknown, missing, malformed or misplaced.
+    """
+    parser = _Parser(default, alternatives)
+    return parser.build(parser.parse(arguments))
 
 
 class _NumbersParser(flags.ArgumentParser):

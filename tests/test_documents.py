@@ -1,0 +1,77 @@
+"""The documents are up to date, and what they say can be called."""
+
+import pathlib
+import re
+import runpy
+import shlex
+
+import pytest
+
+import agem_tf
+from agem_tf import cli
+from agem_tf.config import loading
+
+ROOT = pathlib.Path(agem_tf.__file__).parents[1]
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("experiments/*.md"),
+    ]
+)
+TABLES = runpy.run_path(str(ROOT / "docs" / "make_tables.py"))
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("name", ["commands", "recipes"])
+def test_generated_documents_are_up_to_date(name):
+    """Otherwise: python docs/make_tables.py."""
+    written = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert written == TABLES[f"{name}_text"]()
+
+
+def test_the_readme_has_at_most_160_lines():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 160
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_links_lead_to_files(document):
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def commands_in(document):
+    """Yields the arguments of each `python -m agem_tf.NAME` of a document."""
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in text.splitlines():
+        if found := re.match(
+            r"    (?:\S*/)?python3? -m (agem_tf\.\w+.*)", line
+        ):
+            yield shlex.split(found[1], comments=True)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_commands_have_the_flags_that_documents_show(document):
+    for module, *arguments in commands_in(document):
+        default, alternatives = TABLES["options_of"](module.split(".")[1])
+        options = cli.parse_options(default, alternatives, [module, *arguments])
+        recipe_path = getattr(options, "config", None)
+        if recipe_path in (None, "RECIPE.py"):
+            continue
+        recipe = loading.load(ROOT / recipe_path)
+        loading.override(recipe, options.set)
+
+
+def test_every_command_is_documented():
+    commands = {
+        path.stem
+        for path in (ROOT / "agem_tf").glob("*.py")
+        if "cli.run(" in path.read_text(encoding="utf-8")
+    } - {"cli"}
+    assert commands == set(TABLES["COMMANDS"])
