@@ -19,6 +19,7 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.files.csv_tables import csv_rows
+from agem_tf.files.locations import any_location
 from agem_tf.photos import reading
 
 _LOG = logging.getLogger(__name__)
@@ -67,31 +68,33 @@ def list_photos(source: str) -> dict[str, list[ListedPhoto]]:
     """Lists the photos of each landmark.
 
     Args:
-        source: a folder of one folder a landmark, searched recursively but for
-            hidden files; or a CSV of rows `path,landmark` or
-            `path,landmark,x1,y1,x2,y2`, a header row allowed, blanks around
-            a cell ignored, paths relative to the CSV.
+        source: Local or remote (gs://) path of a folder with one folder per
+            landmark, which is searched recursively without hidden files; or of
+            a CSV with rows `path,landmark` or `path,landmark,x1,y1,x2,y2`,
+            where a header is optional and paths are relative to the CSV.
 
     Returns:
-        Landmark -> its photos, without labels; none for an empty folder.
+        The photos of each landmark, without labels; none for an empty folder.
 
     Raises:
-        UserError: the source is missing, empty or malformed.
+        UserError: The source is missing, empty or malformed.
     """
     if not source:
         raise UserError(
             "The photos have no source; give --source=DIR (data.source in a "
-            "recipe), a folder of one folder a landmark or a CSV."
+            "recipe), a folder with one folder per landmark or a CSV."
         )
-    root = pathlib.Path(source).expanduser()
+    root = any_location(source, "--source")
+    if "://" not in os.fspath(root):
+        root = pathlib.Path(root)  # Knows pipes from files.
     return _list_csv(root) if root.is_file() else _list_folder(root)
 
 
 def check_name(name: str) -> None:
-    """Refuses a name that does not fit on one line of a UTF-8 file.
+    """Checks that a name fits on one line of a UTF-8 file.
 
     Raises:
-        UserError: it has a line break, or bytes that are no UTF-8.
+        UserError: It has a line break, or bytes that are not UTF-8.
     """
     encodable = name.encode(errors="ignore").decode() == name
     if not encodable or "\n" in name or "\r" in name:
@@ -111,10 +114,10 @@ def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
     }
     if not listed:
         raise UserError(
-            f"{root} has no folder in it; make one folder a landmark, with the "
-            "landmark's photos inside."
+            f"{root} has no folder in it; make one folder per landmark, with "
+            "its photos inside."
         )
-    left_aside = []
+    skipped = []
     for path in _files(root):
         name = path.relative_to(root)
         if path.suffix.lower() in reading.SUFFIXES and len(name.parts) > 1:
@@ -122,27 +125,39 @@ def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
             photo = ListedPhoto(str(path), name.as_posix(), landmark)
             listed[landmark].append(photo)
         else:
-            left_aside.append(name.as_posix())
-    if left_aside:
+            skipped.append(name.as_posix())
+    if skipped:
         _LOG.info(
-            "%d files of %s are left aside, being in no landmark's folder or "
-            "of no format that is read, the first: %r",
-            len(left_aside),
+            "%d files of %s are skipped, which are not in the folder of a "
+            "landmark or have an unsupported format; the first: %r",
+            len(skipped),
             root,
-            left_aside[0],
+            skipped[0],
         )
     return listed
 
 
-def _files(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
-        if path.is_file() and not any(map(is_hidden, parts)):
+def _files(
+    folder: pathlib.Path, above: frozenset[str] = frozenset()
+) -> Iterator[pathlib.Path]:
+    """Yields the files below a folder that are not hidden, by name.
+
+    Links to folders are followed, except to a folder above them.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for path in sorted(folder.iterdir()):
+        if is_hidden(path.name):
+            continue
+        if path.is_dir():
+            yield from _files(path, above | {real})
+        elif path.is_file():
             yield path
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is left aside unasked."""
+    """Whether files or folders of this name are skipped without a word."""
     return name.startswith(".") or name in _HIDDEN
 
 

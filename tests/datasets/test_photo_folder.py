@@ -15,6 +15,7 @@ from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.errors import UserError
 from agem_tf.pages.photo_sources import load_photo
 
+FILES = ("0.jpg", "1.png", "2.pgm")
 SPLITS = {"validation": "place4", "test": "place5,place3"}
 
 
@@ -211,7 +212,7 @@ def test_a_folder_whose_name_is_not_text_is_named(photo_folder, tmp_path):
     assert len(prepared.manifest["skipped"]) == 1
 
 
-def test_what_is_no_photo_of_a_landmark_is_counted_or_hidden(
+def test_other_files_are_counted_and_hidden_ones_are_not(
     photo_folder, tmp_path, caplog
 ):
     photo = photo_folder / "place0" / "0.jpg"
@@ -230,10 +231,28 @@ def test_what_is_no_photo_of_a_landmark_is_counted_or_hidden(
     (line,) = (
         record.message
         for record in caplog.records
-        if "left aside" in record.message
+        if "are skipped" in record.message
     )
     assert line.startswith("2 files")
     assert "loose.jpg" in line
+
+
+@pytest.mark.parametrize("source", ["photos", "photos/list.csv"])
+def test_photos_may_be_remote(photo_folder, tmp_path, bucket, source):
+    rows = [f"place{i}/{name},place{i}" for i in (3, 4, 5) for name in FILES]
+    (photo_folder / "list.csv").write_text("\n".join(rows))
+    here = prepare_folder(tmp_path / source, tmp_path / "here")
+    shutil.copytree(photo_folder, bucket / "photos")
+    there = prepare_folder(f"gs://{source}", tmp_path / "there")
+    assert there.manifest["files"] == here.manifest["files"]
+
+
+def test_linked_folders_are_followed_but_not_in_circles(photo_folder, tmp_path):
+    shutil.move(photo_folder / "place0", tmp_path / "elsewhere")
+    (photo_folder / "place0").symlink_to(tmp_path / "elsewhere")
+    (photo_folder / "place1" / "up").symlink_to(photo_folder)
+    prepared = prepare_folder(photo_folder, tmp_path / "data")
+    assert len(prepared.split("train")) == 9
 
 
 def test_an_unknown_option_is_named(photo_folder, tmp_path):

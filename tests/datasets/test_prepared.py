@@ -1,4 +1,4 @@
-"""A prepared dataset finds its photos, and says what is wrong with it."""
+"""A prepared dataset finds its photos, and names its faults."""
 
 import shutil
 

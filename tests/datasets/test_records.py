@@ -1,4 +1,4 @@
-"""Random access finds each record, and a damaged one is named."""
+"""Records are read at random, and a damaged one is named."""
 
 import pytest
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Record files are the same whoever writes them, and are written once."""
+"""Shards are the same in every process, and are written once."""
 
 import errno
 import multiprocessing
@@ -160,7 +160,7 @@ def test_an_interrupted_preparation_resumes(prepare_folder, tmp_path):
 def test_a_killed_preparation_resumes(prepare_folder, photo_folder, tmp_path):
     data, script = tmp_path / "data", tmp_path / "killed.py"
     script.write_text(_KILLED)
-    # Returns when nobody holds the pipes: the pool has ended too.
+    # Returns when the pipes are closed: the pool has ended too.
     killed = subprocess.run(
         [sys.executable, script, str(photo_folder), str(data)],
         capture_output=True,

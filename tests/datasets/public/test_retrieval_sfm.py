@@ -53,16 +53,17 @@ def test_photos_models_and_pairs_are_those_of_the_pickle(
     assert prepared.manifest["splits"]["train"]["pairs"] == 4
 
 
-def test_a_download_of_another_size_is_told(source, prepare_public):
-    told = list(prepare_public("retrieval_sfm_120k").describe())
+def test_a_download_of_another_size_is_noted(source, prepare_public):
+    lines = list(prepare_public("retrieval_sfm_120k").describe())
     assert (
-        "Split train lists 4 photos, not the 91,642 of the publication." in told
+        "Split train lists 4 photos, not the 91,642 of the publication."
+        in lines
     )
     assert (
         "Split validation lists 1 pairs, not the 1,691 of the publication."
-        in told
+        in lines
     )
-    assert not any("whiten lists" in line for line in told)
+    assert not any("whiten lists" in line for line in lines)
 
 
 def test_pairs_among_some_photos_are_numbered_as_these(source, prepare_public):

@@ -1,4 +1,4 @@
-"""Oxford, Paris and INSTRE, from the file that holds their answers."""
+"""Oxford, Paris, INSTRE, Holidays, UKBench and distractors, in small copies."""
 
 import os
 import shutil
@@ -88,12 +88,12 @@ def test_database_and_queries_are_extracted_and_scored_apart(
     assert np.asarray(evaluation.ranks)[0, 0] == 1
 
 
-def test_a_changed_file_is_told_and_stays_told(source, prepare_public):
+def test_a_changed_file_is_noted_beside_the_scores(source, prepare_public):
     with pytest.warns(UserWarning, match="not the published file"):
         prepared = prepare_public("roxford5k")
-    told = "\n".join(prepared.describe())
-    assert "gnd_roxford5k.pkl is not the published file" in told
-    assert "lists 6 photos, not the 5,063 of the publication" in told
+    lines = "\n".join(prepared.describe())
+    assert "gnd_roxford5k.pkl is not the published file" in lines
+    assert "lists 6 photos, not the 5,063 of the publication" in lines
 
 
 def test_the_matlab_twin_gives_the_same(source, prepare_public):
@@ -169,9 +169,9 @@ def test_missing_photos_leave_the_ground_truth_when_allowed(
     assert truth.queries[0].junk.tolist() == [2]
     lost = prepared.manifest["splits"]["test"]["lost"]
     assert lost == {"queries": 1, "positives": 1}
-    told = "\n".join(prepared.describe())
-    assert "1 queries; lost are 1 queries, 1 positives" in told
-    assert "2 photos are missing" in told
+    lines = "\n".join(prepared.describe())
+    assert "1 queries; lost are 1 queries, 1 positives" in lines
+    assert "2 photos are missing" in lines
     names = (prepared.directory / "missing.txt").read_text().split()
     assert names == ["jpg/hall_000001.jpg", "jpg/tower_000003.jpg"]
     prepared.verify()
@@ -261,3 +261,110 @@ def test_a_folder_without_the_file_is_named(tmp_path, prepare_public):
     (tmp_path / "source").mkdir()
     with pytest.raises(UserError, match=r"gnd_rparis6k\.pkl or gnd_rparis6k"):
         prepare_public("rparis6k")
+
+
+HOLIDAYS = [
+    "100000.jpg",
+    "100001.jpg",
+    "100100.jpg",
+    "100101.jpg",
+    "100102.jpg",
+]
+
+
+@pytest.fixture
+def holidays(tmp_path, write_photo):
+    for seed, name in enumerate(HOLIDAYS):
+        write_photo(tmp_path / "source" / "jpg" / name, seed)
+    return tmp_path / "source"
+
+
+def write_list(source, names):
+    (source / "holidays_images.dat").write_text("\n".join(names) + "\n")
+
+
+def test_the_first_photo_of_a_scene_is_its_query(holidays, prepare_public):
+    write_list(holidays, HOLIDAYS)
+    prepared = prepare_public("inria_holidays")
+    truth = prepared.ground_truth("test")
+    assert truth.database_names == HOLIDAYS
+    assert truth.query_names == ["100000.jpg", "100100.jpg"]
+    assert truth.queries[1].easy.tolist() == [3, 4]
+    assert truth.queries[1].junk.tolist() == [2]
+    assert prepared.split("test").labels.tolist() == [1000] * 2 + [1001] * 3
+    assert prepared.manifest["protocol"] == "holidays"
+
+
+def test_the_list_names_what_is_missing(holidays, prepare_public):
+    write_list(holidays, [*HOLIDAYS, "100103.jpg", "100200.jpg"])
+    with pytest.raises(UserError, match=r"2 photos .*jpg/100103\.jpg"):
+        prepare_public("inria_holidays")
+    prepared = prepare_public("inria_holidays", allow_missing=True)
+    lost = prepared.manifest["splits"]["test"]["lost"]
+    assert lost == {"queries": 1, "positives": 1}
+
+
+def test_without_the_list_too_few_photos_are_refused(holidays, prepare_public):
+    with pytest.raises(UserError, match="5 of the 1,491 photos"):
+        prepare_public("inria_holidays")
+    prepared = prepare_public("inria_holidays", allow_missing=True)
+    assert "not the 1,491" in "\n".join(prepared.describe())
+
+
+def test_a_file_of_another_name_is_named(holidays, prepare_public, write_photo):
+    write_photo(holidays / "jpg" / "cover.jpg")
+    with pytest.raises(UserError, match=r"'cover\.jpg' is not a photo"):
+        prepare_public("inria_holidays", allow_missing=True)
+
+
+def test_a_download_without_photos_is_named(tmp_path, prepare_public):
+    (tmp_path / "source").mkdir()
+    with pytest.raises(UserError, match="has no jpg"):
+        prepare_public("inria_holidays")
+
+
+def test_ukbench_photos_find_themselves_and_three_more(
+    tmp_path, write_photo, prepare_public
+):
+    folder = tmp_path / "source" / "full"
+    for number in (0, 1, 2, 3, 4, 5, 10198):
+        write_photo(folder / f"ukbench{number:05d}.jpg", number)
+    with pytest.raises(UserError, match=r"10193 photos .*ukbench00006\.jpg"):
+        prepare_public("ukbench")
+    prepared = prepare_public("ukbench", allow_missing=True)
+    truth = prepared.ground_truth("test")
+    assert truth.query_names == truth.database_names
+    assert sorted(truth.queries[2].easy) == [0, 1, 2, 3]
+    assert sorted(truth.queries[5].easy) == [4, 5]
+    assert prepared.split("test").labels.tolist() == [0] * 4 + [1] * 2 + [2549]
+    assert prepared.manifest["protocol"] == "ukbench"
+
+
+def test_the_million_is_what_its_list_says(
+    tmp_path, write_photo, prepare_public
+):
+    source, names = tmp_path / "source", ["0a/b.jpg", "1c/d.png", "1c/a.jpg"]
+    for seed, name in enumerate(names):
+        write_photo(source / "jpg" / name, seed)
+    write_photo(source / "jpg" / "unlisted.jpg")
+    (source / "revisitop1m.txt").write_text("\n".join(names) + "\n")
+    prepared = prepare_public("revisitop1m")
+    assert prepared.split("distractors").names == names
+    assert prepared.database_names("distractors") == names
+    with pytest.raises(UserError, match="has no queries"):
+        prepared.ground_truth("distractors")
+    (source / "jpg" / names[1]).unlink()
+    with pytest.raises(UserError, match="1 photos are missing.*jpg/1c/d.png"):
+        prepare_public("revisitop1m", "again")
+
+
+def test_the_hundred_thousand_are_all_photos_below_the_source(
+    tmp_path, write_photo, prepare_public
+):
+    for name in ("tag b/2.jpg", "tag a/1.jpg", "3.JPG"):
+        write_photo(tmp_path / "source" / name)
+    (tmp_path / "source" / "README.txt").write_text("about")
+    prepared = prepare_public("oxford100k")
+    names = ["3.JPG", "tag a/1.jpg", "tag b/2.jpg"]
+    assert prepared.split("distractors").names == names
+    assert "not the 100,071" in "\n".join(prepared.describe())
