@@ -65,7 +65,8 @@ class _LazyModule(ModuleType):
                 module = importlib.import_module(self.__name__)
         except BaseException:
             # What a native library wrote may be the cause.
-            print(*lines, sep="\n", end="", file=sys.stderr)
+            for line in lines:
+                print(line, file=sys.stderr)
             raise
         return getattr(module, attribute)
 
@@ -218,7 +219,7 @@ class _Parser:
         names = _names(cls)
         for name, value in given.items():
             if name not in names and name != chosen and value:
-                raise UserError(self._misplaced(name, chosen))
+                raise UserError(self._misplaced(name, value, chosen))
         for name, _, field in fields_of(cls):
             if name not in given and default_of(field) is dataclasses.MISSING:
                 raise UserError(f"--{name} is required (see --help)")
@@ -279,8 +280,10 @@ class _Parser:
         self._help[f"--[no]{name}"] = text
         flags.DEFINE_bool(name, None, text, self._flags)
 
-    def _misplaced(self, name: str, chosen: str) -> str:
-        """Returns the sentence for a flag of a dataclass not chosen."""
+    def _misplaced(self, name: str, value: Any, chosen: str) -> str:
+        """Returns the sentence for an option of a dataclass not chosen."""
+        if name == self._positional:
+            return f"unexpected argument {value[0]!r} with --{chosen}"
         if chosen:
             return f"--{name} does not go with --{chosen}; leave one out."
         owners = [

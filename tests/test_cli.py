@@ -77,3 +77,198 @@ def test_a_mistake_is_one_line_and_status_2(arguments, tmp_path):
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith("error: ")
     assert not any(tmp_path.iterdir())
+
+
+# A command with three dataclasses, whose main does what it is asked to.
+SCRIPT = '''"""Change a shelf.
+
+    python shelf.py book --shelf=a
+"""
+
+import errno
+import os
+
+from agem_tf import cli
+from agem_tf.errors import UserError
+
+
+@cli.options
+class Options:
+    """Make a shelf."""
+
+    books: tuple[str, ...] = cli.option((), "Books.", positional=True)
+    shelf: str = cli.required("Name of the shelf.")
+    colour: str = cli.option("red", "Colour.", choices=("red", "blue"))
+    widths: tuple[float, ...] = cli.option((1.0, 0.5), "Widths.", above=0)
+    steps: range = cli.option(range(0), "Steps.")
+    full: bool = cli.option(False, "Fill the shelf.")
+    raises: str = cli.option("", "Error to raise.")
+
+
+@cli.options
+class Add:
+    """Add to a shelf."""
+
+    shelf: str = cli.required("Name of the shelf.")
+    count: int = cli.option(1, "Number of books.", minimum=1)
+
+
+@cli.options
+class Remove:
+    """Remove from a shelf."""
+
+    shelf: str = cli.required("Name of the shelf.")
+    remove: tuple[str, ...] = cli.option((), "Book to remove.")
+
+
+def main(options):
+    raises = getattr(options, "raises", "")
+    if raises == "user":
+        raise UserError(f"No shelf {options.shelf}.")
+    if raises == "disk":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a/b")
+    if raises == "interrupt":
+        raise KeyboardInterrupt
+    if raises == "defect":
+        raise KeyError("x")
+    if raises == "lines":
+        for _ in range(10**5):
+            cli.print_line("line")
+    cli.print_line(repr(options).replace("\\\\n", "\\n"))
+
+
+if __name__ == "__main__":
+    cli.run(main, Options, add=Add, remove=Remove)
+'''
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    path = tmp_path_factory.mktemp("script") / "shelf.py"
+    path.write_text(SCRIPT)
+
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, str(path), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    call.path = path
+    return call
+
+
+def test_flags_become_the_options_of_their_types(shelf):
+    result = shelf(
+        "one", "--shelf", "a", "--widths=2,0.5", "--steps=3:5", "--full", "two"
+    )
+    assert result.stdout == (
+        "Options(books=('one', 'two'), shelf='a', colour='red', "
+        "widths=(2.0, 0.5), steps=range(3, 5), full=True, raises='')\n"
+    )
+    assert not result.stderr
+    assert "full=False" in shelf("--shelf=a", "--nofull").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        (["--add", "--count=3"], "Add(shelf='a', count=3)"),
+        (
+            ["--remove=x", "--remove=y"],
+            "Remove(shelf='a', remove=('x', 'y'))",
+        ),
+    ],
+)
+def test_a_flag_chooses_among_dataclasses(shelf, arguments, printed):
+    assert shelf("--shelf=a", *arguments).stdout == f"{printed}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--add", "--colour=red"], "--colour does not go with --add"),
+        (["--remove=x", "--add"], "--remove does not go with --add"),
+        (["--count=3"], "--count goes with --add only"),
+        (["--colour=green"], "--colour must be one of red, blue, not 'green'"),
+        (["--widths=0"], "--widths must be positive, not (0.0,)"),
+        (["--add", "--count=0"], "--count must be at least 1, not 0"),
+        (["--add", "--count=x"], "flag --count=x"),
+        (["--add", "book"], "unexpected argument 'book'"),
+        (["--steps=5"], "'5' is not FIRST:END"),
+        (["--colur=red"], "Did you mean: colour"),
+        (["--raises=user"], "No shelf a."),
+        (["--raises=disk"], "a/b can't be written: No space left on device"),
+    ],
+)
+def test_a_mistake_names_the_flag(shelf, arguments, message):
+    result = shelf("--shelf=a", *arguments)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_a_required_flag_is_named(shelf):
+    result = shelf("--add")
+    assert result.returncode == 2
+    assert "--shelf is required" in result.stderr
+
+
+def test_an_interrupt_is_one_line_and_status_130(shelf):
+    result = shelf("--shelf=a", "--raises=interrupt")
+    assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
+
+
+def test_a_defect_keeps_its_traceback_and_a_mistake_has_one_on_demand(shelf):
+    result = shelf("--shelf=a", "--raises=defect")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "Traceback" not in shelf("--shelf=a", "--raises=user").stderr
+    result = shelf("--shelf=a", "--raises=user", "--traceback")
+    assert "Traceback" in result.stderr
+    assert "No shelf a." in result.stderr
+
+
+def test_a_closed_pipe_ends_a_command_quietly(shelf):
+    command = [sys.executable, str(shelf.path), "--shelf=a", "--raises=lines"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "line\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_terminal_does_not_obey_a_file_name(shelf):
+    result = shelf("--shelf=a\x1b[2J", "--raises=user")
+    assert result.stderr == "error: No shelf a\\x1b[2J.\n"
+
+
+def test_help_lists_each_option_once_with_its_default(shelf):
+    result = shelf("--help")
+    assert result.returncode == 0
+    assert "Change a shelf." in result.stdout
+    assert result.stdout.count("--shelf=TEXT") == 1
+    assert "Colour. Default: red. One of red, blue." in result.stdout
+    assert "Widths. Default: 1,0.5." in result.stdout
+    assert "--[no]add\n      Add to a shelf." in result.stdout
+
+
+def test_a_failed_import_keeps_its_cause(tmp_path):
+    (tmp_path / "broken.py").write_text(
+        "import os\n"
+        "os.write(2, b'libx.so is missing\\n')\n"
+        "raise ImportError('no x')\n"
+    )
+    code = "from agem_tf import cli; cli.lazy('broken').f"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "libx.so is missing\n" in result.stderr
+    assert "ImportError: no x" in result.stderr
