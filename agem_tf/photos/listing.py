@@ -223,20 +223,17 @@ def _find_file(folder: pathlib.Path, cell: str) -> tuple[str, str]:
     """Returns name and path of the photo that a cell of a CSV names.
 
     A list from Windows has backslashes, and one from macOS may have another
-    Unicode normal form than the file; the first that exists is taken.
+    Unicode normal form than the file; the first path that exists is taken.
     """
-    written = [cell, cell.replace("\\", "/")] if "\\" in cell else [cell]
-    for name in written:
-        forms = [name]
-        if not name.isascii():
-            forms += [
-                unicodedata.normalize(form, name) for form in ("NFC", "NFD")
-            ]
-        for form in forms:
-            # Plain names are not looked up: a million take minutes.
-            file = folder / form
-            if len(written) * len(forms) == 1 or file.exists():
-                return pathlib.PurePath(name).as_posix(), os.fspath(file)
+    names = dict.fromkeys([cell, cell.replace("\\", "/")])
+    # Plain names are not looked up: a million look-ups take minutes.
+    if len(names) > 1 or not cell.isascii():
+        for name in names:
+            for form in ("NFC", "NFD"):
+                for written in (name, unicodedata.normalize(form, name)):
+                    if (folder / written).exists():
+                        shown = pathlib.PurePath(name).as_posix()
+                        return shown, os.fspath(folder / written)
     return pathlib.PurePath(cell).as_posix(), os.fspath(folder / cell)
 
 
