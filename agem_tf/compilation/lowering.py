@@ -102,11 +102,13 @@ class RecipePrograms:
 
     def _canvases(self) -> list[tuple[int, int]]:
         image = self._config.image
-        return list(map(tuple, image.buckets)) or [canvases.largest(image)]
+        return list(map(tuple, image.buckets)) or [
+            canvases.largest_canvas(image)
+        ]
 
     def _training_on_tuples(self, replicas: int) -> Program:
         config = self._config
-        height, width = canvases.largest(config.image)
+        height, width = canvases.largest_canvas(config.image)
         photos = 1
         if not config.loss.classifies:
             photos = 2 + config.mining.num_negatives

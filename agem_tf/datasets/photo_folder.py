@@ -8,9 +8,14 @@ from agem_tf.datasets.landmark_builder import LandmarkBuilder, Skip, shuffled
 from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.photos import reading
+from agem_tf.photos import encoding
 from agem_tf.photos.boxes import check_box
-from agem_tf.photos.listing import Example, ListedPhoto, check_name, list_photos
+from agem_tf.photos.listing import (
+    Example,
+    ListedPhoto,
+    check_name,
+    list_landmarks,
+)
 
 
 class PhotoFolder(LandmarkBuilder, skip_registration=True):
@@ -18,7 +23,7 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
 
     The CSV has rows `path,landmark` or `path,landmark,x1,y1,x2,y2`: pixels of
     the upright photo, after its EXIF rotation, x to the right and y down; see
-    `agem_tf.photos.listing.list_photos`. Every photo of a split is a query,
+    `agem_tf.photos.listing.list_landmarks`. Every photo of a split is a query,
     which searches the other photos of the split.
     """
 
@@ -46,7 +51,7 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
         self._source, self._shares = source, (validation, test)
 
     def listing(self) -> Mapping[str, list[ListedPhoto]]:
-        listed = list_photos(self._source)
+        listed = list_landmarks(self._source)
         landmarks = sorted(filter(self._has_usable_name, listed))
         labels = {name: i for i, name in enumerate(landmarks)}
         usable = {
@@ -68,7 +73,7 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
         listed = ListedPhoto(*item)
         try:
-            photo = reading.read(listed.path)
+            photo = encoding.read_encoded_photo(listed.path)
             if listed.box:
                 check_box(
                     tuple(listed.box),

@@ -55,7 +55,7 @@ class PhotoPipeline:
             Elements {"image": (*canvas, 3) uint8, "valid": (2,) int32 height
             and width of the part that is not padding}.
         """
-        canvas = canvas or canvases.largest(self._image)
+        canvas = canvas or canvases.largest_canvas(self._image)
         dataset = tf.data.Dataset.from_tensor_slices(
             (np.asarray(indices, np.int64), self._split.boxes[indices])
         )
@@ -115,7 +115,7 @@ class PhotoPipeline:
         """Finds the photo that failed; the error of the graph has no name."""
         for index in reversed(list(self._recent)):
             try:
-                decoding.decode(_parse_image(self._split.read(index)))
+                decoding.decode_photo(_parse_image(self._split.read(index)))
             except tf.errors.InvalidArgumentError as error:
                 return UserError(
                     f"The photo {self._split.names[index]} of split "
@@ -135,7 +135,7 @@ class PhotoPipeline:
             self._read, [index], tf.string, stateful=False
         )
         encoded = _parse_image(serialized)
-        return decoding.load(
+        return decoding.photo_on_canvas(
             encoded, self._image, box if crop else None, canvas
         )
 

@@ -193,7 +193,7 @@ def write_shard(path: str) -> str:
                         example["name"],
                         example["label"],
                         example["box"],
-                        reading.sides(example["image"]),
+                        reading.encoded_sides(example["image"]),
                         offset,
                     )
                 )

@@ -239,7 +239,9 @@ class Extractor:
     ) -> Iterator[np.ndarray]:
         """Yields the descriptors of some thousand photos after the other."""
         boxes = split.boxes[indices] if crop else None
-        chosen = canvases.choose(split.sizes[indices], boxes, self._image)
+        chosen = canvases.choose_canvases(
+            split.sizes[indices], boxes, self._image
+        )
         step = _BATCHES_A_PART * self._extraction.batch_size
         for start in range(0, len(indices), step):
             part, of_part = indices[start:][:step], chosen[start:][:step]

@@ -5,10 +5,7 @@ Needs no TensorFlow, so that a search by descriptors answers at once.
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Sequence
-
-from PIL import Image, ImageOps
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.pages.report import (
@@ -18,6 +15,7 @@ from agem_tf.pages.report import (
     Tile,
     counted,
 )
+from agem_tf.photos.reading import read_thumbnail
 from agem_tf.retrieval.indexes import Match, StoredIndex
 
 Box = tuple[float, float, float, float]
@@ -91,34 +89,17 @@ def save_page(
 
 def _rank_list(answer: Answer, folder: str | None) -> RankList:
     root = folder or ""
-    query_photo = _thumbnail(answer.query, answer.box) or _thumbnail(
-        os.path.join(root, answer.query)
-    )
+    query_photo = read_thumbnail(
+        answer.query, THUMBNAIL_SIDE, answer.box
+    ) or read_thumbnail(os.path.join(root, answer.query), THUMBNAIL_SIDE)
     query = Tile(answer.query, "query", "query", query_photo)
     found = [
         Tile(
             match.name,
             "found",
             f"{rank}: {match.similarity:.3f}",
-            _thumbnail(os.path.join(root, match.name)),
+            read_thumbnail(os.path.join(root, match.name), THUMBNAIL_SIDE),
         )
         for rank, match in enumerate(answer.matches, 1)
     ]
     return RankList(answer.query, [query, *found])
-
-
-def _thumbnail(path: str, box: Box | None = None) -> Image.Image | None:
-    """Reads a small photo, upright, or nothing if it can't be read."""
-    if not pathlib.Path(path).is_file():
-        return None
-    try:
-        with Image.open(path) as photo:
-            if box is None:
-                photo.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-            upright = ImageOps.exif_transpose(photo)
-            if box is not None:
-                upright = upright.crop([round(side) for side in box])
-            upright.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-            return upright.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from agem_tf.errors import UserError
 from agem_tf.files.manifest import read_manifest
-from agem_tf.photos import reading
+from agem_tf.photos.encoding import read_encoded_photo
 from agem_tf.progress import Progress
 
 _KIND = "saved_model"
@@ -120,7 +120,7 @@ def _read_ahead(
     waiting: collections.deque = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         for path in paths:
-            waiting.append((path, pool.submit(reading.read, path)))
+            waiting.append((path, pool.submit(read_encoded_photo, path)))
             if len(waiting) > 2 * _BATCH:
                 yield waiting.popleft()
         yield from waiting

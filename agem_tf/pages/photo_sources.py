@@ -1,7 +1,6 @@
 """Photos for pages, found by the names that descriptors carry."""
 
 import functools
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from agem_tf.datasets.prepared import Split
+from agem_tf.errors import UserError
+from agem_tf.photos import reading
 
 # The name of a photo -> the photo, or None if it is not at hand.
 Photos = Callable[[str], Image.Image | None]
@@ -53,7 +54,8 @@ def load_photo(split: Split, index: int) -> Image.Image:
 
     example = tf.train.Example.FromString(split.read(index))
     encoded = example.features.feature["image"].bytes_list.value[0]
-    return Image.open(io.BytesIO(encoded)).convert("RGB")
+    with reading.opened(encoded, split.names[index]) as photo:
+        return reading.to_rgb(photo, upright=False)
 
 
 def _find_file(root: Path, name: str) -> Image.Image | None:
@@ -64,10 +66,9 @@ def _find_file(root: Path, name: str) -> Image.Image | None:
             path = (root / folder / f"{name}{suffix}").resolve()
             if path.is_relative_to(root) and path.is_file():
                 try:
-                    photo = Image.open(path)
-                    photo.load()
-                # Pillow's readers raise more types than they document.
-                except Exception:
+                    encoded = reading.read_photo_file(path)
+                    with reading.opened(encoded, name) as photo:
+                        return reading.to_rgb(photo, upright=False)
+                except UserError:
                     return None
-                return photo
     return None

@@ -1,8 +1,8 @@
-"""Which canvas holds which photo, known before anything is decoded.
+"""Chooses the canvas of each photo before it is decoded.
 
 The sides of a resized photo follow from those of the photo, so all workers of a
-training agree on the shapes of every step without talking. The arithmetic is
-that of `images`, in the same float32.
+training know the shapes of every step without communication. The arithmetic is
+that of `photos.decoding`, in the same float32.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from agem_tf.config import ImageConfig
 from agem_tf.photos.decoding import MIN_SIDE
 
 
-def largest(image: ImageConfig) -> tuple[int, int]:
+def largest_canvas(image: ImageConfig) -> tuple[int, int]:
     """Returns height and width of the canvas that holds every photo."""
     if not image.buckets:
         return image.size, image.size
@@ -20,16 +20,19 @@ def largest(image: ImageConfig) -> tuple[int, int]:
     return height, width
 
 
-def choose(
+def choose_canvases(
     sizes: np.ndarray, boxes: np.ndarray | None, image: ImageConfig
 ) -> np.ndarray:
-    """Returns the (photos,) positions in `image.buckets` of their canvases.
+    """Chooses the smallest canvas that holds each photo.
 
     Args:
         sizes: (photos, 2) height and width of the photos.
-        boxes: (photos, 4) x1, y1, x2, y2 that are cut out; None for whole
-            photos.
-        image: with buckets.
+        boxes: (photos, 4) x1, y1, x2, y2 in pixels, cut out first; None for
+            whole photos.
+        image: a configuration with buckets.
+
+    Returns:
+        (photos,) positions in `image.buckets`.
     """
     return _smallest_that_holds(resized_sides(sizes, boxes, image), image)
 
@@ -37,9 +40,9 @@ def choose(
 def resized_sides(
     sizes: np.ndarray, boxes: np.ndarray | None, image: ImageConfig
 ) -> np.ndarray:
-    """Returns the (photos, 2) sides of the photos as `images.load` makes them.
+    """Returns the (photos, 2) sides of photos that `photo_on_canvas` resizes.
 
-    Arguments are those of `choose`.
+    Arguments as of `choose_canvases`.
     """
     target = np.full(len(sizes), image.size, np.float32)
     sides = sizes.astype(np.float32)

@@ -1,22 +1,23 @@
-"""From a photo's bytes to the network's input, inside the TensorFlow graph.
+"""Decodes photos to the network's input inside the TensorFlow graph.
 
-The same functions serve training, extraction and the exported model, so that a
-photo means the same pixels everywhere. Bytes come from strangers: the size is
-read from the header and bounded before anything is decoded.
+Training, extraction, indexing, queries and the exported model call these
+functions, so that a photo gives the same pixels everywhere. Bytes come from
+strangers: the number of pixels is read from the header and bounded before
+anything is decoded.
 """
 
 import tensorflow as tf
 
 from agem_tf.config import ImageConfig
+from agem_tf.photos.reading import MAX_PIXELS
 
-MAX_PIXELS = 100_000_000
 # Networks of stride 32 that pool without padding, such as VGG, fail below it.
 MIN_SIDE = 32
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER_BYTES = 24
 
 
-def load(
+def photo_on_canvas(
     encoded: tf.Tensor,
     config: ImageConfig,
     box: tf.Tensor | None = None,
@@ -26,21 +27,21 @@ def load(
 
     Args:
         encoded: scalar string, a JPEG or PNG.
-        config: size and proportions.
-        box: (4,) cut out first, at full resolution, in pixels of the photo as
-            it decodes. A box gets the scale that its photo would have had, as
-            in the reference implementation of GeM.
-        canvas: height and width to pad to; by default a square of the recipe's
-            size.
+        config: target size and interpolation.
+        box: (4,) float x1, y1, x2, y2 in pixels of the decoded photo, cut out
+            at full resolution. The box is scaled as the whole photo would be,
+            as in the reference implementation of GeM.
+        canvas: height and width to pad to; by default a square of
+            `config.size`.
 
     Returns:
         {"image": (*canvas, 3) uint8, "valid": (2,) int32 height and width of
         the part that is not padding}.
 
     Raises:
-        tf.errors.InvalidArgumentError: as `decode`.
+        tf.errors.InvalidArgumentError: see `decode_photo`.
     """
-    photo = decode(encoded)
+    photo = decode_photo(encoded)
     size = tf.cast(config.size, tf.float32)
     if box is not None:
         longer_side = _longer_side(photo)
@@ -54,23 +55,22 @@ def load(
     return {"image": pad(photo, canvas), "valid": tf.shape(photo)[:2]}
 
 
-def decode(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
+def decode_photo(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
     """Decodes a JPEG or PNG photo.
 
-    A JPEG's EXIF rotation is not applied; `agem_tf.prepare` stores photos
-    upright.
+    The EXIF orientation is not applied: `photos.encoding` gives upright photos.
 
     Args:
         encoded: scalar string.
-        max_pixels: most pixels that are decoded; a few hundred bytes of PNG
-            can claim gigabytes.
+        max_pixels: limit on the pixels to decode; a PNG of a few hundred bytes
+            can state gigabytes.
 
     Returns:
         (height, width, 3) uint8 RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: another format, a broken or a too large
-            photo.
+        tf.errors.InvalidArgumentError: the photo has another format, is broken
+            or has too many pixels.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
     is_png = tf.strings.substr(encoded, 0, 8) == _PNG_SIGNATURE
@@ -99,14 +99,15 @@ def decode(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
 
 
 def crop(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """Cuts out a box (x1, y1, x2, y2) in pixels, clipped to the photo.
+    """Cuts out a box, clipped to the photo.
 
     Args:
         image: (height, width, 3).
-        box: (4,) float; all zeros means the whole photo.
+        box: (4,) float x1, y1, x2, y2 in pixels; all zeros means the whole
+            photo.
 
     Returns:
-        (box height, box width, 3), at least one pixel a side.
+        (box height, box width, 3), at least one pixel per side.
     """
     height, width = tf.unstack(tf.shape(image)[:2])
     whole = tf.stack([0, 0, width, height])
@@ -135,14 +136,14 @@ def resize_aspect(
 ) -> tf.Tensor:
     """Scales a photo so that its longer side is at most `size` pixels.
 
-    A side never gets shorter than `MIN_SIDE`; a photo so thin or so small is
+    No side becomes shorter than `MIN_SIDE`; a thinner or smaller photo is
     stretched to it and loses its proportions.
 
     Args:
         image: (height, width, 3) uint8.
-        size: pixels of the longer side, a scalar int or float; below `MIN_SIDE`
-            it means `MIN_SIDE`.
-        enlarge: whether a smaller photo is scaled up to `size`.
+        size: scalar int or float, pixels of the longer side, at least
+            `MIN_SIDE`.
+        enlarge: whether to scale a smaller photo up to `size`.
         interpolation: see `ImageConfig`.
 
     Returns:
@@ -157,7 +158,7 @@ def resize_aspect(
 
 
 def pad(image: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
-    """Fills a photo up to (*canvas, 3) with zeros below and to the right."""
+    """Pads a photo to (*canvas, 3) with zeros below and to the right."""
     missing = tf.constant(canvas) - tf.shape(image)[:2]
     padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
     return tf.ensure_shape(padded, (*canvas, 3))
@@ -170,7 +171,7 @@ def _longer_side(image: tf.Tensor) -> tf.Tensor:
 def _resample(
     image: tf.Tensor, sides: tf.Tensor | tuple[int, int], interpolation: str
 ) -> tf.Tensor:
-    # With antialias=False TensorFlow's bicubic kernel is another one.
+    # TensorFlow's bicubic kernel equals Pillow's with antialias=True alone.
     resized = tf.image.resize(image, sides, interpolation, antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 

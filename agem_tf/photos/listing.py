@@ -20,7 +20,7 @@ import numpy as np
 from agem_tf.errors import UserError
 from agem_tf.files.csv_tables import csv_rows
 from agem_tf.files.locations import any_location
-from agem_tf.photos import reading
+from agem_tf.photos.reading import SUFFIXES, EncodedPhoto
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class ListedPhoto(NamedTuple):
     label: int = UNKNOWN
     box: tuple[float, float, float, float] | None = None
 
-    def example(self, photo: reading.EncodedPhoto) -> Example:
+    def example(self, photo: EncodedPhoto) -> Example:
         """Returns the record's features, with the photo read from `path`."""
         return {
             "image": photo.encoded,
@@ -64,7 +64,7 @@ _COLUMNS = ["path", "landmark", "x1", "y1", "x2", "y2"]
 _HIDDEN = frozenset({"@eaDir", "__MACOSX"})
 
 
-def list_photos(source: str) -> dict[str, list[ListedPhoto]]:
+def list_landmarks(source: str) -> dict[str, list[ListedPhoto]]:
     """Lists the photos of each landmark.
 
     Args:
@@ -120,7 +120,7 @@ def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
     skipped = []
     for path in _files(root):
         name = path.relative_to(root)
-        if path.suffix.lower() in reading.SUFFIXES and len(name.parts) > 1:
+        if path.suffix.lower() in SUFFIXES and len(name.parts) > 1:
             landmark = name.parts[0]
             photo = ListedPhoto(str(path), name.as_posix(), landmark)
             listed[landmark].append(photo)
@@ -264,11 +264,11 @@ def list_folder(folder: str) -> list[str]:
     if not found:
         raise UserError(
             f"{folder} holds no photo; photos end in "
-            f"{', '.join(sorted(reading.SUFFIXES))}."
+            f"{', '.join(sorted(SUFFIXES))}."
         )
     return found
 
 
 def _is_photo(file: str) -> bool:
     suffix = pathlib.PurePath(file).suffix.lower()
-    return suffix in reading.SUFFIXES and not is_hidden(file)
+    return suffix in SUFFIXES and not is_hidden(file)

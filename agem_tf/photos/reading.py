@@ -1,35 +1,69 @@
-"""Photos from strangers, checked once while a dataset is prepared.
+"""Reads photo files of any kind into upright RGB pixels; needs no TensorFlow.
 
-Later stages may then trust every record: it decodes, it is RGB JPEG or PNG, and
-unless a benchmark wants it otherwise, its orientation is the one a person sees.
+Photos come from strangers. Only the formats named here are decoded, the pixels
+are counted before they are decoded, and whatever a decoder raises means a bad
+photo. This is the only place of the package that opens a photo with Pillow.
 """
 
+import contextlib
 import dataclasses
 import io
 import os
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
-import tensorflow as tf
+from etils import epath
 
 from agem_tf.errors import UserError
-from agem_tf.photos import decoding
+
+try:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+except ImportError:
+    pillow_heif = None
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .png .webp .bmp .gif .pgm .ppm .pnm .tif .tiff".split()
+    ".jpg .jpeg .jfif .mpo .png .webp .bmp .gif .pgm .ppm .pnm .tif .tiff "
+    ".avif .heic .heif".split()
 )
 MAX_BYTES = 200_000_000
+MAX_PIXELS = 100_000_000
+REMEDY = "replace or remove it, or pass --skip_bad"
+
+# Pillow opens many more formats; EPS starts Ghostscript, others have no bounds.
+_FORMATS = "JPEG MPO PNG WEBP GIF BMP TIFF PPM AVIF HEIF".split()
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+# Encoders write about ten. A JPEG of 285 kB with 300 scans decodes in 14 s.
+_MAX_SCANS = 64
+_START_OF_SCAN = b"\xff\xda"
+
 _ORIENTATION_TAG = 0x0112
+# EXIF orientation -> what turns the photo upright.
+_TURNS = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+
+# What the largest value of an integer photo may be: 10 and 12 bits are often
+# stored in 16, and 24 in 32.
+_BITS = (8, 10, 12, 16, 24, 31)
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodedPhoto:
-    """A checked photo.
+    """A photo that TensorFlow decodes.
 
     Attributes:
         encoded: JPEG or PNG bytes.
-        width, height: pixels as it decodes.
+        width: pixels per row after decoding.
+        height: rows of pixels after decoding.
     """
 
     encoded: bytes
@@ -37,122 +71,193 @@ class EncodedPhoto:
     height: int
 
 
-def read(path: str | os.PathLike, upright: bool = True) -> EncodedPhoto:
-    """Reads and checks a photo; see `check`.
+def read_photo_file(path: str | os.PathLike, remedy: str = REMEDY) -> bytes:
+    """Reads the bytes of a photo, of at most `MAX_BYTES`.
 
     Args:
-        path: of any file system that TensorFlow knows, such as gs://.
-        upright: see `check`.
+        path: a local path or a remote one, for instance gs://bucket/photo.jpg.
+        remedy: what the user can do about an unreadable file; ends the message.
 
     Raises:
-        UserError: the file is missing, empty, too large or does not decode.
+        UserError: the file is missing, empty, too large or unreadable.
     """
-    path = os.fspath(path)
+    name = os.fspath(path)
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            size = file.size()
-            encoded = file.read() if size <= MAX_BYTES else b""
-    except (OSError, tf.errors.OpError) as error:
-        raise _unreadable(path, error) from error
+        file = epath.Path(path)
+        if not file.is_file():
+            raise FileNotFoundError("there is no such file")
+        size = file.stat().length
+        encoded = file.read_bytes() if size <= MAX_BYTES else b""
+    # Remote file systems raise errors of their own.
+    except Exception as error:
+        raise unreadable(name, error, remedy) from error
     if not 0 < size <= MAX_BYTES:
         raise UserError(
-            f"{path} has {size} bytes, a photo has 1 to {MAX_BYTES}; replace "
-            "or remove it, or pass --skip_bad."
+            f"{name} has {size} bytes, a photo has 1 to {MAX_BYTES}; {remedy}."
         )
-    return check(encoded, path, upright)
+    return encoded
 
 
-def check(encoded: bytes, name: str, upright: bool = True) -> EncodedPhoto:
-    """Checks a photo and, where TensorFlow needs it, converts it.
-
-    A JPEG or PNG in RGB or grey is kept byte by byte; anything else, a photo
-    that its EXIF data rotates, or one whose small damage Pillow repairs and
-    TensorFlow does not, becomes a PNG. Sixteen bits of grey become eight, and
-    what is transparent becomes white.
+@contextlib.contextmanager
+def opened(
+    encoded: bytes,
+    name: str,
+    remedy: str = REMEDY,
+    side: int | None = None,
+) -> Iterator[PIL.Image.Image]:
+    """Decodes a photo for a block of code.
 
     Args:
-        encoded: a file of any format that Pillow reads.
-        name: what to call it in an error.
-        upright: whether the EXIF rotation is applied. The public benchmarks
-            were annotated and are scored without it.
+        encoded: a file of one of the supported formats.
+        name: name of the photo, for the message.
+        remedy: what the user can do about a bad photo; ends the message.
+        side: pixels of the sides that suffice; a JPEG is then decoded at the
+            smallest fraction of its size that has them, in less time.
+
+    Yields:
+        The decoded photo, as it is stored: see `to_rgb`.
 
     Raises:
-        UserError: the photo has too many pixels or does not decode.
+        UserError: the format is not supported, the photo has too many pixels
+            or it does not decode; also any other exception of the block.
     """
     try:
-        with PIL.Image.open(io.BytesIO(encoded)) as photo:
+        with _open(encoded) as photo:
             width, height = photo.size
-            if width * height > decoding.MAX_PIXELS:
+            if width * height > MAX_PIXELS:
                 raise UserError(
                     f"{name} has {width} x {height} pixels, more than "
-                    f"{decoding.MAX_PIXELS}; scale it down."
+                    f"{MAX_PIXELS}; scale it down."
                 )
+            if side is not None:
+                photo.draft("RGB", (side, side))
             photo.load()
-            plain = _is_plain(photo) and not (upright and _is_rotated(photo))
-            if not (plain and _decodes(encoded, photo.size)):
-                return _converted(photo, upright)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        PIL.Image.DecompressionBombError,
-    ) as error:
-        if isinstance(error, UserError):
-            raise
-        raise _unreadable(name, error) from error
-    return EncodedPhoto(encoded, width, height)
+            yield photo
+    except UserError:
+        raise
+    # Pillow's decoders raise many more types than they document.
+    except Exception as error:
+        raise unreadable(name, error, remedy) from error
 
 
-def sides(encoded: bytes) -> tuple[int, int]:
-    """Returns the height and width that the header of a photo tells."""
-    with PIL.Image.open(io.BytesIO(encoded)) as photo:
-        return photo.height, photo.width
+def unreadable(name: str, error: object, remedy: str) -> UserError:
+    """Returns the error that says that a photo can't be read."""
+    return UserError(f"{name} is not a readable photo ({error}); {remedy}.")
 
 
-def _unreadable(name: str, error: Exception) -> UserError:
-    return UserError(
-        f"{name} is not a readable photo ({error}); replace or remove it, or "
-        "pass --skip_bad."
-    )
+def to_rgb(photo: PIL.Image.Image, upright: bool = True) -> PIL.Image.Image:
+    """Converts a decoded photo to RGB as a person sees it.
 
+    Integers of more than 8 bits are scaled by the smallest usual number of bits
+    (8, 10, 12, 16, 24, 31) that holds their maximum, floats by 1, 255 or 65535
+    likewise. What is transparent becomes white.
 
-def _is_plain(photo: PIL.Image.Image) -> bool:
-    return photo.format in ("JPEG", "PNG") and photo.mode in ("RGB", "L")
+    Args:
+        photo: a photo that `opened` yields.
+        upright: whether to apply the EXIF orientation.
 
-
-def _is_rotated(photo: PIL.Image.Image) -> bool:
-    return photo.getexif().get(_ORIENTATION_TAG, 1) != 1
-
-
-def _decodes(encoded: bytes, size: tuple[int, int]) -> bool:
-    """Whether TensorFlow makes of the bytes what Pillow does."""
-    try:
-        height, width = decoding.decode(tf.constant(encoded)).shape[:2]
-    except tf.errors.InvalidArgumentError:
-        return False
-    return (width, height) == size
-
-
-def _converted(photo: PIL.Image.Image, upright: bool) -> EncodedPhoto:
-    if upright:
-        photo = PIL.ImageOps.exif_transpose(photo)
-    photo = _to_rgb(photo)
-    buffer = io.BytesIO()
-    photo.save(buffer, format="PNG")
-    if not _decodes(buffer.getvalue(), photo.size):
-        width, height = photo.size
-        raise ValueError(f"TensorFlow refuses {width} x {height} pixels")
-    return EncodedPhoto(buffer.getvalue(), *photo.size)
-
-
-def _to_rgb(photo: PIL.Image.Image) -> PIL.Image.Image:
-    if photo.mode.startswith("I"):
-        # Pillow would clip: everything above 255 of 65535 would be white.
-        grey = np.clip(np.asarray(photo, np.int64) >> 8, 0, 255)
-        return PIL.Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    Raises:
+        ValueError: a float is infinite or NaN.
+    """
+    if upright and (turn := _TURNS.get(orientation(photo))):
+        photo = photo.transpose(turn)
+    if photo.mode.startswith(("I", "F")):
+        return _from_deep_grey(photo)
     if photo.has_transparency_data:
         # Whatever colour an editor left under the transparent parts is hidden.
         photo = photo.convert("RGBA")
         white = PIL.Image.new("RGBA", photo.size, "white")
         photo = PIL.Image.alpha_composite(white, photo)
     return photo.convert("RGB")
+
+
+def orientation(photo: PIL.Image.Image) -> int:
+    """Returns the EXIF orientation from 1 to 8, 1 if it can't be read."""
+    try:
+        value = photo.getexif().get(_ORIENTATION_TAG)
+    # Ill-typed EXIF tags raise anything from TypeError to struct.error.
+    except Exception:
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def read_thumbnail(
+    path: str | os.PathLike,
+    side: int,
+    box: Sequence[float] | None = None,
+) -> PIL.Image.Image | None:
+    """Reads a photo, or a part of it, and shrinks it for a page.
+
+    Args:
+        path: local path of the photo.
+        side: most pixels of the longer side.
+        box: x1, y1, x2, y2 in pixels of the upright photo, cut out first.
+
+    Returns:
+        The upright photo in RGB, or None if it can't be read.
+    """
+    try:
+        encoded = read_photo_file(path)
+        return thumbnail(encoded, side, box)
+    except UserError:
+        return None
+
+
+def thumbnail(
+    encoded: bytes, side: int, box: Sequence[float] | None = None
+) -> PIL.Image.Image:
+    """Makes the thumbnail of an encoded photo; see `read_thumbnail`.
+
+    Raises:
+        UserError: the photo does not decode.
+    """
+    draft_side = side if box is None else None
+    with opened(encoded, "The photo", side=draft_side) as photo:
+        small = to_rgb(photo)
+        if box is not None:
+            small = small.crop([round(edge) for edge in box])
+        small.thumbnail((side, side))
+        return small
+
+
+def encoded_sides(encoded: bytes) -> tuple[int, int]:
+    """Returns the height and width that the header of a photo states."""
+    with _open(encoded) as photo:
+        return photo.height, photo.width
+
+
+def _open(encoded: bytes) -> PIL.Image.Image:
+    PIL.Image.init()
+    available = [name for name in _FORMATS if name in PIL.Image.OPEN]
+    try:
+        photo = PIL.Image.open(io.BytesIO(encoded), formats=available)
+    except PIL.UnidentifiedImageError as error:
+        if encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS:
+            raise ValueError("HEIF needs pip install pillow-heif") from error
+        raise ValueError(
+            "it is none of JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIF"
+        ) from error
+    scans = encoded.count(_START_OF_SCAN)
+    if photo.format in ("JPEG", "MPO") and scans > _MAX_SCANS:
+        raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
+    return photo
+
+
+def _from_deep_grey(photo: PIL.Image.Image) -> PIL.Image.Image:
+    """Converts grey of 16 or 32 bits; Pillow would clip it at 255."""
+    values = np.asarray(photo)
+    if photo.mode == "F":
+        if not np.isfinite(values).all():
+            raise ValueError("a pixel is infinite or NaN")
+        largest = values.max()
+        white = next((w for w in (1, 255, 65535) if largest <= w), largest)
+        grey = np.round(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
+    else:
+        values = values.astype(np.int64)
+        largest = int(values.max())
+        bits = next(bits for bits in _BITS if largest < 1 << bits)
+        grey = (np.maximum(values, 0) >> (bits - 8)).astype(np.uint8)
+        key = photo.info.get("transparency")
+        if isinstance(key, int):
+            grey[values == key] = 255
+    return PIL.Image.fromarray(grey).convert("RGB")

@@ -169,7 +169,7 @@ _BOXES = tf.TensorSpec((None, 4), tf.float32, name="boxes")
 
 
 def _load(encoded: tf.Tensor, box: tf.Tensor, image: ImageConfig):
-    photo = decoding.load(encoded, image, box)
+    photo = decoding.photo_on_canvas(encoded, image, box)
     return photo["image"], photo["valid"]
 
 

@@ -10,8 +10,7 @@ from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import write_manifest
 from agem_tf.library import describing_models
 from agem_tf.library.describer import Describer
-from agem_tf.photos import decoding
-from agem_tf.photos import reading as photo_files
+from agem_tf.photos import decoding, encoding
 from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import storage_at
 
@@ -29,7 +28,7 @@ def describer(indexed):
 
 
 def described(describer, path, box=None):
-    encoded = photo_files.read(path).encoded
+    encoded = encoding.read_encoded_photo(path).encoded
     return describer.describe([encoded], box and [box])[0]
 
 
@@ -72,8 +71,8 @@ def test_a_photo_rotated_by_its_camera_has_one_descriptor(
 
 def test_a_box_is_described_as_in_training(describer, run, photos):
     path, box = photos / "deep0" / "place1 1.jpg", (10, 5, 61, 44)
-    encoded = tf.constant(photo_files.read(path).encoded)
-    photo = decoding.load(
+    encoded = tf.constant(encoding.read_encoded_photo(path).encoded)
+    photo = decoding.photo_on_canvas(
         encoded, run.config.image, tf.constant(box, tf.float32)
     )
     height, width = photo["valid"]

@@ -18,7 +18,7 @@ def test_sides_are_those_that_loading_gives(enlarge):
     boxes[::3] = 0
     for cut in (None, boxes.astype(np.float32)):
         expected = [
-            decoding.load(
+            decoding.photo_on_canvas(
                 tf.io.encode_png(np.zeros((*size, 3), np.uint8)),
                 image,
                 None if cut is None else tf.constant(cut[i]),
@@ -36,5 +36,5 @@ def test_each_photo_takes_the_smallest_canvas_that_holds_it():
         buckets=((96, 96), (64, 96), (96, 64)),
     )
     sizes = np.array([[90, 90], [60, 90], [900, 300], [64, 64]])
-    assert canvases.choose(sizes, None, image).tolist() == [0, 1, 2, 1]
-    assert canvases.largest(image) == (96, 96)
+    assert canvases.choose_canvases(sizes, None, image).tolist() == [0, 1, 2, 1]
+    assert canvases.largest_canvas(image) == (96, 96)

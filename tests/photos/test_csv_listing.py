@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.photos.listing import list_photos
+from agem_tf.photos.listing import list_landmarks
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def folder(tmp_path):
 def list_rows(folder, *rows, newline="\n"):
     path = folder / "list.csv"
     path.write_bytes(newline.join([*rows, ""]).encode())
-    listed = list_photos(str(path))
+    listed = list_landmarks(str(path))
     return [photo for photos in listed.values() for photo in photos]
 
 

@@ -39,7 +39,7 @@ def png_header(width, height):
 def test_decode_equals_pillow(kind):
     encoded = encode(photo(), kind)
     expected = np.asarray(PIL.Image.open(io.BytesIO(encoded)))
-    decoded = decoding.decode(encoded).numpy()
+    decoded = decoding.decode_photo(encoded).numpy()
     assert decoded.shape == (37, 61, 3)
     # Chroma upsampling may round differently in two builds of libjpeg.
     np.testing.assert_allclose(decoded, expected, atol=3)
@@ -50,12 +50,12 @@ def test_decode_equals_pillow(kind):
 )
 def test_other_bytes_are_refused(encoded):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decoding.decode(encoded)
+        decoding.decode_photo(encoded)
 
 
 def test_a_decompression_bomb_is_refused_by_its_header():
     with pytest.raises(tf.errors.InvalidArgumentError, match="too many pixels"):
-        decoding.decode(png_header(40_000, 40_000))
+        decoding.decode_photo(png_header(40_000, 40_000))
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_no_side_gets_below_what_networks_can_pool(height, width, expected):
 def test_a_tiny_box_still_fits_the_square():
     config = ImageConfig(size=32, resize="aspect")
     box = tf.constant([10.0, 5.0, 12.0, 6.0])
-    loaded = decoding.load(encode(photo()), config, box)
+    loaded = decoding.photo_on_canvas(encode(photo()), config, box)
     assert loaded["valid"].numpy().tolist() == [32, 32]
 
 
 def test_a_box_keeps_the_scale_of_its_photo():
     box = tf.constant([10.0, 5.0, 40.0, 25.0])
     config = ImageConfig(size=122, resize="aspect", enlarge=True)
-    loaded = decoding.load(encode(photo()), config, box)
+    loaded = decoding.photo_on_canvas(encode(photo()), config, box)
     assert loaded["valid"].numpy().tolist() == [40, 60]
     assert loaded["image"].shape == (122, 122, 3)
     assert not loaded["image"][40:].numpy().any()

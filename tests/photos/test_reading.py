@@ -1,13 +1,18 @@
-"""Whatever is accepted decodes later, and looks as it did to its owner."""
+"""Every photo file becomes upright RGB, or one sentence."""
 
 import io
+import os
+import pathlib
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
+import PIL.TiffImagePlugin
 import pytest
 
+import agem_tf
 from agem_tf.errors import UserError
-from agem_tf.photos import decoding, reading
+from agem_tf.photos import decoding, encoding, reading
 
 
 def save(path, pixels, **options):
@@ -23,13 +28,13 @@ def pixels():
 
 
 def decode(photo):
-    return decoding.decode(photo.encoded).numpy()
+    return decoding.decode_photo(photo.encoded).numpy()
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_a_plain_photo_is_kept_byte_by_byte(tmp_path, pixels, suffix):
     path = save(tmp_path / f"photo.{suffix}", pixels)
-    photo = reading.read(path)
+    photo = encoding.read_encoded_photo(path)
     assert photo.encoded == path.read_bytes()
     assert (photo.width, photo.height) == (48, 36)
 
@@ -37,7 +42,9 @@ def test_a_plain_photo_is_kept_byte_by_byte(tmp_path, pixels, suffix):
 def test_a_rotated_photo_has_the_size_that_is_seen(tmp_path, pixels):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
-    photo = reading.read(save(tmp_path / "photo.jpg", pixels, exif=exif))
+    photo = encoding.read_encoded_photo(
+        save(tmp_path / "photo.jpg", pixels, exif=exif)
+    )
     assert (photo.width, photo.height) == (36, 48)
     assert decode(photo).shape == (48, 36, 3)
 
@@ -45,7 +52,9 @@ def test_a_rotated_photo_has_the_size_that_is_seen(tmp_path, pixels):
 @pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
 def test_sixteen_bits_of_grey_keep_their_range(tmp_path, suffix):
     ramp = np.linspace(0, 65535, 600).reshape(20, 30).astype(np.uint16)
-    decoded = decode(reading.read(save(tmp_path / f"ramp.{suffix}", ramp)))
+    decoded = decode(
+        encoding.read_encoded_photo(save(tmp_path / f"ramp.{suffix}", ramp))
+    )
     np.testing.assert_allclose(decoded[..., 0], ramp / 257, atol=1)
     assert (decoded[..., 0] == decoded[..., 2]).all()
 
@@ -54,7 +63,7 @@ def test_what_is_transparent_is_white(tmp_path, pixels):
     alpha = np.full((36, 48, 1), 255, np.uint8)
     alpha[:, 24:] = 0
     path = save(tmp_path / "logo.png", np.concatenate([pixels, alpha], 2))
-    decoded = decode(reading.read(path))
+    decoded = decode(encoding.read_encoded_photo(path))
     np.testing.assert_array_equal(decoded[:, :24], pixels[:, :24])
     assert (decoded[:, 24:] == 255).all()
 
@@ -66,14 +75,14 @@ def test_other_bytes_are_refused_by_name(tmp_path, content):
     path = tmp_path / "bad.jpg"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"bad\.jpg.*--skip_bad"):
-        reading.read(path)
+        encoding.read_encoded_photo(path)
 
 
 def test_too_many_pixels_are_refused(tmp_path, pixels, monkeypatch):
     path = save(tmp_path / "large.png", pixels)
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 1000)
     with pytest.raises(UserError, match="48 x 36 pixels, more than 1000"):
-        reading.read(path)
+        encoding.read_encoded_photo(path)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on tags.
@@ -92,7 +101,7 @@ def test_damage_is_refused_or_repaired_but_never_passed_on(
         content[position] ^= rng.integers(1, 256)
         path.write_bytes(content)
         try:
-            photo = reading.read(path)
+            photo = encoding.read_encoded_photo(path)
         except UserError:
             continue
         accepted += 1
@@ -106,10 +115,172 @@ def test_a_photo_that_only_pillow_decodes_is_converted(tmp_path, pixels):
     # Pillow does not verify the checksum of the closing chunk; libpng does.
     content[-1] ^= 1
     path.write_bytes(content)
-    np.testing.assert_array_equal(decode(reading.read(path)), pixels)
+    np.testing.assert_array_equal(
+        decode(encoding.read_encoded_photo(path)), pixels
+    )
 
 
 def test_bytes_are_png_after_conversion(tmp_path, pixels):
-    photo = reading.read(save(tmp_path / "photo.bmp", pixels))
+    photo = encoding.read_encoded_photo(save(tmp_path / "photo.bmp", pixels))
     assert PIL.Image.open(io.BytesIO(photo.encoded)).format == "PNG"
     np.testing.assert_array_equal(decode(photo), pixels)
+
+
+def decoded_file(path, upright=True):
+    return decode(encoding.read_encoded_photo(path, upright))
+
+
+@pytest.mark.parametrize(
+    ("largest", "white"),
+    [(200, 255), (1000, 1023), (4000, 4095), (65000, 65535), (10**9, 2**31)],
+)
+def test_deep_integers_are_scaled_by_their_bits(tmp_path, largest, white):
+    ramp = np.linspace(0, largest, 600).reshape(20, 30).astype(np.int32)
+    decoded = decoded_file(save(tmp_path / "ramp.tif", ramp))
+    np.testing.assert_allclose(decoded[..., 1], 255 * ramp / white, atol=1)
+
+
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_floats_are_scaled_by_their_range(tmp_path, white):
+    ramp = np.linspace(0, white, 600, dtype=np.float32).reshape(20, 30)
+    decoded = decoded_file(save(tmp_path / "ramp.tif", ramp))
+    np.testing.assert_allclose(decoded[..., 2], 255 * ramp / white, atol=0.6)
+
+
+def test_floats_that_are_not_finite_are_refused(tmp_path):
+    pixels = np.full((20, 30), np.nan, np.float32)
+    with pytest.raises(UserError, match=r"ramp\.tif.*NaN"):
+        decoded_file(save(tmp_path / "ramp.tif", pixels))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_grey_colour_key_is_white(tmp_path, dtype):
+    grey = np.full((20, 30), np.iinfo(dtype).max // 2, dtype)
+    grey[:, :10] = 7
+    path = save(tmp_path / "key.png", grey, transparency=7)
+    decoded = decoded_file(path)
+    assert (decoded[:, :10] == 255).all()
+    assert (decoded[:, 10:] == 127).all()
+
+
+def test_a_palette_and_a_colour_key_are_converted(tmp_path, pixels):
+    photo = PIL.Image.fromarray(pixels)
+    photo.save(tmp_path / "key.png", transparency=tuple(pixels[0, 0].tolist()))
+    key = (pixels == pixels[0, 0]).all(axis=2, keepdims=True)
+    np.testing.assert_array_equal(
+        decoded_file(tmp_path / "key.png"), np.where(key, 255, pixels)
+    )
+    palette = photo.quantize(16)
+    palette.save(tmp_path / "palette.gif")
+    np.testing.assert_array_equal(
+        decoded_file(tmp_path / "palette.gif"), palette.convert("RGB")
+    )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_photos_are_turned_as_viewers_turn_them(
+    tmp_path, pixels, orientation, suffix
+):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / f"photo.{suffix}", pixels, exif=exif)
+    with PIL.Image.open(path) as photo:
+        expected = PIL.ImageOps.exif_transpose(photo).convert("RGB")
+    np.testing.assert_allclose(decoded_file(path), expected, atol=3)
+
+
+def exif_block(rng):
+    """An EXIF block with orientation 6 and further tags, some bytes changed."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "Maker of cameras"
+    exif[0x011A] = PIL.TiffImagePlugin.IFDRational(72, 1)
+    exif[0x0128] = 2
+    block = bytearray(exif.tobytes())
+    for position in rng.integers(6, len(block), rng.integers(1, 6)):
+        block[position] = rng.integers(256)
+    return bytes(block)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on tags.
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_a_damaged_exif_block_never_loses_the_photo(tmp_path, pixels, suffix):
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(150):
+        path = save(tmp_path / f"photo.{suffix}", pixels, exif=exif_block(rng))
+        photo = encoding.read_encoded_photo(path)
+        seen.add((photo.width, photo.height))
+    assert seen == {(36, 48), (48, 36)}
+
+
+def test_an_ill_typed_tag_beside_the_orientation_is_ignored(tmp_path, pixels):
+    exif = PIL.Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, "no number"
+    block = exif.tobytes().replace(b"\x01\x1a\x00\x02", b"\x01\x1a\x00\x05")
+    path = save(tmp_path / "photo.jpg", pixels, exif=block)
+    assert decoded_file(path).shape == (48, 36, 3)
+
+
+@pytest.mark.parametrize("kind", ["PCX", "TGA", "DDS", "ICO", "SGI", "EPS"])
+def test_other_formats_of_pillow_are_refused(tmp_path, pixels, kind):
+    path = tmp_path / "photo.jpg"
+    PIL.Image.fromarray(pixels).save(path, format=kind)
+    with pytest.raises(UserError, match=r"photo\.jpg.*none of JPEG, PNG, WebP"):
+        encoding.read_encoded_photo(path)
+
+
+def test_heif_names_the_package_that_it_needs(tmp_path):
+    if reading.pillow_heif is not None:
+        pytest.skip("pillow-heif is installed")
+    path = tmp_path / "photo.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(UserError, match="pip install pillow-heif"):
+        encoding.read_encoded_photo(path)
+
+
+def test_many_scans_of_a_progressive_jpeg_are_refused(tmp_path, pixels):
+    path = save(tmp_path / "photo.jpg", pixels, progressive=True)
+    content = path.read_bytes()
+    assert decoded_file(path).shape == (36, 48, 3)
+    start = content.index(b"\xff\xda")
+    end = content.index(b"\xff", start + 2)
+    scan = content[start:end]
+    path.write_bytes(content[:start] + 100 * scan + content[start:])
+    with pytest.raises(UserError, match=r"\d+ scans, more than 64"):
+        encoding.read_encoded_photo(path)
+
+
+def test_a_name_that_is_not_utf8_and_special_files(tmp_path, pixels):
+    plain = save(tmp_path / "photo.png", pixels)
+    odd = os.fsencode(tmp_path) + b"/\xff.png"
+    os.rename(plain, odd)
+    assert decoded_file(os.fsdecode(odd)).shape == (36, 48, 3)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for name in ("pipe.jpg", "missing.jpg", "nul\0.jpg"):
+        with pytest.raises(UserError, match="is not a readable photo"):
+            encoding.read_encoded_photo(tmp_path / name)
+
+
+def test_thumbnails_show_the_pixels_that_are_described(tmp_path, pixels):
+    ramp = np.linspace(0, 65535, 600).reshape(20, 30).astype(np.uint16)
+    path = save(tmp_path / "ramp.png", ramp)
+    np.testing.assert_array_equal(
+        reading.read_thumbnail(path, 100), decoded_file(path)
+    )
+    large = save(tmp_path / "large.jpg", np.tile(pixels, (20, 20, 1)))
+    assert max(reading.read_thumbnail(large, 64).size) == 64
+    cut = reading.read_thumbnail(large, 64, (10, 10, 30, 20))
+    assert cut.size == (20, 10)
+    assert reading.read_thumbnail(tmp_path / "missing.jpg", 64) is None
+
+
+def test_photos_are_opened_in_one_place():
+    package = pathlib.Path(agem_tf.__file__).parent
+    opening = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "Image.open(" in path.read_text(encoding="utf-8")
+    ]
+    assert opening == ["photos/reading.py"]

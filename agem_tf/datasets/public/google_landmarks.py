@@ -25,7 +25,7 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.protocols.gldv2 import read_retrieval_solution
 from agem_tf.files.csv_tables import csv_columns
-from agem_tf.photos import reading
+from agem_tf.photos import encoding
 from agem_tf.photos.listing import UNKNOWN, Example, ListedPhoto
 
 _RETRIEVAL = "retrieval_solution_v2.1.csv"
@@ -275,7 +275,7 @@ class GoogleLandmarksRecords(LandmarkBuilder, skip_registration=True):
                 listed = ListedPhoto(path, name, str(label), label)
             encoded = feature[_PHOTO].bytes_list.value[0]
             try:
-                photo = reading.check(encoded, name, upright=False)
+                photo = encoding.encode_photo(encoded, name, upright=False)
             except UserError as error:
                 skip(name, error)
             else:

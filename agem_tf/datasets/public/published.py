@@ -18,7 +18,7 @@ from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.files.locations import any_location
-from agem_tf.photos import reading
+from agem_tf.photos import encoding
 from agem_tf.photos.listing import Example, ListedPhoto, check_name
 
 
@@ -80,7 +80,7 @@ class PublishedDataset(LandmarkBuilder, skip_registration=True):
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
         listed = ListedPhoto(*item)
         try:
-            photo = reading.read(listed.path, upright=False)
+            photo = encoding.read_encoded_photo(listed.path, upright=False)
         except UserError as error:
             skip(listed.name, error)
         else:
