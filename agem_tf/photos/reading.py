@@ -84,10 +84,9 @@ def read_photo_file(path: str | os.PathLike, remedy: str = REMEDY) -> bytes:
     name = os.fspath(path)
     try:
         file = epath.Path(path)
-        if not file.is_file():
-            raise FileNotFoundError("there is no such file")
         size = file.stat().length
-        encoded = file.read_bytes() if size <= MAX_BYTES else b""
+        # A pipe has no size, and reading it could block for ever.
+        encoded = file.read_bytes() if 0 < size <= MAX_BYTES else b""
     # Remote file systems raise errors of their own.
     except Exception as error:
         raise unreadable(name, error, remedy) from error
@@ -159,8 +158,8 @@ def to_rgb(photo: PIL.Image.Image, upright: bool = True) -> PIL.Image.Image:
     Raises:
         ValueError: a float is infinite or NaN.
     """
-    if upright and (turn := _TURNS.get(orientation(photo))):
-        photo = photo.transpose(turn)
+    if upright and orientation(photo) in _TURNS:
+        photo = photo.transpose(_TURNS[orientation(photo)])
     if photo.mode.startswith(("I", "F")):
         return _from_deep_grey(photo)
     if photo.has_transparency_data:
