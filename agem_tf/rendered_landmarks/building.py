@@ -33,8 +33,8 @@ class Building:
     """Walls of a building; the lower left corner of its front is the origin.
 
     Attributes:
-      design: design from which the walls were drawn.
-      front, side, roof: the walls; `roof` is None for flat roofs.
+        design: design from which the walls were drawn.
+        front, side, roof: the walls; `roof` is None for flat roofs.
     """
 
     design: BuildingDesign
@@ -72,10 +72,10 @@ def paint_building(
     """Paints the walls that face the camera.
 
     Args:
-      painter: painter of the photo.
-      building: the building.
-      x, z: position of the front's lower left corner in the world, in metres.
-      detailed: whether the relief of the front is shaded.
+        painter: painter of the photo.
+        building: the building.
+        x, z: position of the front's lower left corner in the world, in metres.
+        detailed: whether the relief of the front is shaded.
     """
     design = building.design
     origin = np.array([x, 0.0, z])
@@ -128,9 +128,9 @@ class Landmark:
     """Building of which the photos of a dataset are rendered.
 
     Attributes:
-      seed: seed of the dataset.
-      index: index of the landmark in the dataset.
-      building: the walls.
+        seed: seed of the dataset.
+        index: index of the landmark in the dataset.
+        building: the walls.
     """
 
     seed: int
@@ -158,11 +158,11 @@ def make_landmark(seed: int, index: int) -> Landmark:
     """Returns a landmark; the last few are cached.
 
     Args:
-      seed: seed of the dataset, at least 0.
-      index: index of the landmark in the dataset, at least 0.
+        seed: seed of the dataset, at least 0.
+        index: index of the landmark in the dataset, at least 0.
 
     Raises:
-      ValueError: a number is negative.
+        ValueError: a number is negative.
     """
     for name, value in (("seed", seed), ("index", index)):
         if value < 0:

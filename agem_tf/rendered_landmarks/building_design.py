@@ -11,14 +11,14 @@ import numpy as np
 from agem_tf.rendered_landmarks.building_styles import STYLES, Style
 from agem_tf.rendered_landmarks.wall_surface import Color, shade
 
-DOOR_COLORS: tuple[Color, ...] = (
+_DOOR_COLORS: tuple[Color, ...] = (
     (72, 48, 34),
     (34, 62, 48),
     (120, 36, 30),
     (38, 52, 84),
     (52, 50, 48),
 )
-ACCENTS: tuple[Color, ...] = (
+_ACCENTS: tuple[Color, ...] = (
     (54, 92, 70),
     (60, 84, 118),
     (138, 56, 44),
@@ -34,12 +34,12 @@ class WindowDesign:
     """Windows of one floor.
 
     Attributes:
-      shape: shape of the opening; see `openings.outline`.
-      width: width of the opening as a fraction of the bay's.
-      height: height of the opening as a fraction of the floor's.
-      columns, rows: number of panes.
-      hood: "none", "flat", "triangle" or "arch".
-      frame: sRGB colour of the glazing bars.
+        shape: shape of the opening; see `openings.outline`.
+        width: width of the opening as a fraction of the bay's.
+        height: height of the opening as a fraction of the floor's.
+        columns, rows: number of panes.
+        hood: "none", "flat", "triangle" or "arch".
+        frame: sRGB colour of the glazing bars.
     """
 
     shape: str
@@ -101,6 +101,7 @@ class BuildingDesign:
         return 0.05 * self.width
 
 
+# Crown heights divided by the smaller of width and eaves.
 CROWN_HEIGHTS = {
     "pediment": 0.3,
     "balustrade": 0.1,
@@ -116,7 +117,6 @@ CROWN_HEIGHTS = {
     "ziggurat": 0.32,
     "penthouse": 0.17,
 }
-"""Crown heights divided by the smaller of width and eaves."""
 
 
 def _pick(rng: np.random.Generator, options: tuple):
@@ -192,8 +192,8 @@ def design_building(rng: np.random.Generator) -> BuildingDesign:
         wall=_tinted(rng, _pick(rng, style.walls), 7),
         trim=_tinted(rng, _pick(rng, style.trims), 6),
         roof=_tinted(rng, _pick(rng, style.roofs), 6),
-        accent=_tinted(rng, _pick(rng, ACCENTS), 12),
-        door=_tinted(rng, _pick(rng, DOOR_COLORS), 8),
+        accent=_tinted(rng, _pick(rng, _ACCENTS), 12),
+        door=_tinted(rng, _pick(rng, _DOOR_COLORS), 8),
         crown=crown,
         crown_height=share * min(width, sum(heights)),
         ornaments=frozenset(style.ornaments[index] for index in chosen),

@@ -14,17 +14,18 @@ class Style:
     """Choices shared by the buildings of one style.
 
     Attributes:
-      name: name of the style.
-      walls, trims, roofs: sRGB colours to choose from.
-      pattern: wall pattern: "ashlar", "brick", "plaster", "panel" or "timber".
-      windows: window shapes to choose from; see `openings.outline`.
-      crowns: tops of the facade to choose from; keys of `crowns.CROWNS`.
-      floors: fewest and most floors, both inclusive.
-      floor_height, bay_width: ranges in metres.
-      bays: fewest and most windows side by side, both inclusive.
-      ornaments: ornaments of which each building gets a random subset.
-      roof: "across" (ridge parallel to the street), "along" (ridge
-        perpendicular to the street) or "flat".
+        name: name of the style.
+        walls, trims, roofs: sRGB colours to choose from.
+        pattern: wall pattern: "ashlar", "brick", "plaster", "panel" or
+            "timber".
+        windows: window shapes to choose from; see `openings.outline`.
+        crowns: tops of the facade to choose from; keys of `crowns.CROWNS`.
+        floors: fewest and most floors, both inclusive.
+        floor_height, bay_width: ranges in metres.
+        bays: fewest and most windows side by side, both inclusive.
+        ornaments: ornaments of which each building gets a random subset.
+        roof: "across" (ridge parallel to the street), "along" (ridge
+            perpendicular to the street) or "flat".
     """
 
     name: str
@@ -42,18 +43,18 @@ class Style:
     roof: str
 
 
-SLATE = ((82, 88, 98), (96, 98, 102), (70, 78, 84))
-TILES = ((158, 84, 56), (142, 72, 52), (170, 100, 70), (120, 66, 50))
-COPPER = ((106, 150, 134), (92, 140, 122), (90, 96, 98))
-LIMESTONE = ((206, 194, 168), (216, 206, 184), (192, 180, 156))
-SANDSTONE = ((190, 160, 118), (178, 146, 106), (200, 172, 130))
+_SLATE = ((82, 88, 98), (96, 98, 102), (70, 78, 84))
+_TILES = ((158, 84, 56), (142, 72, 52), (170, 100, 70), (120, 66, 50))
+_COPPER = ((106, 150, 134), (92, 140, 122), (90, 96, 98))
+_LIMESTONE = ((206, 194, 168), (216, 206, 184), (192, 180, 156))
+_SANDSTONE = ((190, 160, 118), (178, 146, 106), (200, 172, 130))
 
 STYLES: tuple[Style, ...] = (
     Style(
         name="classical",
-        walls=LIMESTONE,
+        walls=_LIMESTONE,
         trims=((222, 214, 196), (210, 200, 178)),
-        roofs=COPPER,
+        roofs=_COPPER,
         pattern="ashlar",
         windows=("rectangle", "round"),
         crowns=("pediment", "balustrade", "dome"),
@@ -68,7 +69,7 @@ STYLES: tuple[Style, ...] = (
         name="boulevard",
         walls=((214, 202, 176), (206, 192, 164), (222, 212, 192)),
         trims=((224, 216, 198), (200, 188, 164)),
-        roofs=SLATE,
+        roofs=_SLATE,
         pattern="ashlar",
         windows=("rectangle", "segment"),
         crowns=("mansard",),
@@ -83,7 +84,7 @@ STYLES: tuple[Style, ...] = (
         name="palazzo",
         walls=((210, 150, 96), (204, 128, 92), (222, 186, 122), (196, 112, 84)),
         trims=((226, 214, 192), (232, 224, 208)),
-        roofs=TILES,
+        roofs=_TILES,
         pattern="plaster",
         windows=("rectangle", "round", "segment"),
         crowns=("eaves", "balustrade"),
@@ -96,9 +97,9 @@ STYLES: tuple[Style, ...] = (
     ),
     Style(
         name="church",
-        walls=SANDSTONE + ((176, 168, 154), (160, 152, 140)),
+        walls=_SANDSTONE + ((176, 168, 154), (160, 152, 140)),
         trims=((206, 190, 160), (190, 180, 164)),
-        roofs=SLATE,
+        roofs=_SLATE,
         pattern="ashlar",
         windows=("pointed",),
         crowns=("gable", "towers"),
@@ -118,7 +119,7 @@ STYLES: tuple[Style, ...] = (
             (234, 222, 196),
         ),
         trims=((238, 234, 224), (244, 240, 232)),
-        roofs=COPPER,
+        roofs=_COPPER,
         pattern="plaster",
         windows=("round", "segment", "rectangle"),
         crowns=("curved_gable", "towers", "dome"),
@@ -133,7 +134,7 @@ STYLES: tuple[Style, ...] = (
         name="guildhouse",
         walls=((152, 78, 60), (164, 92, 68), (136, 70, 58)),
         trims=((214, 204, 184), (196, 186, 166)),
-        roofs=TILES,
+        roofs=_TILES,
         pattern="brick",
         windows=("rectangle", "segment", "round"),
         crowns=("stepped_gable", "curved_gable"),
@@ -148,7 +149,7 @@ STYLES: tuple[Style, ...] = (
         name="warehouse",
         walls=((142, 72, 56), (128, 66, 54), (158, 92, 72), (118, 74, 62)),
         trims=((122, 62, 50), (188, 176, 152), (96, 58, 50)),
-        roofs=SLATE,
+        roofs=_SLATE,
         pattern="brick",
         windows=("segment", "round", "rectangle"),
         crowns=("parapet", "gable", "stepped_gable"),
@@ -168,7 +169,7 @@ STYLES: tuple[Style, ...] = (
             (232, 226, 212),
         ),
         trims=((74, 52, 40), (92, 62, 44), (60, 48, 42)),
-        roofs=TILES,
+        roofs=_TILES,
         pattern="timber",
         windows=("rectangle",),
         crowns=("gable",),
@@ -188,7 +189,7 @@ STYLES: tuple[Style, ...] = (
             (172, 166, 154),
         ),
         trims=((216, 204, 178), (206, 198, 184)),
-        roofs=SLATE,
+        roofs=_SLATE,
         pattern="ashlar",
         windows=("pointed", "round", "segment"),
         crowns=("clock_tower", "stepped_gable"),
@@ -208,7 +209,7 @@ STYLES: tuple[Style, ...] = (
             (190, 176, 160),
         ),
         trims=((170, 152, 124), (120, 128, 120), (84, 96, 104)),
-        roofs=SLATE,
+        roofs=_SLATE,
         pattern="plaster",
         windows=("rectangle",),
         crowns=("ziggurat",),
@@ -228,7 +229,7 @@ STYLES: tuple[Style, ...] = (
             (196, 192, 184),
         ),
         trims=((140, 136, 130), (204, 200, 192), (118, 90, 70)),
-        roofs=SLATE,
+        roofs=_SLATE,
         pattern="panel",
         windows=("ribbon", "rectangle"),
         crowns=("parapet", "penthouse"),
@@ -243,7 +244,7 @@ STYLES: tuple[Style, ...] = (
         name="glass",
         walls=((92, 104, 112), (112, 118, 120), (70, 84, 92), (150, 154, 154)),
         trims=((60, 66, 70), (176, 180, 182), (132, 112, 90)),
-        roofs=SLATE,
+        roofs=_SLATE,
         pattern="panel",
         windows=("curtain",),
         crowns=("parapet", "penthouse"),

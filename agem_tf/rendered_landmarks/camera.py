@@ -13,7 +13,7 @@ import numpy as np
 
 from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
-UP = np.array([0.0, 1.0, 0.0])
+_UP = np.array([0.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +21,10 @@ class Camera:
     """Camera without lens distortion.
 
     Attributes:
-      position: (3,) position in metres.
-      rotation: (3, 3); the rows are the right, down and forward axes.
-      focal_length: focal length in pixels.
-      width, height: size of the image in pixels.
+        position: (3,) position in metres.
+        rotation: (3, 3); the rows are the right, down and forward axes.
+        focal_length: focal length in pixels.
+        width, height: size of the image in pixels.
     """
 
     position: np.ndarray
@@ -66,13 +66,13 @@ class Camera:
         """Returns the homography from metres on a plane to pixels.
 
         Args:
-          origin: (3,) world point with the plane coordinates (0, 0).
-          across: (3,) first unit axis of the plane.
-          upwards: (3,) second unit axis of the plane.
+            origin: (3,) world point with the plane coordinates (0, 0).
+            across: (3,) first unit axis of the plane.
+            upwards: (3,) second unit axis of the plane.
 
         Returns:
-          (3, 3) float64. The third homogeneous coordinate is the depth, which
-          is positive in front of the camera.
+            (3, 3) float64. The third homogeneous coordinate is the depth, which
+            is positive in front of the camera.
         """
         axes = np.column_stack([across, upwards, origin])
         return self.projection @ np.vstack([axes, [0.0, 0.0, 1.0]])
@@ -93,12 +93,12 @@ def look_at(
     """Returns the rotation of a camera that looks at a point.
 
     Args:
-      position: (3,) position of the camera.
-      target: (3,) point that is projected to the centre of the image.
-      roll: rotation about the viewing direction in degrees.
+        position: (3,) position of the camera.
+        target: (3,) point that is projected to the centre of the image.
+        roll: rotation about the viewing direction in degrees.
     """
     forward = (target - position) / np.linalg.norm(target - position)
-    right = np.cross(forward, UP)
+    right = np.cross(forward, _UP)
     right /= np.linalg.norm(right)
     down = np.cross(forward, right)
     cosine, sine = np.cos(np.radians(roll)), np.sin(np.radians(roll))
@@ -113,10 +113,10 @@ def apply_homography(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
     return mapped[:, :2] / mapped[:, 2:]
 
 
-ASPECT = 4 / 3
-STEEPEST_ASCENT = 1.1
-STEEPEST_DESCENT = 0.35
-"""Largest slopes of the viewing direction, upwards and downwards."""
+_ASPECT = 4 / 3
+# Largest slopes of the viewing direction, upwards and downwards.
+_STEEPEST_ASCENT = 1.1
+_STEEPEST_DESCENT = 0.35
 
 
 def plan_camera(
@@ -129,18 +129,18 @@ def plan_camera(
     """Samples a camera in front of a facade.
 
     Args:
-      rng: random generator of the viewpoint.
-      width, height: size of the facade in metres.
-      size: longer side of the photo in pixels.
-      settings: ranges to sample from.
+        rng: random generator of the viewpoint.
+        width, height: size of the facade in metres.
+        size: longer side of the photo in pixels.
+        settings: ranges to sample from.
 
     Returns:
-      The camera and its yaw: the angle in degrees between the normal of the
-      facade and the direction to the camera, positive to the right.
+        The camera and its yaw: the angle in degrees between the normal of the
+        facade and the direction to the camera, positive to the right.
     """
     # Tall facades are more often photographed in portrait format.
     share = settings.portrait_share + 0.35 * np.clip(height / width - 1, -1, 1)
-    shorter = round(size / ASPECT)
+    shorter = round(size / _ASPECT)
     portrait = rng.random() < share
     columns, rows = (shorter, size) if portrait else (size, shorter)
     framing, view_angle, aim = _sample_framing(rng, settings)
@@ -159,9 +159,9 @@ def plan_camera(
         *(settings.elevated_height if elevated else settings.eye_height)
     )
     limit = settings.nearest_camera / np.cos(np.radians(yaw))
-    eye = min(eye, target[1] + STEEPEST_DESCENT * distance)
+    eye = min(eye, target[1] + _STEEPEST_DESCENT * distance)
     eye = max(eye, settings.eye_height[0])
-    distance = max(distance, limit, (target[1] - eye) / STEEPEST_ASCENT)
+    distance = max(distance, limit, (target[1] - eye) / _STEEPEST_ASCENT)
     position = np.array(
         [
             target[0] + distance * np.sin(np.radians(yaw)),

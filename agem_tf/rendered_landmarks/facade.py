@@ -20,17 +20,17 @@ from agem_tf.rendered_landmarks.wall_surface import (
     shade,
 )
 
-OVERHANG = 1.2
-"""Metres by which cornices and flags may project beside the wall."""
+# Metres by which cornices and flags may project beside the wall.
+_OVERHANG = 1.2
 
 
 def front_surface(
     design: BuildingDesign, rng: np.random.Generator, texels: int
 ) -> Surface:
     """Draws the front with `texels` pixels along its longer side."""
-    extent = max(design.width + 2 * OVERHANG, design.top)
+    extent = max(design.width + 2 * _OVERHANG, design.top)
     drawing = WallDrawing(
-        -OVERHANG, design.width + OVERHANG, design.top, texels / extent, rng
+        -_OVERHANG, design.width + _OVERHANG, design.top, texels / extent, rng
     )
     drawing.rectangle(0, 0, design.width, design.eaves, design.wall, 0, WALL)
     _draw_structure(drawing, design)

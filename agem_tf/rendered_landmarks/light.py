@@ -18,15 +18,15 @@ class Condition:
     """Lighting condition, from which the light of a photo is sampled.
 
     Attributes:
-      sun: colour and strength of the sun, linear RGB.
-      ambient: light from the whole sky, linear RGB.
-      zenith, horizon: colours of the sky.
-      cloud: colour of clouds.
-      elevation: range of the sun's elevation in degrees.
-      cloudiness: range of the share of the sky under cloud, in [0, 1].
-      haze: range of the optical depth of 100 m of air.
-      lamps: strength of lamps and lit windows.
-      exposure: stops above or below a mean brightness of middle grey.
+        sun: colour and strength of the sun, linear RGB.
+        ambient: light from the whole sky, linear RGB.
+        zenith, horizon: colours of the sky.
+        cloud: colour of clouds.
+        elevation: range of the sun's elevation in degrees.
+        cloudiness: range of the share of the sky under cloud, in [0, 1].
+        haze: range of the optical depth of 100 m of air.
+        lamps: strength of lamps and lit windows.
+        exposure: stops above or below a mean brightness of middle grey.
     """
 
     sun: Rgb
@@ -116,6 +116,7 @@ CONDITIONS: dict[str, Condition] = {
     ),
 }
 
+# Darkness of each condition, from broad daylight (0) to night (1).
 DARKNESS = {
     "noon": 0.0,
     "golden": 0.35,
@@ -124,7 +125,6 @@ DARKNESS = {
     "dusk": 0.75,
     "night": 1.0,
 }
-"""Darkness of each condition, from broad daylight (0) to night (1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,14 +132,14 @@ class Light:
     """Light of one photo.
 
     Attributes:
-      name: name of the condition.
-      condition: the condition.
-      direction: (3,) unit vector to the sun in world axes.
-      cloudiness: share of the sky under cloud, in [0, 1].
-      haze: optical depth of 100 m of air.
-      floodlight: linear RGB strength of lamps at the foot of the facade.
-      lit_windows: share of lit windows, in [0, 1].
-      cast_shadow: whether something outside the frame shades the facade.
+        name: name of the condition.
+        condition: the condition.
+        direction: (3,) unit vector to the sun in world axes.
+        cloudiness: share of the sky under cloud, in [0, 1].
+        haze: optical depth of 100 m of air.
+        floodlight: linear RGB strength of lamps at the foot of the facade.
+        lit_windows: share of lit windows, in [0, 1].
+        cast_shadow: whether something outside the frame shades the facade.
     """
 
     name: str

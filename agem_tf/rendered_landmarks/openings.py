@@ -15,9 +15,9 @@ from agem_tf.rendered_landmarks.wall_surface import (
     shade,
 )
 
-REVEAL = -0.3
-SASH = -0.26
-PANE = -0.34
+_REVEAL = -0.3
+_SASH = -0.26
+_PANE = -0.34
 
 
 def outline(
@@ -26,13 +26,13 @@ def outline(
     """Returns the outline of an opening.
 
     Args:
-      shape: "rectangle", "ribbon", "curtain" (all three rectangular),
-        "segment" (flat arch), "round" (half circle) or "pointed" (gothic).
-      x, y: lower left corner in metres.
-      width, height: size in metres.
+        shape: "rectangle", "ribbon", "curtain" (all three rectangular),
+            "segment" (flat arch), "round" (half circle) or "pointed" (gothic).
+        x, y: lower left corner in metres.
+        width, height: size in metres.
 
     Returns:
-      Corner points (N, 2) in metres.
+        Corner points (N, 2) in metres.
     """
     bottom = [(x, y), (x + width, y)]
     middle = x + width / 2
@@ -66,19 +66,19 @@ def glazed_opening(
     frame, shape = window.frame, window.shape
     bar = max(0.05, 0.045 * min(width, height))
     drawing.polygon(
-        outline(shape, x, y, width, height), shade(frame, 0.9), REVEAL
+        outline(shape, x, y, width, height), shade(frame, 0.9), _REVEAL
     )
     pane_color = interior_color(drawing.rng)
     number = int(drawing.rng.integers(1, 256))
     inset = outline(shape, x + bar, y + bar, width - 2 * bar, height - 2 * bar)
-    drawing.polygon(inset, pane_color, PANE, GLASS, number)
+    drawing.polygon(inset, pane_color, _PANE, GLASS, number)
     _curtains(drawing, x + bar, y + bar, width - 2 * bar, height, number)
     for column in range(1, window.columns):
         left = x + width * column / window.columns - bar / 2
-        drawing.rectangle(left, y + bar, bar, height * 0.93, frame, SASH)
+        drawing.rectangle(left, y + bar, bar, height * 0.93, frame, _SASH)
     for row in range(1, window.rows):
         low = y + height * row / window.rows - bar / 2
-        drawing.rectangle(x + bar, low, width - 2 * bar, bar, frame, SASH)
+        drawing.rectangle(x + bar, low, width - 2 * bar, bar, frame, _SASH)
 
 
 def interior_color(rng: np.random.Generator) -> Color:
@@ -101,15 +101,15 @@ def _curtains(
     if kind < 0.25:
         side = width * drawing.rng.uniform(0.15, 0.3)
         tall = height * 0.8
-        drawing.rectangle(x, y, side, tall, cloth, PANE, GLASS, number)
+        drawing.rectangle(x, y, side, tall, cloth, _PANE, GLASS, number)
         drawing.rectangle(
-            x + width - side, y, side, tall, cloth, PANE, GLASS, number
+            x + width - side, y, side, tall, cloth, _PANE, GLASS, number
         )
     elif kind < 0.4:
         share = drawing.rng.uniform(0.2, 0.6)
         low = y + height * (0.9 - share)
         drawing.rectangle(
-            x, low, width, height * share * 0.8, cloth, PANE, GLASS, number
+            x, low, width, height * share * 0.8, cloth, _PANE, GLASS, number
         )
 
 
@@ -250,7 +250,7 @@ def door(
             )
     if drawing.rng.random() < 0.6:
         fan = outline(shape, x + 0.1, height * 0.76, width - 0.2, height * 0.21)
-        drawing.polygon(fan, interior_color(drawing.rng), PANE, GLASS, 250)
+        drawing.polygon(fan, interior_color(drawing.rng), _PANE, GLASS, 250)
 
 
 def shop_front(

@@ -12,24 +12,24 @@ from agem_tf.rendered_landmarks.light import Light
 from agem_tf.rendered_landmarks.shading import Orientation, lit_texture
 from agem_tf.rendered_landmarks.wall_surface import Surface
 
-NEAREST_DEPTH = 0.3
-TEXTURE_SHARPNESS = 0.55
-"""Texture pixels per frame pixel; the frame itself is reduced later."""
+_NEAREST_DEPTH = 0.3
+# Texture pixels per frame pixel; the frame itself is reduced later.
+_TEXTURE_SHARPNESS = 0.55
 
-HALF_PIXEL = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
+_HALF_PIXEL = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
 
 
 class Painter:
     """Frame in linear light, with the occlusion of each pixel.
 
     Args:
-      camera: camera of the frame.
-      light: light of the photo.
-      rng: random generator of reflections and cast shadows.
+        camera: camera of the frame.
+        light: light of the photo.
+        rng: random generator of reflections and cast shadows.
 
     Attributes:
-      frame: (rows, columns, 4) float32: linear RGB, and the share of the pixel
-        covered since `start_occlusion`, in [0, 1].
+        frame: (rows, columns, 4) float32: linear RGB, and the share of the
+            pixel covered since `start_occlusion`, in [0, 1].
     """
 
     def __init__(self, camera: Camera, light: Light, rng: np.random.Generator):
@@ -62,10 +62,10 @@ class Painter:
         """Lights a wall and paints it.
 
         Args:
-          surface: the wall.
-          origin: (3,) world point with the plane coordinates (0, 0).
-          orientation: axes of the wall in the world.
-          detailed: whether the relief is shaded.
+            surface: the wall.
+            origin: (3,) world point with the plane coordinates (0, 0).
+            orientation: axes of the wall in the world.
+            detailed: whether the relief is shaded.
         """
         if (self.camera.position - origin) @ orientation.normal <= 0:
             return
@@ -90,7 +90,7 @@ class Painter:
         """Returns the texture pixels per metre that the photo can show."""
         depths = self.camera.depths(polygon)
         typical = max(0.5 * (depths.min() + depths.mean()), 2.0)
-        return TEXTURE_SHARPNESS * self.camera.focal_length / typical
+        return _TEXTURE_SHARPNESS * self.camera.focal_length / typical
 
     def _region(self, corners: np.ndarray) -> tuple[slice, slice] | None:
         """Returns rows and columns of the frame around points, if any."""
@@ -114,11 +114,11 @@ class Painter:
         """Warps a premultiplied texture into the frame.
 
         Args:
-          texture: (rows, columns, 4) float32.
-          homography: (3, 3) map from the continuous pixels of the texture to
-            those of the frame.
-          polygon: (N, 3) corners of the visible part in the world.
-          depth: mean depth in metres, which determines the haze.
+            texture: (rows, columns, 4) float32.
+            homography: (3, 3) map from the continuous pixels of the texture to
+                those of the frame.
+            polygon: (N, 3) corners of the visible part in the world.
+            depth: mean depth in metres, which determines the haze.
         """
         corners = self._to_pixels(polygon)
         region = self._region(corners)
@@ -128,7 +128,7 @@ class Painter:
         low = np.array([columns.start, rows.start])
         size = (columns.stop - columns.start, rows.stop - rows.start)
         shift = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1.0]])
-        matrix = np.linalg.inv(HALF_PIXEL) @ shift @ homography @ HALF_PIXEL
+        matrix = np.linalg.inv(_HALF_PIXEL) @ shift @ homography @ _HALF_PIXEL
         warped = cv2.warpPerspective(
             self._veiled(texture, depth), matrix, size, flags=cv2.INTER_LINEAR
         )
@@ -170,7 +170,7 @@ def _clear_outside(warped: np.ndarray, corners: np.ndarray) -> None:
 
 def clip_near(camera: Camera, polygon: np.ndarray) -> np.ndarray:
     """Clips a polygon (N, 3) at a plane just in front of the camera."""
-    depths = camera.depths(polygon) - NEAREST_DEPTH
+    depths = camera.depths(polygon) - _NEAREST_DEPTH
     kept = []
     for index in range(len(polygon)):
         here, before = depths[index], depths[index - 1]

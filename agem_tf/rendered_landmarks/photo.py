@@ -23,10 +23,10 @@ from agem_tf.rendered_landmarks.photometry import develop, draw_development
 from agem_tf.rendered_landmarks.scene import paint_scene
 from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
-SUPERSAMPLING = 2
+_SUPERSAMPLING = 2
 GRID = 32
-SMALLEST_SIZE = 64
-DEFAULT_SETTINGS = SceneSettings()
+_SMALLEST_SIZE = 64
+_DEFAULT_SETTINGS = SceneSettings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +34,23 @@ class View:
     """Geometry and light of a photo, from which relations are computed.
 
     Attributes:
-      landmark: index of the landmark.
-      index: index of the view among those of the landmark.
-      homography: (3, 3) float64; maps homogeneous metres on the facade, x to
-        the right from its left edge and y up from the ground, to homogeneous
-        pixels, where (0, 0) is the upper left corner of the image. The third
-        coordinate is positive in front of the camera.
-      box: (x1, y1, x2, y2) bounds in pixels of the visible part of the facade;
-        zeros if nothing is visible.
-      visible: (GRID, GRID) bool, rows from the ground up; True for cells of the
-        facade's bounding rectangle that are in the frame and not occluded.
-      visible_fraction: visible share of the cells that lie on the facade.
-      yaw: angle in degrees from the normal of the facade to the camera,
-        positive to the right.
-      scale: pixels per metre in the middle of the visible part. It depends on
-        the size of the photo: compare only views of the same size.
-      light: name of the light, a key of `light.CONDITIONS`.
+        landmark: index of the landmark.
+        index: index of the view among those of the landmark.
+        homography: (3, 3) float64; maps homogeneous metres on the facade, x to
+            the right from its left edge and y up from the ground, to
+            homogeneous pixels, where (0, 0) is the upper left corner of the
+            image. The third coordinate is positive in front of the camera.
+        box: (x1, y1, x2, y2) bounds in pixels of the visible part of the
+            facade; zeros if nothing is visible.
+        visible: (GRID, GRID) bool, rows from the ground up; True for cells of
+            the facade's bounding rectangle that are in the frame and not
+            occluded.
+        visible_fraction: visible share of the cells that lie on the facade.
+        yaw: angle in degrees from the normal of the facade to the camera,
+            positive to the right.
+        scale: pixels per metre in the middle of the visible part. It depends on
+            the size of the photo: compare only views of the same size.
+        light: name of the light, a key of `light.CONDITIONS`.
     """
 
     landmark: int
@@ -75,7 +76,7 @@ def render(
     landmark: Landmark,
     index: int,
     size: int = 256,
-    settings: SceneSettings = DEFAULT_SETTINGS,
+    settings: SceneSettings = _DEFAULT_SETTINGS,
 ) -> Photo:
     """Renders one photo of a landmark.
 
@@ -83,19 +84,19 @@ def render(
     rendered before.
 
     Args:
-      landmark: result of `make_landmark`.
-      index: index of the view, at least 0.
-      size: longer side in pixels, at least 64; the aspect ratio is 4:3.
-      settings: distribution of viewpoint, light, clutter and image quality.
+        landmark: result of `make_landmark`.
+        index: index of the view, at least 0.
+        size: longer side in pixels, at least 64; the aspect ratio is 4:3.
+        settings: distribution of viewpoint, light, clutter and image quality.
 
     Raises:
-      ValueError: the index or the size is too small.
+        ValueError: the index or the size is too small.
     """
     if index < 0:
         raise ValueError(f"`index` must be at least 0. Received: index={index}")
-    if size < SMALLEST_SIZE:
+    if size < _SMALLEST_SIZE:
         raise ValueError(
-            f"`size` must be at least {SMALLEST_SIZE}. Received: size={size}"
+            f"`size` must be at least {_SMALLEST_SIZE}. Received: size={size}"
         )
     seeds = np.random.SeedSequence([landmark.seed, landmark.index, index])
     place, weather, things, reflections, lens = map(
@@ -105,7 +106,7 @@ def render(
         place, landmark.width, landmark.height, size, settings
     )
     light = draw_light(weather, settings)
-    painter = Painter(camera.enlarged(SUPERSAMPLING), light, reflections)
+    painter = Painter(camera.enlarged(_SUPERSAMPLING), light, reflections)
     paint_scene(painter, landmark, things, settings)
     frame = cv2.resize(
         painter.frame,
@@ -181,7 +182,7 @@ def _in_sight(
     pixels = apply_homography(homography, points)
     limits = np.array([camera.width, camera.height])
     inside = ((pixels >= 0) & (pixels < limits)).all(axis=1) & (depth > 0)
-    x, y = (np.where(inside[:, None], pixels, 0) * SUPERSAMPLING).astype(int).T
+    x, y = (np.where(inside[:, None], pixels, 0) * _SUPERSAMPLING).astype(int).T
     return inside & (occlusion[y, x] < 0.5)
 
 
@@ -213,10 +214,10 @@ class RelationSettings:
     """Thresholds between the relations.
 
     Attributes:
-      least_overlap: least share of the query's visible facade that an easy or
-        hard photo shows.
-      least_visible: least share of its own facade that such a photo shows.
-      easy_effort: largest `effort` of an easy photo.
+        least_overlap: least share of the query's visible facade that an easy or
+            hard photo shows.
+        least_visible: least share of its own facade that such a photo shows.
+        easy_effort: largest `effort` of an easy photo.
     """
 
     least_overlap: float = 0.4
@@ -224,7 +225,7 @@ class RelationSettings:
     easy_effort: float = 1.1
 
 
-DEFAULT_RELATION_SETTINGS = RelationSettings()
+_DEFAULT_RELATION_SETTINGS = RelationSettings()
 
 
 def overlap(query: View, other: View) -> float:
@@ -255,17 +256,17 @@ def effort(query: View, other: View) -> float:
 def relation(
     query: View,
     other: View,
-    settings: RelationSettings = DEFAULT_RELATION_SETTINGS,
+    settings: RelationSettings = _DEFAULT_RELATION_SETTINGS,
 ) -> str:
     """Returns the relation of a view to a query: "easy", "hard" or "junk".
 
     Args:
-      query: view of the query.
-      other: view of the same landmark, in a photo of the same size.
-      settings: thresholds between the relations.
+        query: view of the query.
+        other: view of the same landmark, in a photo of the same size.
+        settings: thresholds between the relations.
 
     Raises:
-      ValueError: the views are of different landmarks.
+        ValueError: the views are of different landmarks.
     """
     if query.landmark != other.landmark:
         raise ValueError(

@@ -7,10 +7,10 @@ import numpy as np
 
 from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
-MIDDLE_GREY = 0.22
-TONE_STEPS = 4096
-AVERAGE = np.full((1, 3), 1 / 3)
-"""Weights of red, green and blue in the brightness, (1, 3)."""
+_MIDDLE_GREY = 0.22
+_TONE_STEPS = 4096
+# Weights of red, green and blue in the brightness, (1, 3).
+_AVERAGE = np.full((1, 3), 1 / 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,14 +18,15 @@ class Development:
     """Parameters of lens, sensor and development of one photo.
 
     Attributes:
-      exposure: stops above or below the automatic exposure.
-      balance: (3,) white-balance factors of red, green and blue.
-      contrast: slope of the tone curve at middle grey, about 1.
-      saturation: factor of the saturation; 1 leaves colours unchanged.
-      vignette: share of the light lost in the corners.
-      noise: standard deviation of the sensor noise, for intensities in [0, 1].
-      defocus: standard deviation of the blur divided by the longer side.
-      motion: (x, y) motion blur divided by the longer side.
+        exposure: stops above or below the automatic exposure.
+        balance: (3,) white-balance factors of red, green and blue.
+        contrast: slope of the tone curve at middle grey, about 1.
+        saturation: factor of the saturation; 1 leaves colours unchanged.
+        vignette: share of the light lost in the corners.
+        noise: standard deviation of the sensor noise, for intensities in [0,
+            1].
+        defocus: standard deviation of the blur divided by the longer side.
+        motion: (x, y) motion blur divided by the longer side.
     """
 
     exposure: float
@@ -70,18 +71,18 @@ def develop(
     """Develops linear light into an sRGB photo.
 
     Args:
-      frame: (height, width, 3) float32 linear RGB.
-      development: parameters of the development.
-      bias: exposure bias of the scene in stops, negative at night.
-      rng: random generator of the noise.
+        frame: (height, width, 3) float32 linear RGB.
+        development: parameters of the development.
+        bias: exposure bias of the scene in stops, negative at night.
+        rng: random generator of the noise.
 
     Returns:
-      (height, width, 3) uint8.
+        (height, width, 3) uint8.
     """
     frame = _lens(frame, development)
     frame *= _gain(frame, development, bias)
     mix = development.saturation * np.eye(3)
-    mix += (1 - development.saturation) * AVERAGE
+    mix += (1 - development.saturation) * _AVERAGE
     frame = np.clip(cv2.transform(frame, mix), 0, None)
     picture = _tone(frame, development.contrast)
     grain = rng.standard_normal(frame.shape[:2], np.float32)
@@ -141,18 +142,18 @@ def _gain(
     frame: np.ndarray, development: Development, bias: float
 ) -> np.ndarray:
     """Returns the factors of the channels for exposure and white balance."""
-    luminance = cv2.transform(frame[::4, ::4], AVERAGE)
+    luminance = cv2.transform(frame[::4, ::4], _AVERAGE)
     mean = np.exp(np.mean(np.log(luminance + 1e-3)))
     stops = bias + development.exposure
-    gain = MIDDLE_GREY / mean * 2.0**stops
+    gain = _MIDDLE_GREY / mean * 2.0**stops
     return (gain * development.balance).astype(np.float32)
 
 
 def _tone(frame: np.ndarray, contrast: float) -> np.ndarray:
     """Applies a film-like tone curve; returns float32 in [0, 255]."""
-    light = np.linspace(0, 4, TONE_STEPS)
-    scaled = MIDDLE_GREY * (light / MIDDLE_GREY) ** contrast
+    light = np.linspace(0, 4, _TONE_STEPS)
+    scaled = _MIDDLE_GREY * (light / _MIDDLE_GREY) ** contrast
     curve = scaled * (1 + scaled / 6.0) / (1 + scaled * 0.62)
     table = 255 * np.clip(curve * 1.12, 0, 1) ** (1 / 2.2)
-    index = np.clip(frame * ((TONE_STEPS - 1) / 4), 0, TONE_STEPS - 1)
+    index = np.clip(frame * ((_TONE_STEPS - 1) / 4), 0, _TONE_STEPS - 1)
     return table.astype(np.float32)[index.astype(np.int32)]

@@ -16,11 +16,11 @@ from agem_tf.rendered_landmarks.shading import LAMP
 from agem_tf.rendered_landmarks.sky_and_ground import paint_ground, sky_image
 from agem_tf.rendered_landmarks.sprites import VARIANTS, Sprite, make_sprite
 
-NEAREST_SPRITE = 2.0
-"""Least depth in metres of a sprite."""
+# Least depth in metres of a sprite.
+_NEAREST_SPRITE = 2.0
 
-SECOND_ROW = -45.0
-"""Position of the houses behind the street, z in metres."""
+# Position of the houses behind the street, z in metres.
+_SECOND_ROW = -45.0
 
 
 def paint_scene(
@@ -36,17 +36,17 @@ def paint_scene(
     landmark.
 
     Args:
-      painter: painter of the photo, with an empty frame.
-      landmark: the landmark.
-      rng: random generator of the surroundings.
-      settings: amount of clutter.
+        painter: painter of the photo, with an empty frame.
+        landmark: the landmark.
+        rng: random generator of the surroundings.
+        settings: amount of clutter.
     """
     camera, light = painter.camera, painter.light
     painter.light_field[:] = sky_image(camera, light, rng)
     paint_ground(painter.light_field, camera, light, rng)
     for x in rng.uniform(-50, 50 + landmark.width, 3):
         neighbour = make_neighbour(int(rng.integers(NEIGHBOURS)))
-        paint_front(painter, neighbour, x, SECOND_ROW, False)
+        paint_front(painter, neighbour, x, _SECOND_ROW, False)
     _paint_row(painter, landmark, rng)
     for x, z, sprite in _street_furniture(painter, landmark, rng, settings):
         _paint_sprite(painter, sprite, np.array([x, 0.0, z]))
@@ -115,7 +115,7 @@ def _paint_sprite(painter: Painter, sprite: Sprite, foot: np.ndarray) -> None:
     """Paints a card that faces the camera, with a shadow at its foot."""
     camera = painter.camera
     depth = float(camera.depths(foot[None])[0])
-    if depth < NEAREST_SPRITE:
+    if depth < _NEAREST_SPRITE:
         return
     sprite = sprite.with_rows(camera.focal_length * sprite.height / depth)
     towards = camera.position - foot

@@ -14,13 +14,13 @@ from agem_tf.rendered_landmarks.light import Light
 from agem_tf.rendered_landmarks.noise import noise_field
 from agem_tf.rendered_landmarks.wall_surface import Surface, relief_metres
 
+# Linear value of each sRGB value.
 LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
-"""Linear value of each sRGB value."""
 
-SHADOW_REACH = 1.6
-SHADOW_STEPS = 5
+_SHADOW_REACH = 1.6
+_SHADOW_STEPS = 5
 LAMP = np.array([1.0, 0.72, 0.38], np.float32)
-FLOODLIGHT_REACH = 14.0
+_FLOODLIGHT_REACH = 14.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +46,14 @@ def lit_texture(
     """Returns the lit wall in its own plane.
 
     Args:
-      surface: the wall, at the resolution of the result.
-      orientation: orientation of the wall in the world.
-      light: light of the photo.
-      rng: random generator of reflections and cast shadows.
-      detailed: whether the relief is shaded; False for distant walls.
+        surface: the wall, at the resolution of the result.
+        orientation: orientation of the wall in the world.
+        light: light of the photo.
+        rng: random generator of reflections and cast shadows.
+        detailed: whether the relief is shaded; False for distant walls.
 
     Returns:
-      (rows, columns, 4) float32: linear RGB times coverage, and coverage.
+        (rows, columns, 4) float32: linear RGB times coverage, and coverage.
     """
     sun = np.array(
         [
@@ -85,7 +85,7 @@ def _incoming(surface: Surface, direct: np.ndarray, light: Light) -> np.ndarray:
     openness = surface.openness.astype(np.float32) * np.float32(1 / 255)
     rows = np.arange(surface.relief.shape[0], dtype=np.float32)[:, None]
     height = surface.top - rows / np.float32(surface.pixels_per_metre)
-    flood = openness * np.exp(-height / np.float32(FLOODLIGHT_REACH))
+    flood = openness * np.exp(-height / np.float32(_FLOODLIGHT_REACH))
     planes = [
         direct * np.float32(condition.sun[channel])
         + openness * np.float32(condition.ambient[channel])
@@ -114,8 +114,8 @@ def _unshadowed(
     lateral = sun[:2] / max(np.hypot(*sun[:2]), 1e-6)
     rise = sun[2] / max(np.hypot(*sun[:2]), 1e-6)
     excess = np.zeros_like(heights)
-    for step in range(1, SHADOW_STEPS + 1):
-        reach = SHADOW_REACH * (step / SHADOW_STEPS) ** 1.5
+    for step in range(1, _SHADOW_STEPS + 1):
+        reach = _SHADOW_REACH * (step / _SHADOW_STEPS) ** 1.5
         pixels = reach * pixels_per_metre
         shift = (round(lateral[0] * pixels), round(-lateral[1] * pixels))
         towards_sun = _shifted(heights, *shift)

@@ -11,26 +11,26 @@ from agem_tf.rendered_landmarks.camera import Camera
 from agem_tf.rendered_landmarks.light import Light
 from agem_tf.rendered_landmarks.noise import TILE_SIZE, fractal_tile
 
-SKY_COARSENESS = 4
-"""Frame pixels per pixel of the computed sky; clouds have no fine detail."""
-TEXELS_PER_METRE = 40.0
-GROUND_COARSENESS = 2
-"""Frame pixels per pixel of the computed ground."""
+# Frame pixels per pixel of the computed sky; clouds have no fine detail.
+_SKY_COARSENESS = 4
+_TEXELS_PER_METRE = 40.0
+# Frame pixels per pixel of the computed ground.
+_GROUND_COARSENESS = 2
 
-KINDS = ("slabs", "asphalt", "cobbles", "grass")
-COLORS = {
+_KINDS = ("slabs", "asphalt", "cobbles", "grass")
+# Linear albedo of each material.
+_COLORS = {
     "slabs": (0.33, 0.31, 0.28),
     "asphalt": (0.085, 0.087, 0.09),
     "cobbles": (0.19, 0.18, 0.17),
     "grass": (0.075, 0.12, 0.032),
 }
-"""Linear albedo of each material."""
-GRAIN = {"slabs": 0.12, "asphalt": 0.16, "cobbles": 0.22, "grass": 0.34}
-JOINTS = {"slabs": 0.8, "cobbles": 0.2}
-"""Side of the stones of a material in metres."""
+_GRAIN = {"slabs": 0.12, "asphalt": 0.16, "cobbles": 0.22, "grass": 0.34}
+# Side of the stones of a material in metres.
+_JOINTS = {"slabs": 0.8, "cobbles": 0.2}
 
-HOUSE_HEIGHT = 18.0
-FARTHEST = 1500.0
+_HOUSE_HEIGHT = 18.0
+_FARTHEST = 1500.0
 
 
 def sky_image(
@@ -39,14 +39,14 @@ def sky_image(
     """Returns the sky, extended below the horizon.
 
     Args:
-      camera: camera of the frame.
-      light: light of the photo.
-      rng: random generator of the clouds.
+        camera: camera of the frame.
+        light: light of the photo.
+        rng: random generator of the clouds.
 
     Returns:
-      (height, width, 3) float32 linear RGB.
+        (height, width, 3) float32 linear RGB.
     """
-    rays = camera.rays(SKY_COARSENESS)
+    rays = camera.rays(_SKY_COARSENESS)
     rays /= np.linalg.norm(rays, axis=2, keepdims=True)
     height = np.clip(rays[..., 1], 0, 1)
     blue = (height**0.55)[..., None]
@@ -94,15 +94,15 @@ def paint_ground(
     """Paints the ground below the horizon, in place.
 
     Args:
-      frame: (height, width, 3) float32 linear RGB that holds the sky.
-      camera: camera of the frame.
-      light: light of the photo.
-      rng: random generator of the materials.
+        frame: (height, width, 3) float32 linear RGB that holds the sky.
+        camera: camera of the frame.
+        light: light of the photo.
+        rng: random generator of the materials.
     """
-    kinds = rng.choice(KINDS, 2)
+    kinds = rng.choice(_KINDS, 2)
     kerb = rng.uniform(3.0, 9.0)
     shift = rng.uniform(0, TILE_SIZE, 2)
-    rays = camera.rays(GROUND_COARSENESS)
+    rays = camera.rays(_GROUND_COARSENESS)
     below = np.flatnonzero((rays[..., 1] < 0).any(axis=1))
     if not below.size:
         return
@@ -115,9 +115,9 @@ def paint_ground(
     color = _albedo(kinds, kerb, x, z, distance, shift)
     color *= _light_on_ground(z, light)
     _veil(color, distance, light)
-    rows = frame[top * GROUND_COARSENESS :]
-    size = (frame.shape[1], frame.shape[0] - top * GROUND_COARSENESS)
-    focal_length = np.float32(camera.focal_length / GROUND_COARSENESS)
+    rows = frame[top * _GROUND_COARSENESS :]
+    size = (frame.shape[1], frame.shape[0] - top * _GROUND_COARSENESS)
+    focal_length = np.float32(camera.focal_length / _GROUND_COARSENESS)
     seen = np.clip(-rays[..., 1] * focal_length, 0, 1)
     color = cv2.resize(color, size, interpolation=cv2.INTER_LINEAR)
     seen = cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR)
@@ -138,8 +138,8 @@ def _albedo(
     edge = 1 - 0.5 * np.exp(-(((z - np.float32(kerb)) * 6) ** 2))
     planes = []
     for channel in range(3):
-        inner = near * np.float32(COLORS[kinds[0]][channel])
-        outer = far * np.float32(COLORS[kinds[1]][channel])
+        inner = near * np.float32(_COLORS[kinds[0]][channel])
+        outer = far * np.float32(_COLORS[kinds[1]][channel])
         planes.append((inner + (outer - inner) * beyond) * edge)
     return cv2.merge(planes)
 
@@ -153,11 +153,11 @@ def _strip(
 ) -> np.ndarray:
     """Returns brightness factors of a material; detail fades with distance."""
     fade = 1 / (1 + (distance * np.float32(1 / 18)) ** 2)
-    grain = _sample(0.8, x * TEXELS_PER_METRE, z * TEXELS_PER_METRE, shift)
+    grain = _sample(0.8, x * _TEXELS_PER_METRE, z * _TEXELS_PER_METRE, shift)
     stains = _sample(1.3, x * 6, z * 6, shift[::-1])
-    tone = 1 + np.float32(GRAIN[kind]) * (0.8 * grain * fade + 0.8 * stains)
-    if kind in JOINTS:
-        tone *= 1 - 0.5 * fade * _joints(x, z, JOINTS[kind])
+    tone = 1 + np.float32(_GRAIN[kind]) * (0.8 * grain * fade + 0.8 * stains)
+    if kind in _JOINTS:
+        tone *= 1 - 0.5 * fade * _joints(x, z, _JOINTS[kind])
     return np.clip(tone, 0.2, 2)
 
 
@@ -191,7 +191,7 @@ def _light_on_ground(z: np.ndarray, light: Light) -> np.ndarray:
     sun = np.full_like(z, max(float(light.direction[1]), 0.0))
     if light.direction[2] < 0:
         slope = -light.direction[2] / max(light.direction[1], 0.1)
-        sun *= np.clip((z - np.float32(HOUSE_HEIGHT * slope)) * 3, 0, 1)
+        sun *= np.clip((z - np.float32(_HOUSE_HEIGHT * slope)) * 3, 0, 1)
     flood = 0.8 * np.exp(np.abs(z) * np.float32(-0.06))
     return cv2.merge(
         [
@@ -205,9 +205,9 @@ def _light_on_ground(z: np.ndarray, light: Light) -> np.ndarray:
 
 def _veil(color: np.ndarray, distance: np.ndarray, light: Light) -> None:
     """Fades the ground into the haze, in place."""
-    reach = np.minimum(distance, np.float32(FARTHEST))
+    reach = np.minimum(distance, np.float32(_FARTHEST))
     clear = np.exp(reach * np.float32(-light.haze / 100))
-    clear *= np.clip(2 - distance * np.float32(2 / FARTHEST), 0, 1)
+    clear *= np.clip(2 - distance * np.float32(2 / _FARTHEST), 0, 1)
     horizon = np.array(light.condition.horizon, np.float32)
     color -= horizon
     color *= clear[..., None]

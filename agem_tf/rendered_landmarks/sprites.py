@@ -21,10 +21,10 @@ class Sprite:
     """Flat card with a picture on it.
 
     Attributes:
-      texture: (rows, columns, 4) float32: linear albedo times coverage, and
-        coverage.
-      width, height: size in metres.
-      glow: (rows, columns) float32, positive where a lamp shines; or None.
+        texture: (rows, columns, 4) float32: linear albedo times coverage, and
+            coverage.
+        width, height: size in metres.
+        glow: (rows, columns) float32, positive where a lamp shines; or None.
     """
 
     texture: np.ndarray
@@ -113,7 +113,7 @@ class Board:
         return Sprite(texture, self.width, self.height)
 
 
-def tree(rng: np.random.Generator) -> Sprite:
+def _draw_tree(rng: np.random.Generator) -> Sprite:
     """Draws a tree."""
     height = rng.uniform(6, 12)
     width = height * rng.uniform(0.55, 0.85)
@@ -156,7 +156,7 @@ def tree(rng: np.random.Generator) -> Sprite:
     return board.sprite(_grow_leaves(rng, board, clumps, green))
 
 
-def foliage(rng: np.random.Generator) -> Sprite:
+def _draw_foliage(rng: np.random.Generator) -> Sprite:
     """Draws a branch that hangs into the picture close to the camera."""
     board = Board(2.4, 1.6, 200)
     for _ in range(5):
@@ -203,7 +203,7 @@ def _grow_leaves(
     return np.where(leafy, np.clip(tone, 0.12, 2.2), 1.0)
 
 
-def person(rng: np.random.Generator) -> Sprite:
+def _draw_person(rng: np.random.Generator) -> Sprite:
     """Draws a person."""
     height = rng.uniform(1.55, 1.9)
     board = Board(0.8, height, 110)
@@ -268,7 +268,7 @@ def _roundness(mask: np.ndarray, radius: int) -> np.ndarray:
     return 0.35 + 0.75 * blurred.astype(np.float32) / 255
 
 
-def vehicle(rng: np.random.Generator) -> Sprite:
+def _draw_vehicle(rng: np.random.Generator) -> Sprite:
     """Draws a car or a van, facing either way."""
     van = rng.random() < 0.35
     length = rng.uniform(4.8, 6.2) if van else rng.uniform(3.9, 4.7)
@@ -341,7 +341,7 @@ def _vehicle_windows(board: Board, van: bool, size: np.ndarray) -> None:
         board.polygon(glint, (92, 108, 122))
 
 
-def post(rng: np.random.Generator) -> Sprite:
+def _draw_post(rng: np.random.Generator) -> Sprite:
     """Draws a street lamp, or a pole with a round sign."""
     lamp = rng.random() < 0.7
     height = rng.uniform(4.2, 6.5) if lamp else rng.uniform(2.5, 3.1)
@@ -374,7 +374,7 @@ def post(rng: np.random.Generator) -> Sprite:
     return Sprite(sprite.texture, sprite.width, sprite.height, glow)
 
 
-SPRITE_STREAM = 1 << 21
+_SPRITE_STREAM = 1 << 21
 VARIANTS = {"tree": 10, "person": 12, "vehicle": 8, "post": 4, "foliage": 4}
 
 
@@ -382,14 +382,14 @@ VARIANTS = {"tree": 10, "person": 12, "vehicle": 8, "post": 4, "foliage": 4}
 def make_sprite(kind: str, number: int) -> Sprite:
     """Returns a variant of a kind, a key of `VARIANTS`."""
     kinds = list(VARIANTS)
-    rng = np.random.default_rng([SPRITE_STREAM, kinds.index(kind), number])
+    rng = np.random.default_rng([_SPRITE_STREAM, kinds.index(kind), number])
     return _PAINTERS[kind](rng)
 
 
 _PAINTERS = {
-    "tree": tree,
-    "person": person,
-    "vehicle": vehicle,
-    "post": post,
-    "foliage": foliage,
+    "tree": _draw_tree,
+    "person": _draw_person,
+    "vehicle": _draw_vehicle,
+    "post": _draw_post,
+    "foliage": _draw_foliage,
 }

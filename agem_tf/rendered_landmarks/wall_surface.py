@@ -28,9 +28,9 @@ class WallDrawing:
     """Drawing of a wall; shapes are given in metres, y up from the ground.
 
     Args:
-      left, right, top: extent in metres; the bottom is the ground, y = 0.
-      pixels_per_metre: resolution of the finished surface.
-      rng: random generator of everything drawn.
+        left, right, top: extent in metres; the bottom is the ground, y = 0.
+        pixels_per_metre: resolution of the finished surface.
+        rng: random generator of everything drawn.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class WallDrawing:
         """Fills a polygon.
 
         Args:
-          points: (N, 2) corners in metres.
-          color: sRGB in [0, 255].
-          relief: distance in metres by which the shape stands out of the wall,
-            in [-1, 1.5].
-          material: one of this module's material constants.
-          pane: for glass, the number of the window in [1, 255], by which lit
-            windows are chosen at night.
+            points: (N, 2) corners in metres.
+            color: sRGB in [0, 255].
+            relief: distance in metres by which the shape stands out of the
+                wall, in [-1, 1.5].
+            material: one of this module's material constants.
+            pane: for glass, the number of the window in [1, 255], by which lit
+                windows are chosen at night.
         """
         offset = np.asarray(points, np.float64) - (self.left, self.top)
         pixels = offset * (self.resolution, -self.resolution) - 0.5
@@ -162,8 +162,8 @@ def ellipse_points(
     )
 
 
+# Width and height in metres of the blocks of a wall pattern.
 BLOCKS = {"ashlar": (1.1, 0.5), "brick": (0.5, 0.17), "panel": (3.0, 1.7)}
-"""Width and height in metres of the blocks of a wall pattern."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,14 +171,14 @@ class Surface:
     """Flat wall with relief, ready to be lit.
 
     Attributes:
-      albedo: (rows, columns, 3) uint8 sRGB.
-      relief: (rows, columns) uint8; RELIEF_ZERO is the plane of the wall,
-        RELIEF_PER_METRE the unit.
-      openness: (rows, columns) uint8; 255 where the whole sky is visible.
-      coverage: (rows, columns) uint8; 0 outside the silhouette.
-      panes: (rows, columns) uint8; 0, or the number of a window.
-      pixels_per_metre: resolution.
-      left, top: plane coordinates of the image's upper left corner in metres.
+        albedo: (rows, columns, 3) uint8 sRGB.
+        relief: (rows, columns) uint8; RELIEF_ZERO is the plane of the wall,
+            RELIEF_PER_METRE the unit.
+        openness: (rows, columns) uint8; 255 where the whole sky is visible.
+        coverage: (rows, columns) uint8; 0 outside the silhouette.
+        panes: (rows, columns) uint8; 0, or the number of a window.
+        pixels_per_metre: resolution.
+        left, top: plane coordinates of the image's upper left corner in metres.
     """
 
     albedo: np.ndarray
@@ -238,9 +238,9 @@ def finish(drawing: WallDrawing, pattern: str, weathering: float) -> Surface:
     """Adds grain and weathering to a drawing and reduces it to its resolution.
 
     Args:
-      drawing: the finished drawing.
-      pattern: wall pattern; see `building_styles.Style`.
-      weathering: amount of dirt in [0, 1].
+        drawing: the finished drawing.
+        pattern: wall pattern; see `building_styles.Style`.
+        weathering: amount of dirt in [0, 1].
     """
     rows, columns = drawing.data.shape[:2]
     size = (columns // SUPERSAMPLING, rows // SUPERSAMPLING)
