@@ -204,19 +204,18 @@ def _unfinished_files(
     parent = any_location(parent or directory.parent, "--parts_dir")
     parts = parent / f".{directory.name}.parts"
     parts.mkdir(parents=True, exist_ok=True)
-    # Remote file systems have no locks.
-    is_remote = "://" in os.fspath(parts)
-    lock = contextlib.nullcontext()
-    if not is_remote:
-        lock = filelock.FileLock(parts / _LOCK, timeout=0)
-    try:
-        lock.__enter__()
-    except filelock.Timeout as error:
-        raise UserError(
-            f"Another process is writing to {parts}; wait for it, or choose "
-            "another --data_dir."
-        ) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        if "://" not in os.fspath(parts):  # Remote file systems have no locks.
+            try:
+                lock = filelock.FileLock(parts / _LOCK, timeout=0)
+                stack.enter_context(lock)
+            except filelock.Timeout as error:
+                raise UserError(
+                    f"Another process is writing to {parts}; wait for it, or "
+                    "choose another --data_dir."
+                ) from error
+            except NotImplementedError:
+                pass  # A network file system without locks.
         if overwrite:
             for path in parts.iterdir():
                 if path.name != _LOCK:
@@ -225,19 +224,17 @@ def _unfinished_files(
             yield os.fspath(parts)
         except BaseException:
             finished = [p for p in parts.iterdir() if p.suffix == ".npz"]
-            if not finished:
+            if finished:
+                _LOG.info(
+                    "%d finished files stay in %s; give the same command to "
+                    "resume, or --overwrite to start again.",
+                    len(finished),
+                    parts,
+                )
+            else:
                 parts.rmtree()
-                raise
-            _LOG.info(
-                "%d finished files stay in %s; give the same command to "
-                "resume, or --overwrite to start again.",
-                len(finished),
-                parts,
-            )
             raise
         parts.rmtree()
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def _as_json(options: dict[str, Any]) -> dict[str, Any]:
