@@ -5,6 +5,18 @@ occlusion, with the exact geometry from which the boxes of queries and the
 easy, hard and junk labels are computed. Needs only NumPy and OpenCV, and
 nothing else of this package.
 
+From a seed to a photo:
+
+1. `building_styles` and `building_design` sample the design of a building.
+2. `facade` draws its walls, with `openings`, `ornaments`, `gables` and
+   `crowns`, as colour, relief and material; `wall_surface` adds texture and
+   dirt (`noise`). `building` has the walls of landmarks and neighbours.
+3. `camera` and `light` sample viewpoint and light, within `scene_settings`.
+4. `scene` paints `sky_and_ground`, buildings and `sprites` from far to near;
+   `painter` projects textures, `shading` lights walls.
+5. `photometry` develops the light into a picture. `photo` does all this,
+   records what is visible and relates views; `album` uses all cores.
+
 Example:
 
 ```python
