@@ -42,7 +42,7 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
             data_dir: Directory to write the records to.
             source: The folder or the CSV.
             validation, test: A share, 0 for none, or names of landmarks; see
-                `splits.assign`.
+                `splits.assign_landmarks`.
             skip_bad: Whether to skip unreadable photos, names that are not
                 text and landmarks with fewer than two photos instead of
                 stopping. A landmark of which only one photo is readable stays.
@@ -61,7 +61,7 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
             ]
             for landmark in landmarks
         }
-        assigned = splits.assign(landmarks, *self._shares)
+        assigned = splits.assign_landmarks(landmarks, *self._shares)
         return {
             split: shuffled(
                 (photo for name in names for photo in usable[name]), split

@@ -13,7 +13,7 @@ from agem_tf.errors import UserError
 Selection = float | int | str | Sequence[int | str]
 
 
-def assign(
+def assign_landmarks(
     landmarks: list[str],
     validation: Selection = 0.1,
     test: Selection = 0.2,

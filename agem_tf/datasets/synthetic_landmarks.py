@@ -146,9 +146,9 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
         total = rendered.landmarks * rendered.photos
         with Progress(f"Rendering {rendered.split}", total) as progress:
             for album in albums:
-                photos += [
-                    _Photo(_name(view), jpeg, view) for jpeg, view in album
-                ]
+                for jpeg, view in album:
+                    name = f"landmark{view.landmark:04d}/{view.index:03d}.jpg"
+                    photos.append(_Photo(name, jpeg, view))
                 progress.update(len(album))
         for photo in shuffled(photos, rendered.split):
             yield _example(photo)
@@ -172,10 +172,6 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
                 for query, label in zip(queries, labels[queries], strict=True)
             ],
         )
-
-
-def _name(view: rendered_landmarks.View) -> str:
-    return f"landmark{view.landmark:04d}/{view.index:03d}.jpg"
 
 
 def _example(photo: _Photo) -> Example:

@@ -3,13 +3,12 @@
 import os
 
 import pytest
-import tensorflow as tf
 from etils import epath
 
 
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):
-    """Files of gs://, for etils.epath and TensorFlow; returns their folder."""
+    """Keeps files of gs:// in a folder, which is returned."""
     folder = tmp_path / "cloud"
     folder.mkdir()
 
@@ -26,10 +25,6 @@ def bucket(tmp_path, monkeypatch):
         "copy exists isdir listdir makedirs mkdir open remove replace rmtree "
         "stat walk"
     ).split()
-    gfile = tf.io.gfile.GFile
-    monkeypatch.setattr(
-        tf.io.gfile, "GFile", lambda path, mode="r": gfile(local(path), mode)
-    )
     # Otherwise etils asks TensorFlow, which asks the cloud.
     monkeypatch.setattr("etils.epath.gpath._is_tf_installed", lambda: False)
     with epath.testing.mock_epath(**dict.fromkeys(names, translated)):

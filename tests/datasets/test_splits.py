@@ -2,14 +2,14 @@
 
 import pytest
 
-from agem_tf.datasets.splits import assign
+from agem_tf.datasets.splits import assign_landmarks
 from agem_tf.errors import UserError
 
 NAMES = [f"place{i}" for i in range(20)]
 
 
 def test_shares_are_of_all_landmarks():
-    splits = assign(NAMES, validation=0.1, test=0.25)
+    splits = assign_landmarks(NAMES, validation=0.1, test=0.25)
     assert [len(splits[s]) for s in ("train", "validation", "test")] == [
         13,
         2,
@@ -20,13 +20,13 @@ def test_shares_are_of_all_landmarks():
 
 @pytest.mark.parametrize("name", ["aviary", "zoo", "place20", "place21"])
 def test_a_new_landmark_moves_at_most_one_of_the_test(name):
-    before = assign(NAMES, validation=0, test=0.25)["test"]
-    after = assign([*NAMES, name], validation=0, test=0.25)["test"]
+    before = assign_landmarks(NAMES, validation=0, test=0.25)["test"]
+    after = assign_landmarks([*NAMES, name], validation=0, test=0.25)["test"]
     assert len(set(before) - set(after)) <= 1
 
 
 def test_patterns_choose_by_name():
-    splits = assign(NAMES, validation="place2", test="place1*,place3")
+    splits = assign_landmarks(NAMES, validation="place2", test="place1*,place3")
     assert splits["validation"] == ["place2"]
     assert len(splits["test"]) == 12
     assert "place3" not in splits["train"]
@@ -43,18 +43,22 @@ def test_patterns_choose_by_name():
     ],
 )
 def test_whole_numbers_are_names(selection, chosen):
-    splits = assign(["0", "1", "2", "7", "big"], validation=0, test=selection)
+    splits = assign_landmarks(
+        ["0", "1", "2", "7", "big"], validation=0, test=selection
+    )
     assert splits["test"] == chosen
 
 
 @pytest.mark.parametrize("nothing", [0, 0.0, "", ()])
 def test_nothing_is_no_split(nothing):
-    assert list(assign(NAMES, validation=nothing, test=nothing)) == ["train"]
+    assert list(assign_landmarks(NAMES, validation=nothing, test=nothing)) == [
+        "train"
+    ]
 
 
 def test_all_landmarks_may_be_of_one_split():
-    assert assign(NAMES, test=1.0) == {"test": sorted(NAMES)}
-    assert assign(NAMES, validation=1.0, test=0) == {
+    assert assign_landmarks(NAMES, test=1.0) == {"test": sorted(NAMES)}
+    assert assign_landmarks(NAMES, validation=1.0, test=0) == {
         "validation": sorted(NAMES)
     }
 
@@ -73,4 +77,4 @@ def test_all_landmarks_may_be_of_one_split():
 )
 def test_a_wrong_selection_is_named(selection, message):
     with pytest.raises(UserError, match=message):
-        assign(NAMES, validation=0, test=selection)
+        assign_landmarks(NAMES, validation=0, test=selection)

@@ -59,7 +59,7 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
 
         Args:
             validation: Share or names of the landmarks that validate instead
-                of training; see `splits.assign`.
+                of training; see `splits.assign_landmarks`.
             **options: Arguments of `PublishedDataset`.
         """
         super().__init__(**options)
@@ -90,7 +90,7 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
         self, labels: Mapping[str, int]
     ) -> dict[str, list[ListedPhoto]]:
         landmarks = sorted({str(label) for label in labels.values()})
-        assigned = splits.assign(landmarks, self._validation, 0)
+        assigned = splits.assign_landmarks(landmarks, self._validation, 0)
         split_of = {
             landmark: split
             for split, members in assigned.items()
@@ -182,7 +182,7 @@ class GoogleLandmarksV2(GoogleLandmarksV1, skip_registration=True):
             solution, ["id", "landmarks", "Usage"]
         ):
             if usage != "Ignored":
-                known = [int(label) for label in shown.split()]
+                known = [_landmark(solution, text) for text in shown.split()]
                 labels[name] = known[0] if known else UNKNOWN
                 landmarks.update(known)
         self.note(
@@ -295,13 +295,18 @@ def _read_labels(path: str) -> Iterator[tuple[str, int]]:
     for landmark, identifiers in csv_columns(path, columns):
         if landmark in _NO_LANDMARK:
             continue
-        if not landmark.isdecimal():
-            raise UserError(
-                f"{path} has landmark {landmark!r} instead of a number; "
-                "download it again."
-            )
+        label = _landmark(path, landmark)
         for identifier in identifiers.split():
-            yield identifier, int(landmark)
+            yield identifier, label
+
+
+def _landmark(path: str, text: str) -> int:
+    if not text.isdecimal():
+        raise UserError(
+            f"{path} has landmark {text!r} instead of a number; download it "
+            "again."
+        )
+    return int(text)
 
 
 def _read_features(path: str) -> Iterator[Mapping[str, Any]]:

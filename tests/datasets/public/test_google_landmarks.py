@@ -106,6 +106,23 @@ def test_the_clean_part_is_what_its_list_says(source, prepare_public):
     assert labels == {"00a0": 7, "00a1": 7, "1c31": 9, "1c33": 9}
 
 
+def test_files_that_a_spreadsheet_has_saved_are_read(source, prepare_public):
+    before = prepare_public("google_landmarks_v2_clean").split("train")
+    path = source / "train" / "train_clean.csv"
+    text = path.read_text().replace("\n", "\r\n")
+    path.write_bytes(("\ufeff" + text).encode())
+    after = prepare_public("google_landmarks_v2_clean", "again").split("train")
+    assert after.names == before.names
+    assert after.labels.tolist() == before.labels.tolist()
+
+
+def test_a_landmark_that_is_not_a_number_is_named(source, prepare_public):
+    path = source / "test" / "recognition_solution_v2.1.csv"
+    path.write_text("id,landmarks,Usage\ne000,9 x,Private\n")
+    with pytest.raises(UserError, match="recognition.*landmark 'x' instead"):
+        prepare_public("google_landmarks_v2")
+
+
 def test_overlaps_with_the_tests_are_reported(source, prepare_public):
     lines = "\n".join(prepare_public("google_landmarks_v2_clean").describe())
     assert "38 of the 70 queries of ROxford5k and 36" in lines
