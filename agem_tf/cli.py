@@ -43,7 +43,7 @@ __all__ = [
     "lazy",
     "option",
     "options",
-    "parse_options",
+    "options_from_arguments",
     "print_line",
     "required",
     "run",
@@ -124,7 +124,7 @@ def run(
         sys.exit(INTERRUPTED_STATUS if interrupted else USER_ERROR_STATUS)
 
 
-def parse_options(
+def options_from_arguments(
     default: type, alternatives: dict[str, type], arguments: Sequence[str]
 ) -> Any:
     """Returns the options that `run` would pass for these arguments.

@@ -16,7 +16,6 @@ from agem_tf.distribution import preemption
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
 preflight = cli.lazy("agem_tf.distribution.preflight")
 strategies = cli.lazy("agem_tf.distribution.strategies")
-workers = cli.lazy("agem_tf.distribution.workers")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
 
@@ -65,17 +64,16 @@ def main(options: Options) -> descriptor_sets.DescriptorSet:
         else dataset.database_names(options.split)
     )
     devices = strategies.create_strategy(options.strategy, options.tpu)
-    with workers.lost_workers_named(devices):
-        run = runs.open_run(options.workdir, devices).with_settings(
-            options.scales, options.image_size
-        )
-        extracted = run.extractor(devices).write(
-            options.output,
-            dataset.split(options.split),
-            names,
-            options.queries,
-            options.overwrite,
-        )
+    run = runs.open_run(options.workdir, devices).with_settings(
+        options.scales, options.image_size
+    )
+    extracted = run.extractor(devices).write(
+        options.output,
+        dataset.split(options.split),
+        names,
+        options.queries,
+        options.overwrite,
+    )
     count, dimension = extracted.descriptors.shape
     cli.print_line(
         f"{count} descriptors of {dimension} dimensions: {options.output}"

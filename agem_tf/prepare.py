@@ -73,7 +73,7 @@ def main(options: Options | Verify) -> prepared.PreparedDataset:
 
 
 def _prepare(options: Options) -> prepared.PreparedDataset:
-    builder_options = loading.parse_options(options.option)
+    builder_options = loading.parse_assignments(options.option)
     for name in ("skip_bad", "allow_missing"):
         if getattr(options, name):
             builder_options[name] = True

@@ -60,7 +60,7 @@ def main(options: Options) -> list[answers.Answer]:
     if box is not None and (len(photos) != 1 or len(box) != 4):
         raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
     stored = storages.storage_at(options.index, options.model).open()
-    stored.index.tune(loading.parse_options(options.parameter))
+    stored.index.tune(loading.parse_assignments(options.parameter))
     top = stored.index.num_found(options.top)
     if options.descriptors:
         found = answers.by_descriptors(stored, options.descriptors, top)

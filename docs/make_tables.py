@@ -12,6 +12,7 @@ import runpy
 import typing
 from unittest import mock
 
+import agem_tf
 from agem_tf import cli
 from agem_tf.config import Config, OptimizerRule
 from agem_tf.distribution import preemption
@@ -67,7 +68,8 @@ def options_of(command: str) -> tuple[type, dict[str, type]]:
         mock.patch.object(cli, "run") as run,
         mock.patch.object(preemption, "listen"),
     ):
-        runpy.run_module(f"agem_tf.{command}", run_name="__main__")
+        path = pathlib.Path(agem_tf.__file__).with_name(f"{command}.py")
+        runpy.run_path(str(path), run_name="__main__")
     (_, default), alternatives = run.call_args
     return default, alternatives
 

@@ -1,27 +1,26 @@
-"""GeM on ResNet-101 with CBAM on its last map, as an attention to compare.
+"""GeM on ResNet-101 with CBAM on its last map, for comparison with AGeM.
 
 Papers: Woo et al., "CBAM" (https://arxiv.org/abs/1807.06521), and that of GeM.
 
 Command: see gem_resnet101_sfm120k.py, the parent.
-Hardware, time and score: not run yet; nothing was published for it.
+Hardware, time and score: not run yet; no score has been published.
 
-Differs from its parent in the attention alone. An untrained CBAM weighs all by
-0.5, which the normalization takes back, so training starts from plain GeM. Its
-place is interpretation: `--set model.attention_placement=C4,C5` attends two
-maps, `--set model.attention_placement=blocks` every residual branch as in
-CBAM's own networks.
+Differs from its parent in the attention only. An untrained CBAM multiplies
+everything by 0.5, which the L2 normalization cancels, so training starts from
+plain GeM. The placement is interpretation: `--set
+model.attention_placement=C4,C5` adds it to two maps, `--set
+model.attention_placement=blocks` to every residual branch, as in the CBAM
+paper.
 """
 
-import pathlib
+import gem_resnet101_sfm120k
 
-from agem_tf.config import Config, loading
-
-PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
+from agem_tf.config import Config
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = loading.load(PARENT)
+    config = gem_resnet101_sfm120k.get_config()
     config.name = "agem_cbam_resnet101_sfm120k"
     config.model.attention = "cbam"
     config.model.attention_placement = ("C5",)

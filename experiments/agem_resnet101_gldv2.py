@@ -1,26 +1,25 @@
-"""AGeM on ResNet-101, trained on Google Landmarks v2-clean with ArcFace.
+"""The paper's AGeM (ResNet-101), trained on Google Landmarks v2-clean with
+ArcFace.
 
 Paper: Gu, Li and Xie, "Attention-aware generalized mean pooling for image
 retrieval" (https://arxiv.org/abs/1811.00202), for the attention units.
 
 Command: see gem_resnet101_gldv2.py, the parent.
-Hardware, time and score: not run yet; nothing was published for it. The paper
+Hardware, time and score: not run yet; no score has been published. The paper
 trains on retrieval-SfM-120k, as agem_resnet101_sfm120k.py does.
 
-Differs from its parent in the attention alone; what of it is interpretation,
-agem_resnet101_sfm120k.py says.
+Differs from its parent in the attention only. agem_resnet101_sfm120k.py lists
+what is interpretation.
 """
 
-import pathlib
+import gem_resnet101_gldv2
 
-from agem_tf.config import Config, loading
-
-PARENT = pathlib.Path(__file__).with_name("gem_resnet101_gldv2.py")
+from agem_tf.config import Config
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = loading.load(PARENT)
+    config = gem_resnet101_gldv2.get_config()
     config.name = "agem_resnet101_gldv2"
     config.model.attention = "agem"
     config.model.attention_merge = "residual"

@@ -1,4 +1,4 @@
-"""AGeM on ResNet-101 with the paper's three attention units.
+"""The paper's AGeM: ResNet-101 with three attention units.
 
 Paper: Gu, Li and Xie, "Attention-aware generalized mean pooling for image
 retrieval" (https://arxiv.org/abs/1811.00202).
@@ -10,24 +10,22 @@ Hardware, time and score: not run yet. Published, in percent of mAP:
     AGeM         67.0      78.1       40.7      57.3
     GeM          64.7      77.2       38.5      56.3
 
-Differs from its parent in the attention alone. The paper publishes neither
-learning rate, epochs, batch, image size nor initialization, so these are GeM's
-(interpretation). So are the places of the units, one for each block of conv5;
-the "+" after the last one, F + A * F (`--set model.attention_merge=add` or
-`mul`); and the initial bias of their scores, with which training starts from
-plain GeM.
+Differs from its parent in the attention only. The paper states neither learning
+rate, epochs, batch, image size nor initialization; GeM's are used
+(interpretation). Also interpretation: the placement of the units, one per block
+of conv5; the "+" after the last one, F + A * F (`--set
+model.attention_merge=add` or `mul`); and the initial bias of their scores, with
+which training starts from plain GeM.
 """
 
-import pathlib
+import gem_resnet101_sfm120k
 
-from agem_tf.config import Config, loading
-
-PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
+from agem_tf.config import Config
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = loading.load(PARENT)
+    config = gem_resnet101_sfm120k.get_config()
     config.name = "agem_resnet101_sfm120k"
     config.model.attention = "agem"
     config.model.attention_merge = "residual"

@@ -1,4 +1,4 @@
-"""Draws the README's contact sheet of the synthetic landmarks.
+"""Draw the contact sheet of the synthetic landmarks in docs/.
 
 Command: python experiments/contact_sheet.py docs/synthetic_landmarks.jpg
 """
@@ -14,7 +14,7 @@ SIZE = 150
 
 
 def main(path: str) -> None:
-    """Writes one row of photographs a landmark."""
+    """Writes a contact sheet with one row per landmark."""
     photos = [
         rendered_landmarks.render(
             rendered_landmarks.make_landmark(0, index), view

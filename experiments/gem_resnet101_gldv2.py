@@ -11,25 +11,23 @@ Commands, with torchvision's weights of ResNet-101 in weights/:
     python -m agem_tf.train --config=experiments/gem_resnet101_gldv2.py \
         --workdir=runs/gem_resnet101_gldv2
 
-Hardware, time and score: not run yet. For DELG, which re-ranks what its global
-head finds by local features and RANSAC, and so is more than this recipe, is
-published, in percent of mAP:
+Hardware, time and score: not run yet. Published mAP in percent for DELG, which
+also re-ranks with local features and RANSAC:
 
             ROxford-M  RParis-M  ROxford-H  RParis-H
     DELG         81.2      87.2       64.0      72.8
 
 The training photos share landmarks with 38 of the 70 queries of ROxford5k and
-36 of the 70 of RParis6k: name that beside any score.
+36 of the 70 of RParis6k; state that with any score.
 
 As in DELG: the photos, the network up to the pooled descriptor, and the loss
 with its margin 0.1 and its scale, the square root of 2048. Everything else is
-interpretation: 512 pixels, stretched to a square, where others cut out random
-parts (there is no augmentation here); Adam, its rates, 128 photos a step and
-10 epochs; no linear layer behind the pooling; a hundredth of the landmarks
-does not train, so that epochs can be compared.
+interpretation: 512 pixels, stretched to a square without augmentation (others
+crop at random); Adam, its rates, 128 photos per step and 10 epochs; no linear
+layer after the pooling; and 1 % of the landmarks held out to compare epochs.
 
-An epoch is 12 thousand steps. The classifier of 80,500 landmarks takes 0.7 GB
-of every device, Adam's moments twice as much, and a checkpoint 2.5 GB of disk.
+An epoch is 12 thousand steps. The classifier of 80,500 landmarks needs 0.7 GB
+on every device, Adam's moments twice as much, and a checkpoint 2.5 GB of disk.
 """
 
 from agem_tf.config import (
@@ -51,7 +49,7 @@ def get_config() -> Config:
         data=DataConfig(
             dataset="google_landmarks_v2_clean",
             directory="data/gldv2-clean",
-            # The benchmarks are other datasets, extracted afterwards.
+            # Benchmarks are other datasets, extracted after training.
             test_split="",
         ),
         image=ImageConfig(size=512, resize="square", interpolation="bilinear"),
@@ -69,7 +67,7 @@ def get_config() -> Config:
             decay=0.3,
             rules=[
                 OptimizerRule("pooling*/p", 10.0),
-                # It starts at random, the network does not.
+                # Starts from random weights, unlike the network.
                 OptimizerRule("classifier/*", 10.0),
                 OptimizerRule("*", weight_decay=1e-6),
             ],

@@ -3,8 +3,8 @@
 Paper: Radenovic, Tolias and Chum, "Fine-tuning CNN image retrieval with no
 human annotation" (https://arxiv.org/abs/1711.02512).
 
-Command, after data and weights are there (see "Published recipes" in
-experiments/README.md, also for the scores):
+Command, after preparing data and weights ("Published recipes" in
+experiments/README.md, which also has the commands for scores):
 
     python -m agem_tf.train --config=experiments/gem_resnet101_sfm120k.py \
         --workdir=runs/gem_resnet101_sfm120k
@@ -16,12 +16,12 @@ pixels and scales 1, 0.7071 and 0.5, with whitening learned on the same photos:
     GeM, PyTorch     88.2   92.5       65.4      76.7       40.1      55.2
     GeM, the paper                     64.7      77.2       38.5      56.3
 
-Every setting is one of the authors' published command but these, which are
-interpretation: 100 epochs, of the 30 to 100 that were published, and the newer
-of the two published pairs of learning rate and weight decay (the older one was
-1e-6 and 1e-4). Photos are padded to a few canvases, which descriptors do not
-see; `--set "image.buckets=()"` runs them alone. The other recipes on
-retrieval-SfM-120k start from this one.
+All settings are those of the authors' published command, except
+(interpretation) 100 epochs, of 30 to 100 published, and the newer of two
+published pairs of learning rate and weight decay (the older: 1e-6 and 1e-4).
+Photos are padded to a few canvases, on which descriptors do not depend; `--set
+"image.buckets=()"` disables it. This is the parent of the other recipes on
+retrieval-SfM-120k.
 """
 
 from agem_tf.config import (
@@ -44,7 +44,7 @@ def get_config() -> Config:
         data=DataConfig(
             dataset="retrieval_sfm_120k",
             directory="data/retrieval-SfM-120k",
-            # The benchmarks are other datasets, extracted afterwards.
+            # Benchmarks are other datasets, extracted after training.
             test_split="",
         ),
         image=ImageConfig(

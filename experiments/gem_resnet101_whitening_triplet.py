@@ -1,11 +1,11 @@
-"""GeM on ResNet-101 that ends in a trained whitening layer: a "-w" model.
+"""GeM on ResNet-101 with a trained whitening layer: a "-w" model.
 
 Paper: Radenovic, Tolias and Chum (https://arxiv.org/abs/1711.02512); the models
 are those of https://github.com/filipradenovic/cnnimageretrieval-pytorch.
 
 Command: see gem_resnet101_sfm120k.py, the parent.
 Hardware, time and score: not run yet. Published, in percent of mAP, at 1024
-pixels and scales 1, 1.4142 and 0.7071, without a whitening after the network:
+pixels and scales 1, 1.4142 and 0.7071, without further whitening:
 
                  ROxford-M  RParis-M  ROxford-H  RParis-H
     ResNet-50         64.7      76.3       39.0      54.9
@@ -22,28 +22,26 @@ The other two networks, as published:
     --set model.weights=weights/resnet152.pth
     --set mining.num_negatives=3 --set image.size=900
 
-Differs from its parent in the layer, the loss, the size and the negatives. The
-layer starts from the whitening learned on the pairs of the training split, at
-the size and the one scale of training (interpretation: the published one came
-from a file of its own).
+Differs from its parent in the whitening layer, loss, image size and negatives.
+The layer is initialized with the whitening learned from the pairs of the
+training split, at training size and one scale (interpretation: the published
+one was read from a separate file).
 """
 
-import pathlib
+import gem_resnet101_sfm120k
 
-from agem_tf.config import Config, LossConfig, loading
-
-PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
+from agem_tf.config import Config, LossConfig
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = loading.load(PARENT)
+    config = gem_resnet101_sfm120k.get_config()
     config.name = "gem_resnet101_whitening_triplet"
     config.image.size = 1024
     config.image.buckets = ((1024, 1024), (768, 1024), (1024, 768))
     config.model.whitening_dimension = 2048
     config.loss = LossConfig("triplet", {"margin": 0.5})
     config.mining.num_negatives = 4
-    # Photos of a thousand pixels a side.
+    # Photos have up to 1024 x 1024 pixels.
     config.extraction.batch_size = 4
     return config

@@ -10,20 +10,18 @@ pixels and scales 1, 0.7071 and 0.5, with whitening learned on the same photos:
     GeM, PyTorch     87.3   87.8       60.9      69.3       32.9      44.2
 
 Differs from its parent in the network, which is pooled before its last pooling
-layer, and in margin and learning rate. Those two are what was published for
-siaMAC on the same network (interpretation: for GeM on VGG16 they were not).
+layer, and in margin and learning rate. Those two were published for siaMAC
+on the same network, but not for GeM on VGG16 (interpretation).
 """
 
-import pathlib
+import gem_resnet101_sfm120k
 
-from agem_tf.config import Config, loading
-
-PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
+from agem_tf.config import Config
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = loading.load(PARENT)
+    config = gem_resnet101_sfm120k.get_config()
     config.name = "gem_vgg16_sfm120k"
     config.model.backbone = "vgg16_torch"
     config.model.weights = "weights/vgg16.pth"

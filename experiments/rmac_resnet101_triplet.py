@@ -10,26 +10,23 @@ Neural Codes landmarks, in percent of mAP:
            ROxford-M  RParis-M  ROxford-H  RParis-H
     R-MAC       60.9      78.9       32.4      59.4
 
-Differs from its parent in the pooling, regions whose maxima a layer whitens
-before they are summed, and in the loss. Interpretation, for the paper trains on
-other photos and with another optimizer: the training set, optimizer, rates,
-pool and size of its parent; whitening learned from pairs as the start of the
-layer, where the paper takes PCA; the whole map as one region more than the
-grid's.
+Differs from its parent in the loss and the pooling, where a layer whitens the
+maxima of regions before they are summed. The paper trains on other photos with
+another optimizer, so these are interpretation: training set, optimizer, rates,
+pool and image size of the parent; a layer initialized with learned whitening in
+place of PCA; and the whole map as a region in addition to the grid.
 """
 
-import pathlib
+import gem_resnet101_sfm120k
 
-from agem_tf.config import Config, LossConfig, OptimizerRule, loading
-
-PARENT = pathlib.Path(__file__).with_name("gem_resnet101_sfm120k.py")
+from agem_tf.config import Config, LossConfig, OptimizerRule
 
 
 def get_config() -> Config:
     """Returns the recipe; prepare the dataset first."""
-    config = loading.load(PARENT)
+    config = gem_resnet101_sfm120k.get_config()
     config.name = "rmac_resnet101_triplet"
-    # Regions are of a photo's own map, so it comes without padding.
+    # Pooling by regions does not support padding.
     config.image.buckets = ()
     config.model.pooling = "mac"
     config.model.pooling_options = {}

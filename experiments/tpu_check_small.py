@@ -1,12 +1,12 @@
-"""A small network with all that a TPU has to compile, for its compiler.
+"""A small recipe for the compile check, with everything that TPUs need.
 
 Command: make tpu-check
-It is compiled, not trained: see agem_tf/tpu_check.
+Compiled, not trained; see docs/tpu.md.
 
-Differs from its parent, the quickstart, in what costs the compiler time (the
-network ends at stride 8, photos have 64 pixels), and has what a run on a TPU
-wants: canvases of static shape, mixed precision, batches for four chips. All
-variables learn, and two scales are extracted.
+Differs from the quickstart in what takes compilation time (the network ends at
+stride 8, photos have 64 pixels) and in what a TPU needs: canvases of static
+shape, mixed precision and batches for four chips. All variables are trained,
+and two scales are extracted.
 """
 
 from agem_tf.config import Config, OptimizerRule

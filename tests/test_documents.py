@@ -60,12 +60,14 @@ def commands_in(document):
 def test_commands_have_the_flags_that_documents_show(document):
     for module, *arguments in commands_in(document):
         default, alternatives = TABLES["options_of"](module.split(".")[1])
-        options = cli.parse_options(default, alternatives, [module, *arguments])
+        options = cli.options_from_arguments(
+            default, alternatives, [module, *arguments]
+        )
         recipe_path = getattr(options, "config", None)
         if recipe_path in (None, "RECIPE.py"):
             continue
-        recipe = loading.load(ROOT / recipe_path)
-        loading.override(recipe, options.set)
+        recipe = loading.load_recipe(ROOT / recipe_path)
+        loading.override_recipe(recipe, options.set)
 
 
 def test_every_command_is_documented():

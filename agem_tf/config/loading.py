@@ -1,13 +1,15 @@
 """Recipe files, overrides from the command line, and recipes as JSON."""
 
 import ast
+import contextlib
 import dataclasses
 import difflib
 import json
 import pathlib
 import runpy
+import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agem_tf.config import Config, type_faults
@@ -16,8 +18,8 @@ from agem_tf.errors import UserError
 _LOSS_OPTIONS = {"loss", "loss.options"}
 
 
-def load(path: str | pathlib.Path) -> Config:
-    """Runs get_config() of a recipe file.
+def load_recipe(path: str | pathlib.Path) -> Config:
+    """Runs get_config() of a recipe file, which may import its neighbours.
 
     Raises:
         UserError: the file is missing, fails, or returns no recipe.
@@ -26,9 +28,10 @@ def load(path: str | pathlib.Path) -> Config:
     if not path.is_file():
         raise UserError(f"No recipe at {path}; give --config=FILE.py.")
     try:
-        names = runpy.run_path(str(path))
-        recipe = names["get_config"]() if "get_config" in names else None
-    except Exception as error:  # A recipe is a program, it may fail anyhow.
+        with _importing_from(path.parent):
+            names = runpy.run_path(str(path))
+            recipe = names["get_config"]() if "get_config" in names else None
+    except Exception as error:  # A recipe is a program and may raise anything.
         raise UserError(
             f"Recipe {path} does not load: {type(error).__name__}: {error}."
         ) from error
@@ -40,10 +43,25 @@ def load(path: str | pathlib.Path) -> Config:
     return recipe
 
 
-def override(config: Config, assignments: Sequence[str]) -> Config:
-    """Applies "section.field=value" assignments, in order, in place.
+@contextlib.contextmanager
+def _importing_from(folder: pathlib.Path) -> Iterator[None]:
+    """Lets recipes import recipes of their folder, for this block only."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder.resolve()))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder.resolve()))
+        for name in set(sys.modules) - before:
+            source = getattr(sys.modules[name], "__file__", None)
+            if source and pathlib.Path(source).parent == folder.resolve():
+                del sys.modules[name]
 
-    Values are Python literals; a bare word is a string. Another loss.name
+
+def override_recipe(config: Config, assignments: Sequence[str]) -> Config:
+    """Applies "section.field=value" assignments, in order and in place.
+
+    Values are Python literals; a bare word is a string. Changing loss.name
     empties loss.options, which belong to one loss, unless they are set too.
 
     Raises:
@@ -58,8 +76,8 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
     return config
 
 
-def parse_options(assignments: Sequence[str]) -> dict[str, Any]:
-    """Reads "name=value" pairs, such as the options of a dataset builder.
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Parses "name=value" pairs, for example options of a dataset builder.
 
     Raises:
         UserError: one has no "=".
@@ -67,13 +85,13 @@ def parse_options(assignments: Sequence[str]) -> dict[str, Any]:
     return {name: _literal(text) for name, text in map(_split, assignments)}
 
 
-def to_dict(config: Config) -> dict[str, Any]:
+def recipe_to_dict(config: Config) -> dict[str, Any]:
     """Returns the recipe as plain JSON types."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def from_dict(values: dict[str, Any]) -> Config:
-    """Rebuilds a recipe from `to_dict`'s result.
+def recipe_from_dict(values: dict[str, Any]) -> Config:
+    """Rebuilds a recipe from `recipe_to_dict`'s result.
 
     Raises:
         UserError: an unknown field, or a value of another type.
@@ -81,13 +99,13 @@ def from_dict(values: dict[str, Any]) -> Config:
     return _decode(values, Config, "")
 
 
-def differences(first: Any, second: Any, path: str = "") -> list[str]:
-    """Names the fields in which two `to_dict` results differ."""
+def recipe_differences(first: Any, second: Any, path: str = "") -> list[str]:
+    """Returns the fields in which two `recipe_to_dict` results differ."""
     if isinstance(first, dict) and isinstance(second, dict):
         return [
             line
             for key in sorted(first.keys() | second.keys())
-            for line in differences(
+            for line in recipe_differences(
                 first.get(key), second.get(key), f"{path}.{key}".strip(".")
             )
         ]
@@ -106,7 +124,7 @@ def _assign(config: Config, path: str, text: str) -> None:
 
 
 def _check_field(section: Any, name: str, path: str) -> None:
-    """Raises UserError unless `section`, or its instances, have this field."""
+    """Checks that a dataclass, or an instance of one, has a field."""
     known = []
     if dataclasses.is_dataclass(section):
         known = sorted(field.name for field in dataclasses.fields(section))
@@ -134,14 +152,14 @@ def _literal(text: str) -> Any:
 
 
 def _read(text: str, hint: Any) -> Any:
-    """Reads a literal; a number given for a text is that text."""
+    """Parses a literal; a number for a text field stays text."""
     value = _literal(text)
     is_text = value is None or isinstance(value, str)
     return text if hint in (str, str | None) and not is_text else value
 
 
 def _decode(value: Any, hint: Any, path: str) -> Any:
-    """Fits a literal or JSON value to an annotation, or raises UserError."""
+    """Converts a literal or JSON value to an annotated type."""
     value = _convert(value, hint, path)
     for fault in type_faults(value, hint, path):
         raise UserError(f"Recipe: {fault}.")
@@ -177,7 +195,7 @@ def _build(kind: Any, values: dict[str, Any], path: str) -> Any:
 
 
 def _items(value: Any) -> Sequence[Any]:
-    """Returns the members of a sequence, of "a,b", or of a lone value."""
+    """Returns the members of a sequence or of "a,b", or the single value."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value if isinstance(value, list | tuple) else [value]

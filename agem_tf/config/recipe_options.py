@@ -3,7 +3,7 @@
 import copy
 
 from agem_tf import cli
-from agem_tf.config.loading import load, override
+from agem_tf.config.loading import load_recipe, override_recipe
 from agem_tf.config.recipe import Config
 from agem_tf.config.validation import validate
 
@@ -26,7 +26,7 @@ class RecipeOptions:
             UserError: the file, an override or a value is at fault.
         """
         if isinstance(self.config, str):
-            recipe = load(self.config)
+            recipe = load_recipe(self.config)
         else:
             recipe = copy.deepcopy(self.config) or Config()
-        return validate(override(recipe, self.set))
+        return validate(override_recipe(recipe, self.set))

@@ -259,7 +259,7 @@ def _claim(
     """Writes the recipe to the workdir; checks that all workers use it."""
     check_agreement(
         "recipe or dataset",
-        f"{loading.to_dict(config)} {dataset.fingerprint}",
+        f"{loading.recipe_to_dict(config)} {dataset.fingerprint}",
         strategy,
     )
     with chief_first(strategy):

@@ -45,8 +45,9 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
     """
     if not (workdir / RECIPE).exists():
         return
-    differing = loading.differences(
-        loading.to_dict(read_recipe(workdir)), loading.to_dict(config)
+    differing = loading.recipe_differences(
+        loading.recipe_to_dict(read_recipe(workdir)),
+        loading.recipe_to_dict(config),
     )
     differing = [
         line for line in differing if not line.startswith(_FREE_FIELDS)
@@ -85,7 +86,9 @@ def claim_workdir(workdir: pathlib.Path, config: Config, dataset: str) -> None:
                 f"{workdir} was started with another dataset than the recipe "
                 "names now; choose another --workdir."
             )
-    write_json(path, {"recipe": loading.to_dict(config), "dataset": dataset})
+    write_json(
+        path, {"recipe": loading.recipe_to_dict(config), "dataset": dataset}
+    )
 
 
 def read_recipe(workdir: str | pathlib.Path) -> Config:
@@ -103,7 +106,7 @@ def read_recipe(workdir: str | pathlib.Path) -> Config:
     content = _read_json(path)
     if not isinstance(content, dict) or "recipe" not in content:
         raise UserError(f"{path} is damaged; choose another --workdir.")
-    return loading.from_dict(content["recipe"])
+    return loading.recipe_from_dict(content["recipe"])
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

@@ -56,7 +56,7 @@ def test_each_canvas_is_extracted_and_the_largest_trains(recipe):
 
 @lowers
 def test_the_small_recipe_divides_among_four_chips():
-    recipe = validate(loading.load(SMALL))
+    recipe = validate(loading.load_recipe(SMALL))
     programs = RecipePrograms(recipe).of_a_replica(4)
     assert [program.batch for program in programs] == [2, 8, 8]
 

@@ -16,7 +16,7 @@ def test_defaults_are_a_valid_recipe():
 
 
 def test_overrides_take_the_type_of_their_field():
-    recipe = loading.override(
+    recipe = loading.override_recipe(
         config.Config(),
         [
             "image.size=96",
@@ -45,14 +45,14 @@ def test_overrides_take_the_type_of_their_field():
 
 @pytest.mark.parametrize("text", ["C4,C5", "('C4', 'C5')", "['C4', 'C5']"])
 def test_names_are_listed_with_or_without_quotes(text):
-    recipe = loading.override(
+    recipe = loading.override_recipe(
         config.Config(), [f"model.attention_placement={text}"]
     )
     assert recipe.model.attention_placement == ("C4", "C5")
 
 
 def test_a_path_of_weights_may_look_like_a_number():
-    recipe = loading.override(config.Config(), ["model.weights=2024"])
+    recipe = loading.override_recipe(config.Config(), ["model.weights=2024"])
     assert recipe.model.weights == "2024"
 
 
@@ -67,7 +67,7 @@ def test_a_path_of_weights_may_look_like_a_number():
     ],
 )
 def test_another_loss_does_not_inherit_options(assignments, options):
-    recipe = loading.override(config.Config(), assignments)
+    recipe = loading.override_recipe(config.Config(), assignments)
     assert recipe.loss.options == options
 
 
@@ -116,11 +116,11 @@ def test_default_rules_freeze_blocks_of_efficientnets_alone(path, scale):
 )
 def test_a_bad_override_is_named(assignment, message):
     with pytest.raises(UserError, match=message):
-        loading.override(config.Config(), [assignment])
+        loading.override_recipe(config.Config(), [assignment])
 
 
 def test_all_faults_are_reported_at_once():
-    recipe = loading.override(
+    recipe = loading.override_recipe(
         config.Config(),
         ["model.pooling=gam", "training.epochs=-1", "model.backbone=resnet51"],
     )
@@ -181,7 +181,7 @@ def test_negative_settings_of_a_rule_are_refused(field):
     ],
 )
 def test_what_an_evaluation_lacks_is_named(assignments, message):
-    recipe = loading.override(
+    recipe = loading.override_recipe(
         config.Config(),
         ["training.epochs=0", "data.train_split=", *assignments],
     )
@@ -190,7 +190,7 @@ def test_what_an_evaluation_lacks_is_named(assignments, message):
 
 
 def test_an_evaluation_needs_no_training_split():
-    recipe = loading.override(
+    recipe = loading.override_recipe(
         config.Config(),
         [
             "training.epochs=0",
@@ -214,13 +214,13 @@ def test_an_evaluation_needs_no_training_split():
 )
 def test_impossible_combinations_are_refused(assignments):
     with pytest.raises(UserError, match="Recipe: "):
-        config.validate(loading.override(config.Config(), assignments))
+        config.validate(loading.override_recipe(config.Config(), assignments))
 
 
 def test_json_round_trip():
     recipe = config.Config()
     recipe.optimizer.rules[0].pattern = "x"
-    again = loading.from_dict(loading.to_dict(recipe))
+    again = loading.recipe_from_dict(loading.recipe_to_dict(recipe))
     assert dataclasses.asdict(again) == dataclasses.asdict(recipe)
 
 
@@ -237,15 +237,15 @@ def test_json_round_trip():
 )
 def test_damaged_json_is_named(damaged, message):
     with pytest.raises(UserError, match=message):
-        loading.from_dict(json.loads(damaged))
+        loading.recipe_from_dict(json.loads(damaged))
 
 
 def test_differences_name_the_fields():
-    first = loading.to_dict(config.Config())
-    second = loading.to_dict(
-        loading.override(config.Config(), ["image.size=64"])
+    first = loading.recipe_to_dict(config.Config())
+    second = loading.recipe_to_dict(
+        loading.override_recipe(config.Config(), ["image.size=64"])
     )
-    assert loading.differences(first, second) == ["image.size (128, 64)"]
+    assert loading.recipe_differences(first, second) == ["image.size (128, 64)"]
 
 
 def test_a_recipe_file_loads_whatever_it_is_called(tmp_path):
@@ -256,7 +256,7 @@ def test_a_recipe_file_loads_whatever_it_is_called(tmp_path):
         "def get_config():\n"
         "    return config.Config(name=NAME)\n"
     )
-    assert loading.load(path).name == "mine"
+    assert loading.load_recipe(path).name == "mine"
 
 
 @pytest.mark.parametrize(
@@ -287,9 +287,9 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path, text, message):
     path = tmp_path / "odd.py"
     path.write_text(text)
     with pytest.raises(UserError, match=rf"odd\.py.*{message}"):
-        loading.load(path)
+        loading.load_recipe(path)
 
 
 def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(UserError, match=r"gone\.py"):
-        loading.load(tmp_path / "gone.py")
+        loading.load_recipe(tmp_path / "gone.py")

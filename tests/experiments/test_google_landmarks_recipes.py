@@ -16,7 +16,7 @@ LANDMARKS, PHOTOS = 8, 3
 
 
 def load(name):
-    return config.validate(loading.load(FOLDER / f"{name}.py"))
+    return config.validate(loading.load_recipe(FOLDER / f"{name}.py"))
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_the_loss_is_that_of_delg(name):
 
 def test_agem_differs_in_its_attention_alone():
     first, second = (
-        loading.to_dict(load(f"{name}_resnet101_gldv2"))
+        loading.recipe_to_dict(load(f"{name}_resnet101_gldv2"))
         for name in ("gem", "agem")
     )
     differing = {
-        line.split(" ")[0] for line in loading.differences(first, second)
+        line.split(" ")[0] for line in loading.recipe_differences(first, second)
     }
     assert differing == {"name", "model.attention"}
 
@@ -71,7 +71,7 @@ def dataset(tmp_path):
 
 
 def test_a_shrunk_recipe_trains_to_its_end(dataset, tmp_path):
-    recipe = loading.override(
+    recipe = loading.override_recipe(
         load("gem_resnet101_gldv2"),
         [
             f"data.directory={dataset.directory}",

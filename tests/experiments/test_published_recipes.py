@@ -24,7 +24,7 @@ NAMES = [*RESNETS, *VGGS]
 
 
 def load(name):
-    return config.validate(loading.load(FOLDER / f"{name}.py"))
+    return config.validate(loading.load_recipe(FOLDER / f"{name}.py"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,7 +124,7 @@ def dataset(sfm_download, tmp_path_factory):
 def run(dataset, tmp_path_factory):
     """The recipe with the most parts, trained in the smallest size."""
     recipe = load("gem_resnet101_whitening_triplet")
-    loading.override(
+    loading.override_recipe(
         recipe,
         [
             *SMALL,

@@ -86,13 +86,13 @@ def tiny_recipe(places: pathlib.Path) -> config.Config:
 def recipe_file(recipe, tmp_path) -> pathlib.Path:
     """The recipe as a file for --config."""
     path = tmp_path / "tiny.py"
-    values = json.dumps(loading.to_dict(recipe))
+    values = json.dumps(loading.recipe_to_dict(recipe))
     path.write_text(
         '"""The tests\' recipe."""\n'
         "import json\n"
         "from agem_tf.config import loading\n"
         f"VALUES = {values!r}\n"
         "def get_config():\n"
-        "    return loading.from_dict(json.loads(VALUES))\n"
+        "    return loading.recipe_from_dict(json.loads(VALUES))\n"
     )
     return path

@@ -36,7 +36,8 @@ tf.config.set_logical_device_configuration(
 from agem_tf import train
 from agem_tf.config import loading
 
-recipe = loading.from_dict(json.loads(pathlib.Path(sys.argv[2]).read_text()))
+content = json.loads(pathlib.Path(sys.argv[2]).read_text())
+recipe = loading.recipe_from_dict(content)
 recipe.training.steps_per_call = int(sys.argv[3])
 train.main(
     train.Options(config=recipe, workdir=sys.argv[4], strategy=sys.argv[5])
@@ -50,7 +51,7 @@ from agem_tf.config import loading
 
 
 def get_config():
-    return loading.from_dict(json.loads({!r}))
+    return loading.recipe_from_dict(json.loads({!r}))
 '''
 
 
@@ -67,7 +68,7 @@ def recipe_json(make_recipe):
     # Where a gradient is all rounding, Adam's step has the sign of rounding;
     # with larger steps that would show after a few.
     recipe.optimizer.learning_rate = 1e-5
-    return json.dumps(loading.to_dict(recipe))
+    return json.dumps(loading.recipe_to_dict(recipe))
 
 
 def start(*command, **environment):

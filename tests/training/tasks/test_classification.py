@@ -49,7 +49,8 @@ def read_or_die(*arguments):
     return read(*arguments)
 
 RecordStore.read = read_or_die
-recipe = loading.from_dict(json.loads(pathlib.Path(sys.argv[1]).read_text()))
+content = json.loads(pathlib.Path(sys.argv[1]).read_text())
+recipe = loading.recipe_from_dict(content)
 strategy = "mirrored" if int(sys.argv[3]) > 1 else "one"
 job.run_recipe(recipe, sys.argv[2], strategy)
 """
@@ -116,7 +117,7 @@ def runs(make_recipe, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     recipe = shallow(make_recipe())
     path = root / "recipe.json"
-    path.write_text(json.dumps(loading.to_dict(recipe)))
+    path.write_text(json.dumps(loading.recipe_to_dict(recipe)))
     statuses = {"mirrored": 0, "killed": -signal.SIGKILL}
     arguments = {"mirrored": (2, 10**9), "killed": (1, 4 + 12 + 12 + 5)}
     processes = {
@@ -310,11 +311,13 @@ def test_a_recipe_that_cannot_run_says_why(
     recipe, tmp_path, assignments, message
 ):
     with pytest.raises(UserError, match=message):
-        job.run_recipe(loading.override(recipe, assignments), tmp_path / "run")
+        job.run_recipe(
+            loading.override_recipe(recipe, assignments), tmp_path / "run"
+        )
 
 
 def test_mining_is_left_out_by_an_empty_section(recipe):
-    loading.override(recipe, ["mining.pool_size=7", "mining={}"])
+    loading.override_recipe(recipe, ["mining.pool_size=7", "mining={}"])
     assert config.validate(recipe).mining == config.MiningConfig()
 
 

@@ -1,4 +1,4 @@
-"""Time and memory of a call, for the benchmarks of this folder."""
+"""Time and memory of a call, and tables, for the benchmarks."""
 
 import dataclasses
 import pathlib
@@ -13,15 +13,15 @@ _SECONDS_BETWEEN_SAMPLES = 0.005
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What calls of one function took.
+    """Measurement of repeated calls of one function.
 
     Attributes:
-        seconds: of the fastest call.
-        cpu_seconds: of the call that took the least, all cores together;
-            other work on the machine disturbs it less.
-        mebibytes: of memory at the peak beyond that before the call, without
-            the file cache.
-        result: of the last call.
+        seconds: Wall time of the fastest call.
+        cpu_seconds: Least CPU time of a call, over all cores; other work on the
+            machine disturbs it less.
+        mebibytes: Greatest increase of memory during a call, without the file
+            cache.
+        result: Result of the last call.
     """
 
     seconds: float
@@ -31,7 +31,7 @@ class Measurement:
 
 
 class _Peak(threading.Thread):
-    """Watches the anonymous memory of this process."""
+    """Samples the anonymous memory of this process."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -43,17 +43,17 @@ class _Peak(threading.Thread):
             self.peak_bytes = max(self.peak_bytes, anonymous_bytes())
 
     def finish(self) -> float:
-        """Stops, and returns the MiB at the peak beyond those at the start."""
+        """Stops and returns the increase of memory at the peak, in MiB."""
         self._finished.set()
         self.join()
         return (self.peak_bytes - self.start_bytes) / 2**20
 
 
 def measure(call: Callable[[], Any], repeats: int = 1) -> Measurement:
-    """Calls a function `repeats` times."""
+    """Calls a function `repeats` times and measures each call."""
     seconds, cpu_seconds, mebibytes, result = [], [], [], None
     for _ in range(repeats):
-        result = None  # So that the last one does not count as memory in use.
+        result = None  # The previous result must not count as memory in use.
         peak = _Peak()
         peak.start()
         start, cpu_start = time.perf_counter(), time.process_time()
@@ -65,17 +65,17 @@ def measure(call: Callable[[], Any], repeats: int = 1) -> Measurement:
 
 
 def anonymous_bytes() -> int:
-    """Memory of this process that is no file's."""
+    """Returns the memory of this process that is not backed by files."""
     return 1024 * _field("/proc/self/status", "RssAnon")
 
 
 def available_bytes() -> int:
-    """Memory that a process may still take, the file cache included."""
+    """Returns the memory that is available, including the file cache."""
     return 1024 * _field("/proc/meminfo", "MemAvailable")
 
 
 def print_table(rows: Iterable[Mapping[str, object]]) -> None:
-    """Prints a table for experiments/README.md, each row when it is known."""
+    """Prints a Markdown table row by row."""
     for number, row in enumerate(rows):
         if not number:
             _print_line(row)

@@ -1,9 +1,10 @@
-"""Exact search, `similarity.nearest`, against FAISS' flat index.
+"""Benchmark `retrieval.nearest` against FAISS' flat index.
 
     pip install faiss-cpu
-    python experiments/exact_search.py
+    python experiments/benchmarks/exact_search.py
 
-The same batch, the same answers; the bare matrix product bounds both.
+Both get the same batch and give the same answers; the matrix product alone is a
+lower bound.
 """
 
 import faiss
@@ -16,9 +17,9 @@ from agem_tf.retrieval.nearest import nearest
 _SIZES = flags.DEFINE_multi_string(
     "size", ["100000x512", "1000000x128"], "Photos x dimension."
 )
-_QUERIES = flags.DEFINE_integer("queries", 70, "Queries of a batch.")
-_TOP = flags.DEFINE_integer("top", 100, "Photos found for each query.")
-_REPEATS = flags.DEFINE_integer("repeats", 5, "Calls; the fastest counts.")
+_QUERIES = flags.DEFINE_integer("queries", 70, "Queries per batch.")
+_TOP = flags.DEFINE_integer("top", 100, "Photos to find per query.")
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Calls; the fastest is reported.")
 
 
 def main(argv: list[str]) -> None:
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> None:
 def _rows(size: str) -> list[dict[str, object]]:
     photos, dimension = map(int, size.split("x"))
     database = _random_descriptors(0, photos, dimension)
-    # Near a photo each, as queries are; else all answers are alike.
+    # Each query is near a photo; random ones are equally far from all.
     noise = _random_descriptors(1, _QUERIES.value, dimension)
     queries = database[: len(noise)] + 0.5 * noise
     index = faiss.IndexFlatIP(dimension)
@@ -62,11 +63,11 @@ def _row(
     return {
         "database": size,
         "way": name,
-        "queries a second": f"{_QUERIES.value / measured.seconds:.0f}",
-        "CPU milliseconds a query": (
+        "queries per second": f"{_QUERIES.value / measured.seconds:.0f}",
+        "CPU milliseconds per query": (
             f"{1000 * measured.cpu_seconds / _QUERIES.value:.2f}"
         ),
-        "places as agem_tf's": equal,
+        "equal to agem_tf": equal,
     }
 
 

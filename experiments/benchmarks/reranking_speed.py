@@ -1,10 +1,11 @@
-"""What mining, query expansion, DBA and diffusion cost beyond their bound.
+"""Benchmark mining, query expansion, DBA and diffusion against matrix products.
 
-    python experiments/reranking_speed.py
+    python experiments/benchmarks/reranking_speed.py
 
-All of them look for neighbours, so matrix products bound them: of the mined
-queries and the pool; of the queries and the database once for neighbours and
-once for the ranking; and, for DBA and diffusion, of the database and itself.
+All of them search for neighbours, so their lower bound is the matrix products
+of the mined queries with the pool; of the queries with the database, once for
+neighbours and once for the ranking; and, for DBA and diffusion, of the database
+with itself.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,11 +23,13 @@ from agem_tf.retrieval.reranking import (
 )
 from agem_tf.training.tasks.hard_negatives import mine_negatives
 
-_PHOTOS = flags.DEFINE_integer("photos", 20_000, "In pool and database.")
-_DIMENSION = flags.DEFINE_integer("dimension", 2048, "Of the descriptors.")
-_QUERIES = flags.DEFINE_integer("queries", 70, "Queries of the database.")
-_MINED = flags.DEFINE_integer("mined", 2000, "Queries that look for negatives.")
-_REPEATS = flags.DEFINE_integer("repeats", 2, "Calls; the fastest counts.")
+_PHOTOS = flags.DEFINE_integer("photos", 20_000, "Photos in pool and database.")
+_DIMENSION = flags.DEFINE_integer(
+    "dimension", 2048, "Dimension of the descriptors."
+)
+_QUERIES = flags.DEFINE_integer("queries", 70, "Number of queries.")
+_MINED = flags.DEFINE_integer("mined", 2000, "Queries to mine negatives for.")
+_REPEATS = flags.DEFINE_integer("repeats", 2, "Calls; the fastest is reported.")
 _NEGATIVES = 5
 
 
@@ -68,7 +71,7 @@ def _mining_row(
 def _row(
     name: str, database: np.ndarray, step: Step, looking: int
 ) -> dict[str, object]:
-    """A step that looks for neighbours of `looking` rows, and the ranking."""
+    """Measures a step with neighbours of `looking` rows, and the ranking."""
     queries = database[: _QUERIES.value]
     return _compare(
         name,
@@ -81,8 +84,8 @@ def _row(
 def _compare(
     name: str, database: np.ndarray, products: list[int], call: Callable
 ) -> dict[str, object]:
-    """A call against products of so many rows each with the database."""
-    # A copy, or BLAS would compute half of a symmetric product.
+    """Measures a call, and products of so many rows with the database."""
+    # A copy; BLAS would compute only half of a symmetric product.
     other = database.copy()
     bound = measure(
         lambda: [_product(database[:rows], other) for rows in products],
@@ -106,7 +109,7 @@ def _product(looking: np.ndarray, found: np.ndarray) -> None:
 
 
 def _descriptors(rng: np.random.Generator, landmarks: np.ndarray) -> np.ndarray:
-    """Photos of one landmark resemble each other."""
+    """Returns descriptors that are similar within each landmark."""
     shape = landmarks.max() + 1, _DIMENSION.value
     centres = rng.standard_normal(shape, np.float32)
     noise = rng.standard_normal((len(landmarks), shape[1]), np.float32)

@@ -1,11 +1,11 @@
-"""What an index of FAISS gains over exact search, and what it loses.
+"""Benchmark FAISS indexes against exact search: speed, size and recall.
 
     pip install faiss-cpu
-    python experiments/index_benchmark.py
-    python experiments/index_benchmark.py --factory=IVF1024,PQ16 --factory=SQ8
+    python experiments/benchmarks/index_benchmark.py
+    python experiments/benchmarks/index_benchmark.py --factory=IVF1024,PQ16 --factory=SQ8
 
-Descriptors come in clusters, as photos of landmarks do. The recall is the share
-of the ten that exact search finds.
+Descriptors are clustered as those of landmarks are. Recall is the share of the
+ten photos of exact search that an index finds.
 """
 
 import dataclasses
@@ -20,12 +20,14 @@ from measuring import Measurement, measure, print_table
 from agem_tf.retrieval.indexes import DescriptorIndex, Origin, storage_at
 
 _FACTORIES = flags.DEFINE_multi_string(
-    "factory", ["Flat", "SQ8", "IVF256,SQ8", "HNSW32"], "Kinds of FAISS."
+    "factory", ["Flat", "SQ8", "IVF256,SQ8", "HNSW32"], "FAISS factory strings."
 )
-_PHOTOS = flags.DEFINE_integer("photos", 20_000, "In the index.")
-_DIMENSION = flags.DEFINE_integer("dimension", 128, "Of the descriptors.")
-_QUERIES = flags.DEFINE_integer("queries", 1000, "Queries of a batch.")
-_REPEATS = flags.DEFINE_integer("repeats", 3, "Calls; the fastest counts.")
+_PHOTOS = flags.DEFINE_integer("photos", 20_000, "Photos in the index.")
+_DIMENSION = flags.DEFINE_integer(
+    "dimension", 128, "Dimension of the descriptors."
+)
+_QUERIES = flags.DEFINE_integer("queries", 1000, "Queries per batch.")
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Calls; the fastest is reported.")
 _TOP = 10
 _CLUSTER = 20
 
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-    """One kind of index: its files, and what building and searching took."""
+    """One kind of index: its size, and measurements of building and search."""
 
     factory: str
     size: int
@@ -77,7 +79,7 @@ def _row(kind: _Kind, exact: _Kind) -> dict[str, object]:
         "seconds to build": f"{kind.built.seconds:.1f}",
         "MB": f"{kind.size / 1e6:.1f}",
         f"recall@{_TOP}": f"{hits / sum(map(len, wanted)):.3f}",
-        "queries a second": f"{len(found) / kind.searched.seconds:.0f}",
+        "queries per second": f"{len(found) / kind.searched.seconds:.0f}",
         "of exact search": f"{faster:.1f}",
     }
 
@@ -93,7 +95,7 @@ def _names_found(index: DescriptorIndex, queries: np.ndarray) -> list[set[str]]:
 
 
 def _descriptors() -> list[np.ndarray]:
-    """Those of the photos, and of queries from the same clusters."""
+    """Returns descriptors of photos, and of queries of the same clusters."""
     rng = np.random.default_rng(0)
     shape = _PHOTOS.value // _CLUSTER, _DIMENSION.value
     centres = rng.standard_normal(shape, np.float32)

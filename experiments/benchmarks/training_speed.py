@@ -1,9 +1,9 @@
-"""What folding fixed batch normalizations saves a training step.
+"""Benchmark a training step with and without folded batch normalizations.
 
-    python experiments/training_speed.py
+    python experiments/benchmarks/training_speed.py
 
-Forward and backward of a batch of 5 tuples of 7 photos, for all weights; the
-convolutions are the same, and bound both.
+Forward and backward pass of 5 tuples of 7 photos, with gradients for all
+weights. The convolutions are the same and are the lower bound.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from agem_tf.models import AGeM
 from agem_tf.models.folding import folded
 
 _BACKBONES = flags.DEFINE_multi_string(
-    "backbone", ["efficientnet_lite0", "resnet50"], "May be repeated."
+    "backbone", ["efficientnet_lite0", "resnet50"], "Backbone; may be repeated."
 )
-_PHOTOS = flags.DEFINE_integer("photos", 35, "Of a step.")
-_SIZE = flags.DEFINE_integer("size", 128, "Pixels of a side.")
-_REPEATS = flags.DEFINE_integer("repeats", 5, "Steps; the fastest counts.")
+_PHOTOS = flags.DEFINE_integer("photos", 35, "Photos per step.")
+_SIZE = flags.DEFINE_integer("size", 128, "Side of the photos in pixels.")
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Steps; the fastest is reported.")
 
 
 def main(argv: list[str]) -> None:

@@ -1,10 +1,10 @@
-"""Memory and disk of a training of many epochs: neither may grow.
+"""Check that memory and disk use do not grow over many epochs.
 
-    python experiments/long_run.py
+    python experiments/benchmarks/long_run.py
 
-Trains a tiny recipe in a temporary folder, and prints the memory of the process
-that is no file's, the least and the most since the row before, and the size of
-the folder.
+Trains a tiny recipe in a temporary folder and prints the anonymous memory of
+the process (minimum and maximum since the previous row) and the size of the
+folder.
 """
 
 import json
@@ -19,8 +19,8 @@ from measuring import anonymous_bytes, print_table
 from agem_tf import config
 from agem_tf.training import job
 
-_EPOCHS = flags.DEFINE_integer("epochs", 200, "Of the training.")
-_ROWS = flags.DEFINE_integer("rows", 8, "Epochs that are shown.")
+_EPOCHS = flags.DEFINE_integer("epochs", 200, "Epochs to train.")
+_ROWS = flags.DEFINE_integer("rows", 8, "Rows of the table.")
 
 
 def main(argv: list[str]) -> None:

@@ -1,10 +1,10 @@
-"""Easy, Medium and Hard of 70 queries against a million photos on disk.
+"""Benchmark Easy, Medium and Hard of 70 queries against a million photos.
 
-    python experiments/evaluation_scale.py --directory=/tmp
+    python experiments/benchmarks/evaluation_scale.py --directory=/tmp
 
-Time and memory of the evaluation, of the bare matrix product over the same
-file, and of sorting every similarity. The file, 4 GB of random descriptors, is
-written into the directory and deleted at the end.
+Measures time and memory of the evaluation, of the matrix product alone over the
+same file, and of sorting every similarity. The file, 4 GB of random
+descriptors, is written to the directory and deleted at the end.
 """
 
 import pathlib
@@ -21,15 +21,21 @@ from agem_tf.evaluation.evaluating import Evaluation, evaluate_descriptors
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.protocols.revisited import evaluate_revisited
 
-_DIRECTORY = flags.DEFINE_string("directory", None, "Of the descriptors.")
-_PHOTOS = flags.DEFINE_integer("photos", 1_000_000, "In the database.")
-_DIMENSION = flags.DEFINE_integer("dimension", 2048, "Of the descriptors.")
-_QUERIES = flags.DEFINE_integer("queries", 70, "Queries.")
-_LABELLED = flags.DEFINE_integer(
-    "labelled", 348, "Labelled photos of each query; 348 is RParis' mean."
+_DIRECTORY = flags.DEFINE_string(
+    "directory", None, "Directory to write the descriptors to."
 )
-_DTYPE = flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "")
-_REPEATS = flags.DEFINE_integer("repeats", 3, "Calls; the fastest counts.")
+_PHOTOS = flags.DEFINE_integer("photos", 1_000_000, "Photos in the database.")
+_DIMENSION = flags.DEFINE_integer(
+    "dimension", 2048, "Dimension of the descriptors."
+)
+_QUERIES = flags.DEFINE_integer("queries", 70, "Number of queries.")
+_LABELLED = flags.DEFINE_integer(
+    "labelled", 348, "Labelled photos per query; 348 is the mean of RParis."
+)
+_DTYPE = flags.DEFINE_enum(
+    "dtype", "float16", ["float16", "float32"], "Type on disk."
+)
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Calls; the fastest is reported.")
 _BLOCK = 8192
 
 
@@ -48,7 +54,7 @@ def main(argv: list[str]) -> None:
 def _rows(
     queries: np.ndarray, database: np.ndarray, truth: GroundTruth
 ) -> Iterator[dict[str, object]]:
-    """Measures one way after the other, on one file."""
+    """Measures all ways on one file."""
     sets = (
         DescriptorSet(truth.database_names, database),
         truth,
@@ -60,7 +66,7 @@ def _rows(
     yield _row("evaluation", ours, product)
     needed = 4 * database.size + 24 * len(queries) * len(database)
     if available_bytes() < 1.2 * needed:
-        print(f"No memory for sorting: it takes {needed / 2**30:.0f} GiB.")
+        print(f"Sorting is skipped, it needs {needed / 2**30:.0f} GiB.")
         return
     plain = measure(lambda: _sort(queries, database, truth))
     yield _row("sorting everything", plain, product)
@@ -95,7 +101,7 @@ def _sort(
 
 
 def _check_equal(ours: Evaluation, plain: object) -> None:
-    """Sums in another order may swap photos whose similarities are equal."""
+    """Compares AP; rounding may swap photos with equal similarities."""
     for part in ("easy", "medium", "hard"):
         np.testing.assert_allclose(
             getattr(ours.scores, part).average_precisions,
@@ -121,7 +127,7 @@ def _random_descriptors(rng: np.random.Generator, rows: int) -> np.ndarray:
 
 
 def _random_truth() -> GroundTruth:
-    """Labels all over the database, so that no part of it can be skipped."""
+    """Returns labels spread over the whole database."""
     rng = np.random.default_rng(2)
     queries = [
         QueryTruth(
