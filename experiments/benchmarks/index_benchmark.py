@@ -2,7 +2,7 @@
 
     pip install faiss-cpu
     python experiments/benchmarks/index_benchmark.py
-    python experiments/benchmarks/index_benchmark.py --factory=IVF1024,PQ16 --factory=SQ8
+    python experiments/benchmarks/index_benchmark.py --factory=IVF1024,PQ16
 
 Descriptors are clustered as those of landmarks are. Recall is the share of the
 ten photos of exact search that an index finds.
