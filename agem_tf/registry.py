@@ -1,7 +1,7 @@
-"""Names that recipes use, and the factories behind them.
+"""Names in recipes and commands, and the factories they stand for.
 
-Factories are stored as "module:attribute" so that a recipe can be checked, and
-`--help` printed, without importing TensorFlow, which takes seconds.
+A factory is stored as "module:attribute", so that checking a recipe and
+printing `--help` need no import of TensorFlow, which takes seconds.
 """
 
 import importlib
@@ -25,7 +25,7 @@ LOSSES = {
     "triplet": "agem_tf.losses:TripletLoss",
 }
 
-# By the name of the loss that takes their scores.
+# By the name of the loss that they are trained with.
 CLASSIFIERS = {
     "arcface": "agem_tf.layers:CosineClassifier",
     "softmax": "agem_tf.layers:LinearClassifier",
@@ -74,9 +74,9 @@ _OWN_BACKBONES = {
     "vgg16_torch": "agem_tf.backbones.applications:build",
 }
 
-# Lower-cased function names of keras.applications; ResNet v1 has its own graph
-# above, because attention enters it block by block. NASNet is left out: Keras
-# wires its graph for one fixed image size.
+# Lower-case function names of keras.applications. ResNet v1 has its own graph
+# above, where attention can be placed in each block. NASNet is unsupported,
+# because Keras builds its graph for one fixed image size.
 _APPLICATIONS = """
     convnexttiny convnextsmall convnextbase convnextlarge convnextxlarge
     densenet121 densenet169 densenet201
@@ -102,12 +102,12 @@ _TABLES = {
 
 
 def names(kind: str) -> list[str]:
-    """Returns the sorted names known for `kind`, such as "pooling"."""
+    """Returns the sorted names of a kind, for example "pooling"."""
     return sorted(_TABLES[kind])
 
 
 def factory(kind: str, name: str) -> Callable[..., Any]:
-    """Imports and returns the factory registered as `name`.
+    """Imports and returns the factory registered under a name.
 
     Raises:
         ValueError: `name` is unknown; the message lists the known names.
@@ -119,8 +119,3 @@ def factory(kind: str, name: str) -> Callable[..., Any]:
         )
     module, attribute = _TABLES[kind][name].split(":")
     return getattr(importlib.import_module(module), attribute)
-
-
-def create(kind: str, name: str, /, **options: Any) -> Any:
-    """Builds the `kind` called `name` with `options`."""
-    return factory(kind, name)(**options)

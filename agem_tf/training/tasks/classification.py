@@ -48,9 +48,7 @@ class ClassificationTask:
         )
         self._seed = config.training.seed
         self._loss = create_loss(config.loss)
-        self._classifier = registry.create(
-            "classifier",
-            config.loss.name,
+        self._classifier = registry.factory("classifier", config.loss.name)(
             num_classes=len(landmarks),
             seed=self._seed,
             name="classifier",

@@ -74,8 +74,8 @@ def create_loss(config: LossConfig) -> keras.losses.Loss:
         UserError: It does not take the recipe's options.
     """
     try:
-        return registry.create(
-            "loss", config.name, reduction="sum", **config.options
+        return registry.factory("loss", config.name)(
+            reduction="sum", **config.options
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"The recipe's loss can't be built: {error}") from error
