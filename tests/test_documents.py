@@ -77,3 +77,16 @@ def test_every_command_is_documented():
         if "cli.run(" in path.read_text(encoding="utf-8")
     } - {"cli"}
     assert commands == set(TABLES["COMMANDS"])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_paths_in_documents_exist(document):
+    text = document.read_text(encoding="utf-8")
+    for path in re.findall(r"`(agem_tf/[\w/.]+)`", text):
+        assert path == "agem_tf/COMMAND.py" or (ROOT / path).exists(), path
+
+
+def test_the_map_names_every_room():
+    workspace = (ROOT / "WORKSPACE.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in ROOT.glob("agem_tf/*/__init__.py")}
+    assert not {name for name in folders if f" {name}/" not in workspace}
