@@ -59,23 +59,15 @@ DATASETS = {
     "ukbench": f"{_PUBLIC}.retrieval_benchmarks:Ukbench",
 }
 
-_OWN_BACKBONES = {
-    "efficientnet_lite0": "agem_tf.backbones.efficientnet_lite:build",
-    "efficientnet_lite2": "agem_tf.backbones.efficientnet_lite:build",
-    "resnet50": "agem_tf.backbones.resnet:build",
-    "resnet101": "agem_tf.backbones.resnet:build",
-    "resnet152": "agem_tf.backbones.resnet:build",
-    "resnet50_half": "agem_tf.backbones.resnet:build",
-    "resnet18_torch": "agem_tf.backbones.resnet:build",
-    "resnet34_torch": "agem_tf.backbones.resnet:build",
-    "resnet50_torch": "agem_tf.backbones.resnet:build",
-    "resnet101_torch": "agem_tf.backbones.resnet:build",
-    "resnet152_torch": "agem_tf.backbones.resnet:build",
-    "vgg16_torch": "agem_tf.backbones.applications:build",
-}
+_EFFICIENTNETS = ("efficientnet_lite0", "efficientnet_lite2")
+_RESNETS = """
+    resnet50 resnet101 resnet152 resnet50_half
+    resnet18_torch resnet34_torch resnet50_torch resnet101_torch
+    resnet152_torch
+""".split()
 
 # Lower-case function names of keras.applications. ResNet v1 has its own graph
-# above, where attention can be placed in each block. NASNet is unsupported,
+# in this package, where attention can be placed in each block. NASNet is unsupported,
 # because Keras builds its graph for one fixed image size.
 _APPLICATIONS = """
     convnexttiny convnextsmall convnextbase convnextlarge convnextxlarge
@@ -85,11 +77,19 @@ _APPLICATIONS = """
     efficientnetv2b0 efficientnetv2b1 efficientnetv2b2 efficientnetv2b3
     efficientnetv2s efficientnetv2m efficientnetv2l
     inceptionresnetv2 inceptionv3 mobilenet mobilenetv2 mobilenetv3large
-    mobilenetv3small resnet50v2 resnet101v2 resnet152v2 vgg16 vgg19 xception
+    mobilenetv3small resnet50v2 resnet101v2 resnet152v2 vgg16 vgg16_torch vgg19
+    xception
 """.split()
 
-BACKBONES = _OWN_BACKBONES | dict.fromkeys(
-    _APPLICATIONS, "agem_tf.backbones.applications:build"
+BACKBONES = (
+    dict.fromkeys(
+        _EFFICIENTNETS,
+        "agem_tf.backbones.efficientnet_lite:build_efficientnet_lite",
+    )
+    | dict.fromkeys(_RESNETS, "agem_tf.backbones.resnet:build_resnet")
+    | dict.fromkeys(
+        _APPLICATIONS, "agem_tf.backbones.applications:build_application"
+    )
 )
 
 _TABLES = {

@@ -1,6 +1,5 @@
 """Convolutional networks with named feature maps and pretrained weights."""
 
-from agem_tf.backbones.backbone import Backbone
-from agem_tf.backbones.factory import create
+from agem_tf.backbones.backbone import Backbone, create_backbone
 
-__all__ = ["Backbone", "create"]
+__all__ = ["Backbone", "create_backbone"]

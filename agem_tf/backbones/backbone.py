@@ -1,25 +1,21 @@
 """The backbone: a convolutional network that returns named feature maps.
 
-Every network, ours or Keras', becomes the same thing here, so that a model can
-choose a map by name ("C5"), and can put attention inside the network by
-rewriting its graph instead of copying its code.
+Networks of this package and of keras.applications have the same interface, so
+that a model can choose a map by name ("C5").
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
+from agem_tf import registry
+from agem_tf.backbones.options import BackboneOptions
+from agem_tf.weights.keras_files import load_keras_weights
+
 STRIDES = {"C2": 4, "C3": 8, "C4": 16, "C5": 32}
-
-# Gets the output of a layer and all outputs so far by layer name; returns what
-# the rest of the network sees instead.
-Insertion = Callable[[Any, Mapping[str, Any]], Any]
-
-
-def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Returns a layer with the same configuration and fresh weights."""
-    return layer.__class__.from_config(layer.get_config())
 
 
 class Backbone(keras.Model):
@@ -27,12 +23,8 @@ class Backbone(keras.Model):
 
     Args:
         images: Symbolic input of the graph, named "images".
-        feature_maps: Symbolic outputs by name, of "C2", "C3", "C4", "C5".
-        feature_layers: Name of the layer that gives each of these maps.
-        residual_branches: Names of the layers whose output ends a residual
-            branch, just before the addition. Empty if unknown.
-        conv5_blocks: For a ResNet, the layers that end conv4 and the three
-            blocks of conv5. Empty for other networks.
+        feature_maps: Symbolic outputs by name, among "C2", "C3", "C4", "C5".
+        feature_layers: Name of the layer that computes each of these maps.
         name: Name of the network.
 
     Input shape:
@@ -49,8 +41,6 @@ class Backbone(keras.Model):
         images: Any,
         feature_maps: Mapping[str, Any],
         feature_layers: Mapping[str, str],
-        residual_branches: Sequence[str] = (),
-        conv5_blocks: Sequence[str] = (),
         name: str | None = None,
     ):
         if not feature_maps or set(feature_maps) - set(STRIDES):
@@ -60,71 +50,45 @@ class Backbone(keras.Model):
             )
         super().__init__(inputs=images, outputs=dict(feature_maps), name=name)
         self.feature_layers = dict(feature_layers)
-        self.residual_branches = tuple(residual_branches)
-        self.conv5_blocks = tuple(conv5_blocks)
 
     @property
     def strides(self) -> dict[str, int]:
         """Pixels of the image per position of each feature map."""
         return {name: STRIDES[name] for name in self.feature_layers}
 
-    def rewrite(
-        self,
-        after: Mapping[str, Insertion] | None = None,
-        replace_layer: Callable[[keras.layers.Layer], Any] = copy_layer,
-    ) -> "Backbone":
-        """Returns a copy of this network with layers inserted or replaced.
 
-        Args:
-            after: By layer name, what to insert after that layer.
-            replace_layer: Gets each layer and returns an unbuilt one of the
-                same name to stand for it: a copy, or another with the same
-                weights.
+def create_backbone(
+    name: str, weights: str | os.PathLike | None = None, **options: Any
+) -> Backbone:
+    """Creates a backbone by name.
 
-        Returns:
-            A network of its own, with the weights of this one wherever a
-            layer has kept its name. Once this one is dropped, so are its
-            weights.
+    Args:
+        name: One of `agem_tf.registry.names("backbone")`.
+        weights: None for random weights, "imagenet", or the path of a file
+            that fits the network.
+        **options: The fields of `BackboneOptions`: `batch_norm`,
+            `preprocessing`, `attention` and its details, `dtype`.
 
-        Raises:
-            ValueError: `after` names a layer that the network does not have.
-        """
-        after = dict(after or {})
-        unknown = set(after) - {step.name for step in self.operations}
-        if unknown:
-            raise ValueError(
-                f"`after` must name layers of {self.name}. "
-                f"Received: after={sorted(unknown)}"
-            )
-        clone = keras.models.clone_model(
-            self, clone_function=replace_layer, call_function=_insert(after)
-        )
-        _copy_weights(self, clone)
-        return Backbone(
-            clone.inputs[0],
-            clone.output,
-            self.feature_layers,
-            self.residual_branches,
-            self.conv5_blocks,
-            name=self.name,
-        )
+    Returns:
+        A network from "images" (batch, height, width, 3), RGB in [0, 255], to
+        feature maps by name.
+
+    Raises:
+        UserError: The weights cannot be found, read or fitted.
+        ValueError: The name or an option is unknown, or the network does not
+            support it.
+    """
+    build = registry.factory("backbone", name)
+    return build(name, weights, BackboneOptions(**options))
 
 
-def _insert(after: Mapping[str, Insertion]) -> Callable[..., Any]:
-    """Returns the call that `clone_model` makes of every layer."""
-    outputs = {}
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copies the weights of each layer to the layer of the same name.
 
-    def call(layer, *args, **kwargs):
-        output = layer(*args, **kwargs)
-        if layer.name in after:
-            output = after[layer.name](output, outputs)
-        outputs[layer.name] = output
-        return output
-
-    return call
-
-
-def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    Args:
+        source: A network.
+        target: One with all layers of `source`, and possibly more.
+    """
     for layer in source.layers:
         copy = target.get_layer(layer.name)
         for variable, value in zip(copy.weights, layer.weights, strict=True):
@@ -132,3 +96,28 @@ def _copy_weights(source: keras.Model, target: keras.Model) -> None:
         # Normalization computes with constants that it derives from weights.
         if isinstance(copy, keras.layers.Normalization):
             copy.finalize_state()
+
+
+def load_plain_weights(
+    backbone: Backbone,
+    path: str | os.PathLike,
+    build_plain: Callable[[], Backbone],
+) -> None:
+    """Loads a weights file of Keras, which finds layers by kind and order.
+
+    Such a file holds no attention, and the batch normalizations in it are
+    Keras' own.
+
+    Args:
+        backbone: The network.
+        path: A file of Keras.
+        build_plain: Builds the network as the file knows it.
+
+    Raises:
+        UserError: The file is missing, damaged or of another network.
+    """
+    state = random.getstate()
+    plain = build_plain()
+    random.setstate(state)
+    load_keras_weights(plain, path)
+    copy_weights(plain, backbone)

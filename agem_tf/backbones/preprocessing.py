@@ -4,16 +4,12 @@ Preprocessing inside the graph cannot be forgotten by a caller, and travels with
 an exported model.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
-from agem_tf.backbones.backbone import Backbone, copy_layer
-
-# Arguments of `ChannelScaling`: what networks trained in Caffe, and those
-# trained in PyTorch, expect.
+# Arguments of `ChannelScaling` for networks trained in Caffe and in PyTorch.
 CAFFE = {"mean": (103.939, 116.779, 123.68), "reverse_channels": True}
 TORCH = {
     "mean": (123.675, 116.28, 103.53),
@@ -25,14 +21,18 @@ TORCH = {
 class ChannelScaling(keras.layers.Layer):
     """Subtracts a mean from each channel and divides by a deviation.
 
-    Computes in float32 whatever the global policy is: bfloat16 keeps 8 bits,
-    too few for a resized photo's values, and the next layer casts anyway.
+    `y_c = (x_c - mean_c) / deviation_c`
+
+    Computes in float32 by default, whatever the global policy is: bfloat16 has
+    8 significant bits, too few for the values of a resized photo, and the next
+    layer casts anyway.
 
     Args:
         mean: Three values in the order of the network's channels.
         deviation: Three values in the same order.
-        reverse_channels: Turn RGB into BGR first, as networks trained in Caffe
-            expect.
+        reverse_channels: Whether RGB becomes BGR first, as networks trained in
+            Caffe expect.
+        **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
         (batch, height, width, 3), RGB in [0, 255].
@@ -87,27 +87,3 @@ class ChannelScaling(keras.layers.Layer):
 def image_input():
     """Returns the symbolic input of every backbone: RGB of any size."""
     return keras.Input((None, None, 3), name="images")
-
-
-def replace_scaling(backbone: Backbone, options: Mapping[str, Any]) -> Backbone:
-    """Returns the backbone with another scaling of pixel values.
-
-    Args:
-        backbone: A network whose graph begins with a `ChannelScaling`.
-        options: Arguments of the one that takes its place.
-
-    Raises:
-        ValueError: the network has no such layer, or `options` do not fit it.
-    """
-    if not any(isinstance(step, ChannelScaling) for step in backbone.layers):
-        raise ValueError(
-            f"{backbone.name} scales its images in layers of its own. "
-            f"Received: preprocessing={options}"
-        )
-
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, ChannelScaling):
-            return ChannelScaling(**options, name=layer.name)
-        return copy_layer(layer)
-
-    return backbone.rewrite(replace_layer=replace)

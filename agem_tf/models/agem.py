@@ -4,6 +4,7 @@ Every part is chosen by name, so that plain GeM, R-MAC or a network with CBAM is
 the same model with another configuration, and can be compared fairly.
 """
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from agem_tf import backbones, registry
-from agem_tf.backbones import Backbone
+from agem_tf import registry
+from agem_tf.backbones import create_backbone
+from agem_tf.backbones.options import BLOCKS
 from agem_tf.layers import CBAM, L2Normalization, Regional, Whitening
 from agem_tf.layers.attention_units import AttentionUnit
-from agem_tf.models.attention_wiring import BLOCKS, add_attention
+
+# Powers of two that are tried as the sides of an image.
+_LEAST_SIDES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
@@ -25,31 +29,37 @@ class AGeM(keras.Model):
     `d = L2N(pool(attended map))`, or with whitening
     `d = L2N(whiten(L2N(pool(attended map))))`.
 
-    Descriptors are float32 under every dtype policy, for a dot product of unit
-    vectors in half precision cannot tell good neighbours apart.
+    Descriptors are float32 under every dtype policy: a dot product of unit
+    vectors in half precision cannot separate good neighbours. So are pooling
+    and whitening.
 
     Args:
         backbone: One of `agem_tf.registry.names("backbone")`.
-        weights: Of the backbone: None, "imagenet" or a file. Not part of the
-            configuration: a saved model brings its own.
+        weights: Weights of the backbone: None, "imagenet" or a file. Not part
+            of the configuration, because a saved model has its own.
         feature_map: The map to pool, "C2" (stride 4) to "C5" (stride 32).
         attention: "none", "cbam", or "agem", the paper's three units in conv5
             of a ResNet.
         attention_placement: For "cbam", the maps that it attends, or
-            ("blocks",) for the end of every residual branch.
+            ("blocks",) for the end of every residual branch of a ResNet or
+            EfficientNet-Lite.
         attention_merge: For "agem", how the last unit meets its map:
-            "residual", "add" or "mul"; see `add_attention`.
+            "residual", "add" or "mul"; see `BackboneOptions`.
         attention_bias: For "agem", initial bias of the units' scores.
         pooling: One of `agem_tf.registry.names("pooling")`.
-        pooling_options: Arguments of the pooling layer, such as {"p": 3.0}.
-        regional: Pool the regions of R-MAC as well, and sum.
-        whitening_dimension: Of the trainable linear whitening; 0 for none.
-        batch_norm: Of the backbone: "trainable", "frozen_statistics" (gamma and
-            beta are trained) or "frozen". New attention layers keep gamma and
-            beta trainable; their statistics follow the backbone's.
+        pooling_options: Arguments of the pooling layer, like {"p": 3.0}.
+        regional: Whether the regions of R-MAC are pooled as well, and summed.
+        whitening_dimension: Dimension of the trainable linear whitening; 0 for
+            none.
+        batch_norm: Batch normalization of the backbone: "trainable",
+            "frozen_statistics" (gamma and beta are trained) or "frozen". New
+            attention layers keep gamma and beta trainable; their statistics
+            follow the backbone's.
         preprocessing: Arguments of a `backbones.preprocessing.ChannelScaling`
-            in place of the backbone's, for weights that expect other pixel
+            that replaces the backbone's, for weights that expect other pixel
             values.
+        dtype: Dtype policy of the backbone and its attention, like
+            "mixed_bfloat16"; None for Keras' global policy.
         name: Name of the model.
 
     Input shape:
@@ -85,18 +95,26 @@ class AGeM(keras.Model):
         whitening_dimension: int = 0,
         batch_norm: str = "frozen_statistics",
         preprocessing: Mapping[str, Any] | None = None,
+        dtype: str | keras.DTypePolicy | None = None,
         name: str = "agem",
     ):
-        network = add_attention(
-            _create_backbone(
-                backbone, weights, batch_norm, preprocessing, feature_map
-            ),
-            attention,
-            attention_placement,
-            attention_merge,
-            attention_bias,
-            "trainable" if batch_norm == "trainable" else "frozen_statistics",
+        network = create_backbone(
+            backbone,
+            weights,
+            batch_norm=batch_norm,
+            preprocessing=preprocessing,
+            attention=attention,
+            attention_placement=attention_placement,
+            attention_merge=attention_merge,
+            attention_bias=attention_bias,
+            dtype=keras.dtype_policies.get(dtype),
         )
+        if feature_map not in network.feature_layers:
+            raise ValueError(
+                "`feature_map` must be one of "
+                f"{list(network.feature_layers)} for {backbone}. "
+                f"Received: feature_map={feature_map!r}"
+            )
         _check_placement(attention, attention_placement, feature_map)
         descriptors = _describe(
             network.output[feature_map],
@@ -106,6 +124,8 @@ class AGeM(keras.Model):
             whitening_dimension,
         )
         super().__init__(network.inputs[0], descriptors, name=name)
+        # Keras takes the policy of a functional model from nowhere else.
+        self.dtype_policy = keras.dtype_policies.get(dtype)
         self.backbone = backbone
         self.feature_map = feature_map
         self.attention = attention
@@ -125,18 +145,20 @@ class AGeM(keras.Model):
         return self.output_shape[-1]
 
     def least_side(self) -> int:
-        """Returns the pixels a side from which an image leaves a map to pool.
+        """Returns the least side of an image, in pixels, that leaves a map.
 
-        A network that pads all its convolutions takes a single pixel; VGG,
-        which pools four times without padding, takes 16.
+        It is a power of two. A network that pads all its convolutions takes a
+        single pixel; VGG, which pools four times without padding, takes 16.
         """
-        features = self.get_layer("pooling").input
-        network = keras.Model(self.inputs[0], features)
-        sides = (2**exponent for exponent in range(8))
-        return next(side for side in sides if _leaves_a_map(network, side))
+        return self._least_side
+
+    @functools.cached_property
+    def _least_side(self) -> int:
+        network = keras.Model(self.inputs[0], self.get_layer("pooling").input)
+        return next(s for s in _LEAST_SIDES if _leaves_a_map(network, s))
 
     def attention_maps(self, images: Any) -> Any:
-        """Shows where the last attention of the network looks.
+        """Returns where the last attention of the network looks.
 
         Args:
             images: (batch, height, width, 3), RGB in [0, 255].
@@ -148,18 +170,26 @@ class AGeM(keras.Model):
             pooled map at each position, divided by the image's largest: in
             [0, 1], and not an attention.
         """
-        layers = [
+        network, attention = self._attended
+        features = network(images, training=False)
+        if attention is not None:
+            maps = ops.cast(attention.attention(features), "float32")
+            return ops.mean(maps, axis=-1)
+        energy = ops.norm(ops.cast(features, "float32"), axis=-1)
+        largest = ops.max(energy, axis=(1, 2), keepdims=True)
+        return energy / ops.maximum(largest, keras.config.epsilon())
+
+    @functools.cached_property
+    def _attended(self) -> tuple[keras.Model, keras.layers.Layer | None]:
+        """The network up to its last attention, or its pooling, and that."""
+        attentions = [
             layer
             for layer in self.layers
             if isinstance(layer, CBAM | AttentionUnit)
         ]
-        source = layers[-1] if layers else self.get_layer("pooling")
-        inputs = keras.Model(self.inputs[0], source.input)
-        features = inputs(images, training=False)
-        if layers:
-            maps = ops.cast(source.attention(features), "float32")
-            return ops.mean(maps, axis=-1)
-        return _relative_energy(ops.cast(features, "float32"))
+        last = attentions[-1] if attentions else None
+        source = last or self.get_layer("pooling")
+        return keras.Model(self.inputs[0], source.input), last
 
     def get_config(self):
         placement = self.attention_placement
@@ -179,19 +209,8 @@ class AGeM(keras.Model):
             "whitening_dimension": self.whitening_dimension,
             "batch_norm": self.batch_norm,
             "preprocessing": dict(self.preprocessing or {}),
+            "dtype": self.dtype_policy.name,
         }
-
-
-def _create_backbone(
-    name, weights, batch_norm, preprocessing, feature_map
-) -> Backbone:
-    network = backbones.create(name, weights, batch_norm, preprocessing)
-    if feature_map not in network.feature_layers:
-        raise ValueError(
-            f"`feature_map` must be one of {list(network.feature_layers)} for "
-            f"{name}. Received: feature_map={feature_map!r}"
-        )
-    return network
 
 
 def _leaves_a_map(network: keras.Model, side: int) -> bool:
@@ -223,7 +242,11 @@ def _describe(
     whitening_dimension: int,
 ) -> Any:
     """Turns the attended map into descriptors, in float32 throughout."""
-    whitening = _whitening(whitening_dimension)
+    whitening = None
+    if whitening_dimension:
+        whitening = Whitening(
+            whitening_dimension, name="whitening", dtype="float32"
+        )
     name = "region_pooling" if regional else "pooling"
     create_pooling = registry.factory("pooling", pooling)
     layer = create_pooling(**options, name=name, dtype="float32")
@@ -236,15 +259,3 @@ def _describe(
         normalize = L2Normalization(name="pooled", dtype="float32")
         descriptors = whitening(normalize(descriptors))
     return L2Normalization(name="descriptors", dtype="float32")(descriptors)
-
-
-def _whitening(dimension: int) -> Whitening | None:
-    if dimension == 0:
-        return None
-    return Whitening(dimension, name="whitening", dtype="float32")
-
-
-def _relative_energy(features: Any) -> Any:
-    energy = ops.norm(features, axis=-1)
-    largest = ops.max(energy, axis=(1, 2), keepdims=True)
-    return energy / ops.maximum(largest, keras.config.epsilon())

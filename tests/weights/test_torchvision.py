@@ -48,7 +48,7 @@ def test_equals_torchvision(
     image, torch_state, architecture, feature_map, mean, golden
 ):
     """Reference: torchvision 0.29 with the same tensors and the same image."""
-    backbone = backbones.create(f"{architecture}_torch")
+    backbone = backbones.create_backbone(f"{architecture}_torch")
     torchvision.fit_tensors(backbone, torch_state(architecture), "x.pth")
     features = np.array(backbone(image)[feature_map])[0]
     assert features.mean() == pytest.approx(mean, rel=1e-4)
@@ -58,7 +58,7 @@ def test_equals_torchvision(
 
 @pytest.fixture(scope="module")
 def resnet18():
-    return backbones.create("resnet18_torch")
+    return backbones.create_backbone("resnet18_torch")
 
 
 def _numbered(state):
@@ -128,9 +128,9 @@ def test_a_network_takes_a_file_of_either_kind(
     state = torch_state("resnet18")
     path = tmp_path / "resnet18.pth"
     torch_files.write_stream(path, torch_files.state(state))
-    from_torch = backbones.create("resnet18_torch", path)
+    from_torch = backbones.create_backbone("resnet18_torch", path)
     from_torch.save_weights(tmp_path / "resnet18.weights.h5")
-    from_keras = backbones.create(
+    from_keras = backbones.create_backbone(
         "resnet18_torch", tmp_path / "resnet18.weights.h5"
     )
     for first, second in zip(
@@ -146,4 +146,4 @@ def test_a_network_takes_a_file_of_either_kind(
 @pytest.mark.parametrize("name", ["resnet18_torch", "vgg16_torch"])
 def test_there_is_nothing_to_download(name):
     with pytest.raises(UserError, match=f"{name} has no ImageNet weights"):
-        backbones.create(name, "imagenet")
+        backbones.create_backbone(name, "imagenet")
