@@ -119,6 +119,7 @@ def _application(name: str, inputs: Any, downloads: bool) -> keras.Model:
     functions = {
         attribute.lower(): getattr(keras.applications, attribute)
         for attribute in dir(keras.applications)
+        if callable(getattr(keras.applications, attribute))
     }
     function = functions[name.removesuffix("_torch")]
     options = {"include_top": False, "input_tensor": inputs}

@@ -21,7 +21,6 @@ from agem_tf.errors import UserError, cause
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
-from agem_tf.training import runs
 from agem_tf.training.networks import create_model, training_network
 from agem_tf.training.optimizers import RuleOptimizer
 from agem_tf.training.step import TrainingStep
@@ -73,9 +72,8 @@ class RecipePrograms:
         self._config = copy.deepcopy(config)
         self._config.model.weights = None
         strategy = tf.distribute.get_strategy()
-        with runs.precision(config):
-            model = create_model(self._config)
-            loss, variables = _learning(config, model)
+        model = create_model(self._config)
+        loss, variables = _learning(config, model)
         optimizer = RuleOptimizer(
             config.optimizer, [*model.trainable_variables, *variables]
         )

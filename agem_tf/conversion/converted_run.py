@@ -101,7 +101,9 @@ def converted_recipe(network: PyTorchNetwork) -> Config:
 
 
 def _model(network: PyTorchNetwork, config: Config) -> AGeM:
-    model = AGeM(**dataclasses.asdict(config.model))
+    model = AGeM(
+        **dataclasses.asdict(config.model), dtype=config.training.precision
+    )
     torchvision.fit_tensors(model, network.tensors, network.path)
     pooling = model.get_layer("pooling")
     if network.regional:

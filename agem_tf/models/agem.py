@@ -1,7 +1,7 @@
-"""The AGeM network: an image in, one compact descriptor out.
+"""The AGeM network, from an image to one compact descriptor.
 
 Every part is chosen by name, so that plain GeM, R-MAC or a network with CBAM is
-the same model with another configuration, and can be compared fairly.
+the same model with another configuration.
 """
 
 import functools
@@ -98,6 +98,7 @@ class AGeM(keras.Model):
         dtype: str | keras.DTypePolicy | None = None,
         name: str = "agem",
     ):
+        policy = keras.dtype_policies.get(dtype)
         network = create_backbone(
             backbone,
             weights,
@@ -107,7 +108,7 @@ class AGeM(keras.Model):
             attention_placement=attention_placement,
             attention_merge=attention_merge,
             attention_bias=attention_bias,
-            dtype=keras.dtype_policies.get(dtype),
+            dtype=policy,
         )
         if feature_map not in network.feature_layers:
             raise ValueError(
@@ -124,8 +125,8 @@ class AGeM(keras.Model):
             whitening_dimension,
         )
         super().__init__(network.inputs[0], descriptors, name=name)
-        # Keras takes the policy of a functional model from nowhere else.
-        self.dtype_policy = keras.dtype_policies.get(dtype)
+        # A functional model has the global policy otherwise.
+        self.dtype_policy = policy
         self.backbone = backbone
         self.feature_map = feature_map
         self.attention = attention

@@ -113,7 +113,7 @@ def run_recipe(
     check_recipe(config, devices)
     with full_disk_named(workdir), lost_workers_named(devices):
         keras.utils.set_random_seed(config.training.seed)
-        with devices.scope(), runs.precision(config):
+        with devices.scope():
             model = create_model(config)
             extractor = _extractor(model, config, devices)
         with chief_first(devices):

@@ -25,7 +25,10 @@ def create_model(config: Config) -> AGeM:
         UserError: Its parts do not fit together.
     """
     try:
-        return AGeM(**dataclasses.asdict(config.model))
+        return AGeM(
+            **dataclasses.asdict(config.model),
+            dtype=config.training.precision,
+        )
     except UserError:
         raise
     except (TypeError, ValueError) as error:

@@ -1,10 +1,9 @@
 """A workdir from the outside: its recipe, its dataset and its best model."""
 
-import contextlib
 import copy
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -78,23 +77,15 @@ def open_run(
     """
     workdir = pathlib.Path(workdir)
     config = read_recipe(workdir)
-    with strategy.scope(), precision(config):
-        return Run(config, load_model(workdir / BEST_MODEL))
-
-
-@contextlib.contextmanager
-def precision(config: Config) -> Iterator[None]:
-    """Makes layers compute in the recipe's precision.
-
-    A saved model does not know its own: layers take the global policy that
-    holds while they are made.
-    """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.training.precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    with strategy.scope():
+        model = load_model(workdir / BEST_MODEL)
+        if model.dtype_policy.name != config.training.precision:
+            # Files of earlier releases do not say their precision.
+            policy = {"dtype": config.training.precision}
+            copy = AGeM.from_config(model.get_config() | policy)
+            copy.set_weights(model.get_weights())
+            model = copy
+    return Run(config, model)
 
 
 def open_dataset(

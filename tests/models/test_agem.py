@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from agem_tf.extraction.extractor import fingerprint
 from agem_tf.models import AGeM
 
 
@@ -121,17 +122,29 @@ def test_pooling_of_another_name_is_that_pooling(images):
 
 
 def test_descriptors_stay_float32_under_mixed_precision(images):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        model = AGeM("resnet50_half", whitening_dimension=5)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
+    model = AGeM("resnet50_half", whitening_dimension=5, dtype="mixed_bfloat16")
     assert model.get_layer("conv1_conv").compute_dtype == "bfloat16"
+    assert model.get_layer("attention_C5").compute_dtype == "bfloat16"
+    for name in ("preprocessing", "pooling", "whitening", "descriptors"):
+        assert model.get_layer(name).compute_dtype == "float32"
     descriptors = model(images)
     assert descriptors.dtype == "float32"
     np.testing.assert_allclose(
         np.linalg.norm(descriptors, axis=1), 1, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("backbone", ["resnet18_torch", "mobilenetv2"])
+def test_saved_model_keeps_its_precision(tmp_path, images, backbone):
+    model = AGeM(backbone, dtype="mixed_bfloat16")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    assert fingerprint(loaded) == fingerprint(model)
+    np.testing.assert_array_equal(loaded(images), model(images))
+    single = AGeM.from_config(model.get_config() | {"dtype": "float32"})
+    single.set_weights(model.get_weights())
+    assert fingerprint(single) != fingerprint(model)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""What later commands read of a run."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from agem_tf.config import Config, ModelConfig
+from agem_tf.models import AGeM
+from agem_tf.training import runs
+from agem_tf.training.workdir import BEST_MODEL, claim_workdir
+
+
+def test_a_file_without_precision_takes_that_of_its_recipe(tmp_path):
+    config = Config(
+        model=ModelConfig("resnet18_torch", weights=None, attention="none")
+    )
+    config.training.precision = "mixed_bfloat16"
+    claim_workdir(tmp_path, config, "")
+    model = AGeM(**dataclasses.asdict(config.model))
+    runs.save_model(model, tmp_path / BEST_MODEL)
+    opened = runs.open_run(tmp_path, tf.distribute.get_strategy()).model
+    assert opened.get_config()["dtype"] == "mixed_bfloat16"
+    assert opened.get_layer("conv1_conv").compute_dtype == "bfloat16"
+    for one, other in zip(opened.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
