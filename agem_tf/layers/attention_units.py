@@ -1,8 +1,9 @@
-"""What the attention units of the AGeM paper share.
+"""The attention units of the AGeM paper.
 
-The AGeM paper's attention unit Att1.
+`DownsamplingAttention` is its Att1, `PointwiseAttention` its Att2_1 and Att2_2.
+Where they enter a network is up to `agem_tf.backbones.options`.
 
-The AGeM paper's attention units Att2_1 and Att2_2.
+Reference: https://arxiv.org/abs/1811.00202
 """
 
 import keras
@@ -15,19 +16,19 @@ from agem_tf.ops.canvas_masks import zero_padding
 
 
 class AttentionUnit(keras.layers.Layer):
-    """Base of the layers that score every place of every channel.
+    """Base class of the layers that score every position of every channel.
 
-    Calling a unit returns the scores, in (0, 1). They multiply another map
-    than the unit's input, so the multiplication is up to the network.
+    A unit returns scores in (0, 1). They multiply another map than the unit's
+    input, so the network does the multiplication.
 
-    The last convolution's kernel starts at zero and its bias at
-    `initial_bias`: the first scores are `sigmoid(initial_bias)` everywhere.
-    The default, 4, gives 0.982, so that training starts from the pretrained
-    network; 0 would halve features, which that network has never seen. The
-    first step moves this convolution only, later ones the whole unit.
+    The kernel of the last convolution starts at zero and its bias at
+    `initial_bias`: the initial scores are `sigmoid(initial_bias)` everywhere.
+    The default, 4, gives 0.982, so that training starts close to the
+    pretrained network; 0 would halve its features. The first step of training
+    moves this convolution only, later steps the whole unit.
 
     Args:
-        initial_bias: initial bias of the last convolution.
+        initial_bias: Initial bias of the last convolution.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Reference:
@@ -40,7 +41,7 @@ class AttentionUnit(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def attention(self, inputs):
-        """Returns the scores of an inference call."""
+        """Returns the scores at inference."""
         return self(inputs, training=False)
 
     def _score_convolution(self, filters):
@@ -61,20 +62,20 @@ class AttentionUnit(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class DownsamplingAttention(AttentionUnit):
-    """Scores the output of a stage from that stage's input, at half its size.
+    """Scores of a stage's output, from its input of twice the size.
 
     `A = sigmoid(conv1(f(conv1(f(conv3(f(conv3(x)))))))), f = ReLU(BN(.))`
 
     The kernels are 3x3 with stride 2, 3x3, 1x1 and 1x1; their filters are
     `filters // 2`, `filters // 4`, `filters // 4` and `filters` (1024, 512, 512
-    and 2048 in the paper). The first pads one position on every side, which
-    keeps the scores aligned with those of a ResNet that does the same.
+    and 2048 in the paper). The first pads one position on every side, as the
+    ResNet does, which keeps the scores aligned with its map.
 
     Args:
-        filters: channels of the map that the scores multiply; a multiple of 4.
-        initial_bias: initial bias of the last convolution, see `AttentionUnit`.
-        batch_norm: `"trainable"`, or `"frozen_statistics"`, under which only
-            gamma and beta are trained.
+        filters: Channels of the map that the scores multiply; a multiple of 4.
+        initial_bias: Initial bias of the last convolution, see `AttentionUnit`.
+        batch_norm: `"trainable"`, or `"frozen_statistics"` to train gamma and
+            beta only.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -142,7 +143,7 @@ class DownsamplingAttention(AttentionUnit):
         x = zero_padding(inputs, valid)
         for step in self.steps:
             if step.name == "second_convolution" and valid is not None:
-                # The position that the first convolution is centred at.
+                # Positions at which the first convolution is centred.
                 x = zero_padding(x, valid[:, ::2, ::2])
             is_norm = isinstance(step, keras.layers.BatchNormalization)
             x = step(x, training=training) if is_norm else step(x)
@@ -162,19 +163,19 @@ class DownsamplingAttention(AttentionUnit):
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class PointwiseAttention(AttentionUnit):
-    """Scores every place of every channel by one 1x1 convolution.
+    """Scores of every position of every channel by one 1x1 convolution.
 
     `A = sigmoid(W x + b)`
 
     Args:
-        initial_bias: initial bias b; W starts at zero, see `AttentionUnit`.
+        initial_bias: Initial bias b; W starts at zero, see `AttentionUnit`.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
         `(batch, height, width, channels)`.
 
     Output shape:
-        The same.
+        Same shape as the input.
 
     Example:
 

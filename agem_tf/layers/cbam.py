@@ -1,8 +1,9 @@
-"""CBAM's first gate: which channels matter.
+"""The convolutional block attention module (CBAM) and its two gates.
 
-CBAM's second gate: which places matter.
+`ChannelAttention` weights the channels of a map, then `SpatialAttention` its
+positions.
 
-The convolutional block attention module.
+Reference: https://arxiv.org/abs/1807.06521
 """
 
 import keras
@@ -12,6 +13,7 @@ from agem_tf.layers.batch_normalization import (
     batch_normalization,
     check_batch_norm,
 )
+from agem_tf.ops.argument_checks import check_at_least
 from agem_tf.ops.canvas_masks import zero_padding
 from agem_tf.ops.pooling import mac, spoc
 from agem_tf.ops.precision import in_float32
@@ -19,28 +21,28 @@ from agem_tf.ops.precision import in_float32
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class ChannelAttention(keras.layers.Layer):
-    """Multiplies every channel by a weight in (0, 1).
+    """Weights in (0, 1) for the channels of a map.
 
     `y = x * sigmoid(MLP(mean over positions) + MLP(max over positions))`
 
-    Both share one perceptron with biases: channels, then `channels //
-    reduction` units with ReLU (at least one), then channels.
+    Both terms share one perceptron with biases, whose hidden layer has
+    `max(channels // reduction, 1)` units with ReLU.
 
-    The paper trains from scratch and leaves the start open. Here every weight
-    starts at exactly 0.5 (interpretation), so that the gate enters a pretrained
-    network without disturbing the proportions of its channels.
+    The paper trains from scratch and does not give the initial weights. Here
+    every weight starts at exactly 0.5 (interpretation), so that the gate keeps
+    the proportions between the channels of a pretrained network.
 
     Args:
-        reduction: how many times smaller the hidden layer is, at least 1.
-        logits_initializer: of the kernel in front of the sigmoid, as Keras
-            names it; "glorot_uniform" starts the weights at random near 0.5.
+        reduction: Ratio of the channels to the hidden units, at least 1.
+        logits_initializer: Initializer of the kernel before the sigmoid;
+            "glorot_uniform" starts the weights at random near 0.5.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
         `(batch, height, width, channels)`.
 
     Output shape:
-        The same.
+        Same shape as the input.
 
     Example:
 
@@ -52,11 +54,7 @@ class ChannelAttention(keras.layers.Layer):
 
     def __init__(self, reduction=16, logits_initializer="zeros", **kwargs):
         super().__init__(**kwargs)
-        if reduction < 1:
-            raise ValueError(
-                "`reduction` must be at least 1. "
-                f"Received: reduction={reduction}"
-            )
+        check_at_least(1, reduction=reduction)
         self.reduction = reduction
         self.logits_initializer = logits_initializer
         self.input_spec = keras.layers.InputSpec(ndim=4)
@@ -80,10 +78,10 @@ class ChannelAttention(keras.layers.Layer):
         return inputs * self.attention(inputs, valid)
 
     def attention(self, inputs, valid=None):
-        """Returns the channels' weights, (batch, 1, 1, channels).
+        """Returns the weights of the channels, (batch, 1, 1, channels).
 
         Args:
-            inputs: feature map that the built layer would be called with.
+            inputs: Feature map, as for a call of the built layer.
             valid: (batch, height, width) booleans, false where the map is
                 padding.
         """
@@ -105,25 +103,25 @@ class ChannelAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class SpatialAttention(keras.layers.Layer):
-    """Multiplies every position by a weight in (0, 1).
+    """Weights in (0, 1) for the positions of a map.
 
     `y = x * sigmoid(BN(conv([max over channels, mean over channels])))`
 
     The convolution has one filter and no bias. The batch normalization's gamma
-    starts at 0, so that the untrained weight is exactly 0.5 everywhere, which
-    L2 normalization undoes.
+    starts at 0: the initial weights are exactly 0.5 everywhere, a factor that
+    L2 normalization removes.
 
     Args:
-        kernel_size: side of the convolution, odd.
-        batch_norm: `"trainable"`, or `"frozen_statistics"`, under which only
-            gamma and beta are trained.
+        kernel_size: Side of the convolution, odd.
+        batch_norm: `"trainable"`, or `"frozen_statistics"` to train gamma and
+            beta only.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
         `(batch, height, width, channels)`.
 
     Output shape:
-        The same.
+        Same shape as the input.
 
     Example:
 
@@ -168,11 +166,11 @@ class SpatialAttention(keras.layers.Layer):
         return inputs * self.attention(inputs, training=training, valid=valid)
 
     def attention(self, inputs, training=False, valid=None):
-        """Returns the positions' weights, (batch, height, width, 1).
+        """Returns the weights of the positions, (batch, height, width, 1).
 
         Args:
-            inputs: feature map that the built layer would be called with.
-            training: as of the layer's call.
+            inputs: Feature map, as for a call of the built layer.
+            training: Whether batch statistics are used and updated.
             valid: (batch, height, width) booleans, false where the map is
                 padding.
         """
@@ -205,23 +203,25 @@ class CBAM(keras.layers.Layer):
     `y = spatial(channel(x))`, the gates of `ChannelAttention` and
     `SpatialAttention`
 
-    An untrained module multiplies the map by exactly 0.5 in space and, with the
-    default initializer, by 0.5 in every channel: features start at a quarter. A
-    descriptor that is L2-normalized does not change by a constant factor; a
-    network that continues after the module does.
+    An untrained module with the default initializer divides the map by exactly
+    4. This does not change an L2-normalized descriptor of the map, but it does
+    change the layers of a network that follow the module.
 
     Args:
-        reduction: of `ChannelAttention`.
-        kernel_size: of `SpatialAttention`.
-        batch_norm: of `SpatialAttention`.
-        logits_initializer: of `ChannelAttention`.
+        reduction: Ratio of the channels to the hidden units of
+            `ChannelAttention`, at least 1.
+        kernel_size: Side of the convolution in `SpatialAttention`, odd.
+        batch_norm: Batch normalization in `SpatialAttention`: `"trainable"`, or
+            `"frozen_statistics"` to train gamma and beta only.
+        logits_initializer: Initializer of the kernel before the sigmoid of
+            `ChannelAttention`.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
         `(batch, height, width, channels)`.
 
     Output shape:
-        The same.
+        Same shape as the input.
 
     Example:
 
@@ -268,7 +268,7 @@ class CBAM(keras.layers.Layer):
         """Returns the spatial weights, (batch, height, width, 1).
 
         Args:
-            inputs: feature map that the built layer would be called with.
+            inputs: Feature map, as for a call of the built layer.
         """
         return self.spatial.attention(self.channel(inputs))
 

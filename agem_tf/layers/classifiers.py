@@ -1,27 +1,27 @@
-"""What the layers share that turn descriptors into a score for every class.
+"""Scores of classes, for training by classification.
 
-Cosines between descriptors and classes, for losses on angles.
-
-Linear scores of classes, for a plain softmax.
+`CosineClassifier` is for losses on angles, `LinearClassifier` for a plain
+softmax.
 """
 
 import keras
 from keras import ops
 
+from agem_tf.ops.argument_checks import check_at_least
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.precision import widen
 
 
 class Classifier(keras.layers.Layer):
-    """Base of the layers with one weight vector a class, a row of `kernel`.
+    """Base class of the layers with one weight vector per class.
 
-    Such a layer serves training and is no part of the network that it trains.
-    It computes in float32 under every dtype policy. A subclass implements
-    `call`.
+    The vectors are the rows of `kernel`. Such a layer is used in training only
+    and is not part of the network that it trains. It computes in float32 under
+    every dtype policy. A subclass implements `call`.
 
     Args:
-        num_classes: at least 2.
-        seed: of the random start; `None` draws one.
+        num_classes: Number of classes, at least 2.
+        seed: Seed of the initial weights; `None` draws one.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -33,11 +33,7 @@ class Classifier(keras.layers.Layer):
 
     def __init__(self, num_classes, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if num_classes < 2:
-            raise ValueError(
-                "`num_classes` must be at least 2. "
-                f"Received: num_classes={num_classes}"
-            )
+        check_at_least(2, num_classes=num_classes)
         self.num_classes = num_classes
         self.seed = seed
         self.input_spec = keras.layers.InputSpec(ndim=2)
@@ -66,12 +62,12 @@ class CosineClassifier(Classifier):
 
     `cos theta_j = <x, w_j> / (||x|| ||w_j||)`
 
-    A zero descriptor has the cosine 0 to every class. By rounding a cosine may
-    lie outside of [-1, 1] by about 1e-7.
+    A zero descriptor has the cosine 0 to every class. By rounding a cosine can
+    be outside [-1, 1] by about 1e-7.
 
     Args:
-        num_classes: at least 2.
-        seed: of the random start; `None` draws one.
+        num_classes: Number of classes, at least 2.
+        seed: Seed of the initial weights; `None` draws one.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -89,8 +85,8 @@ class CosineClassifier(Classifier):
     """
 
     def call(self, inputs):
-        # No epsilon: it would keep a descriptor on its class's vector apart
-        # from it, by an angle of 0.002.
+        # No epsilon: it would give equal vectors a cosine that means an angle
+        # of 0.002.
         descriptors = l2_normalize(widen(inputs), epsilon=0.0)
         classes = l2_normalize(self.kernel, epsilon=0.0)
         cosines = ops.matmul(descriptors, ops.transpose(classes))
@@ -99,20 +95,20 @@ class CosineClassifier(Classifier):
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class LinearClassifier(Classifier):
-    """Scores of classes that are linear in the descriptor.
+    """Linear scores of the classes.
 
     `z = x W^T + b`
 
     Args:
-        num_classes: at least 2.
-        seed: of the random start; `None` draws one.
+        num_classes: Number of classes, at least 2.
+        seed: Seed of the initial weights; `None` draws one.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
         `(batch, dimension)`.
 
     Output shape:
-        `(batch, num_classes)`, any number each.
+        `(batch, num_classes)`, unbounded.
 
     Example:
 

@@ -1,30 +1,21 @@
-"""The signature that all poolings share, so that names can be swapped.
+"""Global poolings: one descriptor per feature map.
 
-Generalized-mean pooling, the descriptor that AGeM builds on.
-
-Maximum pooling of a feature map.
-
-Average pooling of a feature map.
-
-Cross-dimensional weighting: active places and rare channels count more.
-
-Selective pooling: only the main object of a feature map is described.
-
-Regional maximum pooling.
+All have one signature, so that recipes can swap them by name.
 """
 
 import keras
 
+from agem_tf.ops.argument_checks import check_at_least, check_positive
 from agem_tf.ops.pooling import crow, gem, mac, rmac, scda, spoc
 
 
 class GlobalPooling(keras.layers.Layer):
-    """Base of the layers that turn a feature map into one descriptor.
+    """Base class of the layers that pool a feature map to one descriptor.
 
-    A subclass implements `call`. It overrides `compute_output_shape` where the
-    descriptor has another dimension than the map has channels. Where padding
-    can be told apart, `call` takes a `valid`, (batch, height, width) booleans
-    that are true where the map is not padding.
+    A subclass implements `call`, and overrides `compute_output_shape` if the
+    dimension of the descriptor is not the number of channels. If it can ignore
+    padding, its `call` takes `valid`, (batch, height, width) booleans that are
+    false where the map is padding.
 
     Args:
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
@@ -55,12 +46,12 @@ class GeM(GlobalPooling):
 
     The exponent is the variable named `"p"`. It has no constraint: the mean is
     defined for every exponent but 0, and published training moves it from 3 to
-    between 2.8 and 2.95. A learning rate that could carry it to 0 is too high.
+    between 2.8 and 2.95. A learning rate that can move it to 0 is too high.
 
     Args:
-        p: initial exponent, above 0.
-        per_channel: whether each channel learns its own exponent.
-        epsilon: least activation, above 0; keeps the gradient finite where a
+        p: Initial exponent, above 0.
+        per_channel: Whether each channel learns its own exponent.
+        epsilon: Least activation, above 0; keeps the gradient finite where a
             channel is zero everywhere.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
@@ -81,18 +72,13 @@ class GeM(GlobalPooling):
 
     def __init__(self, p=3.0, per_channel=False, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        if p <= 0:
-            raise ValueError(f"`p` must be above 0. Received: p={p}")
-        if epsilon <= 0:
-            raise ValueError(
-                f"`epsilon` must be above 0. Received: epsilon={epsilon}"
-            )
+        check_positive(p=p, epsilon=epsilon)
         self.p = p
         self.per_channel = per_channel
         self.epsilon = epsilon
 
     def build(self, input_shape):
-        # Without autocast: 2.864 would be 2.859 in bfloat16.
+        # No autocast: in bfloat16, 2.864 would become 2.859.
         self.exponent = self.add_weight(
             name="p",
             shape=(input_shape[-1],) if self.per_channel else (),
@@ -163,10 +149,10 @@ class SPoC(GlobalPooling):
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class CroW(GlobalPooling):
-    """Sum of features weighted by place and by channel.
+    """Sum of features, weighted by position and by channel.
 
     With `S = sum over channels of x` and `Q_c` the share of positions where
-    channel c is above 0:
+    channel c is above 0 (cross-dimensional weighting):
 
     `f_c = log((sum of Q + epsilon) / (Q_c + epsilon)) * sum over positions of
     x_c * (S / ||S||_2) ** (1 / 2)`
@@ -175,7 +161,7 @@ class CroW(GlobalPooling):
     weights; the channel weights are piecewise constant.
 
     Args:
-        epsilon: keeps the logarithm finite for channels that are never active,
+        epsilon: Keeps the logarithm finite for channels that are never active,
             above 0.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
@@ -195,10 +181,7 @@ class CroW(GlobalPooling):
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        if epsilon <= 0:
-            raise ValueError(
-                f"`epsilon` must be above 0. Received: epsilon={epsilon}"
-            )
+        check_positive(epsilon=epsilon)
         self.epsilon = epsilon
 
     def call(self, inputs, valid=None):
@@ -210,19 +193,19 @@ class CroW(GlobalPooling):
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class SCDA(GlobalPooling):
-    """Mean and maximum inside the largest region of high activation.
+    """Mean and maximum of features in the largest region of high activation.
 
-    With `A = sum over channels of x`, positions where `A > mean(A)` are
-    candidates, and M is their largest connected component:
+    With `A = sum over channels of x`, M is the largest connected component of
+    the positions where `A > mean(A)`:
 
     `f = [mean over M of x, max over M of x]`
 
-    Where no position exceeds the mean (a constant map), M is the whole map. No
-    gradient flows through the choice of M.
+    For a constant map, where no position exceeds the mean, M is the whole map.
+    No gradient flows through the choice of M.
 
     Args:
-        connectivity: 8 where positions that touch at a corner are connected, 4
-            where they are not.
+        connectivity: 8 if positions that touch at a corner are connected, 4 if
+            they are not.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -264,11 +247,11 @@ class RMAC(GlobalPooling):
 
     `f = L2N(MAC(x)) + sum over regions R of L2N(MAC(x[R]))`
 
-    The regions are overlapping squares on several scales, laid out by
+    The regions are overlapping squares at several scales, see
     `agem_tf.ops.rmac_regions`. The sum is not normalized again.
 
     Args:
-        levels: number of scales, at least 1.
+        levels: Number of scales, at least 1.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -287,10 +270,7 @@ class RMAC(GlobalPooling):
 
     def __init__(self, levels=3, **kwargs):
         super().__init__(**kwargs)
-        if levels < 1:
-            raise ValueError(
-                f"`levels` must be at least 1. Received: levels={levels}"
-            )
+        check_at_least(1, levels=levels)
         self.levels = levels
 
     def call(self, inputs):

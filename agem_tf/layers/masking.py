@@ -1,4 +1,4 @@
-"""What a network on padded photos needs between its layers."""
+"""Masks and overwritten padding, for networks on padded photos."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from agem_tf.ops import canvas_masks
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class PaddingMask(keras.layers.Layer):
-    """Tells the photos of a map from their padding.
+    """Mask of the positions of a map that are not padding.
 
     Input shape:
         `(batch, height, width, channels)`, and `(batch, 2)` integers: the rows
@@ -32,13 +32,13 @@ class PaddingMask(keras.layers.Layer):
 class ZeroOutside(keras.layers.Layer):
     """Overwrites the padding of a map.
 
-    With `kernel_size` it also moves photos to where a layer of that size, of
-    stride 2 and with "same" padding, would centre them on their own; see
-    `ops.padding.align_phase`.
+    With `kernel_size` it also moves odd photos by one position, to where a
+    layer of stride 2 with "same" padding expects an unpadded photo; see
+    `ops.canvas_masks.align_phase`.
 
     Args:
-        value: what to write.
-        kernel_size: of the layer that follows; 0 moves nothing.
+        value: Value of the padding.
+        kernel_size: Kernel size of the layer that follows; 0 moves nothing.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -46,7 +46,12 @@ class ZeroOutside(keras.layers.Layer):
         and columns of each photo.
 
     Output shape:
-        The first.
+        Shape of the first input.
+
+    Example:
+
+    >>> ZeroOutside()(keras.ops.ones((1, 1, 3, 1)), [[1, 2]])
+    >>> # [[[[1.0], [1.0], [0.0]]]]
     """
 
     def __init__(self, value=0.0, kernel_size=0, **kwargs):

@@ -1,9 +1,10 @@
-"""Any pooling, applied to regions and aggregated."""
+"""Any pooling, applied to the regions of R-MAC and summed."""
 
 import keras
 from keras import ops
 
 from agem_tf.layers.global_poolings import GlobalPooling
+from agem_tf.ops.argument_checks import check_at_least
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.precision import widen
 from agem_tf.ops.regions import sum_over_regions
@@ -11,7 +12,7 @@ from agem_tf.ops.regions import sum_over_regions
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class Regional(GlobalPooling):
-    """Aggregated descriptors of the whole map and of its R-MAC regions.
+    """Sum of the descriptors of the whole map and of its R-MAC regions.
 
     `f = L2N(sum over regions R of L2N(whitening(L2N(pooling(x[R])))))`
 
@@ -19,18 +20,19 @@ class Regional(GlobalPooling):
     `L2N(pooling(x[R]))`. All regions share the weights of `pooling`.
 
     Args:
-        pooling: layer from `(batch, height, width, channels)` to
+        pooling: Layer from `(batch, height, width, channels)` to
             `(batch, dimension)`.
-        levels: number of scales, at least 1, as in `RMAC`.
-        whitening: layer from `(batch, dimension)` to `(batch, new dimension)`,
-            such as `Whitening`, or None.
+        levels: Number of scales, at least 1, as in `RMAC`.
+        whitening: Layer from `(batch, dimension)` to `(batch, new dimension)`,
+            like `Whitening`, or None.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
         `(batch, height, width, channels)`; height and width may be unknown.
 
     Output shape:
-        `(batch, dimension)` of the last of pooling and whitening; unit norm.
+        `(batch, dimension)` of the whitening, or else of the pooling, with
+        unit norm.
 
     Example:
 
@@ -46,10 +48,7 @@ class Regional(GlobalPooling):
         _check_layer("pooling", pooling)
         if whitening is not None:
             _check_layer("whitening", whitening)
-        if levels < 1:
-            raise ValueError(
-                f"`levels` must be at least 1. Received: levels={levels}"
-            )
+        check_at_least(1, levels=levels)
         self.pooling = pooling
         self.levels = levels
         self.whitening = whitening
@@ -102,7 +101,7 @@ def _check_layer(name, value):
 
 
 def _serialize(layer):
-    """Serializes a layer, or None, alike before and after it is built."""
+    """Serializes a layer, or None, equally before and after it is built."""
     config = keras.saving.serialize_keras_object(layer)
     if layer is not None:
         config.pop("build_config", None)

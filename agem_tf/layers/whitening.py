@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from agem_tf.ops.argument_checks import check_at_least, check_positive
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.precision import widen
 
@@ -17,14 +18,14 @@ class L2Normalization(keras.layers.Layer):
     A zero descriptor stays zero, with a finite gradient.
 
     Args:
-        epsilon: added to the norm, above 0.
+        epsilon: Added to the norm, above 0.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
         `(..., dimension)`.
 
     Output shape:
-        The same.
+        Same shape as the input.
 
     Example:
 
@@ -36,10 +37,7 @@ class L2Normalization(keras.layers.Layer):
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        if epsilon <= 0:
-            raise ValueError(
-                f"`epsilon` must be above 0. Received: epsilon={epsilon}"
-            )
+        check_positive(epsilon=epsilon)
         self.epsilon = epsilon
 
     def call(self, inputs):
@@ -88,11 +86,7 @@ class Whitening(keras.layers.Layer):
 
     def __init__(self, dimension, **kwargs):
         super().__init__(**kwargs)
-        if dimension < 1:
-            raise ValueError(
-                "`dimension` must be at least 1. "
-                f"Received: dimension={dimension}"
-            )
+        check_at_least(1, dimension=dimension)
         self.dimension = dimension
         self.input_spec = keras.layers.InputSpec(ndim=2)
 

@@ -1,34 +1,32 @@
-"""Softmax cross-entropy of photos and their classes.
-
-ArcFace: a softmax that wants a margin between the angles of classes.
-"""
+"""Losses on scores of classes: softmax cross-entropy and ArcFace."""
 
 import math
 
 import keras
 from keras import ops
 
+from agem_tf.ops.argument_checks import check_positive
 from agem_tf.ops.precision import widen
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class SoftmaxLoss(keras.losses.Loss):
-    """Cross-entropy of the softmax of a photo's scores, in nats.
+    """Softmax cross-entropy, in nats.
 
     With the score `z_j` of class `j`, the photo's class `y` and the scale `s`:
 
     `loss = -log(exp(s z_y) / sum over classes j of exp(s z_j))`
 
     Args:
-        scale: factor on the scores, above 0; the inverse of a temperature.
-        reduction: how the photos' losses are reduced, as of Keras' losses.
-        name: of the loss.
-        dtype: of the computation, as of Keras' losses.
+        scale: Factor on the scores, above 0; the inverse of a temperature.
+        reduction: Reduction of the losses of the photos, as for Keras' losses.
+        name: Name of the loss.
+        dtype: Dtype of the computation, as for Keras' losses.
 
     Call arguments:
-        y_true: classes of shape (photos,): whole numbers from 0, of which
-            Keras, which casts them to float32, tells apart those below 2 ** 24.
-        y_pred: scores of shape (photos, classes).
+        y_true: Classes of shape (photos,): integers from 0 and below 2 ** 24,
+            because Keras casts them to float32.
+        y_pred: Scores of shape (photos, classes).
 
     Returns:
         Losses of shape (photos,), before reduction; at least float32.
@@ -45,10 +43,7 @@ class SoftmaxLoss(keras.losses.Loss):
         self, scale=1.0, reduction="sum", name="softmax_loss", dtype=None
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if scale <= 0:
-            raise ValueError(
-                f"`scale` must be above 0. Received: scale={scale}"
-            )
+        check_positive(scale=scale)
         self.scale = scale
 
     def call(self, y_true, y_pred):
@@ -65,7 +60,7 @@ class SoftmaxLoss(keras.losses.Loss):
         )
 
     def _adjust(self, classes, scores):
-        """Returns what the softmax takes; a subclass changes it."""
+        """Returns the scores before scaling; a subclass changes them."""
         return scores
 
     def get_config(self):
@@ -77,36 +72,37 @@ class ArcFaceLoss(SoftmaxLoss):
     """Softmax cross-entropy with an additive angular margin.
 
     With the angles `theta_j` between a photo's descriptor and the vectors of
-    the classes, its class `y`, the margin `m` and the scale `s`:
+    the classes, the photo's class `y`, the margin `m` and the scale `s`:
 
     `loss = -log(exp(s cos(theta_y + m)) / (exp(s cos(theta_y + m))
     + sum over other classes j of exp(s cos theta_j)))`
 
     No angle is computed: `cos(theta + m) = cos theta cos m - sin theta sin m`.
-    At the poles, `cos theta = 1` and `-1`, the sine has no finite slope; it
-    counts as 0 there.
+    At the poles, `cos theta = 1` and `-1`, the sine has no finite slope; the
+    slope counts as 0 there.
 
     Beyond `theta = pi - m`, where `cos(theta + m)` would rise again, a photo's
-    score is `cos theta - m sin m`: it goes on falling, down by `m ** 2 / 2`
-    from there (interpretation: the paper does not say; so does its authors'
-    code). With `easy_margin`, which is theirs too, only photos within 90
-    degrees of their class get a margin, and others the score `cos theta`.
+    score is `cos theta - m sin m`, which continues to fall, after a step of
+    about `-m ** 2 / 2` (interpretation: the paper does not say; its authors'
+    code does so). With `easy_margin`, also from that code, only photos within
+    90 degrees of their class have a margin; the score of others is
+    `cos theta`.
 
     Margin 0 is the normalized softmax, with the temperature `1 / scale`.
 
     Args:
-        margin: angle in radians, in [0, pi / 2].
-        scale: factor on the cosines, above 0. The default, and that of the
-            margin, are DELG's: the square root of 2048.
-        easy_margin: where the margin ends, see above.
-        reduction: how the photos' losses are reduced, as of Keras' losses.
-        name: of the loss.
-        dtype: of the computation, as of Keras' losses.
+        margin: Angle in radians, in [0, pi / 2].
+        scale: Factor on the cosines, above 0. The defaults of margin and scale
+            are DELG's; the scale is the square root of 2048.
+        easy_margin: Whether the margin ends at 90 degrees, see above.
+        reduction: Reduction of the losses of the photos, as for Keras' losses.
+        name: Name of the loss.
+        dtype: Dtype of the computation, as for Keras' losses.
 
     Call arguments:
-        y_true: classes of shape (photos,), as of `SoftmaxLoss`.
-        y_pred: cosines of shape (photos, classes), as of
-            `layers.CosineClassifier`.
+        y_true: Classes of shape (photos,), as for `SoftmaxLoss`.
+        y_pred: Cosines of shape (photos, classes), as `CosineClassifier`
+            returns them.
 
     Returns:
         Losses of shape (photos,), before reduction; at least float32.
@@ -159,9 +155,9 @@ class ArcFaceLoss(SoftmaxLoss):
 
 
 def _sine(cosines):
-    """Sines of angles in [0, pi]; at the poles 0, with no slope.
+    """Returns the sines of angles in [0, pi]; at the poles 0, with slope 0.
 
-    As a product the square keeps all digits near the poles, unlike 1 - cos^2.
+    The square as a product keeps all digits near the poles, unlike 1 - cos^2.
     """
     squares = (1.0 - cosines) * (1.0 + cosines)
     inside = squares > 0

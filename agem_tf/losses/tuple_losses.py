@@ -1,17 +1,13 @@
-"""The roles of a training tuple's images: query, positive, negative.
+"""Losses on descriptors of tuples: contrastive, triplet, batch-hard triplet.
 
-They arrive as numbers, because Keras casts what a loss receives to one dtype.
-
-Contrastive loss over tuples of a query, positives and negatives.
-
-Triplet loss over tuples of a query, positives and negatives.
-
-Triplet loss with the hardest positive and negative of the whole batch.
+The roles of a tuple's images (query, positive, negative) are numbers, because
+Keras casts the arguments of a loss to one dtype.
 """
 
 import keras
 from keras import ops
 
+from agem_tf.ops.argument_checks import check_positive
 from agem_tf.ops.precision import Tensor, widen
 
 QUERY = -1
@@ -42,7 +38,7 @@ def check_tuples(roles: Tensor, descriptors: Tensor) -> None:
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class ContrastiveLoss(keras.losses.Loss):
-    """Pulls positives to the query and pushes negatives out of a margin.
+    """Contrastive loss over tuples of a query, positives and negatives.
 
     With `D_i = sqrt(sum((x_query - x_i + epsilon) ** 2))`:
 
@@ -50,21 +46,21 @@ class ContrastiveLoss(keras.losses.Loss):
     + sum over negatives of max(margin - D, 0) ** 2 / 2`
 
     The pairs of a tuple are summed, not averaged, and so are the tuples by the
-    default reduction: the learning rates published for this loss mean sums.
+    default reduction: the published learning rates are for sums.
 
     Args:
-        margin: distance beyond which a negative costs nothing, in (0, 2] for
+        margin: Distance beyond which the loss of a negative is 0, in (0, 2] for
             L2-normalized descriptors.
-        epsilon: added to differences, above 0; keeps the gradient finite where
+        epsilon: Added to differences, above 0; keeps the gradient finite where
             descriptors coincide.
-        reduction: how the tuples' losses are reduced, as of Keras' losses.
-        name: of the loss.
-        dtype: of the computation, as of Keras' losses.
+        reduction: Reduction of the losses of the tuples, as for Keras' losses.
+        name: Name of the loss.
+        dtype: Dtype of the computation, as for Keras' losses.
 
     Call arguments:
-        y_true: roles of shape (tuples, images): -1 for the query, which comes
+        y_true: Roles of shape (tuples, images): -1 for the query, which is
             first, 1 for a positive, 0 for a negative.
-        y_pred: descriptors of shape (tuples, images, dimension).
+        y_pred: Descriptors of shape (tuples, images, dimension).
 
     Returns:
         Losses of shape (tuples,), before reduction; at least float32.
@@ -87,14 +83,7 @@ class ContrastiveLoss(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if margin <= 0:
-            raise ValueError(
-                f"`margin` must be above 0. Received: margin={margin}"
-            )
-        if epsilon <= 0:
-            raise ValueError(
-                f"`epsilon` must be above 0. Received: epsilon={epsilon}"
-            )
+        check_positive(margin=margin, epsilon=epsilon)
         self.margin = margin
         self.epsilon = epsilon
 
@@ -118,7 +107,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class TripletLoss(keras.losses.Loss):
-    """Keeps each negative farther from the query than each positive.
+    """Triplet loss over tuples of a query, positives and negatives.
 
     `loss = sum over positives p and negatives n of
     max(||q - p|| ** 2 - ||q - n|| ** 2 + margin, 0)`
@@ -127,15 +116,15 @@ class TripletLoss(keras.losses.Loss):
     the default reduction.
 
     Args:
-        margin: how much farther, as a squared distance, above 0.
-        reduction: how the tuples' losses are reduced, as of Keras' losses.
-        name: of the loss.
-        dtype: of the computation, as of Keras' losses.
+        margin: Margin between the squared distances, above 0.
+        reduction: Reduction of the losses of the tuples, as for Keras' losses.
+        name: Name of the loss.
+        dtype: Dtype of the computation, as for Keras' losses.
 
     Call arguments:
-        y_true: roles of shape (tuples, images): -1 for the query, which comes
+        y_true: Roles of shape (tuples, images): -1 for the query, which is
             first, 1 for a positive, 0 for a negative.
-        y_pred: descriptors of shape (tuples, images, dimension).
+        y_pred: Descriptors of shape (tuples, images, dimension).
 
     Returns:
         Losses of shape (tuples,), before reduction; at least float32.
@@ -153,10 +142,7 @@ class TripletLoss(keras.losses.Loss):
         self, margin=0.1, reduction="sum", name="triplet_loss", dtype=None
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if margin <= 0:
-            raise ValueError(
-                f"`margin` must be above 0. Received: margin={margin}"
-            )
+        check_positive(margin=margin)
         self.margin = margin
 
     def call(self, y_true, y_pred):
@@ -178,28 +164,29 @@ class TripletLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class BatchHardTripletLoss(keras.losses.Loss):
-    """Keeps each image's nearest stranger farther than its farthest kin.
+    """Batch-hard triplet loss.
 
     With the Euclidean distance `D` and every image of the batch as anchor `a`:
 
     `loss_a = max(margin + max over images p of its landmark D(a, p)
     - min over images n of other landmarks D(a, n), 0)`
 
-    An image that is alone of its landmark, or in a batch of one landmark, costs
-    nothing as an anchor. The anchors are summed by the default reduction.
+    The loss of an anchor without another image of its landmark, or without an
+    image of another landmark, is 0. The anchors are summed by the default
+    reduction.
 
     Args:
-        margin: how much farther, above 0.
-        epsilon: least distance, above 0; keeps the gradient finite where
+        margin: Margin between the distances, above 0.
+        epsilon: Least distance, above 0; keeps the gradient finite where
             descriptors coincide.
-        reduction: how the images' losses are reduced, as of Keras' losses.
-        name: of the loss.
-        dtype: of the computation, as of Keras' losses.
+        reduction: Reduction of the losses of the images, as for Keras' losses.
+        name: Name of the loss.
+        dtype: Dtype of the computation, as for Keras' losses.
 
     Call arguments:
-        y_true: landmarks of shape (images,): whole numbers of which Keras,
-            which casts them to float32, tells apart those below 2 ** 24.
-        y_pred: descriptors of shape (images, dimension).
+        y_true: Landmarks of shape (images,): integers below 2 ** 24, because
+            Keras casts them to float32.
+        y_pred: Descriptors of shape (images, dimension).
 
     Returns:
         Losses of shape (images,), before reduction; at least float32.
@@ -225,30 +212,32 @@ class BatchHardTripletLoss(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if margin <= 0:
-            raise ValueError(
-                f"`margin` must be above 0. Received: margin={margin}"
-            )
-        if epsilon <= 0:
-            raise ValueError(
-                f"`epsilon` must be above 0. Received: epsilon={epsilon}"
-            )
+        check_positive(margin=margin, epsilon=epsilon)
         self.margin = margin
         self.epsilon = epsilon
 
     def call(self, y_true, y_pred):
-        _check_images(y_true, y_pred)
+        if len(y_true.shape) != 1 or len(y_pred.shape) != 2:
+            raise ValueError(
+                "`y_true` must have the shape (images,) and `y_pred` (images, "
+                "dimension). Received: "
+                f"y_true.shape={tuple(y_true.shape)}, "
+                f"y_pred.shape={tuple(y_pred.shape)}"
+            )
         distances = self._distances(widen(y_pred))
-        kin = ops.equal(y_true[:, None], y_true[None, :])
+        same = ops.equal(y_true[:, None], y_true[None, :])
         itself = ops.cast(ops.eye(ops.shape(y_pred)[0]), "bool")
-        positive = ops.logical_and(kin, ops.logical_not(itself))
+        positive = ops.logical_and(same, ops.logical_not(itself))
         farthest = ops.max(ops.where(positive, distances, 0.0), axis=1)
-        nearest = ops.min(ops.where(kin, float("inf"), distances), axis=1)
+        nearest = ops.min(ops.where(same, float("inf"), distances), axis=1)
         violations = ops.maximum(self.margin + farthest - nearest, 0.0)
         return ops.where(ops.any(positive, axis=1), violations, 0.0)
 
     def _distances(self, x):
-        """Euclidean distances of all pairs, from products: no cubic memory."""
+        """Returns the Euclidean distances of all pairs.
+
+        They are computed from products, without the memory of all differences.
+        """
         squares = ops.sum(ops.square(x), axis=1)
         products = ops.matmul(x, ops.transpose(x))
         squared = squares[:, None] + squares[None, :] - 2.0 * products
@@ -259,13 +248,3 @@ class BatchHardTripletLoss(keras.losses.Loss):
             "margin": self.margin,
             "epsilon": self.epsilon,
         }
-
-
-def _check_images(landmarks, descriptors):
-    if len(landmarks.shape) != 1 or len(descriptors.shape) != 2:
-        raise ValueError(
-            "`y_true` must have the shape (images,) and `y_pred` (images, "
-            "dimension). Received: "
-            f"y_true.shape={tuple(landmarks.shape)}, "
-            f"y_pred.shape={tuple(descriptors.shape)}"
-        )

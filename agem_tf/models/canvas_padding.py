@@ -1,9 +1,9 @@
-"""A network on padded photos: static shapes, and no padding in any descriptor.
+"""Networks on padded photos: static shapes, and no effect of the padding.
 
-The layers and weights are those of the network itself. Wherever one of them
-looks beyond a position of its map, the padding around the photo is overwritten
-first with what lies beyond the border of a photo alone; attention and pooling
-are told where it is. So a descriptor is that of the unpadded photo, up to
+The network shares its layers and weights with the one it is made from. Before a
+layer whose windows are larger than one position, the padding is overwritten
+with the values beyond the border of an unpadded photo; attention and pooling
+get a mask. A descriptor therefore equals that of the unpadded photo, up to
 rounding, and does not depend on the canvas.
 """
 
@@ -35,7 +35,7 @@ _WINDOWED = (
     layers.SeparableConv2D,
 )
 _MASKED = (CBAM, CroW, DownsamplingAttention, GeM, MAC, SPoC)
-# A network within the network is one layer here, with all that it hides.
+# A model within the model is one layer here, whose own layers are hidden.
 _UNKNOWN = (
     keras.Model,
     GlobalPooling,
@@ -52,7 +52,7 @@ def padded(model: keras.Model) -> keras.Model:
     """Returns the same network for photos in the corner of a larger canvas.
 
     Args:
-        model: an `AGeM`; its layers and variables are shared.
+        model: An `AGeM`; its layers and variables are shared.
 
     Returns:
         A model from [images, extents] to descriptors: images (batch, height,
@@ -61,11 +61,11 @@ def padded(model: keras.Model) -> keras.Model:
         corner.
 
     Raises:
-        ValueError: the network has a layer that cannot tell padding apart.
+        ValueError: The network has a layer that cannot exclude the padding.
     """
     images = keras.Input((None, None, 3), name="images")
     extents = keras.Input((2,), dtype="int32", name="extents")
-    # The extents take part as an output too, for cloning keeps the inputs.
+    # The extents are an output too, because cloning needs every input used.
     graph = keras.Model([model.inputs[0], extents], [model.outputs[0], extents])
     inputs = [images, keras.Input((2,), dtype="int32", name="extents")]
     clone = keras.models.clone_model(
@@ -78,15 +78,16 @@ def padded(model: keras.Model) -> keras.Model:
 
 
 class _PaddedCall:
-    """Calls layer after layer, and knows how large the photos are in each map.
+    """Calls layer after layer, with the size of the photos in each map.
 
     Args:
-        images, extents: of the network.
+        images: Symbolic input of the network.
+        extents: (batch, 2), height and width of the photos in `images`.
     """
 
     def __init__(self, images: Any, extents: Any):
         self._extents = {id(images): extents}
-        # Padded by a layer of the network: what comes next wants it as it is.
+        # Maps that a layer has padded; the next layer needs them as they are.
         self._bordered: set[int] = set()
 
     def __call__(self, layer, *args, **kwargs):
@@ -128,8 +129,8 @@ def _check(layer: Any) -> None:
         or (coarse and max(layer.strides) > 2)
     ):
         raise ValueError(
-            f"Layer {layer.name} ({type(layer).__name__}) cannot tell a photo "
-            "from its padding; describe photos without image.buckets."
+            f"Layer {layer.name} ({type(layer).__name__}) cannot exclude the "
+            "padding around a photo; extract without image.buckets."
         )
 
 
@@ -140,7 +141,7 @@ def _looks_around(layer: Any) -> bool:
 
 
 def _window(layer: Any) -> np.ndarray:
-    """Returns the rows and columns that one position of the output sees."""
+    """Returns the rows and columns of the layer's window."""
     if isinstance(layer, layers.AveragePooling2D | layers.MaxPooling2D):
         return _sides(*layer.pool_size)
     return (_sides(*layer.kernel_size) - 1) * _sides(*layer.dilation_rate) + 1

@@ -1,8 +1,8 @@
-"""A network whose fixed batch normalizations are part of its convolutions.
+"""Folds batch normalizations with fixed statistics into convolutions.
 
-With fixed statistics a normalization is a linear map of each channel:
-`BN(conv(x, kernel)) = conv(x, kernel * scale) + shift`. Gradients are the same
-too, but training neither keeps what is between the two nor reads it again.
+Such a normalization is an affine map of each channel:
+`BN(conv(x, kernel)) = conv(x, kernel * scale) + shift`. Gradients are the same,
+but training neither stores nor reads the map between the two.
 """
 
 import functools
@@ -21,15 +21,15 @@ def folded(
     """Returns the same network, with normalizations folded where that saves.
 
     Args:
-        model: its layers and variables are shared.
-        learned: the variables whose gradients are wanted. The gradient of a
-            folded gamma takes that of the kernel, so a normalization that
-            learns behind a kernel that does not stays by itself.
+        model: The network; its layers and variables are shared.
+        learned: The variables that are trained. The gradient of a folded gamma
+            needs that of the kernel, so a normalization that is trained after
+            a kernel that is not is left as it is.
 
     Returns:
         A model of the same inputs and outputs, up to rounding.
     """
-    # Cloning a subclass would take no function for its calls.
+    # `clone_model` takes no `call_function` for a subclass of keras.Model.
     graph = keras.Model(model.input, model.output, name=f"folded_{model.name}")
     return keras.models.clone_model(
         graph,
@@ -61,11 +61,11 @@ def _is_linear(layer: Any) -> bool:
 
 
 class _FoldedConvolution(layers.Layer):
-    """A convolution, and the batch normalization of fixed statistics after it.
+    """A convolution and the batch normalization with fixed statistics after it.
 
     `scale = gamma / sqrt(moving_variance + epsilon)` and
-    `shift = beta + (bias - moving_mean) * scale`, in float32 as the
-    normalization would, whatever the convolution computes in.
+    `shift = beta + (bias - moving_mean) * scale`, in float32 as in the
+    normalization, whatever the dtype of the convolution.
     """
 
     def __init__(self, convolution, normalization):

@@ -1,4 +1,4 @@
-"""Pure functions on tensors, in keras.ops: they run on every Keras backend."""
+"""Pure functions on tensors, in keras.ops, for every Keras backend."""
 
 from agem_tf.ops.connected_components import largest_component
 from agem_tf.ops.normalization import l2_normalize

@@ -1,8 +1,8 @@
-"""Maps of photos that are smaller than their canvas.
+"""Masks and resizing for photos that are smaller than their canvas.
 
-A compiler with static shapes gets every photo padded at the bottom and at the
-right. Layers that look beyond one position must find zeros there, as they would
-beyond the border of the photo alone.
+For a compiler with static shapes every photo is padded at the bottom and at the
+right. Layers with a receptive field of more than one position need zeros there,
+as beyond the border of an unpadded photo.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ from agem_tf.ops.precision import Tensor
 
 
 def valid_mask(extents: Tensor, height: int, width: int) -> Tensor:
-    """Tells photo from padding, as (batch, height, width) booleans.
+    """Returns (batch, height, width) booleans, false in the padding.
 
     Args:
         extents: (batch, 2) integers, the rows and columns of each photo.
-        height, width: of the map.
+        height: Rows of the map.
+        width: Columns of the map.
     """
     rows = ops.arange(height, dtype="int32")[None, :] < extents[:, :1]
     columns = ops.arange(width, dtype="int32")[None, :] < extents[:, 1:]
@@ -25,12 +26,12 @@ def valid_mask(extents: Tensor, height: int, width: int) -> Tensor:
 
 
 def zero_padding(x: Tensor, valid: Tensor | None, value: float = 0.0) -> Tensor:
-    """Overwrites what layers have put into the padding.
+    """Overwrites the padding, where earlier layers have written.
 
     Args:
         x: (batch, height, width, channels).
-        valid: as of `valid_mask`; None leaves `x` as it is.
-        value: what to write, if not zero.
+        valid: Mask as from `valid_mask`; None returns `x` unchanged.
+        value: Value of the padding.
     """
     if valid is None:
         return x
@@ -42,15 +43,16 @@ def align_phase(
 ) -> Tensor:
     """Moves odd photos to where a convolution of stride 2 would centre them.
 
-    Under "same" padding a map of even size is padded at its end alone, one of
-    odd size at its start as well. On a canvas of even size, a photo of odd size
-    is thus seen one position off, unless it is moved down or right by one.
+    With "same" padding a map of even size is padded at its end only, one of odd
+    size at its start too. On a canvas of even size, the windows over a photo of
+    odd size are therefore off by one position, unless the photo is moved down
+    or right by one.
 
     Args:
         x: (batch, height, width, channels), of even height and width.
         extents: (batch, 2) rows and columns of each photo.
-        kernel_size: of the convolution or pooling.
-        value: what the padding holds.
+        kernel_size: Kernel size of the convolution or pooling.
+        value: Value of the padding.
     """
     for axis in (1, 2):
         extent = extents[:, axis - 1]
@@ -73,14 +75,14 @@ def resize_inside(
 ) -> Tensor:
     """Resizes the photos of a batch, each by factors of its own.
 
-    Bilinear, without antialiasing, with half-pixel centres; two products of
-    matrices, for which accelerators are made. Nothing of the padding enters.
+    Bilinear, without antialiasing, with half-pixel centres; computed as two
+    matrix products, which are fast on accelerators. The padding has no effect.
 
     Args:
         images: (batch, height, width, channels) float.
         extents: (batch, 2) integers, the rows and columns of each photo.
-        new_extents: (batch, 2) integers, what they become.
-        canvas: height and width of the result.
+        new_extents: (batch, 2) integers, the same after resizing.
+        canvas: Height and width of the result.
     """
     height, width = images.shape[1:3]
     rows = _interpolation(extents[:, 0], new_extents[:, 0], height, canvas[0])
@@ -102,6 +104,6 @@ def _interpolation(
 
 
 def _padding_before(size: Tensor, kernel_size: int) -> Tensor:
-    """Positions that "same" padding with stride 2 puts in front."""
+    """Returns the positions that "same" padding with stride 2 adds in front."""
     total = (-(-size // 2) - 1) * 2 + kernel_size - size
     return ops.maximum(total, 0) // 2

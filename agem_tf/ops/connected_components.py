@@ -1,10 +1,10 @@
 """The largest connected component of a mask, computed inside the graph.
 
-Every position starts with a label of its own and takes the greatest label
-among its neighbours until nothing changes: shapes stay static, so that the
-same code runs on every backend and accelerator. Labels are positions, so each
-round can also follow a label to that position's own, which makes the number of
-rounds grow with the logarithm of a component's length.
+Every position starts with a label of its own and takes the greatest label of
+its neighbours until nothing changes. Shapes are static, so the same code runs
+on every backend and accelerator. Labels are positions: each round also replaces
+a label by the label at that position, so that the number of rounds grows with
+the logarithm of a component's length.
 """
 
 from keras import ops
@@ -16,13 +16,13 @@ def largest_component(mask: Tensor, connectivity: int = 8) -> Tensor:
     """Returns the mask of the largest connected component of `mask`.
 
     Args:
-        mask: boolean tensor of shape (batch, height, width).
-        connectivity: 8 where diagonal neighbours touch, 4 where they do not.
+        mask: Boolean tensor of shape (batch, height, width).
+        connectivity: 8 if diagonal neighbours are connected, 4 if not.
 
     Returns:
         Boolean tensor of the same shape. Of components of equal size, the one
-        whose last position comes first in reading order. All False where
-        `mask` is.
+        whose last position comes first in reading order. All False if `mask`
+        is.
     """
     labels = _component_labels(mask, connectivity)
     largest = _most_frequent_label(labels)
@@ -32,8 +32,8 @@ def largest_component(mask: Tensor, connectivity: int = 8) -> Tensor:
 def _component_labels(mask, connectivity):
     """Returns int32 labels: 0 outside `mask`, one number per component."""
     _, height, width = ops.shape(mask)
-    # Max pooling has no integer kernel on every device; float32 counts exactly
-    # to 2 ** 24 positions.
+    # Some devices have no max pooling of integers; float32 is exact up to
+    # 2 ** 24 positions.
     inside = ops.cast(mask, "float32")
     positions = ops.arange(1, height * width + 1, dtype="int32")
     numbers = ops.cast(ops.reshape(positions, (height, width)), "float32")
@@ -70,7 +70,7 @@ def _follow(labels):
 
 
 def _most_frequent_label(labels):
-    """Returns each image's most frequent label but 0, the least of equals."""
+    """Returns each image's most frequent label except 0, the least of ties."""
     batch, height, width = ops.shape(labels)
     num_labels = height * width + 1
     offsets = ops.arange(batch, dtype="int32") * num_labels

@@ -1,15 +1,15 @@
 """L2 normalization of descriptors.
 
-A zero vector, which an untextured image does produce after a ReLU, has no
-direction: it stays zero and gets no gradient. The formula's own gradient there,
-1 / epsilon, is infinite in float16.
+A zero vector, which an image without texture can produce after a ReLU, has no
+direction: it stays zero and its gradient is zero. The gradient of the formula
+there, 1 / epsilon, is infinite in float16.
 """
 
 from keras import ops
 
 from agem_tf.ops.precision import Tensor, in_float32
 
-# Stands in for a squared norm of 0: zero divided by it is zero.
+# Replaces a squared norm of 0: zero divided by its root is zero.
 _HUGE_SQUARE = 1e36
 
 
@@ -20,9 +20,9 @@ def l2_normalize(
     """Returns `x / (||x|| + epsilon)`, of the shape and dtype of `x`.
 
     Args:
-        x: tensor of any shape.
-        axis: the axis, or axes, over which the norm is taken.
-        epsilon: added to the norm, so that a zero vector stays zero.
+        x: Tensor of any shape.
+        axis: Axis, or axes, of the norm.
+        epsilon: Added to the norm.
 
     Reference:
         [Radenovic et al., 2018](https://arxiv.org/abs/1711.02512)

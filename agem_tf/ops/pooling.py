@@ -1,12 +1,12 @@
-"""Global poolings: a map of local features becomes one descriptor.
+"""Global poolings: one descriptor from a map of local features.
 
 All take (batch, height, width, channels) and return (batch, dimension), compute
 in float32, accept maps whose size is unknown when the graph is built, and have
 finite gradients on all-zero maps. The layers of the same names document the
 formulas.
 
-A `valid`, (B, H, W) booleans, tells which positions count, at least one of each
-map: the rest is padding. None counts all.
+The argument `valid` is a mask, (B, H, W) booleans that are false in the
+padding, with at least one true position per map. None means no padding.
 """
 
 from keras import ops
@@ -27,17 +27,18 @@ def gem(
 ) -> Tensor:
     """Generalized mean over positions, (B, H, W, C) to (B, C).
 
-    The map is divided by its own maximum, which leaves the mean as it is and
-    keeps every power in (0, 1]: neither large activations nor large exponents
-    overflow. A logarithm and an exponential cost less than half of a power.
+    The map is divided by its own maximum, which does not change the mean and
+    keeps every power in (0, 1], so that neither large activations nor large
+    exponents overflow. A logarithm and an exponential take less than half the
+    time of a power.
 
     Args:
-        x: local features; values below `epsilon` count as `epsilon`.
-        p: exponent, a scalar or one per channel, shape (C,).
-        epsilon: least activation, above 0.
-        valid: see above.
+        x: Local features; values below `epsilon` count as `epsilon`.
+        p: Exponent, a scalar or one per channel, shape (C,).
+        epsilon: Least activation, above 0.
+        valid: Mask, see above.
     """
-    # Padding counts as the least activation, so that its powers stay finite.
+    # The padding gets the least activation, so that its powers stay finite.
     x = ops.maximum(zero_padding(x, valid), epsilon)
     peak = ops.stop_gradient(ops.max(x, axis=(1, 2), keepdims=True))
     powers = ops.exp(p * ops.log(x / peak))
@@ -68,9 +69,9 @@ def crow(
     """Sum of spatially and channel-wise weighted features, to (B, C).
 
     Args:
-        x: local features; positions above 0 count as active.
-        epsilon: keeps the logarithm finite for channels that are never active.
-        valid: see above.
+        x: Local features; positions above 0 count as active.
+        epsilon: Keeps the logarithm finite for channels that are never active.
+        valid: Mask, see above.
     """
     x = zero_padding(x, valid)
     energies = ops.sum(x, axis=-1, keepdims=True)
@@ -88,13 +89,13 @@ def scda(x: Tensor, connectivity: int = 8) -> Tensor:
     """Mean and maximum inside the main object, (B, H, W, C) to (B, 2C).
 
     Args:
-        x: local features.
-        connectivity: 8 where diagonal neighbours touch, 4 where they do not.
+        x: Local features.
+        connectivity: 8 if diagonal neighbours are connected, 4 if not.
     """
     energies = ops.sum(x, axis=-1)
     salient = energies > ops.mean(energies, axis=(1, 2), keepdims=True)
     selected = largest_component(salient, connectivity)
-    # No position of a constant map is above the mean; then all of them count.
+    # In a constant map no position is above the mean; then all are selected.
     nothing = ops.logical_not(ops.any(selected, axis=(1, 2), keepdims=True))
     selected = ops.expand_dims(ops.logical_or(selected, nothing), -1)
     sums = ops.sum(ops.where(selected, x, 0.0), axis=(1, 2))
@@ -108,8 +109,8 @@ def rmac(x: Tensor, levels: int = 3) -> Tensor:
     """Sum of the regions' L2-normalized maxima, (B, H, W, C) to (B, C).
 
     Args:
-        x: local features.
-        levels: number of scales of regions; the whole map is always added.
+        x: Local features.
+        levels: Number of scales of regions; the whole map is always added.
     """
     total = l2_normalize(mac(x))
     for level in range(1, levels + 1):

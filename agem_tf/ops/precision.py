@@ -1,8 +1,8 @@
-"""Float32 arithmetic inside functions whose tensors may be half precision.
+"""Float32 arithmetic in functions of tensors that may be half precision.
 
-A cube of a float16 activation overflows from 41 on, and the square of 1e-6
-vanishes, so everything with a power, a norm or a long sum computes in float32
-and only its result is rounded.
+In float16 the cube of an activation overflows from 41 on, and the square of
+1e-6 underflows. Everything with a power, a norm or a long sum therefore
+computes in float32, and only its result is rounded.
 """
 
 import functools
@@ -11,7 +11,7 @@ from typing import Any
 
 from keras import backend, ops
 
-# Of whichever backend Keras runs on.
+# A tensor of the backend that Keras runs on.
 Tensor = Any
 
 
@@ -22,9 +22,9 @@ def widen(x: Tensor) -> Tensor:
 
 
 def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Makes `function(x, ...)` see `x` in float32 and return `x`'s dtype.
+    """Decorates `function(x, ...)` to compute in float32.
 
-    Integers give floats of Keras' default type.
+    The result has the dtype of `x`; for integers, Keras' default float type.
     """
 
     @functools.wraps(function)

@@ -1,8 +1,8 @@
 """The square regions of R-MAC, and sums of descriptors over them.
 
-All of the grid is integer arithmetic on heights and widths that are either
-Python integers or scalar tensors, so that one formula serves maps whose size
-is known when the graph is built and maps whose size is not.
+The grid is integer arithmetic on heights and widths that are either Python
+integers or scalar tensors, so that one formula covers maps whose size is known
+when the graph is built and maps whose size is not.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ def rmac_regions(
     """Lists the regions of a map as (y, x, size), coarse levels first.
 
     Args:
-        height: rows of the map, at least 1.
-        width: columns of the map, at least 1.
-        levels: number of scales. Level `l` has regions of side
+        height: Rows of the map, at least 1.
+        width: Columns of the map, at least 1.
+        levels: Number of scales. Level `l` has regions of side
             `2 * min(height, width) // (l + 1)`, at least one position.
 
     Returns:
@@ -43,17 +43,18 @@ def region_grid(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the side, first rows and first columns of a level's squares.
 
-    The starts are spread evenly from 0 to the border and rounded down, exactly:
-    the usual float step falls short of the border by one position for some
-    sizes, and for others in float64 than in float32.
+    The starts are spread evenly from 0 to the border and rounded down. Integer
+    arithmetic makes this exact: with the usual float step the last start is
+    short of the border by one position for some sizes, and for other sizes in
+    float64 than in float32.
 
     Args:
-        height: rows of the map, an integer or a scalar integer tensor.
-        width: columns of the map, likewise.
-        level: the scale, from 1.
+        height: Rows of the map, an integer or a scalar integer tensor.
+        width: Columns of the map, an integer or a scalar integer tensor.
+        level: The scale, from 1.
 
     Returns:
-        NumPy values where both sizes are integers, else tensors.
+        NumPy values if both sizes are integers, else tensors.
     """
     array = _array_module(height, width)
     extra = _extra_regions(height, width, array)
@@ -69,7 +70,7 @@ def region_grid(
 
 
 def _array_module(height, width):
-    """Returns NumPy for integers, so that known shapes stay known, else ops."""
+    """Returns NumPy for integers, which keeps shapes static, else keras.ops."""
     static = isinstance(height, int) and isinstance(width, int)
     return np if static else ops
 
@@ -94,10 +95,10 @@ def sum_over_regions(
     """Sums the descriptors of the whole map and of all its regions.
 
     Args:
-        x: tensor of shape (batch, height, width, channels); the height and
+        x: Tensor of shape (batch, height, width, channels); the height and
             width may be unknown when the graph is built.
-        describe: function from (any, side, side, channels) to (any, dimension).
-        levels: number of scales, as in `rmac_regions`.
+        describe: Function from (any, side, side, channels) to (any, dimension).
+        levels: Number of scales, as in `rmac_regions`.
 
     Returns:
         Tensor of shape (batch, dimension).
@@ -117,8 +118,8 @@ def region_maxima(x: Tensor, level: int) -> Tensor:
     The maximum is separable, which needs a fraction of the crops' memory.
 
     Args:
-        x: tensor of shape (batch, height, width, channels), of any size.
-        level: the scale, from 1.
+        x: Tensor of shape (batch, height, width, channels), of any size.
+        level: The scale, from 1.
 
     Returns:
         Tensor of shape (batch, rows of regions, columns of regions, channels).
@@ -129,7 +130,7 @@ def region_maxima(x: Tensor, level: int) -> Tensor:
 
 
 def _crop_level(x, level):
-    """Returns a level's crops, image by image, and how many an image has."""
+    """Returns a level's crops, image by image, and their number per image."""
     rows, columns = _level_indices(x, level)
     crops = ops.take(ops.take(x, rows, axis=1), columns, axis=3)
     crops = ops.transpose(crops, (0, 1, 3, 2, 4, 5))
