@@ -5,7 +5,7 @@ All have one signature, so that recipes can swap them by name.
 
 import keras
 
-from agem_tf.ops.argument_checks import check_at_least, check_positive
+from agem_tf.ops.argument_checks import check_above_zero, check_at_least
 from agem_tf.ops.pooling import crow, gem, mac, rmac, scda, spoc
 
 
@@ -72,7 +72,7 @@ class GeM(GlobalPooling):
 
     def __init__(self, p=3.0, per_channel=False, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        check_positive(p=p, epsilon=epsilon)
+        check_above_zero(p=p, epsilon=epsilon)
         self.p = p
         self.per_channel = per_channel
         self.epsilon = epsilon
@@ -181,7 +181,7 @@ class CroW(GlobalPooling):
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        check_positive(epsilon=epsilon)
+        check_above_zero(epsilon=epsilon)
         self.epsilon = epsilon
 
     def call(self, inputs, valid=None):

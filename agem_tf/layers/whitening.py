@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from agem_tf.ops.argument_checks import check_at_least, check_positive
+from agem_tf.ops.argument_checks import check_above_zero, check_at_least
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.precision import widen
 
@@ -37,7 +37,7 @@ class L2Normalization(keras.layers.Layer):
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        check_positive(epsilon=epsilon)
+        check_above_zero(epsilon=epsilon)
         self.epsilon = epsilon
 
     def call(self, inputs):

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from agem_tf.ops.argument_checks import check_positive
+from agem_tf.ops.argument_checks import check_above_zero
 from agem_tf.ops.precision import widen
 
 
@@ -43,7 +43,7 @@ class SoftmaxLoss(keras.losses.Loss):
         self, scale=1.0, reduction="sum", name="softmax_loss", dtype=None
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        check_positive(scale=scale)
+        check_above_zero(scale=scale)
         self.scale = scale
 
     def call(self, y_true, y_pred):

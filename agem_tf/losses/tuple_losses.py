@@ -7,7 +7,7 @@ Keras casts the arguments of a loss to one dtype.
 import keras
 from keras import ops
 
-from agem_tf.ops.argument_checks import check_positive
+from agem_tf.ops.argument_checks import check_above_zero
 from agem_tf.ops.precision import Tensor, widen
 
 QUERY = -1
@@ -83,7 +83,7 @@ class ContrastiveLoss(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        check_positive(margin=margin, epsilon=epsilon)
+        check_above_zero(margin=margin, epsilon=epsilon)
         self.margin = margin
         self.epsilon = epsilon
 
@@ -142,7 +142,7 @@ class TripletLoss(keras.losses.Loss):
         self, margin=0.1, reduction="sum", name="triplet_loss", dtype=None
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        check_positive(margin=margin)
+        check_above_zero(margin=margin)
         self.margin = margin
 
     def call(self, y_true, y_pred):
@@ -212,7 +212,7 @@ class BatchHardTripletLoss(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        check_positive(margin=margin, epsilon=epsilon)
+        check_above_zero(margin=margin, epsilon=epsilon)
         self.margin = margin
         self.epsilon = epsilon
 

@@ -1,7 +1,7 @@
 """Checks of the numbers that layers and losses are created with."""
 
 
-def check_positive(**arguments: float) -> None:
+def check_above_zero(**arguments: float) -> None:
     """Checks that every argument is above 0.
 
     Raises:
