@@ -138,8 +138,8 @@ def test_maps_are_the_last_unbranched_output_of_a_stride(network):
             "not those of vgg16; name feature maps instead",
         ),
         (
-            {"attention": "cbam", "attention_placement": ("C5",)},
-            r"of vgg16, of \['C2', 'C3', 'C4'\]",
+            {"attention": "cbam", "attention_placement": ("C1",)},
+            "feature maps of vgg16, of .'C2', 'C3', 'C4'",
         ),
     ],
 )
