@@ -66,8 +66,8 @@ _RESNETS = """
     resnet152_torch
 """.split()
 
-# Lower-case function names of keras.applications. ResNet v1 has its own graph
-# in this package, where attention can be placed in each block. NASNet is unsupported,
+# Lower-case function names of keras.applications. ResNet v1 is a graph of this
+# package, where attention can be placed in each block. NASNet is unsupported,
 # because Keras builds its graph for one fixed image size.
 _APPLICATIONS = """
     convnexttiny convnextsmall convnextbase convnextlarge convnextxlarge
