@@ -8,8 +8,10 @@ import shlex
 import pytest
 
 import agem_tf
-from agem_tf import cli
+from agem_tf import cli, evaluate
 from agem_tf.config import loading
+from agem_tf.evaluation.protocols import PROTOCOLS
+from agem_tf.option_fields import info_of
 
 ROOT = pathlib.Path(agem_tf.__file__).parents[1]
 DOCUMENTS = sorted(
@@ -90,3 +92,11 @@ def test_the_map_names_every_room():
     workspace = (ROOT / "WORKSPACE.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in ROOT.glob("agem_tf/*/__init__.py")}
     assert not {name for name in folders if f" {name}/" not in workspace}
+
+
+def test_every_protocol_is_listed():
+    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    field = evaluate.Options.__dataclass_fields__["protocol"]
+    for name in PROTOCOLS:
+        assert f"`{name}`" in text
+        assert name in info_of(field).help
