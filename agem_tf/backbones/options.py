@@ -1,4 +1,4 @@
-"""What a backbone is built with: batch normalization, attention, precision.
+"""Options of a backbone: batch normalization, attention, precision.
 
 The graphs of this package ask these options for their layers; the networks of
 keras.applications are rewritten to follow them.

@@ -46,8 +46,8 @@ def test_unknown_name_lists_the_known():
         create_backbone("vgg")
 
 
-def test_other_pixel_values_take_the_place_of_its_own():
-    """Weights of PyTorch's VGG16 are those of Keras' on other values."""
+def test_preprocessing_replaces_that_of_the_network():
+    """PyTorch's VGG16 is Keras' with other pixel values."""
     network = create_backbone("vgg16_torch")
     other = create_backbone(
         "vgg16",
@@ -64,6 +64,6 @@ def test_other_pixel_values_take_the_place_of_its_own():
     assert other.feature_layers == network.feature_layers
 
 
-def test_networks_that_scale_by_themselves_are_refused():
+def test_preprocessing_inside_keras_graphs_is_not_replaced():
     with pytest.raises(ValueError, match="efficientnetb0 scales its images"):
         create_backbone("efficientnetb0", preprocessing={"mean": [0, 0, 0]})

@@ -112,7 +112,7 @@ def test_no_attention_leaves_the_network_alone():
         ({"batch_norm": "off"}, "Received: batch_norm='off'"),
     ],
 )
-def test_what_does_not_fit_is_refused(options, message):
+def test_unsupported_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         create_backbone("efficientnet_lite0", **options)
 

@@ -23,7 +23,7 @@ def resnet50():
 
 
 def _randomize(model):
-    """Weights that leave no batch normalization at its initial identity."""
+    """Sets batch normalizations to maps other than the identity."""
     rng = np.random.default_rng(1)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -34,7 +34,7 @@ def images():
     return np.random.default_rng(0).uniform(0, 255, (2, 24, 40, 3))
 
 
-def test_rewrite_inserts_what_later_layers_see(backbone, images):
+def test_rewrite_inserts_before_later_layers(backbone, images):
     def insert(features):
         return layers.Rescaling(2.0, name="double")(features)
 
@@ -46,7 +46,7 @@ def test_rewrite_inserts_what_later_layers_see(backbone, images):
     assert rewritten.feature_layers == backbone.feature_layers
 
 
-def test_rewritten_weights_are_equal_and_its_own(backbone, images):
+def test_rewritten_network_has_equal_weights_of_its_own(backbone, images):
     before = np.array(backbone(images)["C3"])
     rewritten = rewrite(backbone)
     rewritten.get_layer("first").kernel.assign_add(
@@ -87,7 +87,7 @@ def test_rewrite_carries_the_constants_of_normalization(images):
     )
 
 
-def test_rewrite_rejects_a_layer_that_is_not_there(backbone):
+def test_rewrite_rejects_an_unknown_layer(backbone):
     with pytest.raises(ValueError, match=r"Received: after=\['third'\]"):
         rewrite(backbone, {"third": lambda features: features})
 

@@ -1,4 +1,4 @@
-"""What the tests of the layers share, on whichever backend Keras runs."""
+"""Helpers of the layer tests, for every Keras backend."""
 
 import keras
 import numpy as np
@@ -51,7 +51,7 @@ def evaluate(layer, x):
 
 
 def randomize_weights(layer):
-    """Gives every weight of a layer a random value, always the same.
+    """Assigns reproducible random values to all weights of a layer.
 
     Kernels keep the scale of their input; the others are in (0.5, 1.5).
     """

@@ -1,4 +1,4 @@
-"""The classifiers: what their scores are, and where they start."""
+"""Scores of the classifiers and their initial weights."""
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ def test_linear_scores_have_a_bias():
 
 
 @pytest.mark.parametrize("kind", [CosineClassifier, LinearClassifier])
-def test_the_seed_decides_the_start(kind):
+def test_the_seed_determines_the_initial_weights(kind):
     kernels = []
     for seed in (3, 3, 4):
         layer = kind(6, seed=seed)
@@ -41,7 +41,7 @@ def test_the_seed_decides_the_start(kind):
 
 
 @pytest.mark.parametrize("direction", [1.0, -1.0])
-def test_on_the_line_of_its_class_a_descriptor_gets_a_finite_gradient(
+def test_gradient_of_a_descriptor_parallel_to_its_class_is_finite(
     direction, gradients
 ):
     layer = CosineClassifier(3, seed=1)

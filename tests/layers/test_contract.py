@@ -1,4 +1,4 @@
-"""What every layer promises, whatever it computes."""
+"""Properties that every layer has."""
 
 import keras
 import numpy as np
@@ -144,7 +144,7 @@ def test_gradients_reach_the_input_and_every_weight(name, gradients, randomize):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="sizes are always known"
 )
-def test_one_graph_serves_every_map_size(name, randomize):
+def test_one_graph_takes_every_map_size(name, randomize):
     tensorflow = pytest.importorskip("tensorflow")
     layer = MAP_LAYERS[name]()
     layer.build((None, *_input_shape(name)))

@@ -47,7 +47,7 @@ def test_regions_are_whitened_before_the_sum():
     np.testing.assert_allclose(layer(x), _unit(expected), rtol=1e-4, atol=1e-6)
 
 
-def test_regions_share_the_pooling_s_exponent():
+def test_regions_share_the_exponent_of_the_pooling():
     layer = Regional(GeM())
     layer.build((None, None, None, 5))
     assert [v.name for v in layer.trainable_variables] == ["p"]

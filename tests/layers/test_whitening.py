@@ -1,4 +1,4 @@
-"""The whitening layer: what it computes and how it is started."""
+"""What the whitening layer computes and how its weights are set."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def _learned(dimension=3, inputs=5):
 
 
 @pytest.mark.parametrize("dimension", [3, 2])
-def test_started_layer_projects_the_centred_descriptors(dimension):
+def test_layer_set_from_a_whitening_projects_centred_descriptors(dimension):
     mean, projection = _learned()
     x = np.random.default_rng(13).normal(size=(7, 5)).astype("float32")
     layer = Whitening(dimension)

@@ -1,4 +1,4 @@
-"""What the tests of the losses share, on whichever backend Keras runs."""
+"""Helpers of the loss tests, for every Keras backend."""
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ def gradient():
 
 @pytest.fixture
 def batch():
-    """Roles (4, 6) and unit descriptors (4, 6, 5) of very unlike tuples."""
+    """Roles (4, 6) and unit descriptors (4, 6, 5) of very different tuples."""
     generator = np.random.default_rng(15)
     x = generator.normal(size=(4, 6, 5)) + generator.normal(size=(4, 1, 5))
     x /= np.linalg.norm(x, axis=-1, keepdims=True)

@@ -45,7 +45,7 @@ def test_images_are_summed_by_default(images):
 
 
 def test_hand_checked_batch():
-    # Anchor by anchor 0.3 + the farthest kin - the nearest stranger:
+    # Per anchor 0.3 + the farthest positive - the nearest negative:
     # sqrt(2) - 0, sqrt(2) - sqrt(0.4), sqrt(0.8) - sqrt(0.4), sqrt(0.8) - 0.
     x = [[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [1.0, 0.0]]
     losses = BatchHardTripletLoss(reduction="none")(
@@ -56,7 +56,7 @@ def test_hand_checked_batch():
     )
 
 
-def test_without_positives_or_negatives_nothing_is_lost(images):
+def test_loss_without_positives_or_negatives_is_zero(images):
     _, x = images
     loss = BatchHardTripletLoss()
     assert float(loss(np.zeros(9), x)) == 0
@@ -78,7 +78,7 @@ def test_the_gradient_moves_the_hardest_pairs_only(gradient):
     x = np.array([[0, 0], [1, 0], [3, 0], [0, 2]], "float32")
     loss = BatchHardTripletLoss(margin=0.5, reduction=None)
     slopes = gradient(lambda x: loss.call(landmarks, x)[0], x)
-    # Anchor 0: the farthest kin is image 2, the nearest stranger image 3.
+    # Anchor 0: the farthest positive is image 2, the nearest negative 3.
     np.testing.assert_allclose(
         slopes, [[-1, 1], [0, 0], [1, 0], [0, -1]], atol=1e-5
     )

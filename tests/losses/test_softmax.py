@@ -32,7 +32,7 @@ def test_photos_are_summed_by_default(photos):
     assert float(SoftmaxLoss()(*photos)) == pytest.approx(total, rel=1e-5)
 
 
-def test_equal_scores_cost_the_logarithm_of_the_classes():
+def test_loss_of_equal_scores_is_the_logarithm_of_the_classes():
     loss = SoftmaxLoss()(np.array([1]), np.zeros((1, 3), "float32"))
     assert float(loss) == pytest.approx(1.0986123, abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""Photos of things, for what noise would not show."""
+"""Photographs, for tests where noise is not enough."""
 
 import importlib.util
 import pathlib

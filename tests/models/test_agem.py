@@ -1,4 +1,4 @@
-"""AGeM as its users see it: descriptors, options, files, pictures."""
+"""Descriptors, options, files and attention maps of AGeM."""
 
 import importlib.util
 
@@ -29,7 +29,7 @@ def test_descriptors_are_unit_vectors(with_cbam, images):
     )
 
 
-def test_is_gem_of_the_attended_map(with_cbam, images):
+def test_descriptor_is_gem_of_the_attended_map(with_cbam, images):
     features = keras.Model(
         with_cbam.inputs[0], with_cbam.get_layer("attention_C5").output
     )(images)
@@ -38,7 +38,7 @@ def test_is_gem_of_the_attended_map(with_cbam, images):
     np.testing.assert_allclose(with_cbam(images), expected, atol=1e-5)
 
 
-def test_takes_any_size_in_one_function(with_cbam, images):
+def test_one_function_takes_any_image_size(with_cbam, images):
     signature = tf.TensorSpec((None, None, None, 3))
     describe = tf.function(with_cbam, input_signature=[signature])
     for batch in (images, images[:1, :33, :50]):
@@ -105,15 +105,17 @@ def test_saved_model_gives_the_same_descriptors(
     ("backbone", "feature_map", "side"),
     [("resnet18_torch", "C5", 1), ("vgg16", "C4", 16)],
 )
-def test_least_side_of_an_image_has_a_descriptor(backbone, feature_map, side):
+def test_an_image_of_the_least_side_has_a_descriptor(
+    backbone, feature_map, side
+):
     model = AGeM(backbone, feature_map=feature_map, attention="none")
     assert model.least_side() == side
     descriptor = model(np.full((1, side, side, 3), 100.0))
-    # Random weights leave so little that GeM's least activation shows.
+    # With random weights the map is so small that GeM's epsilon matters.
     assert 0.9 < np.linalg.norm(descriptor) < 1.001
 
 
-def test_pooling_of_another_name_is_that_pooling(images):
+def test_pooling_is_chosen_by_name(images):
     model = AGeM("resnet50_half", attention="none", pooling="mac")
     features = keras.Model(model.inputs[0], model.get_layer("pooling").input)
     largest = np.max(features(images), axis=(1, 2))
@@ -168,7 +170,7 @@ def test_batch_norm_of_the_backbone(batch_norm, num_moving, num_fixed, images):
     "options",
     [{}, {"attention": "none"}, {"attention_placement": ("blocks",)}],
 )
-def test_attention_maps_are_weights_of_places(images, options):
+def test_attention_maps_are_weights_of_positions(images, options):
     maps = np.array(AGeM("resnet50_half", **options).attention_maps(images))
     assert maps.dtype == "float32"
     assert maps.shape == (2, 2, 3)
@@ -198,6 +200,6 @@ def test_attention_map_follows_the_scores_of_the_last_unit(images):
         ({"feature_map": "C4"}, "after the map that is pooled"),
     ],
 )
-def test_what_does_not_fit_is_refused(options, message):
+def test_unsupported_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         AGeM("resnet50_half", **options)

@@ -1,4 +1,4 @@
-"""Padded photos are described as if they were alone."""
+"""Descriptors of padded photos equal those of unpadded ones."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ CANVAS = (64, 96)
 
 
 def randomize(model, rng):
-    """Makes padding grow values, as the biases of a trained network do."""
+    """Sets biases, so that values arise in the padding, as after training."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             shape = layer.moving_mean.shape
@@ -23,7 +23,7 @@ def randomize(model, rng):
 
 
 def batch(rng):
-    """Photos, and a canvas each whose padding is noise."""
+    """Returns photos, and their canvases, whose padding is noise."""
     photos = [rng.uniform(0, 255, (1, *size, 3)) for size in SIZES]
     canvases = rng.uniform(0, 255, (len(SIZES), *CANVAS, 3))
     for canvas, photo in zip(canvases, photos, strict=True):
@@ -55,10 +55,11 @@ def test_padding_does_not_matter(backbone, options):
     assert np.abs(alone[0] - alone[1]).max() > 1e-4
 
 
-def test_photos_of_things_are_described_as_if_alone(photos):
+def test_padding_of_photographs_does_not_matter(photos):
     model = AGeM("efficientnet_lite0", "imagenet", attention="none")
     sizes = np.array([(81, 128), (96, 77), (63, 95)], np.int32)
-    # A canvas that is white around the photo, which the network would see.
+    # The canvas is white around the photo, which changes descriptors without a
+    # mask.
     canvases = np.full((3, 128, 160, 3), 255.0, np.float32)
     alone = []
     for canvas, photo, (height, width) in zip(
@@ -72,7 +73,7 @@ def test_photos_of_things_are_described_as_if_alone(photos):
     assert unaware.max() < 0.95
 
 
-def test_gradients_are_those_of_the_photos_alone():
+def test_gradients_are_those_of_unpadded_photos():
     rng = np.random.default_rng(1)
     keras.utils.set_random_seed(1)
     model = AGeM("resnet18_torch", feature_map="C2", attention="none")
@@ -100,7 +101,7 @@ def test_gradients_are_those_of_the_photos_alone():
         ({"backbone": "inceptionv3"}, "AveragePooling2D"),
     ],
 )
-def test_what_cannot_tell_padding_apart_is_refused(options, layer):
+def test_layers_that_cannot_exclude_padding_are_refused(options, layer):
     model = AGeM(**{"attention": "none"} | options)
     with pytest.raises(ValueError, match=layer):
         padded(model)

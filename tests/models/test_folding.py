@@ -12,7 +12,7 @@ from agem_tf.models.folding import folded
 
 @pytest.fixture(autouse=True)
 def double_precision():
-    """Rounding hides nothing then."""
+    """Float64, so that rounding hides no difference."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
     yield
@@ -31,7 +31,7 @@ def create_model(backbone, rng, **options):
 
 
 def learn(network, model, inputs, weights):
-    """Returns the descriptors, and the gradients of all that is trained."""
+    """Returns the descriptors and the gradients of all trained variables."""
     with tf.GradientTape() as tape:
         descriptors = network(inputs, training=True)
         loss = tf.reduce_sum(weights * descriptors**2)
@@ -40,7 +40,7 @@ def learn(network, model, inputs, weights):
 
 
 def check(network, model, inputs, rng):
-    """Compares a network and what it is folded to."""
+    """Compares a network and its folded copy."""
     fold = folded(network, model.trainable_variables)
     weights = rng.normal(size=network.output_shape[-1])
     plain = learn(network, model, inputs, weights)
@@ -63,7 +63,7 @@ def count(network, kind):
         ("efficientnet_lite0", {"feature_map": "C3", "attention": "none"}),
     ],
 )
-def test_descriptors_and_gradients_are_those_of_the_network(backbone, options):
+def test_folding_changes_neither_descriptors_nor_gradients(backbone, options):
     rng = np.random.default_rng(0)
     model = create_model(backbone, rng, **options)
     fold = check(model, model, rng.uniform(0, 255, (2, 64, 48, 3)), rng)
@@ -72,7 +72,7 @@ def test_descriptors_and_gradients_are_those_of_the_network(backbone, options):
     assert {id(v) for v in fold.variables} == {id(v) for v in model.variables}
 
 
-def test_padded_photos_too():
+def test_networks_on_padded_photos_are_folded():
     rng = np.random.default_rng(0)
     model = create_model("resnet18_torch", rng, attention="none")
     inputs = [
@@ -82,7 +82,7 @@ def test_padded_photos_too():
     check(padded(model), model, inputs, rng)
 
 
-def test_statistics_that_learn_stay():
+def test_trainable_statistics_are_not_folded():
     keras.utils.set_random_seed(0)
     model = AGeM("resnet18_torch", attention="none", batch_norm="trainable")
     normalizations = count(model, keras.layers.BatchNormalization)
@@ -101,7 +101,7 @@ def test_frozen_normalizations_are_folded_and_stay_frozen():
     assert len(fold.trainable_variables) == len(model.trainable_variables)
 
 
-def test_a_normalization_that_learns_alone_stays():
+def test_a_normalization_trained_without_its_kernel_is_not_folded():
     model = AGeM("resnet18_torch", attention="none")
     kernels = [v for v in model.trainable_variables if "kernel" in v.path]
     others = [v for v in model.trainable_variables if "kernel" not in v.path]
@@ -111,7 +111,7 @@ def test_a_normalization_that_learns_alone_stays():
         assert count(fold, keras.layers.BatchNormalization) == left
 
 
-def test_a_convolution_that_activates_keeps_its_normalization():
+def test_nothing_is_folded_into_a_convolution_with_activation():
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
     x = keras.layers.BatchNormalization(trainable=False)(x)
@@ -124,7 +124,7 @@ def test_a_convolution_that_activates_keeps_its_normalization():
     np.testing.assert_allclose(fold(images), model(images), atol=1e-12)
 
 
-def test_what_is_read_before_its_normalization_stays_readable():
+def test_a_map_used_before_its_normalization_stays_available():
     inputs = keras.Input((8, 8, 3))
     convolved = keras.layers.Conv2D(4, 3)(inputs)
     normalized = keras.layers.BatchNormalization(trainable=False)(convolved)
@@ -159,7 +159,7 @@ def test_biases_strides_dilation_and_missing_parameters(layer):
             np.testing.assert_allclose(fold(images), model(images), atol=1e-12)
 
 
-def test_half_precision_differs_by_its_rounding():
+def test_half_precision_differs_by_rounding_only():
     rng = np.random.default_rng(0)
     policy = keras.DTypePolicy("mixed_bfloat16")
     inputs = keras.Input((8, 8, 3))

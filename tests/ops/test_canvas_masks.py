@@ -1,4 +1,4 @@
-"""Photos in the corner of a canvas: where they are, and resizing them."""
+"""Masks and resizing of photos in the corner of a canvas."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_padding_is_overwritten():
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.7071, 1.4142])
-def test_resizing_equals_that_of_the_photo_alone(scale):
+def test_resizing_equals_that_of_the_unpadded_photo(scale):
     rng = np.random.default_rng(0)
     canvas = rng.uniform(0, 255, (2, 64, 96, 3)).astype(np.float32)
     extents = np.array([[41, 96], [64, 33]], np.int32)

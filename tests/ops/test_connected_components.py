@@ -31,7 +31,7 @@ def _largest(mask, connectivity):
     ]
     expected = np.zeros_like(mask)
     if components:
-        # Of equals, the one whose last position comes first.
+        # Of equal components, the one whose last position comes first.
         best = min(components, key=lambda places: (-len(places), max(places)))
         expected[tuple(zip(*best, strict=True))] = True
     return expected
@@ -54,7 +54,7 @@ def test_follows_a_spiral_to_its_end():
     np.testing.assert_array_equal(largest_component(spiral[None], 4)[0], spiral)
 
 
-def test_diagonal_neighbours_touch_only_under_8_connectivity():
+def test_diagonal_neighbours_are_connected_by_8_connectivity_only():
     mask = np.eye(5, 6, dtype=bool)
     assert np.sum(largest_component(mask[None], 8)) == 5
     assert np.sum(largest_component(mask[None], 4)) == 1

@@ -23,7 +23,7 @@ def test_normalizes_over_several_axes():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("scale", [1e-4, 3e4])
-def test_half_precision_neither_overflows_nor_vanishes(dtype, scale):
+def test_half_precision_neither_overflows_nor_underflows(dtype, scale):
     x = keras.ops.cast([[3 * scale / 5, 4 * scale / 5]], dtype)
     result = l2_normalize(x)
     assert keras.backend.standardize_dtype(result.dtype) == dtype

@@ -73,7 +73,7 @@ def test_crow_equals_a_loop():
     np.testing.assert_allclose(crow(x), expected, rtol=1e-4)
 
 
-def test_scda_describes_the_larger_of_two_objects():
+def test_scda_pools_the_larger_of_two_objects():
     x = np.full((1, 6, 9, 2), 0.01, "float32")
     x[0, 0:2, 0:2] = [9.0, 1.0]
     x[0, 3:6, 5:8] = [2.0, 3.0]
@@ -82,12 +82,12 @@ def test_scda_describes_the_larger_of_two_objects():
     np.testing.assert_allclose(scda(x), expected, rtol=1e-6)
 
 
-def test_scda_of_a_constant_map_describes_all_of_it():
+def test_scda_of_a_constant_map_pools_all_of_it():
     x = np.broadcast_to(np.float32([1.0, 2.0, 4.0]), (2, 4, 5, 3))
     np.testing.assert_allclose(scda(x), [[1, 2, 4, 1, 2, 4]] * 2, rtol=1e-6)
 
 
-def test_scda_connectivity_decides_about_corners():
+def test_scda_connects_corners_by_its_connectivity():
     x = np.zeros((1, 4, 6, 1), "float32")
     x[0, [0, 1, 2], [0, 1, 2], 0] = [1.0, 2.0, 3.0]
     np.testing.assert_allclose(scda(x, 8), [[2.0, 3.0]])

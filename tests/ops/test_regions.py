@@ -100,7 +100,7 @@ def test_sum_over_regions_equals_a_loop(sides):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="sizes are always known"
 )
-def test_one_graph_serves_every_map_size():
+def test_one_graph_takes_every_map_size():
     tensorflow = pytest.importorskip("tensorflow")
     signature = [tensorflow.TensorSpec((None, None, None, 4))]
 

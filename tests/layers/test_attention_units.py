@@ -1,4 +1,4 @@
-"""The attention units of the AGeM paper: sizes, alignment and start."""
+"""The attention units of the AGeM paper: sizes, alignment, initial scores."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def _count(layer):
     return sum(np.prod(v.shape) for v in layer.trainable_variables)
 
 
-def test_units_have_the_paper_s_number_of_parameters():
+def test_units_have_the_published_number_of_parameters():
     downsampling = DownsamplingAttention(2048)
     downsampling.build((None, None, None, 1024))
     pointwise = PointwiseAttention()
