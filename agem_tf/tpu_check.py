@@ -12,12 +12,11 @@ from __future__ import annotations
 import sys
 
 from agem_tf import cli
-from agem_tf.compilation import chips, compiler
+from agem_tf.compilation import compiler, roofline
 from agem_tf.config.recipe_options import RecipeOptions
 
-checking = cli.lazy("agem_tf.compilation.verdicts")
 lowering = cli.lazy("agem_tf.compilation.lowering")
-table = cli.lazy("agem_tf.compilation.verdict_table")
+verdicts = cli.lazy("agem_tf.compilation.verdicts")
 
 
 @cli.options
@@ -52,26 +51,28 @@ def main(options: Options) -> bool:
     recipe = options.recipe()
     google = compiler.Compiler(options.compiler_python)
     targets = [
-        google.target(chips.parse_topology(name), options.replicas)
+        google.target(roofline.parse_topology(name), options.replicas)
         for name in options.topology
     ]
-    programs = lowering.RecipePrograms(recipe)
-    # Lowered once for all topologies with the same number of chips.
-    shares = {
-        number: programs.of_a_replica(number)
+    recipe_programs = lowering.RecipePrograms(recipe)
+    # Topologies with equally many chips share the lowered programs.
+    programs = {
+        number: recipe_programs.for_replicas(number)
         for number in {target.replicas for target in targets}
     }
     passed = True
     for target in targets:
-        share = shares[target.replicas]
-        verdicts = list(
-            checking.check(
-                share, target.topology, google, options.largest_batch
+        results = list(
+            verdicts.compile_programs(
+                programs[target.replicas],
+                target.topology,
+                google,
+                options.largest_batch,
             )
         )
-        print(table.describe(target, verdicts), end="\n\n")
-        passed &= all(verdict.passed for verdict in verdicts)
-    print(table.WHAT_IT_PROVES)
+        print(verdicts.format_verdicts(target, results), end="\n\n")
+        passed &= all(result.passed for result in results)
+    print(verdicts.WHAT_IT_PROVES)
     return passed
 
 

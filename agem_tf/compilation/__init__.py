@@ -1,6 +1,6 @@
-"""What Google's TPU compiler says of a recipe's programs, without a TPU.
+"""Compilation of a recipe's programs by Google's TPU compiler, without a TPU.
 
-The steps of training and extraction are lowered from TensorFlow, and compiled
-by the compiler that a TPU virtual machine would run, for chips that are not
-there. JAX drives it in a process of its own.
+The steps of training and extraction are lowered from TensorFlow and compiled by
+the compiler that a TPU virtual machine would use. JAX runs it in a separate
+process.
 """

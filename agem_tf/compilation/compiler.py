@@ -1,7 +1,7 @@
-"""Google's TPU compiler, asked from another process.
+"""Google's TPU compiler, in another process.
 
-A process for each program: a compiler that aborts takes nobody with it, and its
-libraries need not fit TensorFlow's.
+Every program is compiled in its own process: an abort of the compiler ends
+nothing else, and its libraries need not be compatible with TensorFlow.
 """
 
 import dataclasses
@@ -12,13 +12,12 @@ import subprocess
 import tempfile
 from typing import Any
 
-from agem_tf.compilation.chips import Topology
-from agem_tf.compilation.traffic import memory_traffic
+from agem_tf.compilation.roofline import Topology, memory_traffic
 from agem_tf.errors import UserError
 
 # Made by `make tpu-check`.
 DEFAULT_PYTHON = ".venv-tpu-compiler/bin/python"
-_SCRIPT = pathlib.Path(__file__).with_name("compiling.py")
+_SCRIPT = pathlib.Path(__file__).with_name("compile_script.py")
 _HAS_COMPILER = (
     "from importlib.util import find_spec; "
     "raise SystemExit(not all(map(find_spec, ('jax', 'libtpu'))))"
@@ -32,15 +31,15 @@ _NEEDED = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """What a call of a compiled program costs.
+    """Costs of a call of a compiled program.
 
     Attributes:
-        flops: floating-point operations.
-        bytes: read from the chip's memory and written there.
-        memory: bytes of the chip's memory that are needed at once: arguments,
-            results, temporaries and code.
-        fixed: those of them that hardly grow with the batch: all but the
-            temporaries. They are weights and what the optimizer keeps.
+        flops: Floating-point operations.
+        bytes: Bytes read from the chip's memory and written to it.
+        memory: Bytes of the chip's memory needed at once: arguments, results,
+            temporaries and code.
+        fixed: The part of them that hardly grows with the batch: all but the
+            temporaries. It is the weights and the optimizer's state.
     """
 
     flops: float
@@ -54,8 +53,8 @@ class Refusal:
     """Why a program does not compile.
 
     Attributes:
-        reason: the compiler's, in a line.
-        memory: bytes that the program would need, if it only is too large.
+        reason: The compiler's reason in one line.
+        memory: Bytes that the program would need, if it is only too large.
     """
 
     reason: str
@@ -64,12 +63,12 @@ class Refusal:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What is compiled for.
+    """Target of the compilation.
 
     Attributes:
-        topology: its chips.
-        compiler: name and version of what compiles.
-        replicas: that share the recipe's batches.
+        topology: The chips.
+        compiler: Name and version of the compiler.
+        replicas: Number of replicas that share the recipe's batches.
     """
 
     topology: Topology
@@ -78,33 +77,41 @@ class Target:
 
 
 class Compiler:
-    """Compiles for chips that need not be there.
+    """Compiles for chips that this machine need not have.
 
     Args:
-        python: interpreter of an environment with JAX and libtpu.
+        python: Python interpreter of an environment with JAX and libtpu.
 
     Raises:
-        UserError: it has none.
+        UserError: The environment lacks them.
     """
 
     def __init__(self, python: str):
         self._python = python
-        if not self._is_there():
+        try:
+            found = subprocess.run(
+                [python, "-I", "-c", _HAS_COMPILER], capture_output=True
+            )
+            has_compiler = found.returncode == 0
+        except OSError:
+            has_compiler = False
+        if not has_compiler:
             raise UserError(
                 f"--compiler_python={python} has no TPU compiler; make "
                 "tpu-check installs one there, or pip install -r "
-                "requirements-tpu-compiler.txt into an environment of its own."
+                "requirements-tpu-compiler.txt into another environment."
             )
 
     def target(self, topology: Topology, replicas: int | None = None) -> Target:
-        """Returns what to compile for.
+        """Returns the target of the compilation.
 
         Args:
-            topology: the chips.
-            replicas: that share a batch; by default as many as it has.
+            topology: The chips.
+            replicas: Number of replicas that share a batch; that of the
+                topology by default.
 
         Raises:
-            UserError: there is no such topology.
+            UserError: There is no such topology.
         """
         result = self._ask(topology)
         if "refusal" in result:
@@ -132,15 +139,6 @@ class Compiler:
             fixed,
         )
 
-    def _is_there(self) -> bool:
-        try:
-            found = subprocess.run(
-                [self._python, "-I", "-c", _HAS_COMPILER], capture_output=True
-            )
-        except OSError:
-            return False
-        return found.returncode == 0
-
     def _ask(self, topology: Topology, *arguments: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "result.json"
@@ -158,11 +156,13 @@ class Compiler:
             )
             if path.exists():
                 return json.loads(path.read_text())
-        return {"refusal": _last_words(process)}
+        lines = process.stderr.strip().splitlines() or ["no message"]
+        status = f"the compiler ended with status {process.returncode}"
+        return {"refusal": f"{status}: {lines[-1]}"}
 
 
 def read_refusal(message: str) -> Refusal:
-    """Reads the compiler's error message."""
+    """Parses the compiler's error message."""
     match = _NEEDED.search(message)
     needed = float(match[1]) * _UNITS[match[2]] if match else None
     return Refusal(_line(message), needed)
@@ -171,9 +171,3 @@ def read_refusal(message: str) -> Refusal:
 def _line(message: str) -> str:
     """The first line, without the file in which the compiler found it."""
     return next(filter(None, map(str.strip, message.splitlines())), "no reason")
-
-
-def _last_words(process: subprocess.CompletedProcess) -> str:
-    lines = process.stderr.strip().splitlines()
-    words = lines[-1] if lines else "it says nothing"
-    return f"the compiler ended with status {process.returncode}: {words}"

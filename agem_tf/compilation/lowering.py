@@ -1,8 +1,7 @@
-"""The programs of a recipe that a replica runs, as StableHLO.
+"""The programs of a recipe that a replica runs, lowered to StableHLO.
 
-They are the steps of training and extraction themselves, so that what a
-compiler says of them holds for a run. Weights are random: no program depends
-on their values.
+They are the very steps of training and extraction, so that the compiler's
+verdict holds for a run. Weights are random: no program depends on their values.
 """
 
 import copy
@@ -32,7 +31,7 @@ _VALUE = re.compile(r"%\w+(?:#\d+)?")
 
 
 class NotLoweredError(Exception):
-    """TensorFlow can't hand a program to the compiler; the message says why."""
+    """TensorFlow can't lower a program; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +39,11 @@ class Program:
     """A step, for batches of any size.
 
     Attributes:
-        name: such as "training 384x384".
-        unit: what a batch is of: "tuples" or "photos".
-        photos_per_unit: 1 if of photos.
-        batch: units a replica, as the recipe says.
-        lower: maps units a replica to StableHLO; raises NotLoweredError.
+        name: Name, for example "training 384x384".
+        unit: Unit of a batch: "tuples" or "photos".
+        photos_per_unit: Photos per unit; 1 for photos.
+        batch: Units per replica in the recipe.
+        lower: Maps units per replica to StableHLO; raises NotLoweredError.
     """
 
     name: str
@@ -55,14 +54,14 @@ class Program:
 
 
 class RecipePrograms:
-    """Lowers what a recipe runs on each replica.
+    """Lowers the programs of a recipe for one replica.
 
     Args:
-        config: a validated recipe.
+        config: A validated recipe.
 
     Raises:
-        UserError: its shapes are not static, its parts do not fit together, its
-            loss needs a dataset that is not prepared, or TensorFlow is the one
+        UserError: Its shapes are not static, its parts do not fit together, its
+            loss needs a dataset that is not prepared, or TensorFlow is that
             for TPUs.
     """
 
@@ -85,26 +84,22 @@ class RecipePrograms:
             model, config.image, config.extraction, strategy
         )
 
-    def of_a_replica(self, replicas: int) -> list[Program]:
-        """Returns the programs, with the batches of one of `replicas`.
+    def for_replicas(self, replicas: int) -> list[Program]:
+        """Returns the programs of one of `replicas` that share a batch.
 
         Raises:
-            UserError: a batch of the recipe does not divide.
+            UserError: A batch of the recipe does not divide.
         """
-        extracting = [
-            self._extraction(canvas, replicas) for canvas in self._canvases()
-        ]
-        if not self._config.training.epochs:
-            return extracting
-        return [self._training_on_tuples(replicas), *extracting]
-
-    def _canvases(self) -> list[tuple[int, int]]:
         image = self._config.image
-        return list(map(tuple, image.buckets)) or [
+        sizes = list(map(tuple, image.buckets)) or [
             canvases.largest_canvas(image)
         ]
+        programs = [self._extraction(canvas, replicas) for canvas in sizes]
+        if self._config.training.epochs:
+            programs.insert(0, self._training_program(replicas))
+        return programs
 
-    def _training_on_tuples(self, replicas: int) -> Program:
+    def _training_program(self, replicas: int) -> Program:
         config = self._config
         height, width = canvases.largest_canvas(config.image)
         photos = 1
@@ -119,18 +114,17 @@ class RecipePrograms:
         def lower(batch: int) -> str:
             return _stablehlo(
                 step,
-                _pixels(batch, photos, height, width, 3),
-                _integers(batch, photos, 2),
-                _integers(batch, photos),
+                tf.TensorSpec((batch, photos, height, width, 3), tf.uint8),
+                tf.TensorSpec((batch, photos, 2), tf.int32),
+                tf.TensorSpec((batch, photos), tf.int32),
             )
 
+        name, batch = "training.batch_tuples", config.training.batch_tuples
         return Program(
             f"training {height}x{width}",
             "tuples",
             photos,
-            divide(
-                config.training.batch_tuples, replicas, "training.batch_tuples"
-            ),
+            divide(batch, replicas, name),
             functools.cache(lower),
         )
 
@@ -143,29 +137,26 @@ class RecipePrograms:
         def lower(batch: int) -> str:
             return _stablehlo(
                 step,
-                _pixels(batch, *canvas, 3),
-                _integers(batch, 2),
+                tf.TensorSpec((batch, *canvas, 3), tf.uint8),
+                tf.TensorSpec((batch, 2), tf.int32),
                 tf.TensorSpec((), tf.float32),
             )
 
+        name = "extraction.batch_size"
         return Program(
             "extraction {}x{}".format(*canvas),
             "photos",
             1,
-            divide(
-                self._config.extraction.batch_size,
-                replicas,
-                "extraction.batch_size",
-            ),
+            divide(self._config.extraction.batch_size, replicas, name),
             functools.cache(lower),
         )
 
 
 def without_copies(module: str) -> str:
-    """Replaces each `mhlo.copy` of StableHLO's text by what it copies.
+    """Replaces each `mhlo.copy` in a StableHLO text by its operand.
 
-    TensorFlow writes a copy for each variable that is read and assigned. It is
-    the identity, and no operation of StableHLO, so other compilers refuse it.
+    TensorFlow emits a copy for every variable that is read and assigned. It is
+    the identity, and not part of StableHLO, so that other compilers refuse it.
     """
     originals: dict[str, str] = {}
     lines = []
@@ -179,19 +170,19 @@ def without_copies(module: str) -> str:
 
 
 def _check_tensorflow() -> None:
-    """TensorFlow for TPUs lowers for a TPU that is there, and nothing else."""
+    """Checks for TensorFlow for TPUs, which lowers only on a TPU."""
     try:
         importlib.metadata.version("tensorflow-tpu")
     except importlib.metadata.PackageNotFoundError:
         return
     raise UserError(
-        "TensorFlow for TPUs needs one to lower programs; run this with the "
-        "packages of requirements.txt, in another environment."
+        "TensorFlow for TPUs lowers programs only on a TPU; run this with the "
+        "packages of requirements.txt in another environment."
     )
 
 
 def _learning(config: Config, model: AGeM):
-    """Returns the loss, and the variables that learn beside the model."""
+    """Returns the loss, and the variables trained beside the model."""
     if not config.loss.classifies:
         return TupleLoss(config), ()
     if not config.data.directory:
@@ -202,14 +193,6 @@ def _learning(config: Config, model: AGeM):
     dataset = PreparedDataset(config.data.directory)
     task = create_task(config, dataset, model.dimension)
     return task.loss, task.variables
-
-
-def _pixels(*shape: int) -> tf.TensorSpec:
-    return tf.TensorSpec(shape, tf.uint8)
-
-
-def _integers(*shape: int) -> tf.TensorSpec:
-    return tf.TensorSpec(shape, tf.int32)
 
 
 def _stablehlo(step: Callable, *inputs: tf.TensorSpec) -> str:

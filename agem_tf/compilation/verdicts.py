@@ -1,28 +1,46 @@
-"""The check of a recipe's programs on one TPU."""
+"""Verdicts of the TPU compiler on a recipe's programs, and their table."""
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from agem_tf.compilation.chips import Topology
-from agem_tf.compilation.compiler import Compiler, Costs, Refusal
+from agem_tf.compilation.compiler import Compiler, Costs, Refusal, Target
 from agem_tf.compilation.lowering import NotLoweredError, Program
-from agem_tf.compilation.roofline import largest_batch
+from agem_tf.compilation.roofline import (
+    Chip,
+    Topology,
+    largest_batch,
+    roofline,
+)
+from agem_tf.evaluation.tables import format_table
 
 _LOG = logging.getLogger(__name__)
 
-# Compilations that look for the largest batch, beside the recipe's.
+# Compilations in search of the largest batch, after that of the recipe's batch.
 _ATTEMPTS = 2
+_GIB = 2**30
+# Columns of a program that compiles.
+_COSTS = ("GFLOP", "GB", "roofline ms", "bound by", "of peak", "images/s/chip")
+
+WHAT_IT_PROVES = """\
+GiB is the memory needed at once, GB what is read from the chip's memory and
+written to it. "Roofline ms" is the slower of the arithmetic at its peak and of
+these bytes at the memory's bandwidth. "About" is extrapolated from the recipe's
+batch; --largest_batch compiles it.
+
+Nothing was run. This proves that the compiler of a TPU accepts the steps of one
+replica, and that they fit. It does not prove how long they take, that photos
+are read fast enough, or that replicas exchange gradients."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LargestBatch:
-    """How many units a replica would fit.
+    """Largest batch that fits on a replica.
 
     Attributes:
-        size: in the program's units.
-        compiled: whether that very batch has been compiled; else it is
-            extrapolated from others.
+        size: Size in the program's units.
+        compiled: Whether this batch was compiled; otherwise it is extrapolated
+            from others.
     """
 
     size: int
@@ -31,13 +49,13 @@ class LargestBatch:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What the compiler says of a program.
+    """Result of compiling a program.
 
     Attributes:
-        program: with the recipe's batch.
-        answer: its costs, or why it is refused.
-        largest: None if the compiler does not say what memory is needed, or if
-            the batch needs none beyond what is on the chip.
+        program: The program, with the recipe's batch.
+        answer: Its costs, or why it is refused.
+        largest: Largest batch that fits; None if the compiler does not say how
+            much memory is needed, or if memory does not grow with the batch.
     """
 
     program: Program
@@ -46,11 +64,11 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the program compiles, which it does only if it fits."""
+        """Whether the program compiles; it does so only if it fits."""
         return isinstance(self.answer, Costs)
 
 
-def check(
+def compile_programs(
     programs: Sequence[Program],
     topology: Topology,
     compiler: Compiler,
@@ -59,77 +77,127 @@ def check(
     """Compiles programs, one after the other.
 
     Args:
-        programs: of one replica.
-        topology: what to compile for.
-        compiler: does it.
-        compile_largest: the largest batch is compiled too, and not only
-            extrapolated: up to two more compilations a program.
+        programs: Programs of one replica.
+        topology: The chips to compile for.
+        compiler: The compiler.
+        compile_largest: Compile the largest batch instead of extrapolating it,
+            with up to two more compilations per program.
     """
     for program in programs:
-        yield _Check(program, topology, compiler).run(compile_largest)
 
+        def compile_batch(batch: int, program: Program = program):
+            _LOG.info(
+                "Compiling %s with %d %s per replica for %s",
+                *(program.name, batch, program.unit, topology.name),
+            )
+            try:
+                module = program.lower(batch)
+            except NotLoweredError as error:
+                reason = f"TensorFlow does not lower it: {error}"
+                return Refusal(reason, None)
+            return compiler.compile(module, topology)
 
-class _Check:
-    def __init__(
-        self, program: Program, topology: Topology, compiler: Compiler
-    ):
-        self._program = program
-        self._topology, self._compiler = topology, compiler
-
-    def run(self, compile_largest: bool) -> Verdict:
-        program = self._program
-        answer = self._compile(program.batch)
+        answer = compile_batch(program.batch)
         if answer.memory is None:
-            return Verdict(program, answer)
-        fixed = answer.fixed if isinstance(answer, Costs) else 0.0
-        points = [(0, fixed), (program.batch, answer.memory)]
-        size = self._extrapolate(points)
+            yield Verdict(program, answer)
+            continue
+        fits = isinstance(answer, Costs)
+        points = [
+            (0, answer.fixed if fits else 0.0),
+            (program.batch, answer.memory),
+        ]
+        available = topology.chip.usable_memory
+        size = largest_batch(*points, available)
         if size is None:
-            return Verdict(program, answer)
+            yield Verdict(program, answer)
+            continue
         largest = LargestBatch(size, compiled=False)
         if compile_largest:
-            fits = isinstance(answer, Costs)
-            largest = self._compile_largest(size, points, fits)
-        return Verdict(program, answer, largest)
+            largest = _compile_largest(
+                compile_batch, size, points, available, fits
+            )
+        yield Verdict(program, answer, largest)
 
-    def _compile(self, batch: int) -> Costs | Refusal:
-        _LOG.info(
-            "Compiling %s with %d %s a replica for %s",
-            self._program.name,
-            batch,
-            self._program.unit,
-            self._topology.name,
-        )
-        try:
-            module = self._program.lower(batch)
-        except NotLoweredError as error:
-            return Refusal(f"TensorFlow does not lower it: {error}", None)
-        return self._compiler.compile(module, self._topology)
 
-    def _extrapolate(self, points: Sequence[tuple[int, float]]) -> int | None:
-        return largest_batch(*points[-2:], self._topology.chip.usable_memory)
+def _compile_largest(
+    compile_batch: Callable[[int], Costs | Refusal],
+    size: int,
+    points: list[tuple[int, float]],
+    available: float,
+    fits: bool,
+) -> LargestBatch:
+    """Compiles the batch extrapolated from the last two, until they agree.
 
-    def _compile_largest(
-        self, size: int, points: list[tuple[int, float]], fits: bool
-    ) -> LargestBatch:
-        """Compiles what the last two batches promise, until they agree.
+    Args:
+        compile_batch: Compiles the program with a batch.
+        size: The first batch to compile.
+        points: Batches and their memory; the last one is the recipe's.
+        available: Bytes of the chip.
+        fits: Whether the recipe's batch compiles.
+    """
+    recipe_batch, best = points[-1][0], None
+    for _ in range(_ATTEMPTS):
+        if size in dict(points):
+            break
+        answer = compile_batch(size)
+        if isinstance(answer, Costs):
+            best = size
+        if answer.memory is None:
+            break
+        points.append((size, answer.memory))
+        size = largest_batch(*points[-2:], available) or size
+    if best is not None:
+        return LargestBatch(best, compiled=True)
+    return LargestBatch(size, fits and size == recipe_batch)
 
-        Args:
-            size: what they promise.
-            points: batches and their memory; the last one is the recipe's.
-            fits: whether the recipe's compiles.
-        """
-        best = None
-        for _ in range(_ATTEMPTS):
-            if size in dict(points):
-                break
-            answer = self._compile(size)
-            if isinstance(answer, Costs):
-                best = size
-            if answer.memory is None:
-                break
-            points.append((size, answer.memory))
-            size = self._extrapolate(points) or size
-        if best is not None:
-            return LargestBatch(best, compiled=True)
-        return LargestBatch(size, fits and size == self._program.batch)
+
+def format_verdicts(target: Target, verdicts: Sequence[Verdict]) -> str:
+    """Returns a title, one row per program, and the reasons of refusals."""
+    chip = target.topology.chip
+    title = (
+        f"{target.topology.name}, {target.replicas} replica(s), compiled by "
+        f"{target.compiler}\n"
+        f"A chip has {chip.flops_per_second / 1e12:.0f} TFLOP/s in bfloat16, "
+        f"{chip.bytes_per_second / 1e9:.0f} GB/s and "
+        f"{chip.published_memory / _GIB:.0f} GB of memory\n({chip.url}), of "
+        f"which a program gets {chip.usable_memory / _GIB:.2f} GiB."
+    )
+    rows = [_row(verdict, chip) for verdict in verdicts]
+    reasons = [
+        f"{verdict.program.name}: {verdict.answer.reason}"
+        for verdict in verdicts
+        if not verdict.passed
+    ]
+    return "\n".join([title, "", format_table(rows), *reasons])
+
+
+def _row(verdict: Verdict, chip: Chip) -> dict[str, str]:
+    program, answer, largest = verdict.program, verdict.answer, verdict.largest
+    row = {
+        "program": program.name,
+        "batch": f"{program.batch} {program.unit}",
+        "compiles": "yes" if verdict.passed else "no",
+        "GiB": "-" if answer.memory is None else _number(answer.memory / _GIB),
+    } | dict.fromkeys(_COSTS, "-")
+    if isinstance(answer, Costs):
+        least = roofline(answer.flops, answer.bytes, chip)
+        photos = program.batch * program.photos_per_unit
+        values = [
+            f"{answer.flops / 1e9:.1f}",
+            _number(answer.bytes / 1e9),
+            _number(least.seconds * 1e3),
+            least.bound,
+            f"{100 * least.compute_share:.0f}%",
+            f"{photos / least.seconds:.0f}",
+        ]
+        row |= zip(_COSTS, values, strict=True)
+    row["largest batch"] = "-"
+    if largest:
+        about = "" if largest.compiled else "about "
+        row["largest batch"] = f"{about}{largest.size}"
+    return row
+
+
+def _number(value: float) -> str:
+    """Formats with two digits after the point, or two significant ones."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"

@@ -1,7 +1,7 @@
-"""Global batches on several replicas: dividing them, gathering their results.
+"""Global batches on several replicas: dividing them, gathering results.
 
-Every worker reads its own share of each batch, in an order in which replica
-after replica, worker after worker, make up the batch of one device.
+Every worker reads its share of each batch. The shares of all replicas, in order
+of workers and replicas, concatenate to the batch of one device.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import tensorflow as tf
 from agem_tf.config import Config
 from agem_tf.errors import UserError
 
-# Makes the batches of one replica after another: (rows, rows a batch).
+# Makes batches from (rows, rows per batch), one replica's after the other's.
 MakeDataset = Callable[[np.ndarray, int], tf.data.Dataset]
 
 
@@ -20,8 +20,8 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
     """Checks that a recipe can run under a strategy.
 
     Raises:
-        UserError: a batch does not divide among the replicas, the shapes are
-            not what a TPU needs, or the TPU can't be given photos.
+        UserError: A batch does not divide among the replicas, the shapes are
+            not static, which a TPU needs, or the TPU is on another machine.
     """
     if config.training.epochs:
         per_replica(
@@ -41,16 +41,16 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
 
 
 def check_static_shapes(config: Config) -> None:
-    """Checks that a compiler for static shapes can take a recipe.
+    """Checks that a recipe has few static shapes, as a TPU needs.
 
     Raises:
-        UserError: photos come in as many shapes as there are.
+        UserError: Photos keep their proportions and are not padded.
     """
     if config.image.resize != "square" and not config.image.buckets:
         raise UserError(
             f"image.resize={config.image.resize} gives photos of many shapes, "
-            "and a TPU compiles a program for each; name a few canvases with "
-            "image.buckets, or take image.resize=square."
+            "and a TPU compiles one program per shape; set image.buckets to a "
+            "few canvases, or take image.resize=square."
         )
 
 
@@ -62,16 +62,21 @@ def per_replica(
 
 
 def divide(batch_size: int, replicas: int, name: str) -> int:
-    """Divides a global batch, that the recipe calls `name`.
+    """Returns the share of one replica of a global batch.
+
+    Args:
+        batch_size: Size of the batch.
+        replicas: Number of replicas.
+        name: Name of the batch size in the recipe, for the message.
 
     Raises:
-        UserError: it does not divide among the replicas.
+        UserError: The batch does not divide among the replicas.
     """
     if batch_size % replicas:
         fitting = replicas * -(-batch_size // replicas)
         raise UserError(
             f"{name}={batch_size} does not divide among {replicas} replicas; "
-            f"take a multiple such as {fitting}."
+            f"take a multiple, such as {fitting}."
         )
     return batch_size // replicas
 
@@ -82,13 +87,13 @@ def distribute(
     make_dataset: MakeDataset,
     strategy: tf.distribute.Strategy,
 ) -> tf.distribute.DistributedDataset:
-    """Feeds the replicas with the batches of `rows`.
+    """Distributes the batches of `rows` among the replicas.
 
     Args:
-        rows: what is read, in order; an incomplete last batch is dropped.
-        batch_size: rows a global batch.
-        make_dataset: called once a worker, with its rows.
-        strategy: whose replicas are fed.
+        rows: Rows in order; an incomplete last batch is dropped.
+        batch_size: Rows per global batch.
+        make_dataset: Called once per worker, with its rows.
+        strategy: Strategy of the replicas.
     """
     share = per_replica(batch_size, strategy)
     count = len(rows) // batch_size
@@ -107,16 +112,16 @@ def distribute(
 def gather(values: tf.Tensor) -> tf.Tensor:
     """Concatenates the replicas' values, inside a replica.
 
-    A sum in which each replica fills its own place: unlike the all-gather of
-    tf.distribute its shapes are static in both directions, as a TPU needs. The
-    gradient of a replica's values is the sum over what all replicas made of
-    them.
+    It sums arrays in which each replica has filled its own place: unlike the
+    all-gather of tf.distribute, the shapes of this and of its gradient are
+    static, as a TPU needs. The gradient of a replica's values is the sum of the
+    gradients from all replicas.
 
     Args:
         values: (batch, ...) floats, equal in shape on all replicas.
 
     Returns:
-        (replicas * batch, ...), the same on every replica of every worker.
+        (replicas * batch, ...) floats, the same on every replica.
     """
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync

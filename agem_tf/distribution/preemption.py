@@ -1,8 +1,8 @@
-"""SIGTERM, with which a cluster announces that it takes a machine away.
+"""Preemption: SIGTERM, which a cluster sends before it takes a machine away.
 
-A process ends at once where that loses nothing, because every file is written
-under another name and renamed. Training defers the end until the step is done
-and its checkpoint is written.
+A process ends at once where nothing is lost, as every file is written under
+another name and renamed. Training defers the end until the step is done and its
+checkpoint is written.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-# EX_TEMPFAIL of sysexits.h: the same command goes on where this one stopped.
+# EX_TEMPFAIL of sysexits.h: the same command resumes where this one stopped.
 STATUS = 75
 
 
@@ -25,7 +25,7 @@ def listen() -> None:
 
 
 def requested() -> bool:
-    """Whether SIGTERM has come, so that a deferred block should be brief."""
+    """Whether SIGTERM was received; a deferred block should then end soon."""
     return _State.requested
 
 
@@ -34,7 +34,7 @@ def deferred() -> Iterator[None]:
     """Lets the block finish before SIGTERM ends the process.
 
     Raises:
-        SystemExit: after the block, if SIGTERM has come.
+        SystemExit: After the block, if SIGTERM was received.
     """
     _State.deferred = True
     try:

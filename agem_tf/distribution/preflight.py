@@ -1,11 +1,8 @@
-"""The check of --strategy and --tpu, before anything slow begins.
+"""Checks of --strategy and --tpu before anything slow begins.
 
-The workers that TF_CONFIG names, checked before TensorFlow waits for them.
-
-TensorFlow itself answers a slip in that variable with a KeyError, or by waiting
-for a worker that will never come.
-
-Whether a TPU that is elsewhere can be found and answers.
+They need no TensorFlow. It would answer a mistake in TF_CONFIG with a KeyError
+or by waiting for a worker that never starts, and a wrong address of a TPU after
+minutes.
 """
 
 import dataclasses
@@ -22,23 +19,29 @@ from agem_tf import native_output
 from agem_tf.config import STRATEGIES
 from agem_tf.errors import UserError
 
-_HOW_TO_GET_A_TPU = (
-    "run on a TPU virtual machine, name a TPU with --tpu=NAME or "
-    "--tpu=grpc://HOST:8470, or take --strategy=auto"
-)
+# --tpu: a TPU of this machine, or the start of the address of another.
+LOCAL = "local"
+GRPC = "grpc://"
+# Google Cloud's metadata server answers only inside Google Cloud.
+METADATA = "http://169.254.169.254/computeMetadata/v1/project/project-id"
+# How long an answer over the network may take.
+SECONDS = 5
+
+VARIABLE = "TF_CONFIG"
+_JOBS = ("chief", "worker")
 
 
 def check_devices(strategy: str, tpu: str = "") -> None:
-    """Checks that what a strategy runs on is there.
+    """Checks that the devices of a strategy are available.
 
     Args:
-        strategy: one of `config.STRATEGIES`.
+        strategy: One of `config.STRATEGIES`.
         tpu: "local" for the TPU of this machine, the name of a Google Cloud
-            TPU, "grpc://HOST:PORT", or empty if none is asked for.
+            TPU, "grpc://HOST:PORT", or empty for none.
 
     Raises:
-        UserError: an unknown name, a TPU that is missing or does not answer, an
-            unfinished TF_CONFIG; with what to do about it.
+        UserError: An unknown name, a TPU that is missing or does not answer, or
+            a mistake in TF_CONFIG; the message says what to do.
     """
     if strategy not in STRATEGIES:
         raise UserError(
@@ -50,40 +53,77 @@ def check_devices(strategy: str, tpu: str = "") -> None:
             f"--strategy={strategy}."
         )
     if tpu or strategy == "tpu":
-        _check_tpu(tpu or LOCAL)
+        tpu = tpu or LOCAL
+        if tpu.startswith(GRPC):
+            check_answers(tpu, tpu)
+        elif tpu != LOCAL:
+            _check_google_cloud(tpu)
+        elif not native_output.is_tpu_attached():
+            files = " nor ".join(native_output.TPU_DEVICE_FILES)
+            raise UserError(
+                f"--tpu={tpu}: this machine has no TPU (no {files}); run on a "
+                "TPU virtual machine, name a TPU with --tpu=NAME or "
+                "--tpu=grpc://HOST:8470, or take --strategy=auto."
+            )
     elif strategy == "multiworker":
         read_cluster()
 
 
-def _check_tpu(tpu: str) -> None:
-    if tpu.startswith(GRPC):
-        check_answers(tpu, tpu)
-    elif tpu != LOCAL:
-        check_google_cloud(tpu)
-    elif not native_output.is_tpu_attached():
-        files = " nor ".join(native_output.TPU_DEVICE_FILES)
+def check_answers(tpu: str, address: str) -> None:
+    """Checks that a gRPC server answers.
+
+    Args:
+        tpu: The value of --tpu, for the message.
+        address: "grpc://HOST:PORT".
+
+    Raises:
+        UserError: No server answers within seconds.
+    """
+    target = address.removeprefix(GRPC)
+    channel = grpc.insecure_channel(target)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=SECONDS)
+    except grpc.FutureTimeoutError as error:
         raise UserError(
-            f"--tpu={tpu}: this machine has no TPU (no {files}); "
-            f"{_HOW_TO_GET_A_TPU}."
+            f"--tpu={tpu}: no TPU answers at {target} within {SECONDS} s; "
+            "check its address and that it runs."
+        ) from error
+    finally:
+        channel.close()
+
+
+def _check_google_cloud(tpu: str) -> None:
+    """Checks that the name of a Google Cloud TPU can be looked up from here.
+
+    Raises:
+        UserError: Google's package is missing, or this machine is elsewhere.
+    """
+    if importlib.util.find_spec("googleapiclient") is None:
+        raise UserError(
+            f"--tpu={tpu} is looked up through Google Cloud's API, which "
+            "needs pip install cloud-tpu-client; or give "
+            "--tpu=grpc://HOST:8470."
         )
-
-
-VARIABLE = "TF_CONFIG"
-_EXAMPLE = (
-    "each worker needs the list of all and its own place in it, such as "
-    'TF_CONFIG=\'{"cluster": {"worker": ["host0:12345", "host1:12345"]}, '
-    '"task": {"type": "worker", "index": 0}}\''
-)
-_JOBS = ("chief", "worker")
+    request = urllib.request.Request(
+        METADATA, headers={"Metadata-Flavor": "Google"}
+    )
+    try:
+        urllib.request.urlopen(request, timeout=SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"--tpu={tpu} can be looked up on Google Cloud only, whose "
+            f"metadata server does not answer here ({error}); run the command "
+            "there, or give --tpu=grpc://HOST:8470."
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """A checked TF_CONFIG.
+    """The workers of a checked TF_CONFIG.
 
     Attributes:
         workers: "host:port" of each worker, the chief first.
-        index: position of this process among them.
+        index: Position of this process among them.
     """
 
     workers: tuple[str, ...]
@@ -102,7 +142,7 @@ class Cluster:
         """Checks that this worker can listen on its port.
 
         Raises:
-            UserError: another program does.
+            UserError: Another program listens on it.
         """
         port = int(self.workers[self.index].rpartition(":")[2])
         with socket.socket() as probe:
@@ -112,8 +152,8 @@ class Cluster:
             except OSError as error:
                 raise UserError(
                     f"Worker {self.index} can't listen on port {port} "
-                    f"({error.strerror}); stop what does, or give each worker "
-                    f"an index of its own in {VARIABLE}."
+                    f"({error.strerror}); stop the program that does, or give "
+                    f"each worker its own index in {VARIABLE}."
                 ) from error
 
 
@@ -126,7 +166,7 @@ def read_cluster() -> Cluster:
     """Reads TF_CONFIG.
 
     Raises:
-        UserError: it is missing, unfinished or contradicts itself.
+        UserError: It is missing, incomplete or contradictory.
     """
     if not is_configured():
         raise _fault("is not set")
@@ -183,60 +223,9 @@ def _is_address(address: Any) -> bool:
 
 
 def _fault(what: str) -> UserError:
-    return UserError(f"--strategy=multiworker: {VARIABLE} {what}; {_EXAMPLE}.")
-
-
-GRPC = "grpc://"
-SECONDS = 5
-METADATA = "http://169.254.169.254/computeMetadata/v1/project/project-id"
-
-
-def check_answers(tpu: str, address: str) -> None:
-    """Checks that a gRPC server answers.
-
-    Args:
-        tpu: what the user calls it.
-        address: "grpc://HOST:PORT".
-
-    Raises:
-        UserError: none answers within seconds.
-    """
-    target = address.removeprefix(GRPC)
-    channel = grpc.insecure_channel(target)
-    try:
-        grpc.channel_ready_future(channel).result(timeout=SECONDS)
-    except grpc.FutureTimeoutError as error:
-        raise UserError(
-            f"--tpu={tpu}: no TPU answers at {target} within {SECONDS} s; "
-            "check its address and that it runs."
-        ) from error
-    finally:
-        channel.close()
-
-
-def check_google_cloud(tpu: str) -> None:
-    """Checks that the name of a Google Cloud TPU can be looked up from here.
-
-    Raises:
-        UserError: Google's package is missing, or this is another place.
-    """
-    if importlib.util.find_spec("googleapiclient") is None:
-        raise UserError(
-            f"--tpu={tpu} is looked up through Google Cloud's API, which "
-            "needs pip install cloud-tpu-client; or give "
-            "--tpu=grpc://HOST:8470."
-        )
-    request = urllib.request.Request(
-        METADATA, headers={"Metadata-Flavor": "Google"}
+    return UserError(
+        f"--strategy=multiworker: {VARIABLE} {what}; each worker needs the "
+        "addresses of all and its own index, such as "
+        'TF_CONFIG=\'{"cluster": {"worker": ["host0:12345", "host1:12345"]}, '
+        '"task": {"type": "worker", "index": 0}}\'.'
     )
-    try:
-        urllib.request.urlopen(request, timeout=SECONDS).close()
-    except OSError as error:
-        raise UserError(
-            f"--tpu={tpu} can be looked up on Google Cloud only, whose "
-            f"metadata server does not answer here ({error}); run the command "
-            "there, or give --tpu=grpc://HOST:8470."
-        ) from error
-
-
-LOCAL = "local"

@@ -1,7 +1,4 @@
-"""From the name of a strategy to the strategy, and the line that says which.
-
-Connecting to a TPU.
-"""
+"""Creation of tf.distribute strategies by name."""
 
 import logging
 
@@ -18,9 +15,9 @@ _LOG = logging.getLogger(__name__)
 def create_strategy(
     name: str = "auto", tpu_address: str = ""
 ) -> tf.distribute.Strategy:
-    """Returns the strategy called `name`, and logs what it came to.
+    """Returns the strategy called `name`, and logs the choice.
 
-    Several workers must be asked for before TensorFlow runs anything else.
+    "multiworker" must be created before TensorFlow runs anything else.
 
     Args:
         name: "one" for a single device (a GPU if there is one), "mirrored" for
@@ -28,10 +25,10 @@ def create_strategy(
             "multiworker" for the machines that TF_CONFIG names, "tpu"; "auto"
             for a TPU if there is one, else the machines of a TF_CONFIG, else
             all GPUs, else the CPU.
-        tpu_address: see `check_devices`; "local" by default.
+        tpu_address: See `check_devices`; "local" by default.
 
     Raises:
-        UserError: an unknown name, or what it names is not there.
+        UserError: The name is unknown, or its devices are not available.
     """
     check_devices(name, tpu_address)
     chosen = _choose(tpu_address) if name == "auto" else name
@@ -72,25 +69,25 @@ def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
         "Worker %d of %d (worker 0 is the chief); waiting for %s",
         workers.index,
         len(workers.workers),
-        ", ".join(workers.others) or "nobody",
+        ", ".join(workers.others) or "none",
     )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
-            f"The workers {', '.join(workers.workers)} do not come together: "
+            f"The workers {', '.join(workers.workers)} can't connect: "
             f"{cause(error)}"
         ) from error
 
 
 def _gpus() -> list[tf.config.LogicalDevice]:
-    # Without a GPU, CUDA complains past Python.
+    # Without a GPU, CUDA writes complaints to stderr.
     with native_output.captured():
         return tf.config.list_logical_devices("GPU")
 
 
 def is_supported() -> bool:
-    """Whether this TensorFlow can drive a TPU of this machine."""
+    """Whether this TensorFlow supports a TPU of this machine."""
     return bool(tf.config.list_physical_devices("TPU_SYSTEM"))
 
 
@@ -98,18 +95,25 @@ def connect(tpu: str = preflight.LOCAL) -> tf.distribute.TPUStrategy:
     """Starts a TPU and returns its strategy.
 
     Args:
-        tpu: see `check_devices`, which has passed.
+        tpu: See `check_devices`, which has passed.
 
     Raises:
-        UserError: it does not answer, or this TensorFlow can't drive it.
+        UserError: It does not answer, or this TensorFlow does not support it.
     """
     if tpu == preflight.LOCAL and not is_supported():
         raise UserError(
-            f"--tpu={tpu}: TensorFlow {tf.__version__}, as it is installed "
-            "here, can't drive TPUs; pip install -r requirements-tpu.txt into "
-            "an environment of its own."
+            f"--tpu={tpu}: TensorFlow {tf.__version__}, as installed here, "
+            "does not support TPUs; pip install -r requirements-tpu.txt into "
+            "another environment."
         )
-    resolver = _find(tpu)
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
+        address = resolver.master()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"--tpu={tpu} was not found: {cause(error)}") from error
+    # A name may stand for a TPU that is switched off.
+    if tpu != preflight.LOCAL:
+        preflight.check_answers(tpu, address)
     try:
         with native_output.captured():
             tf.config.experimental_connect_to_cluster(resolver)
@@ -119,15 +123,3 @@ def connect(tpu: str = preflight.LOCAL) -> tf.distribute.TPUStrategy:
         raise UserError(
             f"--tpu={tpu} does not start: {cause(error)}"
         ) from error
-
-
-def _find(tpu: str) -> tf.distribute.cluster_resolver.TPUClusterResolver:
-    try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
-        address = resolver.master()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"--tpu={tpu} was not found: {cause(error)}") from error
-    # What a name stands for may be switched off.
-    if tpu != preflight.LOCAL:
-        preflight.check_answers(tpu, address)
-    return resolver

@@ -1,7 +1,7 @@
-"""What several workers must agree on, and what only their chief does.
+"""Coordination of several workers: barriers, agreement, the chief.
 
-All workers run the same program on the same files. The chief writes; the others
-read what it has written, so the workdir stands on a file system that all see.
+All workers run the same program on the same files. Only the chief writes, and
+the others read its files, so the workdir must be on a shared file system.
 """
 
 import contextlib
@@ -29,32 +29,32 @@ def from_chief(
 ) -> np.ndarray:
     """Returns the chief's `values`; all workers must call it.
 
-    Workers that compute the same may round differently, and workers that look
-    at the same file may do so at different moments.
+    Workers may round the same computation differently, and may read the same
+    file at different times.
 
     Args:
-        values: numbers, equal in shape and type on all workers.
-        strategy: of all workers.
+        values: Numbers, equal in shape and type on all workers.
+        strategy: Strategy of all workers.
     """
     if not _has_workers(strategy):
         return values
-    sent = tf.constant(values)
-
-    @tf.function
-    def replica_values() -> tf.Tensor:
-        context = tf.distribute.get_replica_context()
-        is_first = tf.equal(context.replica_id_in_sync_group, 0)
-        return context.all_reduce(
-            tf.distribute.ReduceOp.SUM,
-            tf.where(is_first, sent, tf.zeros_like(sent)),
-        )
-
-    results = strategy.run(replica_values)
+    results = strategy.run(_of_first_replica, args=(tf.constant(values),))
     return strategy.experimental_local_results(results)[0].numpy()
 
 
+# One function for all calls: a function per call would be traced again by each.
+@tf.function
+def _of_first_replica(own: tf.Tensor) -> tf.Tensor:
+    context = tf.distribute.get_replica_context()
+    is_first = tf.equal(context.replica_id_in_sync_group, 0)
+    return context.all_reduce(
+        tf.distribute.ReduceOp.SUM,
+        tf.where(is_first, own, tf.zeros_like(own)),
+    )
+
+
 def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Returns when every worker has come here."""
+    """Blocks until all workers reach this call."""
     from_chief(np.zeros(1, np.float32), strategy)
 
 
@@ -63,8 +63,13 @@ def check_agreement(
 ) -> None:
     """Checks that all workers have the same `value`; all must call it.
 
+    Args:
+        what: Name of the value, for the message.
+        value: The value of this worker.
+        strategy: Strategy of all workers.
+
     Raises:
-        UserError: the chief has another one of `what`.
+        UserError: The chief has another value.
     """
     digest = hashlib.sha256(value.encode()).digest()
     own = np.frombuffer(digest, np.int32)
@@ -77,10 +82,7 @@ def check_agreement(
 
 @contextlib.contextmanager
 def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Runs a block on the chief, and then on the others.
-
-    The others find what the chief has written.
-    """
+    """Runs a block on the chief, then on the others, which find its files."""
     chief = is_chief(strategy)
     if not chief:
         barrier(strategy)
@@ -93,11 +95,11 @@ def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
 def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turns the failure of a collective operation into its cause.
 
-    TensorFlow notices a worker that died by its connection, or after the ten
-    seconds that its heartbeat may be silent.
+    TensorFlow notices a dead worker by its connection, or when its heartbeat
+    has been silent for ten seconds.
 
     Raises:
-        UserError: another worker, or the TPU, has gone.
+        UserError: Another worker or the TPU has stopped.
     """
     try:
         yield
@@ -106,8 +108,8 @@ def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
             raise
         who = "Another worker" if _has_workers(strategy) else "The TPU"
         raise UserError(
-            f"{who} has stopped ({cause(error)}); start all again with the "
-            "same command, it goes on from the last checkpoint."
+            f"{who} has stopped ({cause(error)}); restart all with the same "
+            "command: they resume from the last checkpoint."
         ) from error
 
 

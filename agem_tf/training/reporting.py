@@ -1,4 +1,4 @@
-"""The page that a training run ends with."""
+"""The report of a training run."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from agem_tf.pages.attention import attention_pictures
 from agem_tf.pages.curves import figure_to_image, training_curves
 from agem_tf.pages.photo_sources import photos_of_split
 from agem_tf.pages.rank_lists import rank_lists
-from agem_tf.pages.report import Picture, RankList, Report, Table
+from agem_tf.pages.report import Picture, Report, Table
 
 
 def write_report(
@@ -26,92 +26,64 @@ def write_report(
     """Writes the HTML report of a run and returns its path.
 
     Args:
-        path: of the page.
-        config: the recipe.
-        dataset: where test photos are.
-        model: the best weights.
-        evaluations: name of a variant -> its scores; the last one's rankings
-            are drawn.
-        history: one dict an epoch.
+        path: Path of the page.
+        config: The recipe.
+        dataset: The dataset of the test photos.
+        model: The model with the best weights.
+        evaluations: Name of a variant -> its scores; the rankings of the last
+            one are drawn.
+        history: One row per epoch.
     """
-    split_name = config.data.test_split or config.data.train_split
-    split = dataset.split(split_name)
+    test_split = config.data.test_split
+    split = dataset.split(test_split or config.data.train_split)
+    rows = [scores_row(name, each.scores) for name, each in evaluations.items()]
+    summary, tables, lists = [], [], []
+    if rows:
+        label = "mAP medium" if "mAP medium" in rows[0] else list(rows[0])[1]
+        summary = [
+            (f"{label}, {name}", row[label])
+            for name, row in zip(evaluations, rows, strict=True)
+        ]
+        last = list(evaluations.values())[-1]
+        note = (
+            f"Protocol: {last.protocol}. Columns without Easy, Medium or Hard "
+            "are Medium."
+        )
+        tables.append(_table("Retrieval, percent", rows, note))
+        lists = rank_lists(last, photos_of_split(split), count=6)
+    figures = []
+    if history:
+        tables.append(_table("Epochs", history))
+        curves = figure_to_image(training_curves(history))
+        figures.append(Picture(curves, "Training"))
     report = Report(
         title=f"AGeM: {config.name}",
         subtitle=_subtitle(config, dataset),
-        summary=[_headline(name, each) for name, each in evaluations.items()],
-        tables=_tables(evaluations, history),
-        figures=_figures(history),
-        rank_lists=_rank_lists(config, dataset, evaluations),
+        summary=summary,
+        tables=tables,
+        figures=figures,
+        rank_lists=lists,
         attention=attention_pictures(model, split, config.image),
     )
     report.save(path)
     return path
 
 
+def _table(
+    title: str, rows: Sequence[Mapping[str, object]], note: str = ""
+) -> Table:
+    return Table(title, list(rows[0]), [list(r.values()) for r in rows], note)
+
+
 def _subtitle(config: Config, dataset: PreparedDataset) -> str:
-    counts = dataset.manifest["splits"].get(config.data.test_split, {})
-    model = config.model
-    scored = (
-        f", scored on {counts['photos']} photos of {counts['landmarks']} "
-        "landmarks that training never saw"
-        if counts
-        else ""
-    )
+    counts = dataset.manifest["splits"].get(config.data.test_split)
+    model, scored = config.model, ""
+    if counts:
+        scored = (
+            f", scored on {counts['photos']} photos of {counts['landmarks']} "
+            "landmarks that training never saw"
+        )
     return (
         f"{model.backbone} + attention {model.attention} + {model.pooling} on "
         f"{dataset.manifest['dataset']}{scored}."
     )
-
-
-def _headline(name: str, evaluation: Evaluation) -> tuple[str, str]:
-    row = scores_row(name, evaluation.scores)
-    label = "mAP medium" if "mAP medium" in row else list(row)[1]
-    return f"{label}, {name}", row[label]
-
-
-def _tables(
-    evaluations: Mapping[str, Evaluation],
-    history: Sequence[Mapping[str, float]],
-) -> list[Table]:
-    tables = []
-    if evaluations:
-        rows = [scores_row(n, each.scores) for n, each in evaluations.items()]
-        protocol = next(iter(evaluations.values())).protocol
-        tables.append(
-            Table(
-                "Retrieval, percent",
-                list(rows[0]),
-                [list(row.values()) for row in rows],
-                f"Protocol: {protocol}. Of Easy, Medium and Hard, further "
-                "columns are Medium.",
-            )
-        )
-    if history:
-        tables.append(
-            Table(
-                "Epochs",
-                list(history[0]),
-                [list(row.values()) for row in history],
-            )
-        )
-    return tables
-
-
-def _figures(history: Sequence[Mapping[str, float]]) -> list[Picture]:
-    if not history:
-        return []
-    figure = training_curves(history)
-    return [Picture(figure_to_image(figure), "Training")]
-
-
-def _rank_lists(
-    config: Config,
-    dataset: PreparedDataset,
-    evaluations: Mapping[str, Evaluation],
-) -> list[RankList]:
-    if not evaluations:
-        return []
-    split = dataset.split(config.data.test_split)
-    last = list(evaluations.values())[-1]
-    return rank_lists(last, photos_of_split(split), count=6)

@@ -1,4 +1,4 @@
-"""A workdir from the outside: its recipe, its dataset and its best model."""
+"""A training run for the stages after it: recipe, dataset, best model."""
 
 import copy
 import dataclasses
@@ -21,11 +21,11 @@ from agem_tf.training.workdir import BEST_MODEL, read_recipe
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What later stages need of a training run.
+    """Recipe and model of a training run, for the stages after it.
 
     Attributes:
-        config: its recipe.
-        model: its best weights.
+        config: The recipe.
+        model: The model with the best weights.
     """
 
     config: Config
@@ -36,10 +36,14 @@ class Run:
         scales: Sequence[float] | None = None,
         image_size: int | None = None,
     ) -> "Run":
-        """Returns the run with other extraction settings than its recipe's.
+        """Returns the run with extraction settings other than its recipe's.
+
+        Args:
+            scales: Factors on the sides of photos.
+            image_size: Side of photos in pixels.
 
         Raises:
-            UserError: a setting is out of range.
+            UserError: A setting is out of range.
         """
         config = copy.deepcopy(self.config)
         if scales:
@@ -52,11 +56,11 @@ class Run:
         """Checks that descriptors were made by this model.
 
         Raises:
-            UserError: another model made them.
+            UserError: They were made by another model.
         """
         if descriptors.provenance.get("model") != fingerprint(self.model):
             raise UserError(
-                f"The descriptors of {path} were made by another model than "
+                f"The descriptors in {path} were made by another model than "
                 "the best one of this run; extract them again."
             )
 
@@ -73,7 +77,7 @@ def open_run(
     """Loads the best model of a run.
 
     Raises:
-        UserError: the workdir holds no run, or no model yet.
+        UserError: The workdir holds no run, or no model yet.
     """
     workdir = pathlib.Path(workdir)
     config = read_recipe(workdir)
@@ -96,17 +100,18 @@ def open_dataset(
 ) -> PreparedDataset:
     """Opens the recipe's dataset.
 
-    A recipe that names only a directory means a prepared dataset. One that
-    names a source or options, or no directory, has it made on first use.
+    A recipe with nothing but a directory refers to a prepared dataset. With a
+    source or options, or without a directory, the dataset is prepared on first
+    use.
 
     Args:
-        config: the recipe.
-        workdir: of the run.
-        directory: of another prepared dataset to open instead.
-        skip_corrupt: see `PreparedDataset`.
+        config: The recipe.
+        workdir: Directory of the run.
+        directory: Directory of another prepared dataset to open instead.
+        skip_corrupt: See `PreparedDataset`.
 
     Raises:
-        UserError: it is not prepared and can't be made.
+        UserError: The dataset is not prepared and can't be.
     """
     if directory is not None:
         return PreparedDataset(directory, skip_corrupt)
@@ -130,16 +135,16 @@ def open_dataset(
 
 
 def load_model(path: pathlib.Path) -> AGeM:
-    """Reads a .keras file of this package.
+    """Loads a .keras file of this package.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: It is missing or damaged.
     """
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"{path} is not a readable model ({error}); run agem_tf.train."
+            f"{path} can't be read as a model ({error}); run agem_tf.train."
         ) from error
 
 

@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 
-from agem_tf.compilation.chips import parse_topology
 from agem_tf.compilation.compiler import Compiler, Costs, Target, read_refusal
+from agem_tf.compilation.roofline import parse_topology
 from agem_tf.errors import UserError
 
 TOPOLOGY = parse_topology("v4:2x2x1")

@@ -33,7 +33,7 @@ def recipe():
 
 @lowers
 def test_training_and_extraction_are_lowered_whole(recipe):
-    training, extraction = RecipePrograms(recipe).of_a_replica(2)
+    training, extraction = RecipePrograms(recipe).for_replicas(2)
     assert (training.name, training.batch) == ("training 64x64", 2)
     assert (training.unit, training.photos_per_unit) == ("tuples", 5)
     assert (extraction.name, extraction.batch) == ("extraction 64x64", 3)
@@ -50,21 +50,21 @@ def test_training_and_extraction_are_lowered_whole(recipe):
 def test_each_canvas_is_extracted_and_the_largest_trains(recipe):
     recipe.image.resize = "aspect"
     recipe.image.buckets = ((32, 64), (64, 96))
-    names = [program.name for program in RecipePrograms(recipe).of_a_replica(2)]
+    names = [program.name for program in RecipePrograms(recipe).for_replicas(2)]
     assert names == ["training 64x96", "extraction 32x64", "extraction 64x96"]
 
 
 @lowers
 def test_the_small_recipe_divides_among_four_chips():
     recipe = validate(loading.load_recipe(SMALL))
-    programs = RecipePrograms(recipe).of_a_replica(4)
+    programs = RecipePrograms(recipe).for_replicas(4)
     assert [program.batch for program in programs] == [2, 8, 8]
 
 
 @lowers
 def test_a_recipe_that_does_not_train_is_extracted_only(recipe):
     recipe.training.epochs = 0
-    (extraction,) = RecipePrograms(recipe).of_a_replica(1)
+    (extraction,) = RecipePrograms(recipe).for_replicas(1)
     assert (extraction.unit, extraction.batch) == ("photos", 6)
 
 
@@ -72,7 +72,7 @@ def test_a_recipe_that_does_not_train_is_extracted_only(recipe):
 def test_precision_is_the_recipes(recipe):
     recipe.training.epochs = 0
     recipe.training.precision = "mixed_bfloat16"
-    (extraction,) = RecipePrograms(recipe).of_a_replica(1)
+    (extraction,) = RecipePrograms(recipe).for_replicas(1)
     assert "xbf16>" in extraction.lower(6)
 
 
@@ -86,7 +86,7 @@ def test_shapes_that_are_not_static_are_refused(recipe):
 @lowers
 def test_a_batch_that_does_not_divide_is_refused(recipe):
     with pytest.raises(UserError, match="training.batch_tuples=4 does not"):
-        RecipePrograms(recipe).of_a_replica(3)
+        RecipePrograms(recipe).for_replicas(3)
 
 
 @lowers

@@ -1,8 +1,8 @@
-"""Compiles StableHLO for a TPU that is not there: a script of its own.
+"""Script that compiles StableHLO for a TPU that this machine need not have.
 
-Needs JAX and libtpu, and nothing of this package, which may be installed for
-another Python; see `compiler`, which runs it. What JAX calls here is no public
-interface, so requirements-tpu-compiler.txt names one version.
+`compiler` runs it with another Python, so it needs JAX and libtpu but nothing
+of this package. JAX's functions for this are not public, so
+requirements-tpu-compiler.txt pins its version.
 """
 
 import argparse
@@ -12,9 +12,9 @@ import os
 import pathlib
 from typing import Any
 
-# libtpu asks a metadata server about its machine otherwise, for minutes, and
-# takes a lock that a TensorFlow for TPUs beside it may hold.
-_ALONE = {
+# Otherwise libtpu queries a metadata server for minutes, and takes a lock that
+# TensorFlow for TPUs may hold.
+_ENVIRONMENT = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "JAX_PLATFORMS": "cpu",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
@@ -24,11 +24,11 @@ _ALONE = {
 
 
 def devices(topology: str, configuration: str) -> list[Any]:
-    """Returns the devices of a TPU that only compile.
+    """Returns the devices of a topology, which can only compile.
 
     Args:
-        topology: such as "v5e:2x2".
-        configuration: of its chips; empty for the compiler's default.
+        topology: Name, for example "v5e:2x2".
+        configuration: Configuration of its chips; empty for the default.
     """
     from jax.experimental import topologies
 
@@ -37,18 +37,18 @@ def devices(topology: str, configuration: str) -> list[Any]:
 
 
 def compile_for(device: Any, module: str) -> dict[str, Any]:
-    """Compiles a module for a device; returns what a call of it costs.
+    """Compiles a module for a device; returns the costs of a call.
 
     Returns:
-        "program", the text of what has been compiled; its "flops"; and the
-        bytes of memory "held" by arguments and results, "temporary", and of
-        "code".
+        "program", the compiled HLO modules as text; "flops"; and the bytes of
+        memory of arguments and results ("held"), of temporaries ("temporary")
+        and of "code".
     """
     from jaxlib.xla_client import CompileOptions
 
     program = device.client.compile(module, compile_options=CompileOptions())
     memory = program.get_compiled_memory_stats()
-    # Results that take the place of arguments, such as new weights, count once.
+    # Results that replace arguments, for example new weights, count once.
     held = (
         memory.argument_size_in_bytes
         + memory.output_size_in_bytes
@@ -73,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.module:
             module = pathlib.Path(arguments.module).read_text()
             result["costs"] = compile_for(found[0], module)
-    except RuntimeError as error:  # JAX's errors are.
+    except RuntimeError as error:  # JAX's errors are RuntimeErrors.
         return {"refusal": str(error)}
     return result
 
@@ -82,12 +82,12 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--topology", required=True)
     parser.add_argument("--configuration", default="")
-    parser.add_argument("--module", help="File of StableHLO.")
-    parser.add_argument("--result", required=True, help="JSON, is written.")
+    parser.add_argument("--module", help="StableHLO file.")
+    parser.add_argument("--result", required=True, help="JSON file to write.")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    os.environ.update(_ALONE)
+    os.environ.update(_ENVIRONMENT)
     command = _parse()
     pathlib.Path(command.result).write_text(json.dumps(_run(command)))

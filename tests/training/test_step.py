@@ -1,0 +1,66 @@
+"""The training step runs any network and any loss."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from agem_tf.config import OptimizerConfig, OptimizerRule
+from agem_tf.training.optimizers import RuleOptimizer
+from agem_tf.training.step import TrainingStep
+
+PHOTOS = np.array([[1.0, 2.0], [3.0, 5.0], [4.0, 1.0]], np.float32)
+TARGETS = np.array([0.5, -1.0, 2.0], np.float32)
+
+
+def make_step():
+    """A linear network with two outputs, and a loss that takes one of them."""
+    dense = keras.layers.Dense(1, use_bias=False, name="head")
+    dense.build((None, 2))
+    dense.kernel.assign([[0.25], [0.5]])
+    optimizer = RuleOptimizer(
+        OptimizerConfig(0.01, 0.0, [OptimizerRule("*")]),
+        dense.trainable_variables,
+    )
+
+    def network(batch):
+        return {"points": dense(batch["image"])[:, 0], "scores": batch["image"]}
+
+    def loss(outputs, batch):
+        return tf.reduce_sum((outputs["points"] - batch["target"]) ** 2)
+
+    strategy = tf.distribute.get_strategy()
+    return TrainingStep(network, loss, optimizer, strategy), dense
+
+
+def run(step, photos, count, loss=0.0):
+    batches = tf.data.Dataset.from_tensor_slices(
+        {"image": photos[:, np.newaxis], "target": TARGETS[:, np.newaxis]}
+    )
+    return step.run(iter(batches), tf.constant(count), tf.constant(loss))
+
+
+def test_steps_add_their_losses_and_move_the_weights():
+    step, dense = make_step()
+    result = run(step, PHOTOS, 1, loss=10.0)
+    # 0.25 + 2 * 0.5 = 1.25 instead of 0.5.
+    assert float(result.loss) == pytest.approx(10 + 0.75**2)
+    assert int(result.steps) == 1 and not result.faults.numpy().any()
+    # Adam's first step has the length of the learning rate.
+    moved = dense.kernel.numpy().ravel() - [0.25, 0.5]
+    np.testing.assert_allclose(moved, [-0.01, -0.01], rtol=1e-3)
+    assert int(run(step, PHOTOS, 3).steps) == 3
+
+
+def test_a_fault_ends_the_call_and_is_found_by_its_name():
+    step, _ = make_step()
+    photos = PHOTOS.copy()
+    photos[1, 0] = np.inf
+    result = run(step, photos, 3)
+    assert int(result.steps) == 2
+    assert step.quantities == [
+        "outputs of the network",
+        "loss",
+        "gradient of head/kernel",
+    ]
+    np.testing.assert_array_equal(result.faults, [1, 1, 1])
