@@ -86,6 +86,7 @@ SCRIPT = '''"""Change a shelf.
 """
 
 import errno
+import logging
 import os
 
 from agem_tf import cli
@@ -131,6 +132,11 @@ def main(options):
         raise KeyboardInterrupt
     if raises == "defect":
         raise KeyError("x")
+    if raises == "log":
+        logging.getLogger("agem_tf.room").info("a line")
+        logging.getLogger("agem_tf.room").warning("careful")
+        logging.getLogger("other").info("hidden")
+        logging.getLogger("other").warning("shown")
     if raises == "lines":
         for _ in range(10**5):
             cli.print_line("line")
@@ -240,6 +246,11 @@ def test_a_closed_pipe_ends_a_command_quietly(shelf):
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+def test_log_lines_are_plain(shelf):
+    result = shelf("--shelf=a", "--raises=log")
+    assert result.stderr == "a line\nwarning: careful\nwarning: shown\n"
 
 
 def test_a_terminal_does_not_obey_a_file_name(shelf):
