@@ -117,7 +117,7 @@ def test_distractors_lower_the_scores(files, tmp_path):
     )
 
 
-def test_groups_are_told_by_folders(files):
+def test_folders_are_groups(files):
     evaluation = evaluate.main(
         evaluate.Options(
             descriptors=files.sets["descriptors"], protocol="leave_one_out"
@@ -139,9 +139,7 @@ def test_a_solution_of_google_landmarks_chooses_its_protocol(files, tmp_path):
     assert positives == [[0, 5], [6]]
 
 
-def test_a_whitening_of_other_scales_is_refused_and_of_the_same_applied(
-    files, tmp_path
-):
+def test_a_whitening_is_applied_unless_its_scales_differ(files, tmp_path):
     rng = np.random.default_rng(1)
     mean, projection = rng.normal(size=7), rng.normal(size=(7, 7))
     for name, scales in (("same", [1.0]), ("other", [1.0, 0.5])):
@@ -200,12 +198,12 @@ def test_the_report_shows_photos_of_a_folder(files, tmp_path):
         ({"ground_truth": None}, "give --data_dir or --ground_truth"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(files, options, message):
+def test_conflicting_options_are_refused(files, options, message):
     with pytest.raises(UserError, match=message):
         evaluate.main(evaluate.Options(**files.sets | options))
 
 
-def test_a_mistake_loses_no_earlier_result(files, tmp_path):
+def test_a_failed_evaluation_keeps_the_earlier_results(files, tmp_path):
     output = str(tmp_path / "out")
     evaluate.main(evaluate.Options(**files.sets, output=output))
     before = (tmp_path / "out" / "metrics.json").read_bytes()
@@ -238,7 +236,7 @@ def test_the_command_prints_a_table(files):
     assert row.startswith(files.sets["descriptors"])
 
 
-def test_an_unknown_step_is_one_line_before_anything_is_read():
+def test_an_unknown_step_is_reported_before_anything_is_read():
     result = _command(
         "--descriptors=none",
         "--data_dir=none",

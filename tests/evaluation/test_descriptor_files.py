@@ -36,7 +36,7 @@ def test_an_array_has_the_names_beside_it(tmp_path, rows, dtype):
     np.testing.assert_array_equal(loaded.descriptors, rows.astype(dtype))
 
 
-def test_an_array_without_names_is_in_the_given_order(tmp_path, rows):
+def test_an_array_without_names_has_the_given_order(tmp_path, rows):
     np.save(tmp_path / "rows.npy", rows)
     path = tmp_path / "rows.npy"
     assert load_descriptors(path, list("wxyz")).names == list("wxyz")

@@ -62,7 +62,7 @@ def test_queries_without_boxes_are_looked_up_in_the_database():
     assert evaluation.scores.mean_average_precision == 1
 
 
-def test_distractors_stand_behind_the_database(sets):
+def test_distractors_are_appended_to_the_database(sets):
     database, truth, queries = sets
     distractors = DescriptorSet(
         ["x", "y"], 9 * queries.descriptors[:2].astype(np.float16), _MADE
@@ -80,7 +80,7 @@ def test_distractors_stand_behind_the_database(sets):
     )
 
 
-def test_what_re_ranks_sees_all_and_its_order_is_scored(sets):
+def test_re_ranking_gets_all_descriptors_and_its_order_is_scored(sets):
     database, truth, queries = sets
 
     def turn(query_rows, database_rows):
@@ -137,7 +137,7 @@ def test_boxes_need_descriptors_of_their_own():
 
 
 @pytest.mark.parametrize("role", ["queries", "distractors"])
-def test_descriptors_made_otherwise_are_refused(sets, role):
+def test_descriptors_of_another_provenance_are_refused(sets, role):
     database, truth, queries = sets
     given = {"queries": queries, "distractors": None}
     given[role] = DescriptorSet(

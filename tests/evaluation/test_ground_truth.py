@@ -1,4 +1,4 @@
-"""Ground truth, made and read."""
+"""Ground truths: making, reading, restricting."""
 
 import json
 

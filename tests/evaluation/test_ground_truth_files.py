@@ -105,7 +105,7 @@ def _nested(levels):
 
 
 @pytest.mark.parametrize("key", ["easy", "bbx", "imlist"])
-def test_lists_that_share_items_are_not_unfolded(tmp_path, key):
+def test_lists_that_share_items_are_not_flattened(tmp_path, key):
     """Sixty levels of ten references each are 10**60 items."""
     content = _content()
     part = content if key == "imlist" else content["gnd"][0]
@@ -149,7 +149,7 @@ def test_large_missing_and_other_files_are_refused(tmp_path, monkeypatch):
         load_published(path)
 
 
-def test_another_content_than_the_published_is_told(tmp_path):
+def test_a_file_that_is_not_the_published_one_is_warned_about(tmp_path):
     path = _pickled(tmp_path / "gnd_roxford5k.pkl", _content())
     with pytest.warns(UserWarning, match="not the published file"):
         load_published(path)
@@ -186,7 +186,7 @@ def test_the_matlab_twin_counts_from_1(tmp_path):
     assert load_published(path).to_dict() == _content()
 
 
-def test_the_old_matlab_form_gives_queries_by_index(tmp_path):
+def test_old_matlab_files_list_queries_by_index(tmp_path):
     path = _save_matlab(
         tmp_path / "gnd_oxford5k.mat",
         ["a", "bb", "c"],
@@ -234,7 +234,7 @@ def test_a_ground_truth_is_read_by_its_suffix(tmp_path):
         ("ukbench", [[1, 0], [0, 1], [2]], [[], [], []]),
     ],
 )
-def test_names_alone_make_a_ground_truth(protocol, easy, junk):
+def test_file_names_imply_a_ground_truth(protocol, easy, junk):
     names = ["x/100.jpg", "x/101.jpg", "y/250.jpg"]
     truth, made_for = derive_ground_truth(names, protocol)
     assert made_for == protocol
@@ -243,12 +243,12 @@ def test_names_alone_make_a_ground_truth(protocol, easy, junk):
 
 
 @pytest.mark.parametrize("protocol", [None, "revisited"])
-def test_names_do_not_tell_every_ground_truth(protocol):
+def test_file_names_do_not_imply_every_ground_truth(protocol):
     with pytest.raises(UserError, match="--data_dir or --ground_truth, or .*"):
         derive_ground_truth(["1.jpg"], protocol)
 
 
-def test_a_csv_is_told_by_its_columns(tmp_path):
+def test_the_columns_of_a_csv_choose_its_protocol(tmp_path):
     path, labels = tmp_path / "truth.csv", tmp_path / "labels.csv"
     path.write_text("id,images,Usage\nq,b,Public\n")
     truth, protocol = derive_ground_truth(["a", "b"], None, path)

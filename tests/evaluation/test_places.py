@@ -36,9 +36,9 @@ def test_photos_before_are_counted_as_a_stable_sort_places_them(distinct):
     )
 
 
-def test_nothing_is_counted_for_a_query_without_labels():
-    nobody = np.empty(0, np.int64)
-    assert count_before(np.ones(5, np.float32), nobody).shape == (0,)
+def test_a_query_without_labels_has_no_positions():
+    unlabelled = np.empty(0, np.int64)
+    assert count_before(np.ones(5, np.float32), unlabelled).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_best_photos_are_the_start_of_the_ranking(tied, top):
     np.testing.assert_array_equal(found.similarities, products)
 
 
-def test_distractors_from_disk_push_labelled_photos_back(tied, tmp_path):
+def test_distractors_from_disk_lower_the_scores(tied, tmp_path):
     queries, database, truth = tied
     rng = np.random.default_rng(7)
     distractors = rng.integers(-2, 3, size=(300, 4)).astype(np.float16)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves on disk."""
+"""The numbers of an evaluation on disk."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def _rows(path):
         return list(csv.DictReader(file))
 
 
-def test_everything_that_is_known_is_written(tied, tmp_path):
+def test_scores_and_rankings_are_written(tied, tmp_path):
     evaluation = _evaluate(tied, "revisited")
     write_numbers(tmp_path, evaluation, {"rerank": []})
     metrics = json.loads((tmp_path / "metrics.json").read_bytes())
@@ -46,7 +46,7 @@ def test_everything_that_is_known_is_written(tied, tmp_path):
     assert ranking.database_names[200] == "far \udcff"
 
 
-def test_a_query_is_a_row(tied, tmp_path):
+def test_each_query_has_a_row(tied, tmp_path):
     evaluation = _evaluate(tied, "revisited")
     write_numbers(tmp_path, evaluation, {})
     rows = _rows(tmp_path / "per_query.csv")
@@ -63,7 +63,7 @@ def test_a_query_is_a_row(tied, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_curves_are_written_where_there_are_any(tied, tmp_path, protocol):
+def test_curves_are_written_if_the_protocol_has_one(tied, tmp_path, protocol):
     evaluation = _evaluate(tied, protocol)
     write_numbers(tmp_path, evaluation, {})
     path = tmp_path / "precision_recall.csv"

@@ -1,4 +1,4 @@
-"""The published files of revisited Oxford and Paris, where they are at hand.
+"""The published files of revisited Oxford and Paris, if available.
 
 AGEM_REVISITED=DIRECTORY names the folder with gnd_roxford5k.pkl and
 gnd_rparis6k.pkl (http://cmp.felk.cvut.cz/revisitop/data/datasets/).

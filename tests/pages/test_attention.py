@@ -9,7 +9,7 @@ def _photo(height=30, width=50, value=80):
     return np.full((height, width, 3), value, np.uint8)
 
 
-def test_heat_colours_the_hot_place_only():
+def test_only_hot_places_are_coloured():
     heat = np.zeros((3, 5))
     heat[2, 0] = 7.0
     photo = _photo(60, 100)

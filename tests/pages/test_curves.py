@@ -5,7 +5,7 @@ import numpy as np
 from agem_tf.pages.curves import figure_to_image, training_curves
 
 
-def test_curves_leave_out_what_was_not_measured():
+def test_missing_values_are_left_out_of_curves():
     rows = [
         {"epoch": 1, "train_loss": 0.9, "validation_loss": 0.8, "p": None},
         {"epoch": 2, "train_loss": 0.5},

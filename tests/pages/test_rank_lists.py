@@ -1,4 +1,4 @@
-"""What queries found, as tiles of the page."""
+"""Rank lists, and the photos on them."""
 
 import numpy as np
 import pytest

@@ -80,7 +80,7 @@ def test_sections_without_content_are_left_out():
     assert not {"section", "dl", "img", "table"} & set(page.tags)
 
 
-def test_names_by_strangers_are_escaped():
+def test_names_are_escaped():
     evil = '"><script>alert(1)</script>'
     picture = _picture("red", title=evil, caption=evil)
     report = Report(
@@ -203,7 +203,7 @@ def test_tiles_know_their_verdicts():
         Tile("church", "right")
 
 
-def test_the_page_is_saved_even_with_a_broken_name(tmp_path):
+def test_the_page_is_saved_with_a_name_that_is_not_utf8(tmp_path):
     Report("photo \udcff").save(tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "photo ?" in text

@@ -56,7 +56,7 @@ def test_published_scores_stand_beside_ours():
     assert not any("published" in table.title for table in other.tables)
 
 
-def test_each_query_has_a_row_unless_they_are_too_many():
+def test_each_query_has_a_row_up_to_a_limit():
     few, many = (
         scores_page(_evaluate("gldv2", queries), "ours")
         for queries in (200, 201)
@@ -66,7 +66,7 @@ def test_each_query_has_a_row_unless_they_are_too_many():
     assert len(many.rank_lists) == 20
 
 
-def test_distractors_are_told():
+def test_distractors_are_counted_in_the_subtitle():
     distractors = DescriptorSet(["x", "y"], np.ones((2, 6)))
     evaluation = _evaluate("oxford", distractors=distractors)
     assert (

@@ -23,7 +23,7 @@ def test_ukbench_counts_true_photos_among_four():
     assert scores.mean_true_in_top_4 == 2
 
 
-def test_ukbench_counts_a_short_ranking_as_far_as_it_goes():
+def test_ukbench_counts_missing_photos_of_a_short_ranking_as_wrong():
     truth = ukbench_ground_truth(["0.jpg", "1.jpg", "6.jpg"])
     scores = evaluate_ukbench(np.array([[0, 1], [1, 2], [2, 0]]), truth)
     assert scores.true_in_top_4.tolist() == [2, 1, 1]
