@@ -85,21 +85,18 @@ def derive_ground_truth(
             (
                 name
                 for name, each in PROTOCOLS.items()
-                if each.csv_columns and each.csv_columns == columns
+                if each.csv_columns == columns
             ),
             LeaveOneOutProtocol.name,
         )
         return PROTOCOLS[made_for].read_csv(path, names, labels), made_for
-    truth = None
-    if protocol in PROTOCOLS:
-        truth = PROTOCOLS[protocol].truth_from_names(names)
-    if truth is None:
+    from_names = [n for n, each in PROTOCOLS.items() if each.names_imply_truth]
+    if protocol not in from_names:
         raise UserError(
             "There is no ground truth; give --data_dir or --ground_truth, or a "
-            "--protocol whose file names imply it: holidays, leave_one_out, "
-            "ukbench."
+            f"--protocol whose file names imply it: {', '.join(from_names)}."
         )
-    return truth, protocol
+    return PROTOCOLS[protocol].truth_from_names(names), protocol
 
 
 def load_published(path: str | os.PathLike) -> GroundTruth:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
+from agem_tf.native_output import captured
 from agem_tf.photos import reading
 
 # The name of a photo -> the photo, or None if it is not at hand.
@@ -50,7 +51,8 @@ def photos_of_split(split: Split) -> Photos:
 def load_photo(split: Split, index: int) -> Image.Image:
     """Returns a photo of a split as it was prepared."""
     # A page of names, or of a folder's photos, needs no TensorFlow.
-    import tensorflow as tf
+    with captured():
+        import tensorflow as tf
 
     example = tf.train.Example.FromString(split.read(index))
     encoded = example.features.feature["image"].bytes_list.value[0]

@@ -103,6 +103,7 @@ class HolidaysProtocol(Protocol):
     """INRIA Holidays; see `holidays_ground_truth`."""
 
     name = "holidays"
+    names_imply_truth = True
 
     def score(self, found: Found, truth: GroundTruth) -> RankedScores:
         return evaluate_oxford(found.places, truth)
@@ -198,6 +199,7 @@ class LeaveOneOutProtocol(Protocol):
     """Every photo searches the others of its group, itself left out."""
 
     name = "leave_one_out"
+    names_imply_truth = True
 
     def score(self, found: Found, truth: GroundTruth) -> RankedScores:
         return evaluate_oxford(found.places, truth)

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.places import Found
 
@@ -87,12 +86,14 @@ class Protocol(abc.ABC):
 
     Attributes:
         name: value of --protocol.
+        names_imply_truth: whether `truth_from_names` is supported.
         csv_columns: first columns of the CSV files that `read_csv` reads.
         published: (queries, database photos, distractors) -> what papers
             report for the benchmark of that size.
     """
 
     name: ClassVar[str]
+    names_imply_truth: ClassVar[bool] = False
     csv_columns: ClassVar[tuple[str, ...]] = ()
     published: ClassVar[Mapping[tuple[int, int, int], PublishedScores]] = {}
 
@@ -104,16 +105,13 @@ class Protocol(abc.ABC):
         """Whether only this protocol makes full use of the labels."""
         return False
 
-    def truth_from_names(self, names: Sequence[str]) -> GroundTruth | None:
+    def truth_from_names(self, names: Sequence[str]) -> GroundTruth:
         """Makes the ground truth that the names of the photos imply.
-
-        Returns:
-            None if the names of this protocol's photos imply none.
 
         Raises:
             UserError: a name is not of the benchmark's form.
         """
-        return None
+        raise NotImplementedError
 
     def read_csv(
         self,
@@ -132,4 +130,4 @@ class Protocol(abc.ABC):
         Raises:
             UserError: the file is missing or of another form.
         """
-        raise UserError(f"{path} is not a ground truth of {self.name}.")
+        raise NotImplementedError

@@ -48,6 +48,7 @@ class UKBenchProtocol(Protocol):
     """Four photos in a row show one object; see `ukbench_ground_truth`."""
 
     name = "ukbench"
+    names_imply_truth = True
 
     def score(self, found: Found, truth: GroundTruth) -> UKBenchScores:
         return evaluate_ukbench(found.places, truth)
