@@ -93,8 +93,8 @@ def run(
         main: takes an instance of one of the dataclasses.
         default: dataclass of options, made by `options`.
         **alternatives: dataclasses that are taken instead where the flag of
-            their name is given, such as `remove=Remove` for --remove. If the
-            dataclass has no such field, the flag is a plain switch.
+            their name is given, for example `remove=Remove` for --remove. If
+            the dataclass has no such field, the flag is a switch.
     """
     native_output.prepare_tensorflow_import()
     _configure_logging()
@@ -256,16 +256,13 @@ class _Parser:
             return
         if name in self._flags:  # Dataclasses of one command share options.
             return
-        notes = []
-        if default is dataclasses.MISSING:
-            notes.append("Required.")
-        elif default not in (None, False, "", (), range(0)):
-            notes.append(f"Default: {shown_value(default)}.")
-        if info.choices:
-            notes.append(f"One of {', '.join(map(str, info.choices))}.")
+        text = info.text
         if kind == tuple[str, ...]:
-            notes.append("May be repeated.")
-        text = " ".join([info.help, *notes])
+            text += " May be repeated."
+        if default is dataclasses.MISSING:
+            text += " Required."
+        elif default not in (None, False, "", (), range(0)):
+            text += f" Default: {shown_value(default)}."
         if kind is bool:
             self._define_switch(name, text)
             return

@@ -36,6 +36,23 @@ class OptionInfo:
     maximum: float | None = None
     positional: bool = False
 
+    @property
+    def text(self) -> str:
+        """The help, with sentences for choices and bounds."""
+        bounds = []
+        if self.minimum is not None:
+            bounds.append(f"at least {self.minimum}")
+        if self.above is not None:
+            bounds.append(f"above {self.above}")
+        if self.maximum is not None:
+            bounds.append(f"at most {self.maximum}")
+        sentences = [self.help]
+        if self.choices:
+            sentences.append(f"One of {', '.join(map(str, self.choices))}.")
+        if bounds:
+            sentences.append(f"{' and '.join(bounds).capitalize()}.")
+        return " ".join(sentences)
+
     def fault(self, value: Any) -> str | None:
         """Returns what is wrong with `value`, such as "must be positive".
 

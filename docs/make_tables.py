@@ -123,10 +123,10 @@ def _flags_table(cls: type) -> str:
         else:
             shown = f"`{cli.shown_value(default)}`"
         flag = f"{name.upper()} ..." if info.positional else f"--{name}"
-        notes = [info.help, *_rules(info)]
+        text = info.text
         if kind == tuple[str, ...] and not info.positional:
-            notes.append("May be repeated.")
-        rows.append(f"| `{flag}` | {shown} | {' '.join(notes)} |")
+            text += " May be repeated."
+        rows.append(f"| `{flag}` | {shown} | {text} |")
     return "\n".join(rows) + "\n"
 
 
@@ -142,28 +142,8 @@ def _fields_table(cls: type, section: object = None) -> str:
             shown = "see [config/recipe.py](../agem_tf/config/recipe.py)"
         else:
             shown = f"`{default!r}`"
-        info = info_of(field)
-        notes = " ".join([info.help, *_rules(info)])
-        rows.append(f"| `{name}` | {shown} | {notes} |")
+        rows.append(f"| `{name}` | {shown} | {info_of(field).text} |")
     return "\n".join(rows) + "\n"
-
-
-def _rules(info: object) -> list[str]:
-    """Returns sentences for the choices and bounds of an option."""
-    bounds = []
-    if info.minimum is not None:
-        bounds.append(f"at least {info.minimum}")
-    if info.above is not None:
-        bounds.append(f"above {info.above}")
-    if info.maximum is not None:
-        bounds.append(f"at most {info.maximum}")
-    sentences = []
-    if info.choices:
-        listed = ", ".join(f"`{choice}`" for choice in info.choices)
-        sentences.append(f"One of {listed}.")
-    if bounds:
-        sentences.append(f"{' and '.join(bounds).capitalize()}.")
-    return sentences
 
 
 if __name__ == "__main__":

@@ -263,8 +263,8 @@ def test_help_lists_each_option_once_with_its_default(shelf):
     assert result.returncode == 0
     assert "Change a shelf." in result.stdout
     assert result.stdout.count("--shelf=TEXT") == 1
-    assert "Colour. Default: red. One of red, blue." in result.stdout
-    assert "Widths. Default: 1,0.5." in result.stdout
+    assert "Colour. One of red, blue. Default: red." in result.stdout
+    assert "Widths. Above 0. Default: 1,0.5." in result.stdout
     assert "--[no]add\n      Add to a shelf." in result.stdout
 
 
