@@ -1,17 +1,10 @@
-"""An .npy file that gets its rows one batch after another.
+"""Descriptors by rows: written to files batch by batch, and read as views.
 
-Appended to instead of mapped: on a full disk a write raises an error, while a
-store into a map kills the process (SIGBUS).
-
-Descriptors in another order or one behind the other, without a copy.
-
-A million distractors fill the memory of a small machine once; they are not to
-fill it twice. Both views answer what is asked of a two-dimensional array that
-is read by rows: its shape, slices of it, and rows by index.
-
-Rows too many for memory, in a file that nobody sees.
-
-A million whitened descriptors make 8 GB; as a file they may leave memory again.
+Files are appended to instead of mapped: on a full disk a write raises an
+error, while a store into a memory map kills the process (SIGBUS). Views avoid
+copies of a million descriptors that would fill the memory twice. They support
+what is asked of a two-dimensional array that is read by rows: its shape,
+slices, and rows by index.
 """
 
 import os
@@ -26,34 +19,34 @@ from agem_tf.errors import UserError
 
 
 class GrowingArray:
-    """Writes (rows, dimension) numbers; a context manager.
+    """Context manager that appends rows to an .npy file.
 
     Args:
-        path: of the file.
-        shape: rows and dimension in the end.
-        dtype: of the numbers.
-        rows: how many of an older file at `path` are kept.
+        path: path of the file.
+        shape: final number of rows, or None if it is not known yet, and
+            dimension.
+        dtype: type of the numbers in the file.
+        rows: number of rows to keep of an existing file at `path`.
+
+    Attributes:
+        rows: number of rows in the file.
     """
 
     def __init__(
         self,
         path: Path,
-        shape: tuple[int, int],
+        shape: tuple[int | None, int],
         dtype: np.dtype,
         rows: int = 0,
     ) -> None:
         self.rows = rows
+        self._count, self._dimension = shape
+        self._dtype = np.dtype(dtype)
         self._file = path.open("r+b" if rows else "wb")
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {
-                "descr": np.lib.format.dtype_to_descr(dtype),
-                "fortran_order": False,
-                "shape": shape,
-            },
-        )
-        # The file may be longer: rows of which nobody knew that they are whole.
-        self._file.seek(rows * shape[1] * dtype.itemsize, os.SEEK_CUR)
+        self._write_header()
+        # Later rows of an existing file may be incomplete.
+        kept = rows * self._dimension * self._dtype.itemsize
+        self._file.seek(kept, os.SEEK_CUR)
         self._file.truncate()
 
     def __enter__(self) -> Self:
@@ -63,12 +56,15 @@ class GrowingArray:
         self.close()
 
     def close(self) -> None:
-        """Writes what is buffered; appending afterwards is an error."""
+        """Completes the file; appending afterwards is an error."""
+        if self._count is None and not self._file.closed:
+            self._file.seek(0)
+            self._write_header()
         self._file.close()
 
     def append(self, batch: np.ndarray) -> None:
-        """Adds rows of the array's own type, which lie behind each other."""
-        self._file.write(batch.data)
+        """Adds rows (batch, dimension), converted to the type of the file."""
+        self._file.write(np.ascontiguousarray(batch, self._dtype).data)
         self.rows += len(batch)
 
     def flush(self) -> None:
@@ -76,9 +72,72 @@ class GrowingArray:
         self._file.flush()
         os.fsync(self._file.fileno())
 
+    def _write_header(self) -> None:
+        # NumPy pads the header, so that it has the same size for any count.
+        count = self.rows if self._count is None else self._count
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (count, self._dimension),
+        }
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+def write_rows(
+    path: str | os.PathLike,
+    blocks: Iterable[np.ndarray],
+    dimension: int,
+    dtype: np.dtype | type = np.float32,
+) -> np.ndarray:
+    """Writes blocks of rows, whose number is not known, as one .npy file.
+
+    Args:
+        path: path of the file.
+        blocks: arrays (rows, dimension).
+        dimension: length of a row.
+        dtype: type of the numbers in the file.
+
+    Returns:
+        (all rows, dimension), a memory map of the file.
+    """
+    dtype = np.dtype(dtype).newbyteorder("<")
+    with GrowingArray(Path(path), (None, dimension), dtype) as array:
+        for block in blocks:
+            array.append(block)
+    return np.load(path, mmap_mode="r" if array.rows else None)
+
+
+def write_temporary(
+    blocks: Iterable[np.ndarray], shape: tuple[int, int]
+) -> np.ndarray:
+    """Writes rows to an unnamed temporary file that exists while it is mapped.
+
+    Args:
+        blocks: arrays (rows, dimension).
+        shape: shape of all blocks together, with at least one row.
+
+    Returns:
+        `shape` float32, a read-only memory map.
+
+    Raises:
+        UserError: the directory for temporary files is full.
+    """
+    with tempfile.TemporaryFile() as file:
+        try:
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, np.float32).data)
+            file.flush()
+        except OSError as error:
+            raise UserError(
+                f"{tempfile.gettempdir()} can't hold {shape[0]} temporary "
+                f"descriptors ({error.strerror}); set the environment variable "
+                "TMPDIR to another directory."
+            ) from error
+        return np.memmap(file, np.float32, "r", shape=shape)
+
 
 class _Rows:
-    """An array of which only rows can be asked for."""
+    """Base view, of which only rows can be read."""
 
     ndim = 2
 
@@ -90,11 +149,11 @@ class _Rows:
 
 
 class SelectedRows(_Rows):
-    """Rows of an array, gathered when asked for.
+    """View of some rows of an array, gathered when they are read.
 
     Args:
         descriptors: (photos, dimension), possibly a memory map.
-        rows: (selected,) integers.
+        rows: (selected,) integer indices.
     """
 
     def __init__(self, descriptors: np.ndarray, rows: np.ndarray) -> None:
@@ -106,10 +165,10 @@ class SelectedRows(_Rows):
 
 
 class StackedRows(_Rows):
-    """Arrays one behind the other.
+    """View of several arrays as their concatenation.
 
     Args:
-        parts: (photos, dimension) each, possibly memory maps.
+        parts: arrays (photos, dimension), possibly memory maps.
 
     Raises:
         UserError: the dimensions differ.
@@ -128,9 +187,13 @@ class StackedRows(_Rows):
         super().__init__(int(self._ends[-1]), dimensions[0])
 
     def __getitem__(self, key: int | slice | np.ndarray) -> np.ndarray:
-        """As of an array; a slice within one part is not copied."""
+        """Reads rows as of an array; a slice of one part is not copied."""
         if isinstance(key, slice):
-            return self._slice(*key.indices(len(self))[:2])
+            rows = range(*key.indices(len(self)))
+            if not rows:
+                return self._slice(0, 0)
+            first, last = sorted((rows[0], rows[-1]))
+            return self._slice(first, last + 1)[:: rows.step]
         rows = np.asarray(key)
         sources = np.searchsorted(self._ends, rows, side="right")
         found = np.empty((*rows.shape, self.shape[1]), np.float32)
@@ -151,34 +214,3 @@ class StackedRows(_Rows):
         """Yields the first row of each part, and the part."""
         for end, part in zip(self._ends, self._parts, strict=True):
             yield int(end) - len(part), part
-
-
-def write_temporary(
-    blocks: Iterable[np.ndarray], shape: tuple[int, int]
-) -> np.ndarray:
-    """Writes rows to an unnamed temporary file, which ends with its array.
-
-    Args:
-        blocks: (rows, dimension) each.
-        shape: of all blocks together, at least one row.
-
-    Returns:
-        `shape` float32, a memory map that can only be read.
-
-    Raises:
-        UserError: there is no room for the file.
-    """
-    # Written instead of stored into a map: on a full disk a write raises an
-    # error, while a store kills the process (SIGBUS).
-    with tempfile.TemporaryFile() as file:
-        try:
-            for block in blocks:
-                file.write(np.ascontiguousarray(block, np.float32).data)
-            file.flush()
-        except OSError as error:
-            raise UserError(
-                f"{tempfile.gettempdir()} can't take {shape[0]} temporary "
-                f"descriptors ({error.strerror}); name another directory by "
-                "the environment variable TMPDIR."
-            ) from error
-        return np.memmap(file, np.float32, "r", shape=shape)

@@ -13,7 +13,7 @@ import numpy as np
 from agem_tf.descriptors.descriptor_set import DescriptorSet, check_finite
 from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
-from agem_tf.files.rows import SelectedRows
+from agem_tf.files.rows import SelectedRows, write_rows
 from agem_tf.library import describing_models
 from agem_tf.library.change import Change
 from agem_tf.library.describer import Describer
@@ -22,7 +22,6 @@ from agem_tf.library.request import IndexRequest
 from agem_tf.photos import listing
 from agem_tf.photos.listing import check_name
 from agem_tf.retrieval.indexes import Draft, Origin, Storage
-from agem_tf.retrieval.indexes.storage_rows import write_rows
 from agem_tf.training.runs import Run
 
 

@@ -14,8 +14,8 @@ from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.whitening_learning import learn_pca
 from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
+from agem_tf.files.rows import write_rows
 from agem_tf.retrieval import nearest
-from agem_tf.retrieval.indexes.storage_rows import write_rows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,9 @@ from typing import Self
 import numpy as np
 
 from agem_tf.files import arrays
-from agem_tf.files.rows import SelectedRows, StackedRows
+from agem_tf.files.rows import SelectedRows, StackedRows, write_rows
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
-from agem_tf.retrieval.indexes.storage_rows import write_rows
 
 FACTORY = "exact"
 _NAMES = "names.txt"
