@@ -88,7 +88,7 @@ def test_a_loss_of_a_recipe_file_starts_without_options():
         ("block1a/kernel", 1.0),
     ],
 )
-def test_default_rules_freeze_blocks_of_efficientnets_alone(path, scale):
+def test_default_rules_freeze_only_blocks_of_efficientnets(path, scale):
     rule = next(
         rule
         for rule in config.default_rules()
@@ -155,7 +155,7 @@ def test_a_value_of_another_type_is_named(section, field, value, message):
         config.validate(recipe)
 
 
-def test_integers_serve_as_floats_and_lists_as_tuples():
+def test_integers_are_accepted_as_floats_and_lists_as_tuples():
     recipe = config.Config()
     recipe.optimizer.decay = 0
     recipe.extraction.scales = [1, 2]
@@ -180,7 +180,7 @@ def test_negative_settings_of_a_rule_are_refused(field):
         ),
     ],
 )
-def test_what_an_evaluation_lacks_is_named(assignments, message):
+def test_an_evaluation_without_its_splits_is_refused(assignments, message):
     recipe = loading.override_recipe(
         config.Config(),
         ["training.epochs=0", "data.train_split=", *assignments],
@@ -248,7 +248,7 @@ def test_differences_name_the_fields():
     assert loading.recipe_differences(first, second) == ["image.size (128, 64)"]
 
 
-def test_a_recipe_file_loads_whatever_it_is_called(tmp_path):
+def test_a_recipe_file_may_have_any_name(tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text(
         "from agem_tf import config\n"
@@ -283,7 +283,7 @@ def test_a_recipe_file_loads_whatever_it_is_called(tmp_path):
         ),
     ],
 )
-def test_a_file_that_is_no_recipe_is_named(tmp_path, text, message):
+def test_a_file_without_a_valid_recipe_is_refused(tmp_path, text, message):
     path = tmp_path / "odd.py"
     path.write_text(text)
     with pytest.raises(UserError, match=rf"odd\.py.*{message}"):

@@ -1,4 +1,4 @@
-"""The recipes on Google Landmarks keep to what was published, and train."""
+"""Recipes on Google Landmarks have published constants and can be trained."""
 
 import json
 import pathlib
@@ -35,7 +35,7 @@ def test_the_loss_is_that_of_delg(name):
     )
 
 
-def test_agem_differs_in_its_attention_alone():
+def test_agem_differs_in_its_attention_only():
     first, second = (
         loading.recipe_to_dict(load(f"{name}_resnet101_gldv2"))
         for name in ("gem", "agem")
@@ -48,7 +48,7 @@ def test_agem_differs_in_its_attention_alone():
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Google Landmarks v2-clean in small; a quarter validates."""
+    """A small Google Landmarks v2-clean; a quarter of it for validation."""
     rng = np.random.default_rng(0)
     lines = ["landmark_id,images"]
     for landmark in range(LANDMARKS):

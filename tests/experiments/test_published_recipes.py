@@ -1,4 +1,4 @@
-"""Published recipes have their constants, and train on their data set."""
+"""Published recipes have the published constants and can be trained."""
 
 import json
 import pathlib
@@ -28,7 +28,7 @@ def load(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_all_have_in_common(name):
+def test_constants_of_the_published_training(name):
     recipe = load(name)
     assert recipe.name == name
     assert recipe.data.dataset == "retrieval_sfm_120k"
@@ -49,7 +49,7 @@ def test_what_all_have_in_common(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_p_learns_ten_times_faster_and_does_not_decay(name):
+def test_p_has_ten_times_the_rate_and_no_decay(name):
     recipe = load(name)
     rules = recipe.optimizer.rules[:-1]
     if recipe.model.pooling == "gem":
@@ -71,7 +71,7 @@ def test_p_learns_ten_times_faster_and_does_not_decay(name):
         ("rmac_resnet101_triplet", "triplet", 0.1, 5e-7, 5, 362),
     ],
 )
-def test_what_tells_them_apart(name, loss, margin, rate, negatives, size):
+def test_constants_that_differ_between_recipes(name, loss, margin, rate, negatives, size):
     recipe = load(name)
     assert recipe.loss == config.LossConfig(loss, {"margin": margin})
     assert recipe.optimizer.learning_rate == rate
@@ -80,7 +80,7 @@ def test_what_tells_them_apart(name, loss, margin, rate, negatives, size):
 
 
 @pytest.mark.parametrize(("name", "parts"), RESNETS.items())
-def test_resnets(name, parts):
+def test_networks_on_resnet101(name, parts):
     model = load(name).model
     assert (model.backbone, model.feature_map) == ("resnet101_torch", "C5")
     assert parts == (
@@ -146,7 +146,7 @@ def test_a_shrunk_recipe_trains_to_its_end(run):
 
 
 def test_whitening_is_learned_from_the_listed_pairs(run, dataset, tmp_path):
-    """What follows the training of the published recipes."""
+    """The step after the training of the published recipes."""
     descriptors = extract.main(
         extract.Options(
             workdir=str(run),
