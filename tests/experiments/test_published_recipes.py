@@ -71,7 +71,7 @@ def test_p_has_ten_times_the_rate_and_no_decay(name):
         ("rmac_resnet101_triplet", "triplet", 0.1, 5e-7, 5, 362),
     ],
 )
-def test_constants_that_differ_between_recipes(name, loss, margin, rate, negatives, size):
+def test_constants_that_differ(name, loss, margin, rate, negatives, size):
     recipe = load(name)
     assert recipe.loss == config.LossConfig(loss, {"margin": margin})
     assert recipe.optimizer.learning_rate == rate
