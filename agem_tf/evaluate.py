@@ -25,7 +25,7 @@ class Options:
 
     descriptors: str = cli.required(
         "Descriptors of the database: a descriptor set, the directory of an "
-        "exact index, or FILE.npy with its names in FILE.txt or names.txt."
+        "exact index, or FILE.npy with its names in FILE.txt."
     )
     queries: str | None = cli.option(
         None, "Descriptors of the queries cropped to their boxes."

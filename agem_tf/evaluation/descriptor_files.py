@@ -30,8 +30,8 @@ def load_descriptors(
     Args:
         path: a directory that a `DescriptorSet` was saved to; the directory of
             an exact index; or FILE.npy of (photos, dimension) L2-normalized
-            descriptors, whose names are in FILE.txt or in names.txt beside it,
-            one per line.
+            descriptors, whose names are in FILE.txt beside it, one per line,
+            or in names.txt beside descriptors.npy.
         names: names of the rows of a FILE.npy without such a list.
 
     Raises:
@@ -42,12 +42,12 @@ def load_descriptors(
     if path.suffix != ".npy":
         return _load_directory(path)
     descriptors = _load_rows(path)
-    for listed in (path.with_suffix(".txt"), path.with_name("names.txt")):
-        if listed.exists():
-            names = read_names(listed)
-            break
-    else:
-        listed = path.with_suffix(".txt")
+    listed = path.with_suffix(".txt")
+    # The array of a descriptor set or of an index, given by itself.
+    if path.name == "descriptors.npy" and not listed.exists():
+        listed = path.with_name("names.txt")
+    if listed.exists():
+        names = read_names(listed)
     if names is None:
         raise UserError(
             f"{path} has no names; write them into {listed.name} beside it, "

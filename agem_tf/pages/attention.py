@@ -1,4 +1,4 @@
-"""Where a model looks: its attention, drawn over photos of a dataset."""
+"""Attention maps of a model, drawn over photos of a dataset."""
 
 from collections.abc import Sequence
 

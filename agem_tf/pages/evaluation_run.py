@@ -89,7 +89,7 @@ def _check(options: Any) -> None:
 
 def _load(
     options: Any, dataset: PreparedDataset | None
-) -> tuple[GroundTruth, str, dict[str, DescriptorSet | None]]:
+) -> tuple[GroundTruth, str, dict[str, DescriptorSet]]:
     """Returns the ground truth, its protocol and the descriptor sets."""
     truth, protocol = None, None
     if dataset is not None:

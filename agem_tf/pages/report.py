@@ -5,6 +5,7 @@ from anywhere, so every text is escaped.
 """
 
 import base64
+import functools
 import io
 import math
 import os
@@ -183,8 +184,8 @@ class Report:
         )
         environment.filters.update(
             cell=_format_cell,
-            lossless=_png_url,
-            photo=_jpeg_url,
+            lossless=functools.partial(_data_url, kind="PNG"),
+            photo=functools.partial(_data_url, kind="JPEG"),
             shortened=_shortened,
         )
         template = environment.from_string(source.read_text(encoding="utf-8"))
@@ -220,20 +221,14 @@ def _shortened(name: str) -> str:
 
 
 def _format_cell(value: Cell) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return _MISSING
     if isinstance(value, float):
-        return _format_float(value)
+        # Scores align at the point; learning rates and the like need exponents.
+        fixed = value == 0 or 1e-3 <= abs(value) < 10
+        return f"{value:.4f}" if fixed else f"{value:.4g}"
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     return f"{value:,}" if is_integer else str(value)
-
-
-def _format_float(value: float) -> str:
-    if math.isnan(value):
-        return _MISSING
-    # Scores line up at the point; learning rates and the like need exponents.
-    fixed = value == 0 or 1e-3 <= abs(value) < 10
-    return f"{value:.4f}" if fixed else f"{value:.4g}"
 
 
 def _reads_as_number(value: Cell) -> bool:
@@ -244,16 +239,11 @@ def _reads_as_number(value: Cell) -> bool:
     return value in ("-", _MISSING) or value.replace(".", "", 1).isdecimal()
 
 
-def _png_url(image: Image.Image) -> str:
-    return _data_url(image, "PNG", optimize=True)
-
-
-def _jpeg_url(image: Image.Image) -> str:
-    return _data_url(image.convert("RGB"), "JPEG", quality=_JPEG_QUALITY)
-
-
-def _data_url(image: Image.Image, kind: str, **options: object) -> str:
+def _data_url(image: Image.Image, kind: str) -> str:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
+    if kind == "PNG":
+        image.save(buffer, kind, optimize=True)
+    else:
+        image.convert("RGB").save(buffer, kind, quality=_JPEG_QUALITY)
     content = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f"data:image/{kind.lower()};base64,{content}"
