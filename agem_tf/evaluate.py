@@ -72,6 +72,8 @@ def main(options: Options) -> evaluation_run.Evaluation:
     cli.print_line(tables.format_table([row]))
     for note in evaluation.notes:
         cli.print_line(note)
+    if options.output is not None:
+        cli.print_line(f"Report: {options.output}/report.html")
     return evaluation
 
 
