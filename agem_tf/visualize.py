@@ -63,7 +63,7 @@ def main(options: Options) -> pathlib.Path:
     run = runs.open_run(options.workdir, strategies.create_strategy("one"))
     run.check_made(database, options.descriptors)
     reports.Report(
-        title=f"AGeM: {options.split}",
+        title=f"Rank lists and attention: {options.split}",
         rank_lists=rank_lists.rank_lists(
             ranked, photo_sources.photos_of_split(photos), options.count
         ),

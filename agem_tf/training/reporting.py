@@ -57,7 +57,7 @@ def write_report(
         curves = figure_to_image(training_curves(history))
         figures.append(Picture(curves, "Training"))
     report = Report(
-        title=f"AGeM: {config.name}",
+        title=f"Run: {config.name}",
         subtitle=_subtitle(config, dataset),
         summary=summary,
         tables=tables,
