@@ -20,7 +20,7 @@ from agem_tf import registry
 from agem_tf.backbones import resnet
 from agem_tf.backbones.preprocessing import TORCH
 from agem_tf.errors import UserError
-from agem_tf.weights import pytorch_files, tensor_pickle, torchvision
+from agem_tf.weights import pytorch_files, torchvision
 
 # Arguments of our pooling layers by the names of cnnimageretrieval-pytorch.
 POOLINGS = {
@@ -280,8 +280,12 @@ def _by_scales(whitenings: Any) -> dict[str, Projection]:
 def _projection(whitening: Any) -> Projection:
     if not isinstance(whitening, dict) or set(whitening) != {"m", "P"}:
         raise ValueError("a whitening (Lw) of its meta is not of m and P")
-    mean = tensor_pickle.decode(whitening["m"]).ravel()
-    projection = tensor_pickle.decode(whitening["P"])
+    for values in whitening.values():
+        if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+            raise ValueError(
+                "m or P of a whitening (Lw) of its meta is no array of floats"
+            )
+    mean, projection = whitening["m"].ravel(), whitening["P"]
     if projection.ndim != 2 or projection.shape[1] != mean.size:
         raise ValueError("m and P of a whitening (Lw) of its meta do not fit")
     return Projection(mean, projection)

@@ -19,8 +19,8 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.protocols import PROTOCOLS
 from agem_tf.evaluation.protocols.oxford import LeaveOneOutProtocol
-from agem_tf.files import safe_pickle
 from agem_tf.files.csv_tables import csv_header
+from agem_tf.files.pickles import read_pickle
 
 # The revisited files have 0.3 MB, INSTRE's about 2 MB.
 MAX_BYTES = 8 * 2**20
@@ -117,7 +117,7 @@ def load_published(path: str | os.PathLike) -> GroundTruth:
             would run code.
     """
     path = Path(path)
-    readers = {".pkl": safe_pickle.loads, ".mat": _loads_matlab}
+    readers = {".pkl": read_pickle, ".mat": _loads_matlab}
     if path.suffix not in readers:
         raise UserError(
             f"{path} must end in {' or '.join(readers)}; JSON is read by "

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agem_tf.errors import UserError
-from agem_tf.weights import tensor_pickle
-from agem_tf.weights.tensor_pickle import Symbol
+from agem_tf.files.pickles import DAMAGE, Symbol, interpret_pickle
 
 SUFFIXES = (".pth", ".pt", ".pth.tar", ".safetensors")
 
@@ -41,19 +40,6 @@ _ITEM_TYPES = {
     "LongStorage": "<i8",
     "ShortStorage": "<i2",
 }
-# What damaged bytes make zipfile, numpy and the code below raise.
-_READING_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-)
 
 
 class _Storage(NamedTuple):
@@ -160,7 +146,7 @@ def read_pytorch_file(path: str | os.PathLike) -> Any:
 
     Returns:
         Dictionaries, lists, tuples, texts, numbers, and an array for each
-        tensor. Objects of any other class stay a `tensor_pickle.Call`.
+        tensor. Objects of any other class stay a `files.pickles.Call`.
 
     Raises:
         UserError: the file is missing, cut short, too large or damaged.
@@ -170,7 +156,7 @@ def read_pytorch_file(path: str | os.PathLike) -> Any:
         raise UserError(f"No checkpoint {path}; give an existing .pth file.")
     try:
         return _parse(_read_bytes(path))
-    except _READING_ERRORS as error:
+    except (*DAMAGE, zipfile.BadZipFile) as error:
         # zipfile quotes names, of any length, from the file.
         reason = str(error).split("\n")[0] or type(error).__name__
         reason = textwrap.shorten(reason, _MAX_REASON, placeholder="...")
@@ -214,12 +200,12 @@ def _parse_archive(data: bytes) -> Any:
         return storage.decode(archive.read(f"{folder}data/{storage.key}"))
 
     stream = io.BytesIO(archive.read(pickles[0]))
-    return tensor_pickle.load(stream, _Storages(read_items), _CONSTRUCTORS)
+    return interpret_pickle(stream, _Storages(read_items), _CONSTRUCTORS)
 
 
 def _parse_stream(data: bytes) -> Any:
     stream = io.BytesIO(data)
-    magic, protocol, system = (tensor_pickle.load(stream) for _ in range(3))
+    magic, protocol, system = (interpret_pickle(stream) for _ in range(3))
     if (magic, protocol) != (_STREAM_MAGIC, _STREAM_PROTOCOL):
         raise ValueError("it does not start like one")
     if system["little_endian"] is not True:
@@ -227,10 +213,10 @@ def _parse_stream(data: bytes) -> Any:
     # The numbers follow the pickle: it is gone through once to learn how long
     # they are, and once more when they are known.
     start, declared = stream.tell(), _Storages(lambda storage: None)
-    tensor_pickle.load(stream, declared)
+    interpret_pickle(stream, declared)
     arrays = _read_storages(stream, declared.storages)
     stream.seek(start)
-    return tensor_pickle.load(
+    return interpret_pickle(
         stream, _Storages(lambda storage: arrays[storage.key]), _CONSTRUCTORS
     )
 
@@ -239,7 +225,7 @@ def _read_storages(
     stream: io.BytesIO, storages: dict[str, _Storage]
 ) -> dict[str, np.ndarray]:
     arrays = {}
-    for key in tensor_pickle.load(stream):
+    for key in interpret_pickle(stream):
         stream.seek(_STREAM_COUNT_BYTES, io.SEEK_CUR)
         arrays[key] = storages[key].decode(stream.read(storages[key].num_bytes))
     return arrays
@@ -277,10 +263,10 @@ def _rebuild_tensor(
     items: np.ndarray, offset: Any, shape: Any, strides: Any, *_: Any
 ) -> np.ndarray:
     """Returns a view of a storage; offset and strides count items."""
+    if max(len(shape), len(strides)) > _MAX_DIMENSIONS:
+        raise ValueError(f"a tensor has {len(shape)} dimensions")
     if not all(map(_is_count, (offset, *shape, *strides))):
         raise ValueError("a tensor has a negative offset, shape or stride")
-    if len(shape) > _MAX_DIMENSIONS:
-        raise ValueError(f"a tensor has {len(shape)} dimensions")
     size = math.prod(shape)
     steps = zip(shape, strides, strict=True)
     last = offset + sum((length - 1) * step for length, step in steps)

@@ -100,7 +100,19 @@ _SQUARE = np.eye(3)
         ({"Lw": {5: {}}}, "has the name 5"),
         ({"Lw": {"sfm": {"xs": {}}}}, "not by ss and ms"),
         ({"Lw": {"sfm": {"ss": {"m": 1}}}}, "not of m and P"),
-        ({"Lw": {"sfm": {"ss": {"m": 1, "P": 1}}}}, "other than an array"),
+        ({"Lw": {"sfm": {"ss": {"m": 1, "P": 1}}}}, "no array of floats"),
+        *(
+            (
+                {"Lw": {"sfm": {"ss": {"m": np.ones(2), "P": matrix}}}},
+                "no array of floats",
+            )
+            for matrix in (
+                np.array([["a", "b"]]),
+                np.array([[{}, {}]]),
+                np.dtype("f8"),
+                [1.0, 2.0],
+            )
+        ),
         (
             {"Lw": {"sfm": {"ss": {"m": np.ones(2), "P": _SQUARE}}}},
             "m and P .* do not fit",

@@ -111,6 +111,16 @@ def test_lists_that_share_items_are_not_flattened(tmp_path, key):
     part = content if key == "imlist" else content["gnd"][0]
     part[key] = _nested(60)
     path = _pickled(tmp_path / "gnd.pkl", content)
+    with pytest.raises(UserError, match=r"gnd\.pkl: .* shares too much"):
+        load_published(path)
+
+
+@pytest.mark.parametrize("key", ["easy", "bbx", "imlist"])
+def test_lists_of_lists_are_refused(tmp_path, key):
+    content = _content()
+    part = content if key == "imlist" else content["gnd"][0]
+    part[key] = [[0], [0]]
+    path = _pickled(tmp_path / "gnd.pkl", content)
     with pytest.raises(UserError, match=f"'{key}' holds a value of another"):
         load_published(path)
 

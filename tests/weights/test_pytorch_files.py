@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
+from agem_tf.files.pickles import Call, Symbol
 from agem_tf.weights.pytorch_files import read_pytorch_file
-from agem_tf.weights.tensor_pickle import Call, Symbol
 
 
 @pytest.fixture(params=["archive", "stream"])

@@ -14,11 +14,11 @@ from agem_tf.datasets.prepared import Split
 from agem_tf.datasets.public.published import PublishedDataset
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
-from agem_tf.files import safe_pickle
+from agem_tf.files.pickles import read_pickle
 from agem_tf.photos.listing import ListedPhoto
 
 # The pickle of 120k photos and 180k pairs has about 10 MB.
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 32 * 2**20
 # Name of a split in the pickle -> its name in every prepared dataset.
 _SPLITS = {"train": "train", "val": "validation"}
 _PHOTO_NAME = re.compile(r"\w{6,}")
@@ -172,7 +172,7 @@ def read_sfm_pickle(path: str, names: Sequence[str] = ()) -> dict[str, SfmPart]:
                 f"it has {size:,} bytes, the published one fewer than "
                 f"{MAX_BYTES:,}."
             )
-        content = safe_pickle.loads(file.read_bytes())
+        content = read_pickle(file.read_bytes())
         if not names:
             return {"": _parse_part(content)}
         return {name: _parse_part(_entry(content, name)) for name in names}
