@@ -88,7 +88,10 @@ def compile_programs(
         def compile_batch(batch: int, program: Program = program):
             _LOG.info(
                 "Compiling %s with %d %s per replica for %s",
-                *(program.name, batch, program.unit, topology.name),
+                program.name,
+                batch,
+                program.unit,
+                topology.name,
             )
             try:
                 module = program.lower(batch)

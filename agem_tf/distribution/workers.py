@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from agem_tf.errors import UserError, cause
+from agem_tf.errors import UserError
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -89,28 +89,6 @@ def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
     yield
     if chief:
         barrier(strategy)
-
-
-@contextlib.contextmanager
-def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns the failure of a collective operation into its cause.
-
-    TensorFlow notices a dead worker by its connection, or when its heartbeat
-    has been silent for ten seconds.
-
-    Raises:
-        UserError: Another worker or the TPU has stopped.
-    """
-    try:
-        yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-        if strategy.num_replicas_in_sync == 1:
-            raise
-        who = "Another worker" if _has_workers(strategy) else "The TPU"
-        raise UserError(
-            f"{who} has stopped ({cause(error)}); restart all with the same "
-            "command: they resume from the last checkpoint."
-        ) from error
 
 
 def _has_workers(strategy: tf.distribute.Strategy) -> bool:

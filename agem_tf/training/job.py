@@ -21,7 +21,6 @@ from agem_tf.distribution.workers import (
     check_agreement,
     chief_first,
     is_chief,
-    lost_workers_named,
 )
 from agem_tf.evaluation.evaluating import (
     Evaluation,
@@ -30,7 +29,6 @@ from agem_tf.evaluation.evaluating import (
 )
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
 from agem_tf.extraction.extractor import Extractor
-from agem_tf.files.atomic_writing import full_disk_named
 from agem_tf.models import AGeM
 from agem_tf.retrieval import reranking
 from agem_tf.saved_models import retrieval_model
@@ -101,8 +99,7 @@ def run_recipe(
         profile_steps: Steps to trace, counted over all epochs from 0.
 
     Raises:
-        UserError: A mistake in the recipe, the data or the workdir, or another
-            worker has stopped.
+        UserError: A mistake in the recipe, the data or the workdir.
         SystemExit: SIGTERM was received, and the run can be resumed; see
             `distribution.preemption`.
     """
@@ -111,58 +108,61 @@ def run_recipe(
     check_workdir(workdir, config)
     devices = create_strategy(strategy, tpu)
     check_recipe(config, devices)
-    with full_disk_named(workdir), lost_workers_named(devices):
-        keras.utils.set_random_seed(config.training.seed)
-        with devices.scope():
-            model = create_model(config)
-            extractor = _extractor(model, config, devices)
-        with chief_first(devices):
-            dataset = runs.open_dataset(
-                config, workdir, skip_corrupt=skip_corrupt
-            )
-        scoring = _Scoring(config, workdir, dataset, is_chief(devices))
-        # Created before any long work, as it finds most mistakes of a recipe.
-        trainer = None
-        if config.training.epochs:
-            trainer = Trainer(
-                *(config, workdir, dataset, model),
-                *(extractor, devices, profile_steps),
-            )
-        _claim(workdir, config, dataset, devices)
-        if model.whitening_dimension and config.data.train_split:
-            start_whitening(
-                model,
-                dataset.split(config.data.train_split),
-                workdir / "descriptors" / "before_whitening",
-                config,
-                devices,
-            )
-        scoring.score("untrained", extractor)
-        history: list[dict[str, float]] = []
-        if trainer:
-            history = trainer.train()
-            model = runs.open_run(workdir, devices).model
-            scoring.score("trained", _extractor(model, config, devices))
-        elif is_chief(devices):
-            runs.save_model(model, workdir / BEST_MODEL)
-        result = JobResult(
-            scoring.evaluations,
-            workdir / "saved_model",
-            workdir / "report.html",
-            dataset.lost,
+    keras.utils.set_random_seed(config.training.seed)
+    with devices.scope():
+        model = create_model(config)
+        extractor = _extractor(model, config, devices)
+    with chief_first(devices):
+        dataset = runs.open_dataset(config, workdir, skip_corrupt=skip_corrupt)
+    scoring = _Scoring(config, workdir, dataset, is_chief(devices))
+    # Created before any long work, as it finds most mistakes of a recipe.
+    trainer = None
+    if config.training.epochs:
+        trainer = Trainer(
+            config, workdir, dataset, model, extractor, devices, profile_steps
         )
-        if is_chief(devices):
-            _write_metrics(workdir / "metrics.json", result)
-            retrieval_model.export_model(
-                *(model, result.saved_model, config.image),
-                *(config.extraction, scoring.whitening),
-            )
-            reporting.write_report(
-                *(result.report, config, dataset, model),
-                *(scoring.evaluations, history),
-            )
-        barrier(devices)
-        return result
+    _claim(workdir, config, dataset, devices)
+    if model.whitening_dimension and config.data.train_split:
+        start_whitening(
+            model,
+            dataset.split(config.data.train_split),
+            workdir / "descriptors" / "before_whitening",
+            config,
+            devices,
+        )
+    scoring.score("untrained", extractor)
+    history: list[dict[str, float]] = []
+    if trainer:
+        history = trainer.train()
+        model = runs.open_run(workdir, devices).model
+        scoring.score("trained", _extractor(model, config, devices))
+    elif is_chief(devices):
+        runs.save_model(model, workdir / BEST_MODEL)
+    result = JobResult(
+        scoring.evaluations,
+        workdir / "saved_model",
+        workdir / "report.html",
+        dataset.lost,
+    )
+    if is_chief(devices):
+        _write_metrics(workdir / "metrics.json", result)
+        retrieval_model.export_model(
+            model,
+            result.saved_model,
+            config.image,
+            config.extraction,
+            scoring.whitening,
+        )
+        reporting.write_report(
+            result.report,
+            config,
+            dataset,
+            model,
+            scoring.evaluations,
+            history,
+        )
+    barrier(devices)
+    return result
 
 
 class _Scoring:
