@@ -76,7 +76,7 @@ def divide(batch_size: int, replicas: int, name: str) -> int:
         fitting = replicas * -(-batch_size // replicas)
         raise UserError(
             f"{name}={batch_size} does not divide among {replicas} replicas; "
-            f"take a multiple, such as {fitting}."
+            f"take a multiple, for example {fitting}."
         )
     return batch_size // replicas
 

@@ -84,11 +84,11 @@ def open_run(
     with strategy.scope():
         model = load_model(workdir / BEST_MODEL)
         if model.dtype_policy.name != config.training.precision:
-            # Files of earlier releases do not say their precision.
+            # Files of earlier releases do not have their precision.
             policy = {"dtype": config.training.precision}
-            copy = AGeM.from_config(model.get_config() | policy)
-            copy.set_weights(model.get_weights())
-            model = copy
+            converted = AGeM.from_config(model.get_config() | policy)
+            converted.set_weights(model.get_weights())
+            model = converted
     return Run(config, model)
 
 

@@ -1,4 +1,4 @@
-"""What is read from another process that compiles, and from its failures."""
+"""Results and failures of the process that compiles."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ GIB = 2**30
 
 @pytest.fixture
 def make_python(tmp_path):
-    """Returns what writes an interpreter that stands for the compiler's.
+    """Returns a function that writes a stand-in for the compiler's Python.
 
     It runs the given lines, which find the script's flags in `flags`, where the
     real one would run the script.
@@ -77,20 +77,20 @@ def test_the_compiler_gets_the_program_and_the_chip(make_python):
     assert refusal.reason == "v4:2x2x1 megacore a_program"
 
 
-def test_a_compiler_that_dies_is_a_reason(make_python):
+def test_a_crash_of_the_compiler_is_a_refusal(make_python):
     python = make_python("sys.exit('F0000 Check failed: a bug')")
     refusal = Compiler(python).compile("module", TOPOLOGY)
     assert "status 1: F0000 Check failed: a bug" in refusal.reason
     assert refusal.memory is None
 
 
-def test_a_topology_that_is_none_is_a_users_mistake(make_python):
+def test_a_topology_that_does_not_exist_is_a_user_error(make_python):
     python = make_python(answering({"refusal": "INVALID: not divisible"}))
     with pytest.raises(UserError, match="v4:2x2x1: INVALID: not divisible"):
         Compiler(python).target(TOPOLOGY)
 
 
-def test_each_chip_is_a_replica_unless_told(make_python):
+def test_each_chip_is_a_replica_by_default(make_python):
     python = make_python(answering({"compiler": "libtpu 1", "replicas": 4}))
     assert Compiler(python).target(TOPOLOGY) == Target(TOPOLOGY, "libtpu 1", 4)
     assert Compiler(python).target(TOPOLOGY, replicas=2).replicas == 2

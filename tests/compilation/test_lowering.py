@@ -1,4 +1,4 @@
-"""The programs that a compiler for TPUs is given."""
+"""The programs that are lowered for a TPU's compiler."""
 
 import importlib.metadata
 import pathlib
@@ -96,7 +96,7 @@ def test_classes_need_a_dataset(recipe):
         RecipePrograms(recipe)
 
 
-def test_copies_give_way_to_what_they_copy():
+def test_copies_are_replaced_by_their_operands():
     module = """\
     %3 = stablehlo.add %1, %2#1 : tensor<7xf32>
     %4 = mhlo.copy %3 : tensor<7xf32> loc(#loc1)

@@ -55,7 +55,7 @@ def test_the_largest_batch_may_be_smaller_than_both_or_none():
     assert largest_batch((3, 22), (5, 30), 9) == 0
 
 
-def test_memory_that_does_not_grow_tells_nothing():
+def test_memory_that_does_not_grow_gives_no_largest_batch():
     assert largest_batch((3, 22), (6, 22), 100) is None
 
 
@@ -75,7 +75,7 @@ def test_an_operation_reads_its_operands_and_writes_its_result():
     ) == 8 * 128 * (4 + 2)
 
 
-def test_what_stays_on_the_chip_does_not_count():
+def test_arrays_on_the_chip_are_not_counted():
     assert (
         traffic(
             "%b = bf16[8,128]{1,0:T(8,128)(2,1)S(1)} fusion("
@@ -128,7 +128,7 @@ def test_a_slice_reads_no_more_than_it_writes():
     )
 
 
-def test_parts_that_lie_side_by_side_are_not_moved():
+def test_adjacent_parts_are_not_moved():
     assert not traffic(
         "%c = f32[2,128]{1,0} custom-call(f32[1,128]{1,0} %a, "
         'f32[1,128]{1,0} %b), custom_call_target="ConcatBitcast"'
@@ -152,7 +152,7 @@ def test_a_loop_moves_what_its_body_moves():
     )
 
 
-def test_a_choice_counts_all_of_its_branches():
+def test_a_conditional_counts_all_branches():
     branches = "".join(
         f"%{name} (p: f32[8]) -> f32[8] {{\n"
         "  %n = f32[8]{0} negate(f32[8]{0} %x)\n}\n"

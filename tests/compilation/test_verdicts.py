@@ -19,7 +19,7 @@ TRAINING = Program("training 64x96", "tuples", 7, 5, str)
 
 
 class StandIn:
-    """A compiler for which a batch takes a share of the chip's memory.
+    """A compiler for which a batch needs a share of the chip's memory.
 
     The module that it gets is the batch in digits.
     """
@@ -46,7 +46,7 @@ def run(compiler, batch=4, lower=str, largest=True):
     return verdict
 
 
-def test_a_program_that_compiles_passes_and_tells_of_larger_batches():
+def test_a_program_that_compiles_passes_with_its_largest_batch():
     compiler = StandIn(lambda batch: 0.25 + 0.02 * batch)
     verdict = run(compiler, largest=False)
     assert verdict.passed
@@ -77,13 +77,13 @@ def test_the_largest_batch_is_compiled_if_asked_for(share, batches):
     assert compiler.batches == batches
 
 
-def test_a_batch_of_which_the_compiler_dies_is_only_extrapolated():
+def test_a_batch_that_crashes_the_compiler_is_only_extrapolated():
     compiler = StandIn(lambda batch: 0.25 + 0.02 * batch, most=20)
     assert run(compiler).largest == LargestBatch(37, compiled=False)
 
 
 @pytest.mark.parametrize("largest", [False, True])
-def test_a_batch_that_stays_on_the_chip_tells_of_no_larger_one(largest):
+def test_a_batch_that_stays_on_the_chip_gives_no_larger_one(largest):
     compiler = StandIn(lambda batch: 0.25)
     verdict = run(compiler, largest=largest)
     assert verdict.passed
@@ -92,21 +92,21 @@ def test_a_batch_that_stays_on_the_chip_tells_of_no_larger_one(largest):
 
 
 @pytest.mark.parametrize(("batch", "largest"), [(40, 12), (14, 12)])
-def test_of_a_program_that_does_not_fit_a_smaller_batch_may(batch, largest):
+def test_a_smaller_batch_of_a_program_may_fit(batch, largest):
     verdict = run(StandIn(lambda batch: batch / 12.5), batch)
     assert not verdict.passed
     assert verdict.largest == LargestBatch(largest, compiled=True)
 
 
 @pytest.mark.parametrize("largest", [False, True])
-def test_that_nothing_fits_is_extrapolated_and_not_compiled(largest):
+def test_a_largest_batch_of_0_is_not_compiled(largest):
     compiler = StandIn(lambda batch: 2.0 * batch)
     verdict = run(compiler, batch=1, largest=largest)
     assert verdict.largest == LargestBatch(0, compiled=False)
     assert compiler.batches == [1]
 
 
-def test_a_program_that_tensorflow_can_not_lower_has_no_costs():
+def test_a_program_that_can_not_be_lowered_is_refused():
     def lower(batch):
         raise NotLoweredError("strings are no numbers")
 
@@ -145,7 +145,7 @@ def test_a_refused_program_has_its_reason(memory, cell):
     assert "training 64x96: too large, says libtpu" in text
 
 
-def test_an_extrapolated_batch_is_called_so():
+def test_an_extrapolated_batch_is_marked():
     verdict = Verdict(
         TRAINING, Costs(1.0, 1.0, 1.0, 1.0), LargestBatch(26, compiled=False)
     )

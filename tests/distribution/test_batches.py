@@ -66,7 +66,7 @@ def test_a_batch_that_does_not_divide_is_named(section, field):
     recipe = config.Config()
     recipe.training.batch_tuples = recipe.extraction.batch_size = 12
     setattr(getattr(recipe, section), field, 7)
-    message = f"{section}.{field}=7 does not .* 4 replicas; .* such as 8"
+    message = f"{section}.{field}=7 does not .* 4 replicas; .* for example 8"
     with pytest.raises(UserError, match=message):
         check_recipe(recipe, strategy(4))
     check_recipe(recipe, strategy(1))

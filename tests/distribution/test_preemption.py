@@ -1,4 +1,4 @@
-"""SIGTERM ends a process at once, or as soon as it is in a fit state."""
+"""SIGTERM ends a process at once, or after a deferred block."""
 
 import signal
 
@@ -35,7 +35,7 @@ def test_a_deferred_block_is_finished_first():
     assert done == ["saved"]
 
 
-def test_the_error_of_a_deferred_block_comes_first():
+def test_the_error_of_a_deferred_block_takes_precedence():
     with pytest.raises(KeyError), preemption.deferred():
         signal.raise_signal(signal.SIGTERM)
         raise KeyError

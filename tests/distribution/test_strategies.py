@@ -33,14 +33,14 @@ def test_the_decision_is_logged(name, line, caplog, monkeypatch):
     assert is_chief(strategy)
 
 
-def test_auto_minds_the_workers_of_a_cluster(monkeypatch):
+def test_auto_reads_the_cluster_of_tf_config(monkeypatch):
     cluster = {"worker": ["first:2222", "second:2222"]}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
     with pytest.raises(UserError, match="TF_CONFIG has no 'task'"):
         create_strategy("auto")
 
 
-def test_workers_come_before_anything_else_of_tensorflow(monkeypatch):
+def test_workers_must_be_created_before_tensorflow_is_used(monkeypatch):
     tf.constant(0)
     task = {"type": "worker", "index": 0}
     cluster = {"worker": ["localhost:23456", "localhost:23457"]}

@@ -1,4 +1,4 @@
-"""What TensorFlow itself finds wrong with a TPU is one line too."""
+"""Errors that TensorFlow raises for a TPU are one line too."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def test_a_tensorflow_without_tpu_support(monkeypatch, tmp_path):
 
 
 def test_a_server_that_is_no_tpu():
-    """Connecting changes TensorFlow's devices: in a process of its own."""
+    """In another process, because connecting changes TensorFlow's devices."""
     script = (
         "import tensorflow as tf\n"
         "from agem_tf.distribution import strategies\n"

@@ -1,4 +1,4 @@
-"""Two workers agree, wait for each other, and notice when one has gone."""
+"""Two workers agree, wait for each other, and notice when one stops."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def free_ports(count):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What two workers printed: (stdout, stderr, status) of each."""
+    """(stdout, stderr, status) of each of two workers."""
     directory = tmp_path_factory.mktemp("workers")
     addresses = [f"localhost:{port}" for port in free_ports(2)]
     workers = []
@@ -90,13 +90,13 @@ def test_all_have_what_the_chief_has(results):
         assert f"gathered {blocks}\n" in stdout
 
 
-def test_the_worker_that_differs_says_so(results):
+def test_the_worker_that_differs_reports_it(results):
     _, stderr, status = results[1]
     assert status
     assert "This worker's lunch is not the chief's" in stderr
 
 
-def test_the_other_worker_says_that_one_has_gone(results):
+def test_the_other_worker_reports_that_one_has_stopped(results):
     _, stderr, status = results[0]
     assert status
     assert "Another worker has stopped" in stderr

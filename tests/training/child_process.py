@@ -1,4 +1,4 @@
-"""What the tests of killed runs start in processes of their own."""
+"""The process that the tests of killed runs start."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""A tiny dataset and recipe on which a whole run takes seconds."""
+"""A tiny dataset and recipe, with which a whole run takes seconds."""
 
 import functools
 import json
@@ -62,7 +62,7 @@ def make_recipe(places):
 
 
 def tiny_recipe(places: pathlib.Path) -> config.Config:
-    """Random weights at 64 pixels: everything real but the size."""
+    """Random weights, few layers and 64 pixels; otherwise a usual recipe."""
     recipe = config.Config(name="tiny")
     recipe.data.dataset = "photo_folder"
     recipe.data.directory = str(places)

@@ -1,4 +1,4 @@
-"""A checkpoint that is not whole costs one checkpoint, never the run."""
+"""A damaged checkpoint costs one checkpoint, not the run."""
 
 import resource
 import shutil
@@ -22,7 +22,7 @@ def make_split(fingerprint="abc"):
 
 
 def make_state(workdir, units=3, keep=2):
-    """A network of `units` numbers a layer, all zero."""
+    """A network with a layer of `units`; all weights are zero."""
     model = keras.Sequential(
         [keras.layers.Input((2,)), keras.layers.Dense(units, name="head")]
     )
@@ -71,7 +71,7 @@ def flip(path):
     path.write_bytes(content)
 
 
-def test_everything_comes_back(tmp_path):
+def test_a_restored_state_equals_the_saved_one(tmp_path):
     save_steps(tmp_path, [1, 2, 3])
     state, weights = restore(tmp_path)
     assert weights == {3.0}
@@ -111,7 +111,7 @@ def test_the_list_of_checkpoints_is_not_needed(tmp_path, content):
     assert restore(tmp_path)[1] == {3.0}
 
 
-def test_without_a_whole_checkpoint_nothing_is_guessed(tmp_path):
+def test_damage_to_all_checkpoints_is_an_error(tmp_path):
     save_steps(tmp_path, [1, 2])
     for path in (tmp_path / "checkpoints").glob("*.data*"):
         truncate(path)
@@ -126,7 +126,7 @@ def test_the_checkpoint_of_another_network_is_refused(tmp_path):
         state.restore()
 
 
-def test_old_checkpoints_and_litter_of_killed_saves_go(tmp_path):
+def test_old_checkpoints_and_leftovers_of_killed_saves_are_removed(tmp_path):
     save_steps(tmp_path, range(7))
     directory = tmp_path / "checkpoints"
     assert len(list(directory.iterdir())) == 5

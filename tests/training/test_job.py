@@ -29,7 +29,7 @@ def run(make_recipe, tmp_path_factory):
     return recipe, workdir, job.run_recipe(recipe, workdir)
 
 
-def test_a_run_leaves_what_it_promises(run):
+def test_a_run_writes_its_files(run):
     _, workdir, result = run
     variants = [
         "untrained",
@@ -151,7 +151,7 @@ def test_commands_agree_with_the_run(run, tmp_path):
     assert "data:image/" in page.read_text()
 
 
-def test_scales_are_never_mixed_up(run, tmp_path):
+def test_descriptors_of_other_scales_are_refused(run, tmp_path):
     recipe, workdir, _ = run
     several = extract.main(
         extract.Options(
@@ -309,7 +309,7 @@ def test_another_dataset_is_refused(run, places, tmp_path):
         job.run_recipe(other, workdir)
 
 
-def test_a_refused_recipe_leaves_the_workdir_free(recipe, tmp_path):
+def test_a_refused_recipe_does_not_claim_the_workdir(recipe, tmp_path):
     directory = recipe.data.directory
     recipe.data.directory = "mien"
     with pytest.raises(UserError, match=r"agem_tf\.prepare"):

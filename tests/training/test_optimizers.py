@@ -75,7 +75,7 @@ def test_a_rule_that_matches_nothing_is_an_error(variables):
         RuleOptimizer(OptimizerConfig(rules=rules), variables)
 
 
-def test_a_rule_behind_a_wider_one_is_an_error(variables):
+def test_a_rule_after_a_wider_one_is_an_error(variables):
     rules = [OptimizerRule("*"), OptimizerRule("pooling/*", 10.0)]
     with pytest.raises(UserError, match="'pooling/\\*' applies to no variable"):
         RuleOptimizer(OptimizerConfig(rules=rules), variables)

@@ -1,4 +1,4 @@
-"""A killed run goes on where it stopped and ends as if nothing happened."""
+"""A killed run resumes and ends with the weights of an undisturbed one."""
 
 import copy
 import json
@@ -57,7 +57,7 @@ def recipe(make_recipe):
 
 
 def wait(process, happened):
-    """Returns when something has happened, or the process has ended."""
+    """Blocks until `happened()` is true or the process has ended."""
     while process.is_alive() and not happened():
         process.join(0.001)
 

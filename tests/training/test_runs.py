@@ -1,4 +1,4 @@
-"""What later commands read of a run."""
+"""Runs as later commands open them."""
 
 import dataclasses
 

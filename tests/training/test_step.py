@@ -52,7 +52,7 @@ def test_steps_add_their_losses_and_move_the_weights():
     assert int(run(step, PHOTOS, 3).steps) == 3
 
 
-def test_a_fault_ends_the_call_and_is_found_by_its_name():
+def test_a_fault_ends_the_call_and_is_named():
     step, _ = make_step()
     photos = PHOTOS.copy()
     photos[1, 0] = np.inf

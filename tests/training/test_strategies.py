@@ -1,4 +1,4 @@
-"""Every strategy trains like one device, and outlives a worker's death.
+"""Every strategy trains like one device, and survives the loss of a worker.
 
 The loss is the one within batches: its negatives are those of all replicas.
 """
@@ -57,7 +57,7 @@ def get_config():
 
 @pytest.fixture(scope="module")
 def recipe_json(make_recipe):
-    """A recipe whose batch statistics learn too, as JSON."""
+    """A recipe with trainable batch normalization, as JSON."""
     recipe = make_recipe()
     recipe.model.feature_map = "C2"
     recipe.model.attention_placement = ("C2",)
@@ -92,7 +92,7 @@ def finish(process):
 
 
 def finish_all(processes):
-    """Finishes processes that wait for each other: each must be listened to."""
+    """Finishes processes that wait for each other; reads the output of all."""
     with futures.ThreadPoolExecutor(len(processes)) as threads:
         return list(threads.map(finish, processes))
 
@@ -145,7 +145,7 @@ def start_workers(root, recipe_json):
 
 @pytest.fixture(scope="module")
 def killed(recipe_json, tmp_path_factory):
-    """Root of a run, the survivor's status and log, and how long it lived."""
+    """Root of a run, the survivor's status and log, seconds until its end."""
     root = tmp_path_factory.mktemp("workers")
     chief, other = start_workers(root, recipe_json)
     with futures.ThreadPoolExecutor() as threads:
@@ -157,7 +157,7 @@ def killed(recipe_json, tmp_path_factory):
     return root, chief.returncode, log, time.monotonic() - began
 
 
-def test_a_worker_whose_partner_dies_ends_with_a_sentence(killed):
+def test_a_worker_whose_partner_dies_ends_with_one_sentence(killed):
     _, status, log, seconds = killed
     assert status == 2, log
     assert log.splitlines()[-1].startswith("error: Another worker has stopped")

@@ -1,4 +1,4 @@
-"""What goes wrong in a long run ends with one sentence and loses nothing."""
+"""A failure in a long run ends with one sentence, and nothing is lost."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from agem_tf.training import job
 
 @pytest.fixture
 def recipe(make_recipe):
-    """A shallow network, trained and nothing else."""
+    """A shallow network; the run only trains it."""
     recipe = make_recipe()
     recipe.model.backbone = "vgg16"
     recipe.model.feature_map = "C2"
@@ -81,7 +81,7 @@ def test_numbers_that_are_not_finite_stop_the_run(recipe, tmp_path):
     assert saved_progress(tmp_path)["step"] == 1
 
 
-def test_a_profiled_run_tells_where_its_time_goes(recipe, tmp_path):
+def test_a_profiled_run_writes_a_trace(recipe, tmp_path):
     recipe.training.epochs = 2
     job.run_recipe(recipe, tmp_path, profile_steps=range(2, 4))
     traces = (tmp_path / "tensorboard" / "plugins" / "profile").iterdir()

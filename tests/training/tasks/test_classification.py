@@ -1,4 +1,4 @@
-"""Training on classes: photos alone, with ArcFace or a plain softmax."""
+"""Training on classes: single photos, with ArcFace or a plain softmax."""
 
 import json
 import os
@@ -57,7 +57,7 @@ job.run_recipe(recipe, sys.argv[2], strategy)
 
 
 def shallow(recipe, loss="arcface"):
-    """Makes a recipe one of a shallow network and of classes."""
+    """Changes a recipe to a shallow network and to classes."""
     recipe.model.backbone = "vgg16"
     recipe.model.feature_map = "C2"
     recipe.model.attention = "none"
@@ -84,7 +84,7 @@ def history(workdir):
 
 
 def checkpoint(workdir, epoch, step=0):
-    """Name -> value of everything in the checkpoint of a moment."""
+    """Name -> value of all variables in the checkpoint of a step."""
     for path in (workdir / "checkpoints").glob("*.index"):
         reader = tf.train.load_checkpoint(str(path.with_suffix("")))
         values = {
@@ -109,7 +109,7 @@ def check_equal(workdir, other):
 
 @pytest.fixture(scope="module")
 def runs(make_recipe, tmp_path_factory):
-    """Workdirs: of a whole run, one on two replicas, and one that is killed.
+    """Workdirs of an undisturbed run, one on two replicas, and a killed one.
 
     It dies after 4 photos for pictures, an epoch of 12 with 12 for validation,
     and 5 of the next epoch.
@@ -202,7 +202,7 @@ def test_a_batch_costs_the_sum_of_its_photos():
     assert together == pytest.approx(sum(alone), rel=1e-5)
 
 
-def test_one_landmark_is_nothing_to_tell_apart():
+def test_a_single_landmark_is_refused():
     with pytest.raises(UserError, match=r"photos of 1 known landmark"):
         make_task(np.array([4, 4, 4, -1]))
 
@@ -216,7 +216,7 @@ def test_arcface_learns_and_reports_retrieval(undisturbed):
         assert "validation_loss" not in row
 
 
-def test_the_classifier_is_no_part_of_what_is_kept(undisturbed):
+def test_the_classifier_is_not_part_of_the_final_model(undisturbed):
     best = keras.saving.load_model(undisturbed / "best.keras", compile=False)
     shapes = [value.shape for value in checkpoint(undisturbed, 1).values()]
     classifier = (5, best.dimension)

@@ -43,7 +43,7 @@ def test_mining_equals_the_plain_walk(monkeypatch, block_values, num_negatives):
     np.testing.assert_array_equal(mine_negatives(*arguments), _walk(*arguments))
 
 
-def test_a_query_amid_few_landmarks_looks_further():
+def test_a_query_among_few_landmarks_searches_further():
     """The nearest 900 photos are of two landmarks, one of them its own."""
     rng = np.random.default_rng(1)
     pool = np.abs(_integers(rng, 1000, 4)) * [1, 0, 0, 0]

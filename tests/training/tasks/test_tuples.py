@@ -1,4 +1,4 @@
-"""Tuples have the right landmarks and follow from seed and epoch alone."""
+"""Tuples have the right landmarks and depend on seed and epoch only."""
 
 import dataclasses
 
@@ -49,7 +49,7 @@ def make_listed_sampler(config, seed=0):
 
 
 class Answers:
-    """A dataset of which only the ground truth is asked."""
+    """A dataset with nothing but a ground truth."""
 
     def __init__(self, truth=None):
         self.truth = truth
@@ -80,7 +80,7 @@ def hardest(query, photos, count):
 
 
 @pytest.mark.parametrize("pool_size", [24, 18])
-def test_roles_have_their_landmarks(pool_size):
+def test_only_query_and_positive_share_a_landmark(pool_size):
     tuples = make_sampler(MiningConfig(12, pool_size, 3)).draw(0, describe)
     assert tuples.shape == (12, 5)
     labels = LABELS[tuples]
@@ -149,7 +149,7 @@ def test_a_pool_of_an_epoch_is_part_of_the_split():
     assert set.union(*seen) == set(range(len(LABELS)))
 
 
-def test_validation_has_all_pairs_whatever_an_epoch_draws():
+def test_validation_takes_all_pairs():
     few = make_listed_sampler(MiningConfig(2, 9, 3), seed=1)
     many = make_listed_sampler(MiningConfig(6, 24, 3), seed=1)
     tuples = few.draw_all(describe)
@@ -195,7 +195,7 @@ def test_listed_pairs_take_precedence_over_a_ground_truth():
 
 def test_labels_alone_give_every_other_photo_of_a_landmark():
     labels = LABELS[::-1].copy()
-    labels[3:5] = -1, -2  # Nobody knows what these show.
+    labels[3:5] = -1, -2  # Unlabelled.
     pairs = find_pairs(make_split(labels), Answers())
     usable = np.flatnonzero((labels >= 0) & (labels != 3))
     np.testing.assert_array_equal(pairs.candidates, usable)

@@ -1,4 +1,4 @@
-"""Without its devices a strategy is refused at once, with what is missing."""
+"""A strategy without its devices is refused at once, with what is missing."""
 
 import importlib.util
 import socket

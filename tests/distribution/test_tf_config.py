@@ -1,4 +1,4 @@
-"""TF_CONFIG is understood, or its fault is named before anything waits."""
+"""Parsing of TF_CONFIG, and the messages for its mistakes."""
 
 import json
 import socket
