@@ -2,6 +2,8 @@
 
 import importlib.util
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -77,3 +79,13 @@ def test_workers_need_the_variable(monkeypatch):
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(UserError, match="'tpus'; known are auto, one, mirr"):
         check_devices("tpus")
+
+
+def test_the_checks_need_no_tensorflow():
+    script = (
+        "import sys\n"
+        "from agem_tf.distribution.preflight import check_devices\n"
+        "check_devices('mirrored')\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
