@@ -1,41 +1,41 @@
-"""Makes photos searchable, adds some or removes some.
+"""Make an index of photos, add photos to it, or remove some from it.
 
     python -m agem_tf.index --photos=photos --index=photos.index
     python -m agem_tf.index --photos=more --index=photos.index --add
     python -m agem_tf.index --remove=beach/1.jpg --index=photos.index
 
-The folder may be of any form and needs no training: EfficientNet-lite2 with
-ImageNet weights describes the photos, or the best model of a --workdir.
+The folder may have any structure and needs no training: EfficientNet-lite2 with
+ImageNet weights extracts the descriptors, or the best model of a --workdir.
 --index=milvus:photos.db takes Milvus Lite, --index=milvus:http://host:19530 a
-server. Extracted --descriptors can be indexed instead of photos.
+server. A descriptor set can be indexed instead of photos (--descriptors).
 """
 
 from __future__ import annotations
 
 from agem_tf import cli
+from agem_tf.errors import UserError
 
-changes = cli.lazy("agem_tf.library.change")
 indexing = cli.lazy("agem_tf.library.indexing")
-requests = cli.lazy("agem_tf.library.request")
+storages = cli.lazy("agem_tf.retrieval.indexes")
+
+_INDEX = "Directory of the index, or milvus:ADDRESS."
+_PHOTOS = "Folder of the photos."
+_DESCRIPTORS = "Descriptor set to index instead of photos."
+_SKIP_BAD = "Leave out photos that can't be read."
+_MODEL = "For Milvus: directory of the SavedModel."
 
 
 @cli.options
-class Options:
-    """Options of making or changing an index."""
+class Create:
+    """Options of making an index."""
 
-    index: str = cli.required("Directory of the index, or milvus:ADDRESS.")
-    photos: str | None = cli.option(None, "Folder of the photos.")
-    descriptors: str | None = cli.option(
-        None, "Descriptor set to index instead of photos."
-    )
-    remove: tuple[str, ...] = cli.option(
-        (), "Photo to remove, named as searches print it."
-    )
-    add: bool = cli.option(False, "Add to the index what it does not hold.")
+    index: str = cli.required(_INDEX)
+    photos: str | None = cli.option(None, _PHOTOS)
+    descriptors: str | None = cli.option(None, _DESCRIPTORS)
     overwrite: bool = cli.option(False, "Replace an existing index.")
-    skip_bad: bool = cli.option(False, "Leave out photos that can't be read.")
-    factory: str | None = cli.option(
-        None, "exact (default), or of FAISS: HNSW32, IVF256,SQ8, ..."
+    skip_bad: bool = cli.option(False, _SKIP_BAD)
+    factory: str = cli.option(
+        "exact", "Kind of index: exact, or FAISS's HNSW32, IVF256,SQ8, ..."
     )
     workdir: str | None = cli.option(
         None, "Training run whose best model extracts the descriptors."
@@ -50,33 +50,95 @@ class Options:
     image_size: int | None = cli.option(
         None, "Longer side of the photo in pixels."
     )
-    model: str | None = cli.option(
-        None, "For Milvus: directory of the SavedModel."
+    model: str | None = cli.option(None, _MODEL)
+
+    def __post_init__(self) -> None:
+        _check_source(self, "--photos=DIR, --descriptors=DIR and --remove=NAME")
+
+
+@cli.options
+class Add:
+    """Add to the index what it does not hold."""
+
+    index: str = cli.required(_INDEX)
+    photos: str | None = cli.option(None, _PHOTOS)
+    descriptors: str | None = cli.option(None, _DESCRIPTORS)
+    skip_bad: bool = cli.option(False, _SKIP_BAD)
+    model: str | None = cli.option(None, _MODEL)
+
+    def __post_init__(self) -> None:
+        _check_source(self, "--photos=DIR and --descriptors=DIR")
+
+
+@cli.options
+class Remove:
+    """Remove photos from the index."""
+
+    index: str = cli.required(_INDEX)
+    remove: tuple[str, ...] = cli.required(
+        "Photo to remove, named as searches print it."
     )
+    model: str | None = cli.option(None, _MODEL)
 
 
-def main(options: Options) -> changes.Change:
-    """Makes or changes an index.
+def main(options: Create | Add | Remove) -> indexing.IndexChange:
+    """Makes or changes an index, and prints what became of the photos.
 
     Raises:
-        UserError: flags do not go together, or what is indexed is at fault.
+        UserError: options do not go together, or what is indexed is at fault.
     """
-    request = requests.IndexRequest(**vars(options))
-    storage = request.storage()
-    if request.remove:
-        change = changes.remove_photos(storage, request.remove)
+    storage = storages.storage_at(options.index, options.model)
+    if isinstance(options, Remove):
+        change = indexing.remove_photos(storage, options.remove)
+    elif isinstance(options, Add):
+        change = _add(storage, options)
     else:
-        if request.photos:
-            work = indexing.add_photos if request.add else indexing.index_photos
-        elif request.add:
-            work = indexing.add_descriptors
-        else:
-            work = indexing.index_descriptors
-        change = work(storage, request)
-    cli.print_line(change.describe())
+        change = _create(storage, options)
+    cli.print_line(change.summary())
     cli.print_line(f"Index: {options.index}")
     return change
 
 
+def _add(storage: storages.Storage, options: Add) -> indexing.IndexChange:
+    if options.descriptors:
+        return indexing.add_descriptors(storage, options.descriptors)
+    return indexing.add_photos(
+        storage, options.photos, skip_bad=options.skip_bad
+    )
+
+
+def _create(storage: storages.Storage, options: Create) -> indexing.IndexChange:
+    if storage.exists and not options.overwrite:
+        raise UserError(
+            f"There is an index at {options.index}; --add adds to it, "
+            "--overwrite replaces it."
+        )
+    made = {
+        "factory": options.factory,
+        "workdir": options.workdir,
+        "whitening": options.whitening,
+        "dimension": options.dimension,
+    }
+    if options.descriptors:
+        return indexing.index_descriptors(storage, options.descriptors, **made)
+    return indexing.index_photos(
+        storage,
+        options.photos,
+        scales=options.scales,
+        image_size=options.image_size,
+        skip_bad=options.skip_bad,
+        **made,
+    )
+
+
+def _check_source(options: Create | Add, sources: str) -> None:
+    """Checks that there are either photos or descriptors to index."""
+    if bool(options.photos) == bool(options.descriptors):
+        raise UserError(f"Give one of {sources}.")
+    for name in ("scales", "image_size", "skip_bad"):
+        if options.descriptors and getattr(options, name, None):
+            raise UserError(f"--{name} is for --photos; leave it out.")
+
+
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, Create, add=Add, remove=Remove)

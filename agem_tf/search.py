@@ -1,10 +1,10 @@
-"""Finds the photos of an index that resemble a photo.
+"""Find the photos of an index that resemble a photo.
 
     python -m agem_tf.search photo.jpg --index=photos.index
     python -m agem_tf.search a.jpg b.jpg --index=photos.index --output=page.html
 
---box=x1,y1,x2,y2 searches for what is inside a box, in pixels of the photo as
-seen. --descriptors searches by an extracted set instead of photos.
+--box=x1,y1,x2,y2 searches for the contents of a box, in pixels of the photo as
+seen. --descriptors searches by an extracted descriptor set instead of photos.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from agem_tf.config import loading
 from agem_tf.errors import UserError
 
 answers = cli.lazy("agem_tf.library.answers")
-photo_queries = cli.lazy("agem_tf.library.photo_queries")
 storages = cli.lazy("agem_tf.retrieval.indexes")
 
 
@@ -51,7 +50,7 @@ def main(options: Options) -> list[answers.Answer]:
     """Searches an index and prints what it finds.
 
     Raises:
-        UserError: flags do not go together, or the index, a query or a
+        UserError: options do not go together, or the index, a query or a
             parameter is at fault.
     """
     photos, box = options.photos, options.box
@@ -63,14 +62,14 @@ def main(options: Options) -> list[answers.Answer]:
     stored.index.tune(loading.parse_assignments(options.parameter))
     top = stored.index.num_found(options.top)
     if options.descriptors:
-        found = answers.by_descriptors(stored, options.descriptors, top)
+        found = answers.search_by_descriptors(stored, options.descriptors, top)
     else:
-        found = photo_queries.by_photos(stored, photos, top, box)
+        found = answers.search_by_photos(stored, photos, top, box)
     if options.output is not None:
         folder = options.folder or stored.origin.photos
-        answers.save_page(options.output, found, folder)
+        answers.save_answers_page(options.output, found, folder)
     for answer in found:
-        cli.print_line(answer.describe())
+        cli.print_line(answer.lines())
     if options.output is not None:
         cli.print_line(f"Page: {options.output}")
     return found

@@ -4,12 +4,15 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import agem_tf
 from agem_tf import index
 from agem_tf import search as search
+from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
+from agem_tf.photos.listing import list_folder
 
 ROOT = pathlib.Path(agem_tf.__file__).parents[1]
 
@@ -50,7 +53,15 @@ def test_two_commands_without_training(photo_folder, tmp_path):
     assert lines[8] == f"Page: {page}"
     assert page.read_text().count("data:image/jpeg") == 8
 
-    change = index.main(index.Options(index=place, remove=["place1/1.png"]))
+    lines = run(
+        "agem_tf.index",
+        "--add",
+        f"--photos={photo_folder}",
+        f"--index={place}",
+    )
+    assert lines == f"18 there already; 18 photos\nIndex: {place}\n"
+
+    change = index.main(index.Remove(index=place, remove=("place1/1.png",)))
     assert (change.removed, change.total) == (1, 17)
     (answer,) = search.main(
         search.Options(photos=[str(queries[0])], index=place, top=17)
@@ -72,3 +83,29 @@ def test_what_does_not_go_together_is_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=sentence):
             search.main(search.Options(photos=photos, index=place, **options))
+
+
+def test_an_addition_without_new_photos_needs_no_tensorflow(
+    photo_folder, tmp_path
+):
+    names = list_folder(str(photo_folder))
+    rows = np.eye(len(names), dtype=np.float32)
+    DescriptorSet(names, rows, {}).save(tmp_path / "descriptors")
+    place = str(tmp_path / "index")
+    descriptors = str(tmp_path / "descriptors")
+    index.main(index.Create(index=place, descriptors=descriptors))
+    photos = str(photo_folder)
+    script = (
+        "import sys; from agem_tf import index;"
+        f"index.main(index.Add(index={place!r}, photos={photos!r}));"
+        f"index.main(index.Remove(index={place!r}, remove={names[:1]!r}));"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"{len(names)} there already" in result.stdout

@@ -129,9 +129,9 @@ class RecipePrograms:
         )
 
     def _extraction(self, canvas: tuple[int, int], replicas: int) -> Program:
-        def step(image, valid, power):
+        def step(image, valid):
             return self._extractor.replica_step(
-                {"image": image, "valid": valid}, power
+                {"image": image, "valid": valid}
             )
 
         def lower(batch: int) -> str:
@@ -139,7 +139,6 @@ class RecipePrograms:
                 step,
                 tf.TensorSpec((batch, *canvas, 3), tf.uint8),
                 tf.TensorSpec((batch, 2), tf.int32),
-                tf.TensorSpec((), tf.float32),
             )
 
         name = "extraction.batch_size"

@@ -15,7 +15,7 @@ from agem_tf.config import Config, ExtractionConfig, ImageConfig, ModelConfig
 from agem_tf.conversion.pytorch_networks import POOLINGS, PyTorchNetwork
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
-from agem_tf.extraction.extractor import provenance
+from agem_tf.extraction.identity import provenance
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import write_manifest
 from agem_tf.models import AGeM

@@ -1,16 +1,12 @@
-"""Descriptors of photos, at one or several scales, under any strategy."""
+"""Extracts descriptors of prepared photos under any strategy."""
 
 import contextlib
-import dataclasses
 import functools
-import hashlib
-import json
 import logging
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -25,7 +21,8 @@ from agem_tf.descriptors.descriptor_set import (
 from agem_tf.distribution.batches import distribute, gather, per_replica
 from agem_tf.distribution.workers import barrier, from_chief, is_chief
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.extraction.pyramid import Describer, multi_scale_power
+from agem_tf.extraction.identity import provenance
+from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.files.atomic_writing import full_disk_named
 from agem_tf.files.manifest import MANIFEST
 from agem_tf.files.resuming import discard_unfinished
@@ -35,51 +32,14 @@ from agem_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
-# Photos of a part wait for each other, sorted by their canvases.
-_BATCHES_A_PART = 64
-
-
-def fingerprint(model: keras.Model) -> str:
-    """Twelve hexadecimal digits that tell this network from others.
-
-    Two networks with equal weights may pool them differently or compute in
-    another precision, so the architecture and the dtypes count too.
-    """
-    config = model.get_config() | {
-        "name": None,
-        "dtypes": sorted({layer.dtype_policy.name for layer in model.layers}),
-    }
-    # Files of earlier releases do not have it, and the layers' dtypes count.
-    config.pop("dtype", None)
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    # Not `variables`: those have random seeds, which no file keeps.
-    for variable in model.weights:
-        digest.update(np.ascontiguousarray(variable.numpy()).data)
-    return digest.hexdigest()[:12]
-
-
-def provenance(
-    model: keras.Model, image: ImageConfig, extraction: ExtractionConfig
-) -> dict[str, Any]:
-    """What decides whether two descriptors may be compared.
-
-    See `files.provenance`; the whitening is noted by who applies it. The
-    canvases that photos are padded to leave descriptors as they are.
-    """
-    seen = dataclasses.asdict(image)
-    del seen["buckets"]
-    return {
-        "model": fingerprint(model),
-        "image": seen,
-        "scales": extraction.scales,
-        "whitening": None,
-    }
+# With buckets, so many batches are sorted by canvas before they run.
+_BATCHES_PER_PART = 64
 
 
 class Extractor:
-    """Extracts descriptors of photos of a split, in order.
+    """Extracts descriptors of the photos of a split, in order.
 
-    The compiled step is reused while the model's weights change.
+    The compiled step stays valid while the model's weights change.
     """
 
     def __init__(
@@ -93,16 +53,21 @@ class Extractor:
         per_replica(extraction.batch_size, strategy)
         self._model, self._image = model, image
         self._extraction, self._strategy = extraction, strategy
-        self._describer = Describer(model, image, extraction.scales)
-        self._step = tf.function(self._distributed_step)
+        self._pyramid = ScalePyramid(model, image, extraction.scales)
+        self._step = tf.function(
+            lambda batch: strategy.run(self.replica_step, args=(batch,))
+        )
 
     @property
     def dimension(self) -> int:
-        """Length of a descriptor."""
+        """Dimension of the descriptors."""
         return self._model.output_shape[-1]
 
     def provenance(self, split: Split, crop: bool = False) -> dict[str, Any]:
-        """How descriptors of `split` are made; see `files.provenance`."""
+        """Returns how descriptors of a split are made.
+
+        See `files.provenance`.
+        """
         made = provenance(self._model, self._image, self._extraction)
         return made | {
             "dataset": split.fingerprint,
@@ -112,7 +77,7 @@ class Extractor:
         }
 
     def database(self, split: Split) -> DescriptorSet:
-        """Describes every photo of a split, in memory."""
+        """Extracts every photo of a split, in memory."""
         return DescriptorSet(
             split.names, self.extract(split), self.provenance(split)
         )
@@ -120,10 +85,10 @@ class Extractor:
     def queries(
         self, split: Split, ground_truth: GroundTruth
     ) -> DescriptorSet | None:
-        """Describes the query photos, cut to their boxes, in memory.
+        """Extracts the queries, cropped to their boxes, in memory.
 
         Returns:
-            None if no query has a box: they are photos of the database then.
+            None if no query has a box: queries are photos of the database then.
         """
         if not ground_truth.has_boxes:
             return None
@@ -183,7 +148,7 @@ class Extractor:
         names: Sequence[str],
         crop: bool,
     ) -> None:
-        """Describes what the chief's writer lacks; others compute along."""
+        """Writes the missing rows; workers without a writer compute along."""
         with writer or contextlib.nullcontext():
             done = np.int32(writer.rows_written if writer else 0)
             done = int(from_chief(done, self._strategy))
@@ -202,9 +167,9 @@ class Extractor:
         """Returns (photos, dimension) float32 of `indices`, or of all photos.
 
         Args:
-            split: where the photos come from.
+            split: split of a prepared dataset.
             indices: positions in the split.
-            crop: cut each photo to its query box.
+            crop: whether to crop each photo to its query box.
 
         Raises:
             UserError: a record is corrupt, or a descriptor is not finite.
@@ -220,7 +185,7 @@ class Extractor:
         indices: np.ndarray,
         crop: bool = False,
     ) -> Iterator[np.ndarray]:
-        """As `extract`, part by part: memory does not grow with the split."""
+        """Yields what `extract` returns in parts, in bounded memory."""
         pipeline = PhotoPipeline(split, self._image)
         with (
             pipeline.errors_named(),
@@ -239,12 +204,12 @@ class Extractor:
         indices: np.ndarray,
         crop: bool,
     ) -> Iterator[np.ndarray]:
-        """Yields the descriptors of some thousand photos after the other."""
+        """Yields the descriptors of one part after the other."""
         boxes = split.boxes[indices] if crop else None
         chosen = canvases.choose_canvases(
             split.sizes[indices], boxes, self._image
         )
-        step = _BATCHES_A_PART * self._extraction.batch_size
+        step = _BATCHES_PER_PART * self._extraction.batch_size
         for start in range(0, len(indices), step):
             part, of_part = indices[start:][:step], chosen[start:][:step]
             descriptors = np.empty((len(part), self.dimension), np.float32)
@@ -263,7 +228,7 @@ class Extractor:
         indices: np.ndarray,
         canvas: tuple[int, int] | None = None,
     ) -> Iterator[np.ndarray]:
-        """Yields the descriptors of batch after batch, on one canvas."""
+        """Yields the descriptors of one batch after the other."""
         batch_size = self._extraction.batch_size
         # Full batches keep shapes static; the repeated photo is cut off.
         padding = np.repeat(indices[-1:], -len(indices) % batch_size)
@@ -275,34 +240,26 @@ class Extractor:
             ),
             self._strategy,
         )
-        power = multi_scale_power(self._model, len(self._extraction.scales))
         remaining = len(indices)
         for batch in dataset:
             # Equal on all replicas of all workers.
             values = self._strategy.experimental_local_results(
-                self._step(batch, tf.constant(power))
+                self._step(batch)
             )[0]
             yield values.numpy()[:remaining]
             progress.update(min(remaining, batch_size))
             remaining -= batch_size
 
-    def _distributed_step(self, batch, power):
-        return self._strategy.run(self.replica_step, args=(batch, power))
-
-    def replica_step(
-        self, batch: dict[str, tf.Tensor], power: tf.Tensor
-    ) -> tf.Tensor:
-        """Describes a batch, inside a replica: all that a device compiles.
+    def replica_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Runs the network inside a replica: the program of a device.
 
         Args:
-            batch: of photos, as `PhotoPipeline.photos` gives them.
-            power: see `multi_scale_power`.
+            batch: photos as `PhotoPipeline.photos` yields them.
 
         Returns:
-            (replicas * batch, dimension), those of all replicas.
+            (replicas * batch, dimension) descriptors of all replicas.
         """
-        descriptors = self._describer(batch["image"], batch["valid"], power)
-        return gather(descriptors)
+        return gather(self._pyramid.descriptors(batch["image"], batch["valid"]))
 
 
 def _is_finished(directory, names, provenance):

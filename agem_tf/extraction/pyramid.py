@@ -1,13 +1,13 @@
-"""Descriptors of a batch of images, at one or several scales.
+"""Runs a network over a batch of photos at several scales.
 
-Images that are not stretched to squares come padded. They run without their
-padding in groups of equal shape, or, where a compiler wants static shapes, all
-at once through a network that does not see it; either gives the same
-descriptors.
+Photos that are not stretched to squares lie in the corner of a canvas. They run
+either without their padding, in groups of equal shape, or, where a compiler
+needs static shapes, all at once through a network that ignores the padding.
+Both give the same descriptors.
 """
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -21,20 +21,34 @@ from agem_tf.ops.canvas_masks import resize_inside
 from agem_tf.ops.normalization import l2_normalize
 
 
-class Describer:
-    """Describes images in the way that suits how they were resized.
+class Level(NamedTuple):
+    """Output of the network at one scale.
+
+    Attributes:
+        output: (batch, ...) output of the network.
+        sides: (batch, 2) int32 height and width in pixels at which the network
+            saw each photo. A position p at this scale is p * original side /
+            side in the photo.
+    """
+
+    output: tf.Tensor
+    sides: tf.Tensor
+
+
+class ScalePyramid:
+    """A network and the scales at which photos pass through it.
 
     Args:
         model: maps (batch, height, width, 3) in [0, 255] to descriptors.
         image: how photos are resized and padded.
-        scales: factors on the images' sides.
-        learned: the variables that learn, if descriptors are for training:
-            layers behave so, and fixed batch normalizations are folded, which
-            saves memory and time.
+        scales: factors on the sides of the photos.
+        trained: the variables that are trained, if any: fixed batch
+            normalizations are then folded, which saves memory and time.
+        network: called instead of the model, if it computes the same.
 
     Raises:
-        UserError: the photos are to be padded, and the network has a layer
-            that cannot tell padding apart.
+        UserError: photos are padded, and a layer of the model can't ignore
+            the padding.
     """
 
     def __init__(
@@ -42,48 +56,111 @@ class Describer:
         model: AGeM,
         image: ImageConfig,
         scales: Sequence[float] = (1.0,),
-        learned: Sequence[keras.Variable] | None = None,
+        trained: Sequence[keras.Variable] | None = None,
+        network: Callable[..., tf.Tensor] | None = None,
     ):
-        self._model, self._image, self._scales = model, image, scales
-        self._training = learned is not None
-        self._network = _padded(model) if image.buckets else model
-        if learned is not None:
-            self._network = folded(self._network, learned)
+        self._model, self._image, self._scales = model, image, tuple(scales)
+        self._network = network or model
+        if image.buckets:
+            try:
+                self._network = padded(model)
+            except ValueError as error:
+                raise UserError(f"{error}") from error
+        if trained is not None:
+            self._network = folded(self._network, trained)
 
-    def __call__(
+    def levels(
         self,
         images: tf.Tensor,
-        valid: tf.Tensor,
-        power: tf.Tensor | float = 1.0,
+        valid: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> list[Level]:
+        """Runs the network once per scale.
+
+        Args:
+            images: (batch, height, width, 3), uint8 or float in [0, 255].
+            valid: (batch, 2) int32 height and width of the part of each image
+                that is not padding, with `image.buckets`; without them, None.
+            training: passed to the network.
+
+        Returns:
+            One level per scale, in the order of the scales.
+        """
+        images = tf.cast(images, tf.float32)
+        levels = []
+        for scale in self._scales:
+            if valid is None:
+                inputs = self._scaled(images, scale)
+                sides = tf.tile(
+                    tf.shape(inputs)[tf.newaxis, 1:3], [tf.shape(inputs)[0], 1]
+                )
+            else:
+                inputs = self._scaled_inside(images, valid, scale)
+                sides = inputs[1]
+            levels.append(
+                Level(self._network(inputs, training=training), sides)
+            )
+        return levels
+
+    def descriptors(
+        self,
+        images: tf.Tensor,
+        valid: tf.Tensor | None = None,
+        training: bool = False,
     ) -> tf.Tensor:
-        """Computes the descriptors of a batch; arguments as of `describe`."""
-        if self._image.buckets:
-            return self._describe_padded(images, valid, power)
-        if self._image.resize == "square":
+        """Computes one descriptor per photo from all scales.
+
+        Args:
+            images: (batch, height, width, 3), uint8 or float in [0, 255].
+            valid: (batch, 2) int32 height and width of the part of each image
+                that is not padding; None if no image is padded.
+            training: passed to the network.
+
+        Returns:
+            (batch, dimension) float32, L2-normalized.
+        """
+        if self._image.resize == "square" and not self._image.buckets:
             valid = None
-        return describe(
-            self._model,
-            images,
-            valid,
-            self._scales,
-            power,
-            self._training,
-            self._network,
+        if valid is None or self._image.buckets:
+            return self._merged(images, valid, training)
+        shapes, group = tf.raw_ops.UniqueV2(x=valid, axis=[0])
+
+        def run_group(number, descriptors):
+            members = tf.where(group == number)
+            height, width = shapes[number][0], shapes[number][1]
+            cropped = tf.gather(images, members[:, 0])[:, :height, :width]
+            return number + 1, tf.tensor_scatter_nd_update(
+                descriptors, members, self._merged(cropped, None, training)
+            )
+
+        dimension = self._model.output_shape[-1]
+        _, descriptors = tf.while_loop(
+            lambda number, _: number < tf.shape(shapes)[0],
+            run_group,
+            (0, tf.zeros((tf.shape(images)[0], dimension))),
+            shape_invariants=(
+                tf.TensorShape(()),
+                tf.TensorShape((None, dimension)),
+            ),
+        )
+        return descriptors
+
+    def _merged(self, images, valid, training):
+        levels = self.levels(images, valid, training)
+        return merge_scales(
+            [level.output for level in levels],
+            _merging_exponent(self._model, len(levels)),
         )
 
-    def _describe_padded(self, images, valid, power):
-        images = tf.cast(images, tf.float32)
-        descriptors = [
-            self._network(
-                self._scaled_inside(images, valid, scale),
-                training=self._training,
-            )
-            for scale in self._scales
-        ]
-        return merge_scales(descriptors, power)
+    def _scaled(self, images, scale):
+        """Resizes bilinearly without antialiasing, as the reference does."""
+        if scale == 1.0:
+            return images
+        sides = self._scaled_sides(tf.shape(images)[1:3], scale)
+        return tf.image.resize(images, sides, "bilinear", antialias=False)
 
     def _scaled_inside(self, images, extents, scale):
-        """As `_scaled`, for images in the corner of a canvas."""
+        """As `_scaled`, for photos in the corner of a canvas."""
         if scale == 1.0:
             return images, extents
         least = self._model.least_side()
@@ -92,87 +169,40 @@ class Describer:
             * CANVAS_MULTIPLE
             for side in images.shape[1:3]
         ]
-        sides = _scaled_sides(extents, scale, least)
+        sides = self._scaled_sides(extents, scale)
         return resize_inside(images, extents, sides, canvas), sides
 
+    def _scaled_sides(self, sides, scale):
+        """Rounds down, as the reference does.
 
-def describe(
-    model: AGeM,
-    images: tf.Tensor,
-    valid: tf.Tensor | None,
-    scales: Sequence[float] = (1.0,),
-    power: tf.Tensor | float = 1.0,
-    training: bool = False,
-    network: keras.Model | None = None,
-) -> tf.Tensor:
-    """Computes the descriptors of a batch.
-
-    Args:
-        model: maps (batch, height, width, 3) in [0, 255] to descriptors.
-        images: (batch, height, width, 3), uint8 or float.
-        valid: (batch, 2) height and width of each image's part that is not
-            padding; images of equal shape then run together, without their
-            padding. None if no image is padded.
-        scales: factors on the image's sides.
-        power: see `merge_scales`.
-        training: passed on to the model.
-        network: called in the model's place, if another computes the same.
-
-    Returns:
-        (batch, dimension) float32, L2-normalised.
-    """
-    call = functools.partial(network or model, training=training)
-
-    def describe_scales(images):
-        images = tf.cast(images, tf.float32)
-        descriptors = [call(_scaled(images, scale, model)) for scale in scales]
-        return merge_scales(descriptors, power)
-
-    if valid is None:
-        return describe_scales(images)
-    shapes, group = tf.raw_ops.UniqueV2(x=valid, axis=[0])
-
-    def describe_group(number, descriptors):
-        members = tf.where(group == number)
-        height, width = shapes[number][0], shapes[number][1]
-        cropped = tf.gather(images, members[:, 0])[:, :height, :width]
-        return number + 1, tf.tensor_scatter_nd_update(
-            descriptors, members, describe_scales(cropped)
-        )
-
-    dimension = model.output_shape[-1]
-    _, descriptors = tf.while_loop(
-        lambda number, _: number < tf.shape(shapes)[0],
-        describe_group,
-        (0, tf.zeros((tf.shape(images)[0], dimension))),
-        shape_invariants=(
-            tf.TensorShape(()),
-            tf.TensorShape((None, dimension)),
-        ),
-    )
-    return descriptors
+        Only a side that would leave the network no map is kept larger.
+        """
+        scaled = tf.floor(tf.cast(sides, tf.float32) * scale)
+        return tf.maximum(tf.cast(scaled, tf.int32), self._model.least_side())
 
 
 def merge_scales(
-    descriptors: Sequence[tf.Tensor], power: tf.Tensor | float
+    descriptors: Sequence[tf.Tensor], exponent: tf.Tensor | float
 ) -> tf.Tensor:
-    """Generalized mean over scales: L2((mean_s f_s^power)^(1/power)).
+    """Generalized mean over scales: L2((mean_s f_s^exponent)^(1/exponent)).
 
     Args:
-        descriptors: (batch, dimension) each; non-negative unless power is 1.
-        power: exponent; 1 is the plain mean.
+        descriptors: (batch, dimension) each; non-negative unless the exponent
+            is 1.
+        exponent: exponent of the mean; 1 is the arithmetic mean.
     """
     if len(descriptors) == 1:
         return descriptors[0]
-    mean = tf.reduce_mean(tf.stack(descriptors) ** power, axis=0)
-    return l2_normalize(mean ** (1.0 / power))
+    mean = tf.reduce_mean(tf.stack(descriptors) ** exponent, axis=0)
+    return l2_normalize(mean ** (1.0 / exponent))
 
 
-def multi_scale_power(model: AGeM, num_scales: int) -> float:
-    """The exponent of `merge_scales`: GeM's own p where it is defined.
+def _merging_exponent(model: AGeM, num_scales: int) -> tf.Tensor | float:
+    """Returns the exponent of `merge_scales`: GeM's p where it is defined.
 
     The reference uses the learned p for plain GeM at several scales and 1 for
-    everything else (other poolings, regional, a whitening layer, p a channel).
+    everything else (other poolings, regional, a whitening layer, one p per
+    channel).
     """
     pooling = model.get_layer("pooling")
     plain = (
@@ -183,28 +213,4 @@ def multi_scale_power(model: AGeM, num_scales: int) -> float:
     )
     if not plain or pooling.per_channel:
         return 1.0
-    return float(pooling.exponent.numpy())
-
-
-def _padded(model: AGeM) -> keras.Model:
-    try:
-        return padded(model)
-    except ValueError as error:
-        raise UserError(f"{error}") from error
-
-
-def _scaled(images: tf.Tensor, scale: float, model: AGeM) -> tf.Tensor:
-    """Bilinear without antialiasing, as the reference."""
-    if scale == 1.0:
-        return images
-    sides = _scaled_sides(tf.shape(images)[1:3], scale, model.least_side())
-    return tf.image.resize(images, sides, method="bilinear", antialias=False)
-
-
-def _scaled_sides(sides: tf.Tensor, scale: float, least: int) -> tf.Tensor:
-    """Rounded down, as the reference.
-
-    Only a side from which the network would have no map left is kept larger.
-    """
-    scaled = tf.floor(tf.cast(sides, tf.float32) * scale)
-    return tf.maximum(tf.cast(scaled, tf.int32), least)
+    return tf.convert_to_tensor(pooling.exponent.value)

@@ -1,1 +1,1 @@
-"""From a folder of photos to an index, and from a photo to what it shows."""
+"""A person's photos: the index over a folder, its queries and answers."""

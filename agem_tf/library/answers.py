@@ -1,13 +1,16 @@
-"""What a search found: as lines, and as a page with the photos.
+"""Searches an index, and shows what it finds as lines or as a page.
 
-Needs no TensorFlow, so that a search by descriptors answers at once.
+TensorFlow is imported only for a search by photos, so that a search by
+descriptors answers at once.
 """
 
 import dataclasses
 import os
 from collections.abc import Sequence
 
+from agem_tf import native_output
 from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.files.provenance import check_same_provenance
 from agem_tf.pages.report import (
     THUMBNAIL_SIDE,
     RankList,
@@ -15,10 +18,9 @@ from agem_tf.pages.report import (
     Tile,
     counted,
 )
+from agem_tf.photos.boxes import Box, check_box
 from agem_tf.photos.reading import read_thumbnail
 from agem_tf.retrieval.indexes import Match, StoredIndex
-
-Box = tuple[float, float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +28,16 @@ class Answer:
     """A query and what it found.
 
     Attributes:
-        query: path of the photo, or its name.
-        matches: best first.
-        box: what of the photo was searched for, if not all.
+        query: path or name of the query photo.
+        matches: photos that were found, best first.
+        box: the part of the photo that was searched for; None for all of it.
     """
 
     query: str
     matches: list[Match]
     box: Box | None = None
 
-    def describe(self) -> str:
+    def lines(self) -> str:
         """Returns lines of rank, similarity and name."""
         lines = [
             f"{rank:4} {match.similarity:7.4f}  {match.name}"
@@ -44,7 +46,52 @@ class Answer:
         return "\n".join([self.query, *lines])
 
 
-def by_descriptors(
+def search_by_photos(
+    stored: StoredIndex,
+    paths: Sequence[str],
+    top: int | None = None,
+    box: Box | None = None,
+) -> list[Answer]:
+    """Searches by photos.
+
+    Args:
+        stored: the index.
+        paths: paths of the photos.
+        top: number of photos to find per query; see `DescriptorIndex.search`.
+        box: part of the only photo to search for, in pixels as seen.
+
+    Raises:
+        UserError: a photo can't be read, the box is not inside it, the index
+            has no model or another one, or `top` exceeds the index.
+    """
+    with native_output.captured():
+        from agem_tf.photos.encoding import read_encoded_photo
+        from agem_tf.saved_models.retrieval_model import load_exported
+
+    queries = [
+        read_encoded_photo(path, remedy="give another one") for path in paths
+    ]
+    if box is not None:
+        size = queries[0].width, queries[0].height
+        check_box(box, size, paths[0], "correct --box=x1,y1,x2,y2")
+    extractor = load_exported(stored.model)
+    check_same_provenance(
+        extractor.provenance,
+        stored.origin.provenance,
+        f"The model {stored.model}",
+        stored.place,
+    )
+    rows = extractor.encoded(
+        [query.encoded for query in queries], box and [box]
+    )
+    found = stored.index.search(rows, top)
+    return [
+        Answer(path, matches, box)
+        for path, matches in zip(paths, found, strict=True)
+    ]
+
+
+def search_by_descriptors(
     stored: StoredIndex, descriptors: str, top: int | None = None
 ) -> list[Answer]:
     """Searches by extracted descriptors.
@@ -52,11 +99,11 @@ def by_descriptors(
     Args:
         stored: the index.
         descriptors: directory of a descriptor set.
-        top: photos found for each; see `DescriptorIndex.search`.
+        top: number of photos to find per query; see `DescriptorIndex.search`.
 
     Raises:
-        UserError: they were made by another model or other settings, or `top`
-            exceeds the index.
+        UserError: another model or other settings made them, or `top` exceeds
+            the index.
     """
     queries = stored.fitted(DescriptorSet.load(descriptors), descriptors)
     found = stored.index.search(queries.descriptors, top)
@@ -66,17 +113,17 @@ def by_descriptors(
     ]
 
 
-def save_page(
+def save_answers_page(
     path: str | os.PathLike, answers: Sequence[Answer], folder: str | None
 ) -> None:
     """Writes queries and what they found as one HTML file.
 
-    A photo that is not at hand any more is shown by its name.
+    A photo that can no longer be read is shown by its name.
 
     Args:
-        path: of the page.
-        answers: what was found.
-        folder: that the names are relative to, if it is known.
+        path: path of the page.
+        answers: queries and what they found.
+        folder: folder that the names are relative to, if it is known.
     """
     queries = counted(len(answers), "query", "queries")
     count = sum(len(answer.matches) for answer in answers)

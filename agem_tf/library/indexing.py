@@ -1,113 +1,238 @@
-"""Makes an index of photos or of descriptors, and adds to it.
+"""Makes an index of photos or of descriptors, adds to it, removes from it.
 
 Descriptors go to disk batch by batch, so that a million photos need no more
-memory than a thousand; the index is made from there.
+memory than a thousand; the index is made from there. TensorFlow is imported
+only where photos are to be described: an addition without new photos, and a
+removal, take a second.
 """
 
+from __future__ import annotations
+
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agem_tf import native_output
 from agem_tf.descriptors.descriptor_set import DescriptorSet, check_finite
 from agem_tf.errors import UserError
-from agem_tf.files.provenance import check_same_provenance
 from agem_tf.files.rows import SelectedRows, write_rows
-from agem_tf.library import describing_models
-from agem_tf.library.change import Change
-from agem_tf.library.describer import Describer
 from agem_tf.library.reduction import Reduction
-from agem_tf.library.request import IndexRequest
-from agem_tf.photos import listing
-from agem_tf.photos.listing import check_name
-from agem_tf.retrieval.indexes import Draft, Origin, Storage
-from agem_tf.training.runs import Run
+from agem_tf.photos.listing import check_name, list_folder
+from agem_tf.retrieval.indexes import (
+    DescriptorIndex,
+    Draft,
+    FaissIndex,
+    Origin,
+    Storage,
+)
+
+if TYPE_CHECKING:
+    from agem_tf.extraction.photo_files import FileExtractor
+
+Skip = Callable[[str, UserError], None]
 
 
-def index_photos(storage: Storage, request: IndexRequest) -> Change:
-    """Describes the photos of a folder and makes an index of them.
+@dataclasses.dataclass
+class IndexChange:
+    """Result of making or changing an index.
+
+    Attributes:
+        added: number of photos that the index holds now and did not before.
+        present: number of photos that it held before and keeps.
+        removed: number of photos that it no longer holds.
+        skipped: {"photo", "reason"} of each unreadable photo.
+        total: number of photos that can be found now.
+        ghosts: number of removed photos whose descriptors stay in the files of
+            an index that can't forget; see `FaissIndex`.
+    """
+
+    added: int = 0
+    present: int = 0
+    removed: int = 0
+    skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    total: int = 0
+    ghosts: int = 0
+
+    def skip(self, path: str, error: UserError) -> None:
+        """Records an unreadable photo."""
+        # Escaped where a terminal could not print it.
+        shown = path if path.isprintable() else repr(path)
+        self.skipped.append({"photo": shown, "reason": str(error)})
+
+    def count(self, index: DescriptorIndex) -> None:
+        """Records what the index holds now."""
+        self.total = len(index)
+        self.ghosts = index.ghosts if isinstance(index, FaissIndex) else 0
+
+    def summary(self) -> str:
+        """Returns the lines that end the command."""
+        lines = [f"skipped {s['photo']}: {s['reason']}" for s in self.skipped]
+        counts = {
+            "added": self.added,
+            "there already": self.present,
+            "removed": self.removed,
+            "skipped": len(self.skipped),
+        }
+        parts = [f"{count} {what}" for what, count in counts.items() if count]
+        lines.append(
+            f"{', '.join(parts) or 'Nothing to do'}; {self.total} photos"
+        )
+        if self.ghosts:
+            lines.append(
+                f"The descriptors of {self.ghosts} removed photos stay in the "
+                "file, where searches ignore them; only a new index of this "
+                "kind is free of them."
+            )
+        return "\n".join(lines)
+
+
+def index_photos(
+    storage: Storage,
+    photos: str,
+    *,
+    factory: str = "exact",
+    workdir: str | None = None,
+    scales: Sequence[float] | None = None,
+    image_size: int | None = None,
+    whitening: str | None = None,
+    dimension: int | None = None,
+    skip_bad: bool = False,
+) -> IndexChange:
+    """Makes an index of the photos of a folder.
 
     Args:
         storage: where the index is made, or replaced.
-        request: with `photos`.
+        photos: folder of the photos.
+        factory: kind of the index: "exact", a FAISS factory string, or a kind
+            of Milvus.
+        workdir: run whose best model extracts the descriptors, if any.
+        scales: scales of the photos; by default those of the model's recipe.
+        image_size: pixels of the longer side; by default as in the recipe.
+        whitening: directory of a whitening to apply.
+        dimension: dimension to keep, by the whitening or by a PCA.
+        skip_bad: whether to leave out unreadable photos.
 
     Raises:
         UserError: the folder, a photo, the model or the kind is at fault.
     """
-    paths = listing.list_folder(request.photos)
-    run = describing_models.choose(
-        request.workdir, request.scales, request.image_size
-    )
-    reduction = Reduction.load(request.whitening, request.dimension)
-    dimension = reduction.check(run.model.dimension, len(paths))
+    paths = list_folder(photos)
+    with native_output.captured():
+        from agem_tf.library import photo_models
+
+    model = photo_models.model_for_photos(workdir, scales, image_size)
+    reduction = Reduction.load(whitening, dimension)
     # A million photos are not described for what would be refused at the end.
-    storage.check(request.kind, dimension, len(paths))
-    describing_models.provenance(run, reduction.whitening)
-    change = Change()
-    root = os.path.abspath(os.path.expanduser(request.photos))
+    storage.check(
+        factory, reduction.check(model.dimension, len(paths)), len(paths)
+    )
+    if reduction.whitening is not None:
+        model.whitened(reduction.whitening, dimension)
+    change = IndexChange()
+    root = os.path.abspath(os.path.expanduser(photos))
     with storage.created() as draft:
-        # A PCA can only be built into the model when all is described.
-        exported = draft.scratch / "model" if reduction else draft.model
-        describer = Describer(describing_models.export(run, exported))
-        skip = change.skip if request.skip_bad else None
-        described = _describe(describer, paths, root, draft.scratch, skip)
-        described, whitening = reduction.apply(described, draft.scratch)
-        model = describing_models.export(
-            run, draft.model, whitening, request.dimension
+        described = _describe(
+            model.extractor(),
+            paths,
+            root,
+            draft.scratch,
+            change.skip if skip_bad else None,
         )
-        origin = Origin(described.provenance, root, model, whitening)
-        _fill(draft, request.kind, described, origin, change)
+        described, learned = reduction.apply(described, draft.scratch)
+        if learned is not None:
+            model = model.whitened(learned, dimension)
+        photo_models.save_model_once(model, draft.model)
+        origin = Origin(described.provenance, root, draft.model, learned)
+        _fill(draft, factory, described, origin, change)
     return change
 
 
-def index_descriptors(storage: Storage, request: IndexRequest) -> Change:
+def index_descriptors(
+    storage: Storage,
+    descriptors: str,
+    *,
+    factory: str = "exact",
+    workdir: str | None = None,
+    whitening: str | None = None,
+    dimension: int | None = None,
+) -> IndexChange:
     """Makes an index of descriptors that `agem_tf.extract` wrote.
 
     Args:
         storage: where the index is made, or replaced.
-        request: with `descriptors`; with `workdir`, the index can be searched
-            by photos too.
+        descriptors: directory of the descriptor set.
+        factory: as of `index_photos`.
+        workdir: run that made the descriptors; with it, the index can be
+            searched by photos too.
+        whitening: as of `index_photos`.
+        dimension: as of `index_photos`.
 
     Raises:
         UserError: the descriptors, the model or the kind is at fault.
     """
-    described = DescriptorSet.load(request.descriptors, verify=True)
-    count, dimension = described.descriptors.shape
-    reduction = Reduction.load(request.whitening, request.dimension)
-    storage.check(request.kind, reduction.check(dimension, count), count)
-    run = _run_of(described, request) if request.workdir else None
-    change = Change()
-    with storage.created() as draft:
-        described, whitening = reduction.apply(described, draft.scratch)
-        model = run and describing_models.export(
-            run, draft.model, whitening, request.dimension
+    described = DescriptorSet.load(descriptors, verify=True)
+    count, size = described.descriptors.shape
+    reduction = Reduction.load(whitening, dimension)
+    storage.check(factory, reduction.check(size, count), count)
+    model = None
+    if workdir:
+        with native_output.captured():
+            from agem_tf.library import photo_models
+
+        model = photo_models.model_of_descriptors(
+            workdir, described, descriptors
         )
-        origin = Origin(described.provenance, None, model, whitening)
-        _fill(draft, request.kind, described, origin, change)
+    change = IndexChange()
+    with storage.created() as draft:
+        described, learned = reduction.apply(described, draft.scratch)
+        if model is not None:
+            if learned is not None:
+                model = model.whitened(learned, dimension)
+            photo_models.save_model_once(model, draft.model)
+        path = draft.model if model is not None else None
+        origin = Origin(described.provenance, None, path, learned)
+        _fill(draft, factory, described, origin, change)
     return change
 
 
-def add_photos(storage: Storage, request: IndexRequest) -> Change:
-    """Describes photos as the index's are, and adds those it has not.
+def add_photos(
+    storage: Storage, photos: str, *, skip_bad: bool = False
+) -> IndexChange:
+    """Adds the photos of a folder that the index does not hold.
 
     Args:
         storage: where the index is.
-        request: with `photos`, the index's own folder or another one.
+        photos: the index's own folder or another one.
+        skip_bad: whether to leave out unreadable photos.
 
     Raises:
         UserError: the index has no model, or the folder or a photo is at
             fault.
     """
-    paths, change = listing.list_folder(request.photos), Change()
-    skip = change.skip if request.skip_bad else None
+    paths, change = list_folder(photos), IndexChange()
+    stored = storage.open()
+    change.present = len(_known(stored.index, paths, stored.origin.photos))
+    if change.present == len(paths):
+        change.count(stored.index)
+        return change
+    with native_output.captured():
+        from agem_tf.saved_models.retrieval_model import load_exported
+
     with storage.changed() as stored:
         root = stored.origin.photos
-        known = stored.index.known([_name(path, root) for path in paths])
+        known = _known(stored.index, paths, root)
         new = [path for path in paths if _name(path, root) not in known]
         if new:
-            describer = Describer(stored.model)
-            described = _describe(describer, new, root, stored.scratch, skip)
+            described = _describe(
+                load_exported(stored.model),
+                new,
+                root,
+                stored.scratch,
+                change.skip if skip_bad else None,
+            )
             stored.index.add(described.names, described.descriptors)
             change.added = len(described.names)
         change.present = len(known)
@@ -115,20 +240,20 @@ def add_photos(storage: Storage, request: IndexRequest) -> Change:
     return change
 
 
-def add_descriptors(storage: Storage, request: IndexRequest) -> Change:
-    """Adds those of a descriptor set whose names the index has not.
+def add_descriptors(storage: Storage, descriptors: str) -> IndexChange:
+    """Adds the rows of a descriptor set whose names the index does not hold.
 
     Args:
         storage: where the index is.
-        request: with `descriptors`.
+        descriptors: directory of the descriptor set.
 
     Raises:
-        UserError: they were made by another model or other settings.
+        UserError: another model or other settings made the descriptors.
     """
-    described = DescriptorSet.load(request.descriptors, verify=True)
-    change = Change()
+    described = DescriptorSet.load(descriptors, verify=True)
+    change = IndexChange()
     with storage.changed() as stored:
-        fitted = stored.fitted(described, request.descriptors)
+        fitted = stored.fitted(described, descriptors)
         known = stored.index.known(fitted.names)
         new = [i for i, name in enumerate(fitted.names) if name not in known]
         if new:
@@ -141,51 +266,59 @@ def add_descriptors(storage: Storage, request: IndexRequest) -> Change:
     return change
 
 
-def _run_of(described: DescriptorSet, request: IndexRequest) -> Run:
-    """The run that made descriptors, with the settings that it had then."""
-    run = describing_models.choose(request.workdir)
-    run.check_made(described, request.descriptors)
-    run = describing_models.with_settings_of(run, described.provenance)
-    check_same_provenance(
-        describing_models.provenance(run),
-        described.provenance,
-        request.workdir,
-        request.descriptors,
-    )
-    return run
+def remove_photos(storage: Storage, names: Sequence[str]) -> IndexChange:
+    """Removes photos from an index.
+
+    Args:
+        storage: where the index is.
+        names: names of the photos, as a search prints them.
+
+    Raises:
+        UserError: a name is not in the index, or none would be left.
+    """
+    with storage.changed() as stored:
+        stored.index.remove(names)
+        change = IndexChange(removed=len(set(names)))
+        change.count(stored.index)
+    return change
 
 
 def _name(path: str, root: str | None) -> str:
-    """What the index calls a photo."""
+    """Returns the name of a photo in an index of the folder `root`."""
     return path if root is None else os.path.relpath(path, root)
 
 
+def _known(
+    index: DescriptorIndex, paths: Sequence[str], root: str | None
+) -> set[str]:
+    return index.known([_name(path, root) for path in paths])
+
+
 def _describe(
-    describer: Describer,
+    extractor: FileExtractor,
     paths: Sequence[str],
     root: str | None,
     scratch: pathlib.Path,
-    skip: Callable[[str, UserError], None] | None,
+    skip: Skip | None,
 ) -> DescriptorSet:
+    """Extracts descriptors of photo files into a file in `scratch`."""
+    named = list(_with_sound_names(paths, skip))
     names: list[str] = []
 
     def blocks() -> Iterator[np.ndarray]:
-        sound = list(_soundly_named(paths, skip))
-        for batch, described in describer.describe_files(sound, skip):
+        for batch, rows in extractor.files(named, skip):
             batch_names = [_name(path, root) for path in batch]
-            check_finite(described, batch_names)
+            check_finite(rows, batch_names)
             names.extend(batch_names)
-            yield described
+            yield rows
 
-    rows = write_rows(scratch / "described.npy", blocks(), describer.dimension)
+    rows = write_rows(scratch / "described.npy", blocks(), extractor.dimension)
     if not names:
         raise UserError("None of the photos can be read; repair them.")
-    return DescriptorSet(names, rows, describer.provenance)
+    return DescriptorSet(names, rows, extractor.provenance)
 
 
-def _soundly_named(
-    paths: Sequence[str], skip: Callable[[str, UserError], None] | None
-) -> Iterator[str]:
+def _with_sound_names(paths: Sequence[str], skip: Skip | None) -> Iterator[str]:
     for path in paths:
         try:
             check_name(path)
@@ -202,7 +335,7 @@ def _fill(
     factory: str,
     described: DescriptorSet,
     origin: Origin,
-    change: Change,
+    change: IndexChange,
 ) -> None:
     count, dimension = described.descriptors.shape
     index = draft.start(factory, dimension, origin)

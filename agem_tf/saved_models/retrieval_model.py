@@ -1,182 +1,241 @@
-"""Export: one SavedModel for every consumer.
+"""Export of a retrieval network: one SavedModel for every consumer.
 
-The same directory is read by tf.saved_model.load, keras.layers.TFSMLayer,
-TensorFlow Hub's reusable interface and, through its named signatures, by
-TensorFlow Serving; none of them needs this package.
+tf.saved_model.load, keras.layers.TFSMLayer, TensorFlow Hub's reusable interface
+and TensorFlow Serving read the same directory; none of them needs this package.
 
 Signatures:
     serving_default: images (batch, height, width, 3) float32 RGB in [0, 255]
         -> descriptors (batch, dimension) float32.
     encoded_images: encoded_images (batch,) strings, each a JPEG or PNG
         -> descriptors; photos are resized as the recipe says.
-    encoded_crops: the same photos and boxes (batch, 4) float32, x1, y1, x2, y2
-        in pixels of the photo as it decodes, zeros for the whole photo
-        -> descriptors of what is inside the boxes.
+    encoded_crops: encoded_images and boxes (batch, 4) float32, x1, y1, x2, y2
+        in pixels of the decoded photo, zeros for the whole photo
+        -> descriptors of the contents of the boxes.
 """
 
+import copy
 import dataclasses
+import os
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import Self
 
-import numpy as np
 import tensorflow as tf
 
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.descriptors.linear_whitening import LinearWhitening
-from agem_tf.extraction.extractor import provenance
-from agem_tf.extraction.pyramid import Describer, describe, multi_scale_power
+from agem_tf.errors import UserError
+from agem_tf.extraction.identity import provenance
+from agem_tf.extraction.photo_files import (
+    FileExtractor,
+    encoded_photo_descriptors,
+)
+from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.files.atomic_writing import atomic_directory
-from agem_tf.files.manifest import write_manifest
+from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import check_same_provenance
+from agem_tf.layers import Whitening
 from agem_tf.models import AGeM
 from agem_tf.ops.normalization import l2_normalize
-from agem_tf.photos import decoding
 
 KIND = "saved_model"
-
-
-def export_model(
-    model: AGeM,
-    directory: str | pathlib.Path,
-    image: ImageConfig,
-    extraction: ExtractionConfig,
-    whitening: LinearWhitening | None = None,
-    dimension: int | None = None,
-) -> pathlib.Path:
-    """Writes a SavedModel that computes what `Extractor` computes.
-
-    Args:
-        model: with the weights to export.
-        directory: replaced as a whole if it holds an earlier export.
-        image: how encoded photos are resized.
-        extraction: at which scales photos are described.
-        whitening: applied to the descriptors, if given.
-        dimension: that the whitening keeps; all of its own by default.
-
-    Returns:
-        The directory.
-
-    Raises:
-        UserError: the whitening is of another model or other settings or has
-            fewer dimensions, or the directory holds other files.
-    """
-    directory = pathlib.Path(directory)
-    made = exported_provenance(model, image, extraction, whitening, dimension)
-    root = _Exported(model, image, extraction, whitening, dimension)
-    with atomic_directory(directory) as temporary:
-        tf.saved_model.save(
-            root,
-            str(temporary),
-            signatures={
-                "serving_default": root.describe_images,
-                "encoded_images": root.describe_encoded,
-                "encoded_crops": root.describe_crops,
-            },
-        )
-        write_manifest(temporary, KIND, provenance=made)
-    return directory
-
-
-def exported_provenance(
-    model: AGeM,
-    image: ImageConfig,
-    extraction: ExtractionConfig,
-    whitening: LinearWhitening | None = None,
-    dimension: int | None = None,
-) -> dict[str, Any]:
-    """How the descriptors of an exported model are made.
-
-    Arguments and errors are those of `export_model`.
-    """
-    made = provenance(model, image, extraction)
-    if whitening is not None:
-        check_same_provenance(
-            whitening.provenance, made, "the whitening", "the model"
-        )
-        made["whitening"] = whitening.label(dimension)
-    return made
-
-
-class _Exported(tf.train.Checkpoint):
-    """The object that is saved.
-
-    A plain Checkpoint rather than a tf.Module, whose own `variables` would not
-    be saved; TensorFlow Hub looks for the attributes set here.
-    """
-
-    def __init__(
-        self,
-        model: AGeM,
-        image: ImageConfig,
-        extraction: ExtractionConfig,
-        whitening: LinearWhitening | None,
-        dimension: int | None,
-    ):
-        super().__init__()
-        self.variables = [v.value for v in model.variables]
-        self.trainable_variables = [v.value for v in model.trainable_variables]
-        self.regularization_losses = []
-        scales = extraction.scales
-        power = multi_scale_power(model, len(scales))
-        # Here shapes need not be static, and canvases change no descriptor.
-        describe_photos = Describer(
-            model, dataclasses.replace(image, buckets=()), scales
-        )
-
-        def postprocess(descriptors):
-            if whitening is None:
-                return descriptors
-            return _whiten(descriptors, whitening, dimension)
-
-        @tf.function(input_signature=[_IMAGES])
-        def describe_images(images):
-            descriptors = describe(model, images, None, scales, power)
-            return {"descriptors": postprocess(descriptors)}
-
-        @tf.function(input_signature=[_ENCODED, _BOXES])
-        def describe_crops(encoded_images, boxes):
-            pixels, valid = tf.map_fn(
-                lambda crop: _load(*crop, image),
-                (encoded_images, boxes),
-                fn_output_signature=(tf.uint8, tf.int32),
-            )
-            descriptors = describe_photos(pixels, valid, power)
-            return {"descriptors": postprocess(descriptors)}
-
-        @tf.function(input_signature=[_ENCODED])
-        def describe_encoded(encoded_images):
-            whole = tf.zeros((tf.shape(encoded_images)[0], 4))
-            return describe_crops(encoded_images, whole)
-
-        @tf.function
-        def call(images, training=False):
-            descriptors = describe(
-                model, images, None, scales, power, training=training
-            )
-            return postprocess(descriptors)
-
-        for training in (False, True):
-            call.get_concrete_function(_IMAGES, training=training)
-        self.describe_images = describe_images
-        self.describe_crops = describe_crops
-        self.describe_encoded = describe_encoded
-        self.__call__ = call
-
+_SIGNATURE = "encoded_crops"
 
 _IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
 _ENCODED = tf.TensorSpec((None,), tf.string, name="encoded_images")
 _BOXES = tf.TensorSpec((None, 4), tf.float32, name="boxes")
 
 
-def _load(encoded: tf.Tensor, box: tf.Tensor, image: ImageConfig):
-    photo = decoding.photo_on_canvas(encoded, image, box)
-    return photo["image"], photo["valid"]
+def export_model(
+    model: AGeM,
+    directory: str | os.PathLike,
+    image: ImageConfig,
+    extraction: ExtractionConfig,
+    whitening: LinearWhitening | None = None,
+) -> pathlib.Path:
+    """Writes a SavedModel that computes what `Extractor` computes.
+
+    Args:
+        model: a model with the weights to export.
+        directory: replaced as a whole if it holds an earlier export.
+        image: how encoded photos are resized.
+        extraction: scales of the photos.
+        whitening: applied to the descriptors, if given.
+
+    Returns:
+        The directory.
+
+    Raises:
+        UserError: the whitening belongs to another model or other settings, or
+            the directory holds other files.
+    """
+    exportable = ExportableModel(model, image, extraction)
+    if whitening is not None:
+        exportable = exportable.whitened(whitening)
+    return exportable.save(directory)
 
 
-def _whiten(
-    descriptors: tf.Tensor, whitening: LinearWhitening, dimension: int | None
-) -> tf.Tensor:
-    mean = tf.constant(whitening.mean.astype(np.float32))
-    kept = whitening.projection[:dimension]
-    projection = tf.constant(kept.astype(np.float32))
-    return l2_normalize((descriptors - mean) @ tf.transpose(projection))
+def load_exported(directory: str | os.PathLike) -> FileExtractor:
+    """Loads a SavedModel of this module.
+
+    Raises:
+        UserError: it is missing, altered or of an older version.
+    """
+    manifest = read_manifest(pathlib.Path(directory), KIND, verify=True)
+    model = tf.saved_model.load(os.fspath(directory))
+    if _SIGNATURE not in model.signatures:
+        raise UserError(
+            f"The model {directory} has no signature {_SIGNATURE}; export it "
+            "again with python -m agem_tf.export."
+        )
+    signature = model.signatures[_SIGNATURE]
+    dimension = signature.structured_outputs["descriptors"].shape[-1]
+
+    # A signature does not keep its model alive.
+    def run(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.signatures[_SIGNATURE](**inputs)
+
+    return FileExtractor(run, dimension, manifest["provenance"])
+
+
+class ExportableModel:
+    """A network from encoded photos to descriptors, in memory and as exported.
+
+    Args:
+        model: the network.
+        image: how encoded photos are resized.
+        extraction: scales of the photos.
+
+    Attributes:
+        dimension: dimension of the descriptors.
+        provenance: how the descriptors are made; see `files.provenance`.
+    """
+
+    def __init__(
+        self, model: AGeM, image: ImageConfig, extraction: ExtractionConfig
+    ):
+        self.dimension = model.dimension
+        self.provenance = provenance(model, image, extraction)
+        self._model = model
+        self._whitening: Whitening | None = None
+        # Shapes are dynamic here, and canvases change no descriptor.
+        self._image = dataclasses.replace(image, buckets=())
+
+        # Traced once, although four exported functions call it.
+        @tf.function
+        def network(images: tf.Tensor, training: bool) -> tf.Tensor:
+            return model(images, training=training)
+
+        self._pyramid = ScalePyramid(
+            model, self._image, extraction.scales, network=network
+        )
+        self._describe_crops = self._crops_function()
+
+    def whitened(
+        self, whitening: LinearWhitening, dimension: int | None = None
+    ) -> Self:
+        """Returns the same network, followed by a whitening.
+
+        Args:
+            whitening: whitening that was learned from descriptors of this
+                network.
+            dimension: dimension to keep; by default all.
+
+        Raises:
+            UserError: the whitening belongs to another model or other
+                settings, or has fewer dimensions.
+        """
+        check_same_provenance(
+            whitening.provenance,
+            self.provenance,
+            "the whitening",
+            "the model",
+        )
+        kept = whitening.output_dimension(dimension)
+        result = copy.copy(self)
+        result.dimension = kept
+        result.provenance = self.provenance | {
+            "whitening": whitening.label(dimension)
+        }
+        result._whitening = Whitening.from_projection(
+            whitening.mean, whitening.projection[:kept]
+        )
+        result._describe_crops = result._crops_function()
+        return result
+
+    def extractor(self) -> FileExtractor:
+        """Returns an extractor that runs the network in memory."""
+        return FileExtractor(
+            self._describe_crops, self.dimension, self.provenance
+        )
+
+    def save(self, directory: str | os.PathLike) -> pathlib.Path:
+        """Writes the SavedModel and returns its directory.
+
+        Args:
+            directory: replaced as a whole if it holds an earlier export.
+
+        Raises:
+            UserError: the directory holds other files.
+        """
+        pyramid, crops = self._pyramid, self._describe_crops
+
+        @tf.function(input_signature=[_IMAGES])
+        def describe_images(images):
+            return {"descriptors": self._finished(pyramid.descriptors(images))}
+
+        @tf.function(input_signature=[_ENCODED])
+        def describe_encoded(encoded_images):
+            whole = tf.zeros((tf.shape(encoded_images)[0], 4))
+            return crops(encoded_images, whole)
+
+        @tf.function
+        def call(images, training=False):
+            return self._finished(
+                pyramid.descriptors(images, training=training)
+            )
+
+        for training in (False, True):
+            call.get_concrete_function(_IMAGES, training=training)
+        whitening = self._whitening.variables if self._whitening else []
+        # A plain Checkpoint rather than a tf.Module, whose own `variables`
+        # would not be saved; TensorFlow Hub looks for these attributes.
+        root = tf.train.Checkpoint()
+        root.variables = [
+            variable.value for variable in (*self._model.variables, *whitening)
+        ]
+        root.trainable_variables = [
+            variable.value for variable in self._model.trainable_variables
+        ]
+        root.regularization_losses = []
+        root.describe_images = describe_images
+        root.describe_crops = crops
+        root.describe_encoded = describe_encoded
+        root.__call__ = call
+        with atomic_directory(directory) as temporary:
+            tf.saved_model.save(
+                root,
+                str(temporary),
+                signatures={
+                    "serving_default": describe_images,
+                    "encoded_images": describe_encoded,
+                    "encoded_crops": crops,
+                },
+            )
+            write_manifest(temporary, KIND, provenance=self.provenance)
+        return pathlib.Path(directory)
+
+    def _crops_function(self) -> Callable[..., dict[str, tf.Tensor]]:
+        @tf.function(input_signature=[_ENCODED, _BOXES])
+        def describe_crops(encoded_images, boxes):
+            descriptors = encoded_photo_descriptors(
+                self._pyramid, self._image, encoded_images, boxes
+            )
+            return {"descriptors": self._finished(descriptors)}
+
+        return describe_crops
+
+    def _finished(self, descriptors: tf.Tensor) -> tf.Tensor:
+        if self._whitening is None:
+            return descriptors
+        return l2_normalize(self._whitening(descriptors))

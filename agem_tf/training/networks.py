@@ -13,7 +13,7 @@ from agem_tf.descriptors.whitening_learning import learn_by_method
 from agem_tf.distribution.workers import from_chief
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
-from agem_tf.extraction.pyramid import Describer
+from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.models import AGeM
 from agem_tf.training.step import Tensors
 
@@ -52,16 +52,17 @@ def training_network(
         trained: The variables that are trained; batch normalizations without
             any are folded into their convolutions.
     """
-    describe = Describer(model, image, learned=trained)
+    pyramid = ScalePyramid(model, image, trained=trained)
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
 
     def run(batch: Tensors) -> Tensors:
         images, valid = batch["image"], batch["valid"]
-        descriptors = describe(
+        descriptors = pyramid.descriptors(
             tf.reshape(images, (-1, *images.shape[2:])),
             tf.reshape(valid, (-1, 2)),
+            training=True,
         )
         shape = (-1, images.shape[1], descriptors.shape[-1])
         return {"descriptors": tf.reshape(descriptors, shape)}

@@ -13,7 +13,8 @@ from agem_tf.datasets.preparation import prepare
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
-from agem_tf.extraction.extractor import Extractor, fingerprint
+from agem_tf.extraction.extractor import Extractor
+from agem_tf.extraction.identity import fingerprint
 from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.models import AGeM
 from agem_tf.training.workdir import BEST_MODEL, read_recipe

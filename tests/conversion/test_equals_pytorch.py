@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from agem_tf import conversion
-from agem_tf.extraction.pyramid import describe, multi_scale_power
+from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.training import runs
 
 _ALL = "1024x683,333x500,37x61"
@@ -56,12 +56,9 @@ def test_descriptors_at_one_and_several_scales(
             if part != "descriptor":
                 continue
             scales = expected[f"{case}_scales"].tolist()
-            descriptor = describe(
-                run.model,
-                tf.constant(expected[f"{case}_photo"]),
-                None,
-                scales,
-                multi_scale_power(run.model, len(scales)),
+            pyramid = ScalePyramid(run.model, run.config.image, scales)
+            descriptor = pyramid.descriptors(
+                tf.constant(expected[f"{case}_photo"])
             )
             cosine = np.sum(descriptor * expected[name])
             assert cosine > 0.9999, (case, scales)

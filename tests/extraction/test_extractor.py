@@ -9,8 +9,9 @@ import tensorflow as tf
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.datasets.preparation import prepare
 from agem_tf.errors import UserError
-from agem_tf.extraction.extractor import Extractor, fingerprint
-from agem_tf.extraction.pyramid import describe, merge_scales
+from agem_tf.extraction.extractor import Extractor
+from agem_tf.extraction.identity import fingerprint
+from agem_tf.extraction.pyramid import ScalePyramid, merge_scales
 from agem_tf.models import AGeM
 
 
@@ -50,12 +51,26 @@ def test_scales_are_merged_by_the_generalized_mean():
     assert merged.numpy()[0] == pytest.approx([x / norm, y / norm], rel=1e-5)
 
 
+def test_levels_have_the_sides_that_the_network_saw(mac):
+    images = tf.zeros((2, 40, 50, 3))
+    whole, half = ScalePyramid(mac, ImageConfig(), (1.0, 0.5)).levels(images)
+    assert whole.sides.numpy().tolist() == [[40, 50]] * 2
+    assert half.sides.numpy().tolist() == [[20, 25]] * 2
+    padded = ImageConfig(64, "aspect", buckets=((64, 64),))
+    valid = tf.constant([[40, 64], [64, 33]])
+    pyramid = ScalePyramid(mac, padded, (1.0, 0.5))
+    _, half = pyramid.levels(tf.zeros((2, 64, 64, 3)), valid)
+    assert half.sides.numpy().tolist() == [[20, 32], [32, 16]]
+    assert half.output.shape == (2, mac.dimension)
+
+
 def test_small_scales_are_not_enlarged(mac):
     """A network that pads its convolutions takes images of any size."""
     image = tf.random.stateless_uniform((1, 40, 50, 3), (0, 1), 0, 255)
     small = tf.image.resize(image, (10, 12))
+    pyramid = ScalePyramid(mac, ImageConfig(), (1.0, 0.25))
     np.testing.assert_allclose(
-        describe(mac, image, None, (1.0, 0.25)),
+        pyramid.descriptors(image),
         merge_scales([mac(image), mac(small)], 1.0),
         atol=1e-5,
     )

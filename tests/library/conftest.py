@@ -12,12 +12,11 @@ import pytest
 
 from agem_tf import config
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.library.describer import Describer
 from agem_tf.library.indexing import index_photos
-from agem_tf.library.request import IndexRequest
 from agem_tf.models import AGeM
 from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import storage_at
+from agem_tf.saved_models.retrieval_model import load_exported
 from agem_tf.training import runs, workdir
 
 PLACES, PHOTOS = 4, 3
@@ -61,8 +60,7 @@ def run_directory(tmp_path_factory) -> pathlib.Path:
 def indexed(photos, run_directory, tmp_path_factory) -> str:
     """Place of an exact index of the photos; not to be changed."""
     place = str(tmp_path_factory.mktemp("indexed") / "index")
-    request = IndexRequest(place, str(photos), workdir=str(run_directory))
-    index_photos(request.storage(), request)
+    index_photos(storage_at(place), str(photos), workdir=str(run_directory))
     return place
 
 
@@ -76,8 +74,8 @@ def own_index(indexed, tmp_path) -> str:
 def extracted(indexed, photos, tmp_path_factory) -> str:
     """The same photos as a descriptor set."""
     directory = str(tmp_path_factory.mktemp("extracted") / "descriptors")
-    describer = Describer(storage_at(indexed).open().model)
-    ((paths, rows),) = describer.describe_files(list_folder(str(photos)))
+    extractor = load_exported(storage_at(indexed).open().model)
+    ((paths, rows),) = extractor.files(list_folder(str(photos)))
     names = [os.path.relpath(path, photos) for path in paths]
-    DescriptorSet(names, rows, describer.provenance).save(directory)
+    DescriptorSet(names, rows, extractor.provenance).save(directory)
     return directory

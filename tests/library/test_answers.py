@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from agem_tf.library.answers import Answer, save_page
+from agem_tf.library.answers import Answer, save_answers_page
 from agem_tf.pages.report import THUMBNAIL_SIDE
 from agem_tf.retrieval.indexes import Match
 
@@ -30,7 +30,7 @@ def pictures(page):
 
 
 def test_lines_have_rank_similarity_and_name(answer):
-    assert answer.describe().splitlines()[1:] == [
+    assert answer.lines().splitlines()[1:] == [
         "   1  0.9123  place0 1.jpg",
         "   2  0.5000  deep0/place1 1.jpg",
         "   3 -0.2500  gone & <away>.jpg",
@@ -38,7 +38,7 @@ def test_lines_have_rank_similarity_and_name(answer):
 
 
 def test_the_page_shows_photos_and_names_what_is_gone(answer, photos, tmp_path):
-    save_page(tmp_path / "page.html", [answer], str(photos))
+    save_answers_page(tmp_path / "page.html", [answer], str(photos))
     page = (tmp_path / "page.html").read_text()
     shown = pictures(page)
     assert [photo.size for photo in shown] == [(90, 70)] * 3
@@ -56,7 +56,7 @@ def test_the_page_shows_what_was_searched_for(photos, tmp_path):
     exif[0x0112] = 6
     lying.save(tmp_path / "rotated.jpg", exif=exif)
     answer = Answer(str(tmp_path / "rotated.jpg"), [], (10, 20, 40, 60))
-    save_page(tmp_path / "page.html", [answer], None)
+    save_answers_page(tmp_path / "page.html", [answer], None)
     (shown,) = pictures((tmp_path / "page.html").read_text())
     assert shown.size == (30, 40)
 
@@ -68,7 +68,7 @@ def test_large_photos_become_small(tmp_path):
         str(tmp_path / "large.jpg"),
         [Match("large.jpg", 1), Match("broken.jpg", 0)],
     )
-    save_page(tmp_path / "page.html", [answer], str(tmp_path))
+    save_answers_page(tmp_path / "page.html", [answer], str(tmp_path))
     page = (tmp_path / "page.html").read_text()
     sides = [max(photo.size) for photo in pictures(page)]
     assert max(sides) <= THUMBNAIL_SIDE

@@ -8,25 +8,27 @@ import pytest
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.whitening_learning import learn_pca
 from agem_tf.errors import UserError
-from agem_tf.library.answers import by_descriptors
+from agem_tf.library.answers import (
+    search_by_descriptors,
+    search_by_photos,
+)
 from agem_tf.library.indexing import (
     add_descriptors,
     add_photos,
     index_descriptors,
     index_photos,
 )
-from agem_tf.library.photo_queries import by_photos
-from agem_tf.library.request import IndexRequest
 from agem_tf.retrieval.indexes import storage_at
 
 
 def run(work, place, **settings):
-    request = IndexRequest(place, **settings)
-    return work(request.storage(), request)
+    return work(storage_at(place), **settings)
 
 
 def best(place, path, **options):
-    (answer,) = by_photos(storage_at(place).open(), [str(path)], **options)
+    (answer,) = search_by_photos(
+        storage_at(place).open(), [str(path)], **options
+    )
     return answer.matches
 
 
@@ -56,9 +58,9 @@ def test_a_query_that_is_no_photo_is_one_sentence(indexed, tmp_path):
 def test_photos_of_two_folders_join(own_index, photos, tmp_path):
     more = tmp_path / "more"
     shutil.copytree(photos / "deep0" / "deep1", more)
-    change = run(add_photos, own_index, photos=str(more), add=True)
+    change = run(add_photos, own_index, photos=str(more))
     assert (change.added, change.present, change.total) == (6, 0, 18)
-    change = run(add_photos, own_index, photos=str(more), add=True)
+    change = run(add_photos, own_index, photos=str(more))
     assert (change.added, change.present, change.total) == (0, 6, 18)
     twins = best(own_index, more / "place2 1.jpg", top=2)
     assert {photos.joinpath(name).resolve() for name, _ in twins} == {
@@ -72,17 +74,15 @@ def test_a_broken_photo_stops_or_is_skipped(own_index, photos, tmp_path):
     more.mkdir()
     (more / "broken.jpg").write_bytes(b"\xff\xd8\xffbroken")
     with pytest.raises(UserError, match=r"broken\.jpg.*--skip_bad"):
-        run(add_photos, own_index, photos=str(more), add=True)
+        run(add_photos, own_index, photos=str(more))
     with pytest.raises(UserError, match="None of the photos"):
-        run(add_photos, own_index, photos=str(more), add=True, skip_bad=True)
+        run(add_photos, own_index, photos=str(more), skip_bad=True)
     assert len(storage_at(own_index).open().index) == 12
     shutil.copy(photos / "place0 0.png", more)
     shutil.copy(photos / "place0 0.png", more / "line\nbreak.png")
-    change = run(
-        add_photos, own_index, photos=str(more), add=True, skip_bad=True
-    )
+    change = run(add_photos, own_index, photos=str(more), skip_bad=True)
     assert (change.added, change.total) == (1, 13)
-    assert "2 skipped" in change.describe()
+    assert "2 skipped" in change.summary()
     assert sorted(each["photo"] for each in change.skipped) == [
         repr(str(more / "line\nbreak.png")),
         str(more / "broken.jpg"),
@@ -99,7 +99,7 @@ def test_a_pca_of_the_photos_shortens_them(photos, run_directory, tmp_path):
     matches = best(place, path)
     assert matches[0].name == "deep0/place1 2.jpg"
     assert matches[0].similarity == pytest.approx(1, abs=1e-4)
-    change = run(add_photos, place, photos=str(photos), add=True)
+    change = run(add_photos, place, photos=str(photos))
     assert (change.added, change.present) == (0, 12)
     with pytest.raises(UserError, match="12 photos.*at most 11.*=12"):
         run(
@@ -135,7 +135,7 @@ def test_descriptors_and_photos_search_the_same_index(
     path = photos / "deep0" / "place1 2.jpg"
     for matches in (
         best(place, path),
-        by_descriptors(stored, extracted)[5].matches,
+        search_by_descriptors(stored, extracted)[5].matches,
     ):
         assert matches[0].name == "deep0/place1 2.jpg"
         assert matches[0].similarity == pytest.approx(1, abs=1e-3)
@@ -154,11 +154,11 @@ def test_milvus_finds_what_a_directory_finds(
     ):
         assert found.name == expected.name
         assert found.similarity == pytest.approx(expected.similarity, abs=1e-5)
-    change = run(add_photos, place, photos=str(photos), add=True)
+    change = run(add_photos, place, photos=str(photos))
     assert (change.added, change.present, change.total) == (0, 12, 12)
     # A model that photos were described by is not replaced by another.
     with pytest.raises(UserError, match="photos.db.model and .* in image"):
-        run(index_photos, place, overwrite=True, image_size=96, **settings)
+        run(index_photos, place, image_size=96, **settings)
     assert len(storage_at(place).open().index) == 12
 
 
@@ -169,21 +169,19 @@ def test_descriptors_alone_need_no_model(extracted, photos, tmp_path):
         index_descriptors, place, descriptors=extracted, factory="Flat"
     )
     assert (change.added, change.total) == (12, 12)
-    answers = by_descriptors(storage_at(place).open(), extracted, top=1)
+    answers = search_by_descriptors(storage_at(place).open(), extracted, top=1)
     assert all(answer.query == answer.matches[0].name for answer in answers)
     with pytest.raises(UserError, match="no model for photos.*--workdir"):
         best(place, photos / "place0 0.png")
     with pytest.raises(UserError, match="no model for photos"):
-        run(add_photos, place, photos=str(photos / "deep0"), add=True)
+        run(add_photos, place, photos=str(photos / "deep0"))
 
 
 def test_descriptors_join_an_index_of_photos(own_index, extracted, tmp_path):
     described = DescriptorSet.load(extracted)
     described.names[3:5] = ["new 3", "new 4"]
     described.save(tmp_path / "more")
-    change = run(
-        add_descriptors, own_index, descriptors=str(tmp_path / "more"), add=True
-    )
+    change = run(add_descriptors, own_index, descriptors=str(tmp_path / "more"))
     assert (change.added, change.present, change.total) == (2, 10, 14)
     rows = described.descriptors[3:4]
     twins = storage_at(own_index).open().index.search(rows, 2)[0]
@@ -210,9 +208,9 @@ def test_descriptors_made_otherwise_are_refused(
     other.save(tmp_path / "other")
     other = str(tmp_path / "other")
     with pytest.raises(UserError, match=f"other and .*index differ in {key}"):
-        run(add_descriptors, own_index, descriptors=other, add=True)
+        run(add_descriptors, own_index, descriptors=other)
     with pytest.raises(UserError, match=f"differ in {key}"):
-        by_descriptors(storage_at(own_index).open(), other)
+        search_by_descriptors(storage_at(own_index).open(), other)
 
 
 def test_a_whitening_of_other_scales_is_refused_at_once(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf.extraction.extractor import fingerprint
+from agem_tf.extraction.identity import fingerprint
 from agem_tf.models import AGeM
 
 

@@ -1,0 +1,113 @@
+"""Models that extract the descriptors of an index.
+
+Without any training, ImageNet features pooled by GeM find the same object and
+the same scene; a run of `agem_tf.train` knows the user's own photos better.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agem_tf.config import Config, ImageConfig, ModelConfig, validate
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.distribution.strategies import create_strategy
+from agem_tf.files.manifest import MANIFEST, read_manifest
+from agem_tf.files.provenance import check_same_provenance
+from agem_tf.models import AGeM
+from agem_tf.saved_models import retrieval_model
+from agem_tf.saved_models.retrieval_model import ExportableModel
+
+if TYPE_CHECKING:
+    from agem_tf.training.runs import Run
+
+
+def model_for_photos(
+    workdir: str | None = None,
+    scales: Sequence[float] | None = None,
+    image_size: int | None = None,
+) -> ExportableModel:
+    """Returns the best model of a run, or the pretrained one.
+
+    The pretrained model is EfficientNet-lite2 with GeM and ImageNet weights.
+
+    Args:
+        workdir: directory of the run, if there is one.
+        scales: scales of the photos; by default those of the recipe.
+        image_size: pixels of the longer side; by default that of the recipe.
+
+    Raises:
+        UserError: the workdir holds no model, a setting is out of range, or the
+            package with the pretrained weights is not installed.
+    """
+    if workdir is not None:
+        run = _open_run(workdir).with_settings(scales, image_size)
+        config, model = run.config, run.model
+    else:
+        config = Config(
+            name="pretrained",
+            image=ImageConfig(size=image_size or 320, resize="aspect"),
+            model=ModelConfig(
+                backbone="efficientnet_lite2",
+                attention="none",
+                batch_norm="frozen",
+            ),
+        )
+        if scales:
+            config.extraction.scales = tuple(scales)
+        validate(config)
+        model = AGeM(**dataclasses.asdict(config.model))
+    return ExportableModel(model, config.image, config.extraction)
+
+
+def model_of_descriptors(
+    workdir: str, descriptors: DescriptorSet, path: str
+) -> ExportableModel:
+    """Returns the model of a run, with the settings of some descriptors.
+
+    Args:
+        workdir: directory of the run that made the descriptors.
+        descriptors: the descriptors.
+        path: path of the descriptors, for the message.
+
+    Raises:
+        UserError: another model made the descriptors.
+    """
+    run = _open_run(workdir)
+    run.check_made(descriptors, path)
+    made = descriptors.provenance
+    config = dataclasses.replace(run.config, image=ImageConfig(**made["image"]))
+    config = (
+        dataclasses.replace(run, config=config)
+        .with_settings(made["scales"])
+        .config
+    )
+    model = ExportableModel(run.model, config.image, config.extraction)
+    check_same_provenance(model.provenance, made, workdir, path)
+    return model
+
+
+def save_model_once(model: ExportableModel, directory: pathlib.Path) -> None:
+    """Writes a SavedModel, unless the same one is there already.
+
+    Raises:
+        UserError: the directory holds another model or other files.
+    """
+    if (directory / MANIFEST).exists():
+        check_same_provenance(
+            read_manifest(directory, retrieval_model.KIND)["provenance"],
+            model.provenance,
+            f"The model that is already in {directory}",
+            "the one asked for",
+        )
+    else:
+        model.save(directory)
+
+
+def _open_run(workdir: str) -> Run:
+    # Imports TFDS, which the pretrained model does not need.
+    from agem_tf.training import runs
+
+    return runs.open_run(workdir, create_strategy("one"))

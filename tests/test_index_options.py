@@ -1,0 +1,44 @@
+"""Options of the index command that do not go together."""
+
+import pytest
+
+from agem_tf import cli, index
+from agem_tf.errors import UserError
+
+
+def options_of(*flags):
+    commands = {"add": index.Add, "remove": index.Remove}
+    return cli.parse_options(index.Create, commands, ["index", *flags])
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ("", "one of --photos=DIR, --descriptors=DIR and --remove=NAME"),
+        ("--photos=p --descriptors=d", "Give one of"),
+        ("--add", "Give one of --photos=DIR and --descriptors=DIR"),
+        ("--photos=p --remove=n", "--photos does not go with --remove"),
+        ("--remove=n --add", "--remove does not go with --add"),
+        ("--remove=n --factory=Flat", "--factory does not go with --remove"),
+        ("--remove=n --skip_bad", "--skip_bad does not go with --remove"),
+        ("--photos=p --add --dimension=8", "--dimension does not go with"),
+        ("--photos=p --add --workdir=run", "--workdir does not go with --add"),
+        ("--photos=p --add --overwrite", "--overwrite does not go with --add"),
+        ("--descriptors=d --scales=1", "--scales is for --photos"),
+        ("--descriptors=d --image_size=64", "--image_size is for --photos"),
+        ("--descriptors=d --add --skip_bad", "--skip_bad is for --photos"),
+    ],
+)
+def test_flags_without_effect_are_refused(flags, sentence):
+    with pytest.raises(UserError, match=sentence):
+        options_of("--index=i", *flags.split())
+
+
+def test_an_existing_index_is_only_replaced_on_demand(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match="--add adds to it, --overwrite"):
+        index.main(options_of(f"--index={tmp_path}", "--photos=p"))
+    with pytest.raises(UserError, match="No folder at p"):
+        index.main(
+            options_of(f"--index={tmp_path}", "--photos=p", "--overwrite")
+        )
