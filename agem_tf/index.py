@@ -26,7 +26,7 @@ _MODEL = "For Milvus: directory of the SavedModel."
 
 
 @cli.options
-class Create:
+class Options:
     """Options of making an index."""
 
     index: str = cli.required(_INDEX)
@@ -81,7 +81,7 @@ class Remove:
     model: str | None = cli.option(None, _MODEL)
 
 
-def main(options: Create | Add | Remove) -> indexing.IndexChange:
+def main(options: Options | Add | Remove) -> indexing.IndexChange:
     """Makes or changes an index, and prints what became of the photos.
 
     Raises:
@@ -107,7 +107,9 @@ def _add(storage: storages.Storage, options: Add) -> indexing.IndexChange:
     )
 
 
-def _create(storage: storages.Storage, options: Create) -> indexing.IndexChange:
+def _create(
+    storage: storages.Storage, options: Options
+) -> indexing.IndexChange:
     if storage.exists and not options.overwrite:
         raise UserError(
             f"There is an index at {options.index}; --add adds to it, "
@@ -131,7 +133,7 @@ def _create(storage: storages.Storage, options: Create) -> indexing.IndexChange:
     )
 
 
-def _check_source(options: Create | Add, sources: str) -> None:
+def _check_source(options: Options | Add, sources: str) -> None:
     """Checks that there are either photos or descriptors to index."""
     if bool(options.photos) == bool(options.descriptors):
         raise UserError(f"Give one of {sources}.")
@@ -141,4 +143,4 @@ def _check_source(options: Create | Add, sources: str) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, Create, add=Add, remove=Remove)
+    cli.run(main, Options, add=Add, remove=Remove)

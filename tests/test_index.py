@@ -93,7 +93,7 @@ def test_an_addition_without_new_photos_needs_no_tensorflow(
     DescriptorSet(names, rows, {}).save(tmp_path / "descriptors")
     place = str(tmp_path / "index")
     descriptors = str(tmp_path / "descriptors")
-    index.main(index.Create(index=place, descriptors=descriptors))
+    index.main(index.Options(index=place, descriptors=descriptors))
     photos = str(photo_folder)
     script = (
         "import sys; from agem_tf import index;"

@@ -8,7 +8,9 @@ from agem_tf.errors import UserError
 
 def options_of(*flags):
     commands = {"add": index.Add, "remove": index.Remove}
-    return cli.parse_options(index.Create, commands, ["index", *flags])
+    return cli.options_from_arguments(
+        index.Options, commands, ["index", *flags]
+    )
 
 
 @pytest.mark.parametrize(
