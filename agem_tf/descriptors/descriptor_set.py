@@ -16,10 +16,13 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.files import arrays
-from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.atomic_writing import (
+    Unfinished,
+    atomic_directory,
+    resumable_directory,
+)
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import normalize_provenance
-from agem_tf.files.resuming import Unfinished, resumable_directory
 from agem_tf.files.rows import GrowingArray
 
 KIND = "descriptors"

@@ -23,9 +23,8 @@ from agem_tf.distribution.workers import barrier, from_chief, is_chief
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.pyramid import ScalePyramid
-from agem_tf.files.atomic_writing import full_disk_named
+from agem_tf.files.atomic_writing import discard_unfinished
 from agem_tf.files.manifest import MANIFEST
-from agem_tf.files.resuming import discard_unfinished
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
 from agem_tf.progress import Progress
@@ -136,8 +135,7 @@ class Extractor:
             writer = DescriptorWriter(
                 directory, names, self.dimension, provenance, resume=True
             )
-            with full_disk_named(directory):
-                self._write(writer if writes else None, split, names, crop)
+            self._write(writer if writes else None, split, names, crop)
             barrier(self._strategy)
         return DescriptorSet.load(directory)
 

@@ -1,34 +1,40 @@
-"""Writes files and directories so that their final name is never half written.
+"""Files and directories that are complete or absent under their final name.
 
 Hours of extraction end in one file, and a killed job must leave either the old
 result or the new one. Work happens in a hidden directory beside the target,
 under a lock that the operating system releases when its process dies; the next
-write to the same target thereby knows which leftovers nobody works in.
-
-A full disk, told in one line.
-
-Python, TensorFlow and HDF5 report it by exceptions of their own, which have
-nothing in common but the operating system's sentence inside.
+write to the same target thereby knows which leftovers are abandoned. A target
+that is a mount point can't be replaced from its parent, which is another disk,
+and is filled from a hidden directory inside it.
 """
 
 import contextlib
 import ctypes
-import errno
-import fcntl
 import glob
+import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import filelock
 
 from agem_tf.errors import UserError
-from agem_tf.files.manifest import check_replaceable
+from agem_tf.files.manifest import (
+    MANIFEST,
+    belongs_to_a_mount,
+    check_replaceable,
+)
 
 # What tempfile.mkdtemp puts between prefix and suffix; without a dot, so that
 # the leftovers of "a" are not mistaken for those of "a.b".
 _RANDOM_PART = "?" * 8
 _REPLACED = "replaced"
+_LOCK = ".lock"
+_PROGRESS = "progress.json"
 # Of Linux' renameat2(2): paths are relative to the working directory; swap.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -38,13 +44,13 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a path to write to, which becomes `path` if the block succeeds.
 
     The yielded path has the same file name, hence the same suffix. Missing
-    parent directories are created.
+    parent directories are created, and symbolic links are followed.
 
     Raises:
-        UserError: the parent directory cannot be written.
+        UserError: the parent directory can't be written.
     """
-    target = Path(path)
-    with _workspace(target) as workspace:
+    target = _resolved(path)
+    with _temporary_workspace(target, target.parent) as workspace:
         temporary = workspace / target.name
         yield temporary
         flush(temporary)
@@ -57,32 +63,96 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
     """Yields an empty directory, which becomes `path` if the block succeeds.
 
     An existing `path` is replaced as a whole, but only if its manifest lists
-    every file in it: the photos of a user who mixes up two flags survive.
+    every file in it: the photos of a user who mixes up two flags survive. Where
+    `path` is a symbolic link, the directory that it leads to is replaced.
 
     Raises:
         UserError: `path` holds files that no manifest lists, or its parent
-            directory cannot be written. Raised before the block runs.
+            directory can't be written. Raised before the block runs.
     """
-    target = Path(path)
-    check_replaceable(target)
-    with _workspace(target) as workspace:
+    target = _resolved(path)
+    place = _working_place(target)
+    with _temporary_workspace(target, place, check_replaceable) as workspace:
         temporary = workspace / target.name
         temporary.mkdir()
         yield temporary
-        move_directory(temporary, target, workspace)
+        _move_directory(temporary, target, workspace)
 
 
-def move_directory(new: Path, target: Path, workspace: Path) -> None:
-    """Puts a finished directory in its place, flushed to the disk.
+class Unfinished:
+    """A directory that grows for hours and survives the death of its process.
+
+    Attributes:
+        content: Path of what becomes the directory.
+        done: Units of work whose results are in `content`; 0 at first.
+    """
+
+    def __init__(self, workspace: Path, identity: Mapping[str, Any]) -> None:
+        self.content, self.done = workspace / "content", 0
+        self._progress, self._identity = workspace / _PROGRESS, dict(identity)
+        try:
+            saved = json.loads(self._progress.read_bytes())
+            is_same = saved["identity"] == self._identity
+            done = int(saved["done"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            is_same = False
+        if is_same:
+            self.done = done
+        else:
+            self._progress.unlink(missing_ok=True)
+            shutil.rmtree(self.content, ignore_errors=True)
+            self.content.mkdir()
+
+    def note(self, done: int) -> None:
+        """Remembers how much is done, once its results are on the disk."""
+        with atomic_file(self._progress) as temporary:
+            temporary.write_text(
+                json.dumps({"identity": self._identity, "done": done})
+            )
+        self.done = done
+
+
+@contextlib.contextmanager
+def resumable_directory(
+    path: str | os.PathLike, identity: Mapping[str, Any]
+) -> Iterator[Unfinished]:
+    """Yields a directory that becomes `path` if the block succeeds.
+
+    Otherwise it stays, hidden beside `path`, and the next call with an equal
+    `identity` gets it back.
 
     Args:
-        new: the directory, on the file system of its target.
-        target: its place; a directory that is there is replaced as a whole.
-        workspace: where that one may go.
+        path: Path of the finished directory; replaced as by `atomic_directory`.
+        identity: What is being made from what, as JSON holds it.
+
+    Raises:
+        UserError: as `atomic_directory`, or another process is writing it.
     """
-    _flush_tree(new)
-    _replace_directory(new, target, workspace)
-    flush(target.parent)
+    target = _resolved(path)
+    is_mount = _working_place(target) == target
+    if not is_mount:
+        check_replaceable(target)
+    with _unfinished_workspace(target) as workspace:
+        if is_mount:
+            _restore(workspace / _REPLACED, target)
+            check_replaceable(target)
+        unfinished = Unfinished(workspace, identity)
+        yield unfinished
+        if is_mount:
+            # A kill between the moves leaves too little to resume from.
+            (workspace / _PROGRESS).unlink(missing_ok=True)
+        _move_directory(unfinished.content, target, workspace)
+        shutil.rmtree(workspace)
+
+
+def discard_unfinished(path: str | os.PathLike) -> None:
+    """Removes what an unfinished `resumable_directory` of `path` has left.
+
+    Raises:
+        UserError: another process is writing it.
+    """
+    with _unfinished_workspace(_resolved(path)) as workspace:
+        shutil.rmtree(workspace)
 
 
 def flush(path: Path) -> None:
@@ -94,68 +164,148 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _workspace(target: Path) -> Iterator[Path]:
-    """Yields a locked, hidden directory on the target's own file system."""
+def _resolved(path: str | os.PathLike) -> Path:
+    """Follows symbolic links, so that no link is replaced by a directory."""
+    return Path(os.path.realpath(path))
+
+
+def _working_place(target: Path) -> Path:
+    """Returns the directory, on the target's own disk, for its workspace."""
+    if target.is_dir() and _is_mount_point(target):
+        return target
+    return target.parent
+
+
+def _is_mount_point(directory: Path) -> bool:
+    if os.path.ismount(directory):
+        return True
+    # A directory of the same disk that is mounted again looks like any other.
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target)
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    points = (line.split()[4] for line in mounts.splitlines())
+    return any(
+        re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), point)
+        == str(directory)
+        for point in points
+    )
+
+
+@contextlib.contextmanager
+def _temporary_workspace(
+    target: Path,
+    place: Path,
+    check: Callable[[Path], None] = lambda target: None,
+) -> Iterator[Path]:
+    """Yields a locked, hidden directory in `place`, if the target is fit."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target, place)
+        check(target)
         workspace = Path(
             tempfile.mkdtemp(
-                prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
+                prefix=f".{target.name}.", suffix=".tmp", dir=place
             )
         )
     except OSError as error:
-        raise UserError(
-            f"{target} cannot be written: {error.strerror}; choose another "
-            "place or change its permissions."
-        ) from error
-    try:
-        with _lock(workspace):
-            yield workspace
-    finally:
-        shutil.rmtree(workspace)
+        raise _not_writable(target, error) from error
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, workspace)
+        # On file systems without locks nothing is held: writing works, and
+        # leftovers stay.
+        with contextlib.suppress(filelock.Timeout, NotImplementedError):
+            stack.enter_context(_lock_in(workspace))
+        yield workspace
 
 
 @contextlib.contextmanager
-def _lock(directory: Path) -> Iterator[bool]:
-    """Yields whether this process holds the lock while the block runs.
+def _unfinished_workspace(target: Path) -> Iterator[Path]:
+    """Yields the hidden directory that outlives a process, locked."""
+    place = _working_place(target)
+    workspace = place / f".{target.name}.unfinished"
+    with contextlib.ExitStack() as stack:
+        try:
+            workspace.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_lock_in(workspace))
+        except filelock.Timeout as error:
+            raise UserError(
+                f"Another process is writing {target}; wait for it, or choose "
+                "another place."
+            ) from error
+        except NotImplementedError:
+            pass  # A network file system without locks.
+        except OSError as error:
+            raise _not_writable(target, error) from error
+        yield workspace
 
-    On file systems without locks nobody ever holds one: writing works, and
-    leftovers stay.
-    """
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        acquired = True
-    except OSError:
-        acquired = False
-    try:
-        yield acquired
-    finally:
-        os.close(descriptor)
+
+def _lock_in(directory: Path) -> filelock.FileLock:
+    return filelock.FileLock(directory / _LOCK, timeout=0)
 
 
-def _remove_leftovers(target: Path) -> None:
+def _not_writable(target: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{target} cannot be written: {error.strerror}; choose another place "
+        "or change its permissions."
+    )
+
+
+def _remove_leftovers(target: Path, place: Path) -> None:
     pattern = f".{glob.escape(target.name)}.{_RANDOM_PART}.tmp"
-    for leftover in target.parent.glob(pattern):
-        with _lock(leftover) as abandoned:
-            if not abandoned:
-                continue
-            # Killed between the two renames: the old result is still here.
-            if (leftover / _REPLACED).exists() and not target.exists():
-                os.replace(leftover / _REPLACED, target)
-            shutil.rmtree(leftover)
+    for leftover in place.glob(pattern):
+        try:
+            with _lock_in(leftover):
+                _restore(leftover / _REPLACED, target)
+                shutil.rmtree(leftover)
+        except (filelock.Timeout, NotImplementedError):
+            continue  # Another process works in it.
 
 
-def _replace_directory(new: Path, target: Path, workspace: Path) -> None:
-    if target.exists():
-        if _swap(new, target):
-            return
+def _restore(replaced: Path, target: Path) -> None:
+    """Brings back the old result of a process killed while it replaced it."""
+    if not replaced.exists():
+        return
+    if not target.exists():
+        os.replace(replaced, target)
+    elif replaced.parent.parent == target and (
+        not (target / MANIFEST).exists()
+    ):
+        _move_entries(replaced, target, replaced.parent / "half")
+
+
+def _move_directory(new: Path, target: Path, workspace: Path) -> None:
+    """Puts a finished directory in its place, flushed to the disk."""
+    for parent, _, files in os.walk(new):
+        for file in files:
+            flush(Path(parent) / file)
+        flush(Path(parent))
+    if workspace.parent == target:
+        _move_entries(new, target, workspace / _REPLACED)
+        flush(target)
+        return
+    if not target.exists():
+        os.replace(new, target)
+    elif not _swap(new, target):
         # A process killed here leaves no target; `_remove_leftovers` brings
         # the old one back.
         os.replace(target, workspace / _REPLACED)
-    os.replace(new, target)
+        os.replace(new, target)
+    flush(target.parent)
+
+
+def _move_entries(new: Path, target: Path, replaced: Path) -> None:
+    """Replaces what a mount point holds; without a manifest until the end."""
+    replaced.mkdir(exist_ok=True)
+
+    def manifest_first(path: Path) -> bool:
+        return path.name != MANIFEST
+
+    for entry in sorted(target.iterdir(), key=manifest_first):
+        if not belongs_to_a_mount(entry.name, target):
+            os.replace(entry, replaced / entry.name)
+    for entry in sorted(new.iterdir(), key=manifest_first, reverse=True):
+        os.replace(entry, target / entry.name)
 
 
 def _swap(first: Path, second: Path) -> bool:
@@ -171,34 +321,3 @@ def _swap(first: Path, second: Path) -> bool:
     return not rename(
         _AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE
     )
-
-
-def _flush_tree(directory: Path) -> None:
-    for parent, _, files in os.walk(directory):
-        for file in files:
-            flush(Path(parent) / file)
-        flush(Path(parent))
-
-
-_SENTENCES = tuple(
-    os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-)
-
-
-@contextlib.contextmanager
-def full_disk_named(directory: str | os.PathLike) -> Iterator[None]:
-    """Names the directory that the block writes to, if it can't.
-
-    Raises:
-        UserError: the disk is full, or a quota or limit is reached.
-    """
-    try:
-        yield
-    except Exception as error:
-        found = [text for text in _SENTENCES if text in str(error)]
-        if not found or isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"{directory} can't be written: {found[0]}. Make room and give the "
-            "same command again; what was finished is whole."
-        ) from error

@@ -7,7 +7,7 @@ or a mixed-up flag into one sentence instead of a wrong score.
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agem_tf._version import __version__
@@ -100,11 +100,24 @@ def check_replaceable(directory: Path) -> None:
     if (directory / MANIFEST).exists():
         listed = _parse(directory / MANIFEST, "artifacts")["files"]
     for file in _files(directory):
+        if belongs_to_a_mount(file.partition("/")[0], directory):
+            continue
         if file not in listed and not _is_litter(file):
             raise UserError(
                 f"{directory} holds {file}, which agem_tf did not write there; "
                 "choose another directory or move that file away."
             )
+
+
+def belongs_to_a_mount(name: str, directory: Path) -> bool:
+    """Returns whether an entry stays in a directory that is a mount point.
+
+    It is filled from a workspace inside it; see `atomic_writing`.
+    """
+    is_workspace = name.startswith(f".{directory.name}.") and (
+        name.endswith((".tmp", ".unfinished"))
+    )
+    return is_workspace or name == "lost+found"
 
 
 def _is_litter(file: str) -> bool:
@@ -133,23 +146,41 @@ def _parse(path: Path, kind: str) -> dict[str, Any]:
         )
     try:
         manifest = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         manifest = None
-    complete = isinstance(manifest, dict) and {
-        "kind",
-        "format",
-        "files",
-    } <= set(manifest)
-    if not complete:
+    if not _is_complete(manifest):
         raise UserError(
             f"{path} is damaged; remove its directory and write it again."
         )
     return manifest
 
 
+def _is_complete(manifest: Any) -> bool:
+    """Returns whether a manifest has the form that `write_manifest` gives it.
+
+    It may come from a stranger: its files lie in its directory.
+    """
+    if not isinstance(manifest, dict) or not (
+        {"kind", "format", "files"} <= set(manifest)
+    ):
+        return False
+    files = manifest["files"]
+    return isinstance(files, dict) and all(
+        not PurePosixPath(name).is_absolute()
+        and ".." not in PurePosixPath(name).parts
+        and "\0" not in name
+        and isinstance(facts, dict)
+        and isinstance(facts.get("bytes"), int)
+        and isinstance(facts.get("sha256"), str)
+        for name, facts in files.items()
+    )
+
+
 def _check_file(path: Path, facts: dict[str, Any], verify: bool) -> None:
     if not path.exists():
         raise UserError(f"{path} is missing; write its directory again.")
+    if not path.is_file():
+        raise UserError(f"{path} is no file; write its directory again.")
     size = path.stat().st_size
     if size != facts["bytes"]:
         raise UserError(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -49,7 +50,26 @@ def test_only_verification_reads_the_content(directory):
         read_manifest(directory, "example", verify=True)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"kind": "example"}'])
+def _listing(name, facts='{"bytes": 0, "sha256": ""}'):
+    files = f'{{"{name}": {facts}}}'
+    return f'{{"kind": "example", "format": 1, "files": {files}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"kind": "example"}',
+        "[" * 100_000,
+        '{"kind": "example", "format": 1, "files": []}',
+        _listing("a", "7"),
+        _listing("a", '{"bytes": "0", "sha256": ""}'),
+        _listing("/dev/zero"),
+        _listing("../a"),
+        _listing("part/../../a"),
+    ],
+)
 def test_a_damaged_manifest_is_refused(directory, text):
     (directory / "manifest.json").write_text(text)
     with pytest.raises(UserError, match=r"manifest\.json is damaged"):
@@ -69,3 +89,10 @@ def test_missing_directories_and_manifests_are_named(tmp_path):
         read_manifest(tmp_path / "nowhere", "example")
     with pytest.raises(UserError, match=r"has no manifest\.json"):
         read_manifest(tmp_path, "example")
+
+
+def test_a_pipe_in_place_of_a_file_is_refused(directory):
+    (directory / "part" / "text").unlink()
+    os.mkfifo(directory / "part" / "text")
+    with pytest.raises(UserError, match="text is no file"):
+        read_manifest(directory, "example", verify=True)

@@ -1,7 +1,9 @@
 """Atomic files and directories."""
 
+import errno
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +13,12 @@ import pytest
 import agem_tf
 from agem_tf.errors import UserError
 from agem_tf.files import atomic_writing
-from agem_tf.files.atomic_writing import atomic_directory, atomic_file
-from agem_tf.files.manifest import write_manifest
+from agem_tf.files.atomic_writing import (
+    atomic_directory,
+    atomic_file,
+    resumable_directory,
+)
+from agem_tf.files.manifest import read_manifest, write_manifest
 
 # Replaces "new" by a half-written directory and is killed in the middle.
 _KILLED_WRITER = """
@@ -155,3 +161,92 @@ def test_a_directory_is_replaced_in_one_step(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", stand_still)
     _write_artifact(target, "new")
     assert (target / "data" / "text").read_text() == "new"
+
+
+def test_symbolic_links_are_followed(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk/artifact")
+    for text in ("old", "new"):
+        _write_artifact(tmp_path / "link", text)
+        assert (tmp_path / "link").is_symlink()
+        stored = tmp_path / "disk" / "artifact" / "data" / "text"
+        assert stored.read_text() == text
+    (tmp_path / "scores.json").symlink_to("disk/scores.json")
+    with atomic_file(tmp_path / "scores.json") as temporary:
+        temporary.write_text("{}")
+    assert (tmp_path / "scores.json").is_symlink()
+    assert (tmp_path / "disk" / "scores.json").read_text() == "{}"
+    assert _entries(tmp_path) == ["disk", "link", "scores.json"]
+    assert _entries(tmp_path / "disk") == ["artifact", "scores.json"]
+
+
+@pytest.fixture
+def mount_point(tmp_path, monkeypatch):
+    """A directory that can't be renamed, as if it were a disk of its own."""
+    target = tmp_path / "artifact"
+    target.mkdir()
+    is_target = target.__eq__
+    monkeypatch.setattr(atomic_writing, "_is_mount_point", is_target)
+    replace = os.replace
+
+    def replace_on_one_disk(old, new):
+        old, new = pathlib.Path(old), pathlib.Path(new)
+        if target in (old, new) or (target in old.parents) != (
+            target in new.parents
+        ):
+            raise OSError(errno.EBUSY, "busy or another disk")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", replace_on_one_disk)
+    monkeypatch.setattr(atomic_writing, "_swap", lambda *paths: False)
+    return target
+
+
+def test_a_mount_point_is_filled_from_inside(mount_point):
+    (mount_point / "lost+found").mkdir()
+    for text in ("old", "new"):
+        _write_artifact(mount_point, text)
+        assert (mount_point / "data" / "text").read_text() == text
+        read_manifest(mount_point, "example", verify=True)
+        entries = _entries(mount_point)
+        assert entries == ["data", "lost+found", "manifest.json"]
+    (mount_point / "notes").write_text("mine")
+    with pytest.raises(UserError, match="holds notes"):
+        _write_artifact(mount_point, "newer")
+
+
+def test_a_mount_point_gets_its_old_files_back(mount_point, monkeypatch):
+    _write_artifact(mount_point, "old")
+    move, moves = os.replace, []
+
+    def fail_at_the_second_move_in(old, new):
+        moves.append(pathlib.Path(new).parent == mount_point)
+        if sum(moves) == 2:
+            raise KeyboardInterrupt
+        move(old, new)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", fail_at_the_second_move_in)
+        context.setattr(shutil, "rmtree", lambda path: None)
+        with pytest.raises(KeyboardInterrupt):
+            _write_artifact(mount_point, "new")
+    assert not (mount_point / "manifest.json").exists()
+    with pytest.raises(RuntimeError), atomic_directory(mount_point):
+        raise RuntimeError
+    assert (mount_point / "data" / "text").read_text() == "old"
+    read_manifest(mount_point, "example", verify=True)
+    assert _entries(mount_point) == ["data", "manifest.json"]
+
+
+def test_mount_points_are_recognised(tmp_path):
+    assert atomic_writing._is_mount_point(pathlib.Path("/proc"))
+    assert not atomic_writing._is_mount_point(tmp_path)
+
+
+def test_two_processes_do_not_resume_the_same_directory(tmp_path):
+    with (
+        resumable_directory(tmp_path / "s", {}),
+        pytest.raises(UserError, match="Another process is writing .*s; wait"),
+        resumable_directory(tmp_path / "s", {}),
+    ):
+        pytest.fail("the block must not run")
