@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import PreparedDataset
-from agem_tf.distribution.batches import check_static_shapes, divide
+from agem_tf.distribution.batches import check_static_shapes, divide_batch
 from agem_tf.errors import UserError, cause
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
@@ -124,7 +124,7 @@ class RecipePrograms:
             f"training {height}x{width}",
             "tuples",
             photos,
-            divide(batch, replicas, name),
+            divide_batch(batch, replicas, name),
             functools.cache(lower),
         )
 
@@ -146,7 +146,7 @@ class RecipePrograms:
             "extraction {}x{}".format(*canvas),
             "photos",
             1,
-            divide(self._config.extraction.batch_size, replicas, name),
+            divide_batch(self._config.extraction.batch_size, replicas, name),
             functools.cache(lower),
         )
 

@@ -57,11 +57,11 @@ def check_static_shapes(config: Config) -> None:
 def per_replica(
     batch_size: int, strategy: tf.distribute.Strategy, name: str = "a batch"
 ) -> int:
-    """Divides a global batch among the replicas of a strategy; see `divide`."""
-    return divide(batch_size, strategy.num_replicas_in_sync, name)
+    """Returns the share of one replica of a strategy; see `divide_batch`."""
+    return divide_batch(batch_size, strategy.num_replicas_in_sync, name)
 
 
-def divide(batch_size: int, replicas: int, name: str) -> int:
+def divide_batch(batch_size: int, replicas: int, name: str) -> int:
     """Returns the share of one replica of a global batch.
 
     Args:

@@ -44,7 +44,7 @@ def create_strategy(
 
 
 def _choose(tpu_address: str) -> str:
-    if tpu_address or (native_output.is_tpu_attached() and is_supported()):
+    if tpu_address or (native_output.is_tpu_attached() and supports_tpus()):
         return "tpu"
     if preflight.is_configured() and len(preflight.read_cluster().workers) > 1:
         return "multiworker"
@@ -53,7 +53,7 @@ def _choose(tpu_address: str) -> str:
 
 def _create(name: str, tpu_address: str) -> tf.distribute.Strategy:
     if name == "tpu":
-        return connect(tpu_address)
+        return connect_tpu(tpu_address)
     if name == "multiworker":
         return _connect_workers()
     if name == "mirrored":
@@ -86,12 +86,12 @@ def _gpus() -> list[tf.config.LogicalDevice]:
         return tf.config.list_logical_devices("GPU")
 
 
-def is_supported() -> bool:
+def supports_tpus() -> bool:
     """Whether this TensorFlow supports a TPU of this machine."""
     return bool(tf.config.list_physical_devices("TPU_SYSTEM"))
 
 
-def connect(tpu: str = preflight.LOCAL) -> tf.distribute.TPUStrategy:
+def connect_tpu(tpu: str = preflight.LOCAL) -> tf.distribute.TPUStrategy:
     """Starts a TPU and returns its strategy.
 
     Args:
@@ -100,7 +100,7 @@ def connect(tpu: str = preflight.LOCAL) -> tf.distribute.TPUStrategy:
     Raises:
         UserError: It does not answer, or this TensorFlow does not support it.
     """
-    if tpu == preflight.LOCAL and not is_supported():
+    if tpu == preflight.LOCAL and not supports_tpus():
         raise UserError(
             f"--tpu={tpu}: TensorFlow {tf.__version__}, as installed here, "
             "does not support TPUs; pip install -r requirements-tpu.txt into "

@@ -11,7 +11,7 @@ from agem_tf.distribution.strategies import create_strategy
 from agem_tf.errors import UserError
 
 
-@pytest.mark.skipif(strategies.is_supported(), reason="TensorFlow drives TPUs")
+@pytest.mark.skipif(strategies.supports_tpus(), reason="TensorFlow drives TPUs")
 def test_a_tensorflow_without_tpu_support(monkeypatch, tmp_path):
     chips = str(tmp_path / "accel*")
     monkeypatch.setattr(native_output, "TPU_DEVICE_FILES", (chips,))
