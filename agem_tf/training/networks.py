@@ -103,8 +103,9 @@ def start_whitening(
     else:
         layer = model.get_layer("whitening")
     with strategy.scope():
+        # Learned in float32, whatever the precision of the model.
         plain = AGeM.from_config(
-            model.get_config() | {"whitening_dimension": 0}
+            model.get_config() | {"whitening_dimension": 0, "dtype": "float32"}
         )
         whitening = {id(weight) for weight in layer.weights}
         kept = [each for each in model.weights if id(each) not in whitening]
