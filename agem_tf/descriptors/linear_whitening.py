@@ -48,8 +48,14 @@ class LinearWhitening:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.mean = np.asarray(self.mean, np.float64)
-        self.projection = np.asarray(self.projection, np.float64)
+        for name in ("mean", "projection"):
+            values = np.asarray(getattr(self, name))
+            if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+                raise ValueError(
+                    f"`{name}` must hold finite real numbers. Received: "
+                    f"{values.dtype}"
+                )
+            setattr(self, name, np.asarray(values, np.float64))
         self.provenance = normalize_provenance(self.provenance)
         if self.kind not in METHODS:
             raise ValueError(

@@ -1,23 +1,36 @@
-"""Lists of photo names and arrays on disk, with errors that name the file."""
+"""Lists of photo names and arrays on disk, with errors that name the file.
 
+A file may come from a stranger: an array takes no more memory than its file
+has bytes, and holds nothing but numbers and texts.
+"""
+
+import math
+import tokenize
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from agem_tf.errors import UserError
 
-# What NumPy and zipfile raise for an .npz file with flipped bits; RuntimeError
-# is for flags that say "encrypted" or "compressed in an unknown way".
+# What NumPy and zipfile raise for files with flipped bits; RuntimeError is for
+# flags that say "encrypted" or "compressed in an unknown way".
 _DAMAGE = (
     OSError,
     ValueError,
+    TypeError,
     KeyError,
     EOFError,
+    MemoryError,
+    OverflowError,
     RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
 )
+_ITEM_KINDS = "biufSU"
 
 
 def check_names(names: Sequence[str], meaning: str) -> list[str]:
@@ -58,8 +71,10 @@ def load_array(path: Path, mmap: bool = False) -> np.ndarray:
         UserError: the file is missing, truncated or not an array.
     """
     try:
+        with Path(path).open("rb") as file:
+            _check_header(file, Path(path).stat().st_size)
         return np.load(path, mmap_mode="r" if mmap else None)
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise UserError(
             f"{path} is not a readable array; copy or write it again."
         ) from error
@@ -68,13 +83,13 @@ def load_array(path: Path, mmap: bool = False) -> np.ndarray:
 def load_arrays(
     path: Path, names: Sequence[str], remedy: str
 ) -> dict[str, np.ndarray]:
-    """Loads arrays of an .npz file.
+    """Loads arrays of an .npz file that NumPy wrote without compression.
 
     Args:
-        path: of the file.
-        names: of the arrays.
-        remedy: what the user can do about a damaged file; it ends the error's
-            sentence, such as "learn it again".
+        path: Path of the file.
+        names: Names of the arrays.
+        remedy: What the user can do about a damaged file, for example "learn
+            it again"; it ends the sentence of the error.
 
     Returns:
         The arrays in the order of `names`.
@@ -83,9 +98,45 @@ def load_arrays(
         UserError: the file is missing or damaged, or lacks one of the arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
+        with zipfile.ZipFile(path) as archive:
+            return {name: _member(archive, f"{name}.npy") for name in names}
     except _DAMAGE as error:
         raise UserError(
             f"{path} is not readable ({error}); {remedy}."
         ) from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    with archive.open(info) as file:
+        _check_header(file, min(info.file_size, info.compress_size))
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _check_header(file: BinaryIO, size: int) -> None:
+    """Checks the header of an .npy file before its array is allocated.
+
+    Args:
+        file: Positioned at the beginning.
+        size: Bytes of the file.
+
+    Raises:
+        ValueError: the header is damaged, announces more than the file holds,
+            or anything but numbers and texts; or another of `_DAMAGE`.
+    """
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        header = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        header = np.lib.format.read_array_header_2_0(file)
+    else:
+        raise ValueError(f"it is of the unknown version {version}")
+    shape, _, item_type = header
+    if item_type.kind not in _ITEM_KINDS:
+        raise ValueError(f"it holds {item_type}, not numbers or texts")
+    announced = math.prod(shape) * item_type.itemsize
+    if any(length < 0 for length in shape) or announced > size - file.tell():
+        raise ValueError(f"it is too short for an array of shape {shape}")

@@ -7,6 +7,7 @@ from agem_tf.descriptors import linear_whitening
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
+from agem_tf.files.manifest import write_manifest
 
 _PROVENANCE = {"model": "a1b2", "scales": [1.0, 0.5], "split": "train"}
 
@@ -97,6 +98,32 @@ def test_damaged_arrays_are_named(tmp_path, whitening):
     whitening.save(tmp_path / "whitening")
     path = tmp_path / "whitening" / "whitening.npz"
     path.write_bytes(b"PK\x03\x04".ljust(path.stat().st_size, b"x"))
+    with pytest.raises(UserError, match=r"whitening\.npz.*learn"):
+        LinearWhitening.load(tmp_path / "whitening")
+
+
+@pytest.mark.parametrize(
+    "mean",
+    [
+        np.full(4, np.nan),
+        np.full(4, np.inf),
+        np.ones(4, complex),
+        np.zeros(4, [("a", "f8")]),
+        np.array(list("abcd")),
+    ],
+)
+def test_anything_but_finite_numbers_is_refused(tmp_path, whitening, mean):
+    with pytest.raises(ValueError, match="`mean` must hold finite real"):
+        LinearWhitening(mean, whitening.projection, "pca")
+    whitening.save(tmp_path / "whitening")
+    np.savez(
+        tmp_path / "whitening" / "whitening.npz",
+        mean=mean,
+        projection=whitening.projection,
+    )
+    write_manifest(
+        tmp_path / "whitening", "whitening", method="pca", provenance={}
+    )
     with pytest.raises(UserError, match=r"whitening\.npz.*learn"):
         LinearWhitening.load(tmp_path / "whitening")
 

@@ -1,10 +1,13 @@
 """Arrays come back as they were saved, and a damaged file is named."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.files.arrays import load_arrays
+from agem_tf.files.arrays import load_array, load_arrays
 
 
 @pytest.fixture
@@ -47,3 +50,47 @@ def test_any_damage_is_a_user_error(path):
         path.write_bytes(whole[:length])
         with pytest.raises(UserError, match="make it again"):
             load_arrays(path, ["names", "labels"], "make it again")
+
+
+def _npy(shape, item_type="<f8", data=bytes(24)):
+    file = io.BytesIO()
+    header = {"descr": item_type, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+HOSTILE = {
+    "more than there is": _npy((10**10,)),
+    "more than a number holds": _npy((10**30, 10**30)),
+    "a negative length": _npy((-3,)),
+    "objects": _npy((3,), "|O"),
+    "structures": _npy((1,), [("a", "<f8"), ("b", "|O")]),
+    "complex numbers": _npy((1,), "<c16"),
+    "another version": b"\x93NUMPY\x07\x00" + bytes(100),
+    "nested brackets": b"\x93NUMPY\x01\x00\x10\x27" + b"(" * 10_000,
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_headers_are_checked_before_anything_is_allocated(tmp_path, content):
+    (tmp_path / "a.npy").write_bytes(content)
+    for mmap in (True, False):
+        with pytest.raises(UserError, match=r"a\.npy is not a readable"):
+            load_array(tmp_path / "a.npy", mmap)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", content)
+    with pytest.raises(UserError, match=r"a\.npz is not readable.*again"):
+        load_arrays(tmp_path / "a.npz", ["a"], "make it again")
+
+
+def test_compressed_arrays_are_refused(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(10**6))
+    with pytest.raises(UserError, match=r"is compressed\); make it again"):
+        load_arrays(tmp_path / "a.npz", ["a"], "make it again")
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_an_array_is_read(tmp_path, mmap):
+    array = np.asfortranarray(np.arange(6, dtype="f2").reshape(2, 3))
+    np.save(tmp_path / "a.npy", array)
+    np.testing.assert_array_equal(load_array(tmp_path / "a.npy", mmap), array)
