@@ -1,1 +1,1 @@
-"""Descriptors of photos, at one or several scales."""
+"""Extraction: a network runs over photos at several scales."""

@@ -105,19 +105,18 @@ class Extractor:
         crop: bool = False,
         overwrite: bool = False,
     ) -> DescriptorSet:
-        """Describes photos into a directory, batch by batch.
+        """Extracts descriptors into a directory, batch by batch.
 
-        Work that is already there, made by the same model with the same
-        settings, is kept; so are the photos done before a process died. Of
-        several workers all must call this; the chief writes, and then all
-        read.
+        A finished set of the same model and settings is kept, and an
+        interrupted one is resumed. All workers must call this: the chief
+        writes, then all read.
 
         Args:
-            directory: of the descriptor set.
-            split: where the photos are.
-            names: of the photos; all of the split by default.
-            crop: cut each photo to its query box.
-            overwrite: do it anew.
+            directory: directory to write the descriptor set to.
+            split: split of a prepared dataset.
+            names: names of the photos; by default all of the split.
+            crop: whether to crop each photo to its query box.
+            overwrite: whether to extract a finished set again.
 
         Raises:
             UserError: a record is corrupt, a descriptor is not finite, the

@@ -35,8 +35,9 @@ def provenance(
 ) -> dict[str, Any]:
     """Returns what decides whether descriptors may be compared.
 
-    See `files.provenance`; whoever applies a whitening adds it. The canvases
-    that photos are padded to do not change descriptors and are left out.
+    See `files.provenance`. The whitening is added where it is applied. The
+    canvases that photos are padded to do not change descriptors and are left
+    out.
     """
     compared = dataclasses.asdict(image)
     del compared["buckets"]

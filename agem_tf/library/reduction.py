@@ -1,8 +1,8 @@
-"""Shorter or whiter descriptors, for an index that takes less room.
+"""Whitening or shortening of descriptors before they are indexed.
 
-A whitening that was learned elsewhere serves best. Without one, a PCA of the
-indexed descriptors themselves turns and cuts them, which keeps distances; it
-does not whiten, for few photos can't tell which directions are noise.
+A whitening that was learned elsewhere works best. Without one, a PCA of the
+indexed descriptors rotates and truncates them, which keeps distances. It does
+not whiten: few photos do not show which directions are noise.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ from agem_tf.retrieval import nearest
 
 @dataclasses.dataclass(frozen=True)
 class Reduction:
-    """What is done to descriptors before they are indexed.
+    """A whitening, a dimension to keep, both or neither.
 
     Attributes:
-        whitening: to apply, if any.
-        dimension: to keep; all by default.
+        whitening: whitening to apply, if any.
+        dimension: dimension to keep; all by default.
     """
 
     whitening: LinearWhitening | None = None
@@ -32,10 +32,14 @@ class Reduction:
 
     @classmethod
     def load(cls, whitening: str | None, dimension: int | None) -> Self:
-        """Loads the whitening from its directory, if there is one.
+        """Returns the reduction that two options describe.
+
+        Args:
+            whitening: directory of a whitening, if any.
+            dimension: dimension to keep, if not all.
 
         Raises:
-            UserError: it is missing or damaged.
+            UserError: the whitening is missing or damaged.
         """
         loaded = (
             LinearWhitening.load(whitening, verify=True) if whitening else None
@@ -43,18 +47,18 @@ class Reduction:
         return cls(loaded, dimension)
 
     def __bool__(self) -> bool:
-        """Whether anything is done."""
+        """Whether descriptors are changed at all."""
         return self.whitening is not None or self.dimension is not None
 
     def check(self, dimension: int, count: int) -> int:
-        """Returns what becomes of a dimension.
+        """Returns the dimension of the reduced descriptors.
 
         Args:
-            dimension: of the descriptors.
-            count: of the photos.
+            dimension: dimension of the descriptors.
+            count: number of photos.
 
         Raises:
-            UserError: so many dimensions can't be had.
+            UserError: the dimension to keep is out of range.
         """
         if self.whitening is not None:
             return self.whitening.output_dimension(self.dimension)
@@ -72,21 +76,25 @@ class Reduction:
     def apply(
         self, descriptors: DescriptorSet, scratch: pathlib.Path
     ) -> tuple[DescriptorSet, LinearWhitening | None]:
-        """Reduces descriptors, if anything is to be done; they stay on disk.
+        """Reduces descriptors in bounded memory.
 
         Args:
-            descriptors: to reduce.
-            scratch: directory for the reduced ones.
+            descriptors: descriptors, possibly mapped from the disk.
+            scratch: directory for the reduced descriptors.
 
         Returns:
             What `LinearWhitening.apply_to` returns, and the whitening, if there
             is one: the given one, or the PCA of these descriptors.
 
         Raises:
-            UserError: the whitening is of other descriptors, or has fewer
+            UserError: the whitening belongs to other descriptors, or has fewer
                 dimensions.
         """
-        whitening = self._learn(descriptors)
+        whitening = self.whitening
+        if whitening is None and self.dimension is not None:
+            whitening = learn_pca(
+                descriptors.descriptors, 0.0, descriptors.provenance
+            )
         if whitening is None:
             return descriptors, None
         check_same_provenance(
@@ -104,8 +112,3 @@ class Reduction:
         label = whitening.label(self.dimension)
         provenance = {**descriptors.provenance, "whitening": label}
         return DescriptorSet(descriptors.names, rows, provenance), whitening
-
-    def _learn(self, descriptors: DescriptorSet) -> LinearWhitening | None:
-        if self.whitening is not None or self.dimension is None:
-            return self.whitening
-        return learn_pca(descriptors.descriptors, 0.0, descriptors.provenance)

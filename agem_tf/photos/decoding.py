@@ -1,9 +1,8 @@
 """Decodes photos to the network's input inside the TensorFlow graph.
 
 Training, extraction, indexing, queries and the exported model call these
-functions, so that a photo gives the same pixels everywhere. Bytes come from
-strangers: the number of pixels is read from the header and bounded before
-anything is decoded.
+functions, so that a photo gives the same pixels everywhere. The number of
+pixels is read from the header and bounded before anything is decoded.
 """
 
 import tensorflow as tf

@@ -238,17 +238,18 @@ def _find_file(folder: pathlib.Path, cell: str) -> tuple[str, str]:
 
 
 def list_folder(folder: str) -> list[str]:
-    """Lists the photos of a folder and of the folders in it.
+    """Lists the photos of a folder and its subfolders.
+
+    Hidden files and folders are skipped, and links to folders are not followed.
 
     Args:
-        folder: is searched without following links to folders; what is hidden
-            or has no suffix of a photo is left aside.
+        folder: Local path of the folder.
 
     Returns:
-        Absolute paths, sorted folder by folder.
+        Absolute paths, sorted within each folder.
 
     Raises:
-        UserError: the folder is missing or holds no photo.
+        UserError: The folder is missing or holds no photo.
     """
     root = os.path.abspath(os.path.expanduser(folder))
     if not os.path.isdir(root):
@@ -259,7 +260,8 @@ def list_folder(folder: str) -> list[str]:
         found += [
             os.path.join(directory, file)
             for file in sorted(files)
-            if _is_photo(file)
+            if not is_hidden(file)
+            and pathlib.PurePath(file).suffix.lower() in SUFFIXES
         ]
     if not found:
         raise UserError(
@@ -267,8 +269,3 @@ def list_folder(folder: str) -> list[str]:
             f"{', '.join(sorted(SUFFIXES))}."
         )
     return found
-
-
-def _is_photo(file: str) -> bool:
-    suffix = pathlib.PurePath(file).suffix.lower()
-    return suffix in SUFFIXES and not is_hidden(file)

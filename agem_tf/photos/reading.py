@@ -1,8 +1,8 @@
 """Reads photo files of any kind into upright RGB pixels; needs no TensorFlow.
 
-Photos come from strangers. Only the formats named here are decoded, the pixels
-are counted before they are decoded, and whatever a decoder raises means a bad
-photo. This is the only place of the package that opens a photo with Pillow.
+Photos come from unknown sources. Only the formats named here are decoded, the
+pixels are counted before they are decoded, and any exception of a decoder means
+a bad photo. Nothing else in the package opens a photo with Pillow.
 """
 
 import contextlib
