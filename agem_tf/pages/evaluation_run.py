@@ -129,7 +129,9 @@ def _save(
     """Writes numbers and page together, or not at all."""
     photos = no_photos
     if options.photos is not None:
-        photos = photos_in_folder(options.photos)
+        photos = photos_in_folder(
+            options.photos, upright=not evaluation.ground_truth.has_boxes
+        )
     elif dataset is not None:
         photos = photos_of_split(dataset.split(options.split))
     name = " ".join([str(options.descriptors), *options.rerank])

@@ -25,7 +25,9 @@ def no_photos(name: str) -> None:
     return None
 
 
-def photos_in_folder(directory: str | os.PathLike) -> Photos:
+def photos_in_folder(
+    directory: str | os.PathLike, upright: bool = True
+) -> Photos:
     """Returns what finds the photos of a folder.
 
     Ground truths come from elsewhere: no name leads out of the folder, and a
@@ -33,8 +35,10 @@ def photos_in_folder(directory: str | os.PathLike) -> Photos:
 
     Args:
         directory: holds NAME, NAME.jpg or jpg/NAME.jpg, or .jpeg or .png.
+        upright: whether to apply the EXIF orientation. The boxes of public
+            benchmarks are those of the photos without it.
     """
-    return functools.partial(_find_file, Path(directory).resolve())
+    return functools.partial(_find_file, Path(directory).resolve(), upright)
 
 
 def photos_of_split(split: Split) -> Photos:
@@ -60,7 +64,7 @@ def load_photo(split: Split, index: int) -> Image.Image:
         return reading.to_rgb(photo, upright=False)
 
 
-def _find_file(root: Path, name: str) -> Image.Image | None:
+def _find_file(root: Path, upright: bool, name: str) -> Image.Image | None:
     if "\0" in name:
         return None
     for folder in _FOLDERS:
@@ -70,7 +74,7 @@ def _find_file(root: Path, name: str) -> Image.Image | None:
                 try:
                     encoded = reading.read_photo_file(path)
                     with reading.opened(encoded, name) as photo:
-                        return reading.to_rgb(photo, upright=False)
+                        return reading.to_rgb(photo, upright)
                 except UserError:
                     return None
     return None

@@ -95,3 +95,11 @@ def test_only_photos_in_the_folder_are_opened(tmp_path, name):
     Image.new("RGB", (4, 2)).save(tmp_path / "secret.jpg")
     (folder / "text.jpg").write_text("no photo")
     assert photos_in_folder(folder)(name) is None
+
+
+@pytest.mark.parametrize(("upright", "size"), [(True, (2, 4)), (False, (4, 2))])
+def test_photos_are_upright_unless_boxes_are_not(tmp_path, upright, size):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 2)).save(tmp_path / "turned.jpg", exif=exif)
+    assert photos_in_folder(tmp_path, upright)("turned").size == size

@@ -84,7 +84,14 @@ def _published(dataset: str, column: int) -> PublishedScores:
     )
 
 
-class OxfordProtocol(Protocol):
+class _RankedProtocol(Protocol):
+    """Base of the protocols of one difficulty."""
+
+    def score(self, found: Found, truth: GroundTruth) -> RankedScores:
+        return evaluate_oxford(found.places, truth)
+
+
+class OxfordProtocol(_RankedProtocol):
     """Old Oxford and Paris, and any ground truth of one difficulty."""
 
     name = "oxford"
@@ -95,18 +102,12 @@ class OxfordProtocol(Protocol):
         (55, 6392, 100_071): _published("Paris106k", 3),
     }
 
-    def score(self, found: Found, truth: GroundTruth) -> RankedScores:
-        return evaluate_oxford(found.places, truth)
 
-
-class HolidaysProtocol(Protocol):
+class HolidaysProtocol(_RankedProtocol):
     """INRIA Holidays; see `holidays_ground_truth`."""
 
     name = "holidays"
     names_imply_truth = True
-
-    def score(self, found: Found, truth: GroundTruth) -> RankedScores:
-        return evaluate_oxford(found.places, truth)
 
     def truth_from_names(self, names: Sequence[str]) -> GroundTruth:
         return holidays_ground_truth(names)
@@ -136,13 +137,10 @@ def holidays_ground_truth(names: Sequence[str]) -> GroundTruth:
     return GroundTruth(names, [names[photo] for photo in query_photos], queries)
 
 
-class InstreProtocol(Protocol):
+class InstreProtocol(_RankedProtocol):
     """INSTRE; see `labelled_ground_truth`."""
 
     name = "instre"
-
-    def score(self, found: Found, truth: GroundTruth) -> RankedScores:
-        return evaluate_oxford(found.places, truth)
 
 
 def labelled_ground_truth(
@@ -195,14 +193,11 @@ def labelled_ground_truth(
     return GroundTruth(database_names, query_names, queries)
 
 
-class LeaveOneOutProtocol(Protocol):
+class LeaveOneOutProtocol(_RankedProtocol):
     """Every photo searches the others of its group, itself left out."""
 
     name = "leave_one_out"
     names_imply_truth = True
-
-    def score(self, found: Found, truth: GroundTruth) -> RankedScores:
-        return evaluate_oxford(found.places, truth)
 
     def fits(self, truth: GroundTruth) -> bool:
         position = {name: i for i, name in enumerate(truth.database_names)}
