@@ -2,8 +2,10 @@
 
 import ast
 import pathlib
+import re
 
 import agem_tf
+from agem_tf import registry
 
 ROOT = pathlib.Path(agem_tf.__file__).parent
 
@@ -129,3 +131,31 @@ def test_lower_rooms_need_no_tensorflow():
 def test_models_run_on_any_keras_backend():
     for room in ANY_KERAS_BACKEND:
         assert not imports_any(room, {"tensorflow"}), room
+
+
+def file_of(module):
+    path = ROOT.parent.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def test_lazily_imported_modules_exist():
+    names = {
+        name
+        for path in ROOT.glob("*.py")
+        for name in re.findall(r'cli\.lazy\("([\w.]+)"\)', path.read_text())
+    }
+    assert len(names) > 10
+    assert [name for name in names if not file_of(name).exists()] == []
+
+
+def test_registered_factories_exist():
+    tables = (
+        registry.BACKBONES,
+        registry.CLASSIFIERS,
+        registry.DATASETS,
+        registry.LOSSES,
+        registry.POOLINGS,
+    )
+    for factory in {each for table in tables for each in table.values()}:
+        module, attribute = factory.split(":")
+        assert attribute in file_of(module).read_text(), factory
