@@ -70,9 +70,9 @@ def main(options: Options) -> bool:
                 options.largest_batch,
             )
         )
-        print(verdicts.format_verdicts(target, results), end="\n\n")
+        cli.print_line(verdicts.format_verdicts(target, results) + "\n")
         passed &= all(result.passed for result in results)
-    print(verdicts.WHAT_IT_PROVES)
+    cli.print_line(verdicts.WHAT_IT_PROVES)
     return passed
 
 
