@@ -5,7 +5,6 @@ form; Google Landmarks v2 and own photos have CSV files.
 """
 
 import hashlib
-import io
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.protocols import PROTOCOLS
 from agem_tf.evaluation.protocols.oxford import LeaveOneOutProtocol
 from agem_tf.files.csv_tables import csv_header
+from agem_tf.files.matlab_files import read_matlab
 from agem_tf.files.pickles import read_pickle
 
 # The revisited files have 0.3 MB, INSTRE's about 2 MB.
@@ -157,14 +156,10 @@ def _read_small(path: Path) -> bytes:
 
 def _loads_matlab(content: bytes) -> dict[str, Any]:
     """Reads .mat bytes into the dictionary that a .pkl file holds."""
-    try:
-        values = scipy.io.loadmat(io.BytesIO(content), simplify_cells=True)
-    # A damaged file raises errors of NumPy, zlib and SciPy alike.
-    except Exception as error:
-        raise UserError(f"not a readable .mat file: {error}.") from error
-    # SciPy simplifies a list of one to its item.
+    values = read_matlab(content)
+    # A list of one is its item.
     lists = {
-        name: np.atleast_1d(values[name])
+        name: _listed(values[name])
         for name in ("imlist", "qimlist", "qidx", "gnd")
         if name in values
     }
@@ -172,7 +167,7 @@ def _loads_matlab(content: bytes) -> dict[str, Any]:
         queries = _minus_1(lists["qidx"])
         if np.any((queries < 0) | (queries >= len(lists["imlist"]))):
             raise UserError("'qidx' is outside 'imlist'.")
-        lists["qimlist"] = lists["imlist"][queries]
+        lists["qimlist"] = [lists["imlist"][i] for i in queries]
     entries = _flat(lists.get("gnd", []), Mapping, "gnd")
     from_0 = [
         {
@@ -184,8 +179,16 @@ def _loads_matlab(content: bytes) -> dict[str, Any]:
     return lists | {"gnd": from_0}
 
 
+def _listed(value: Any) -> list | np.ndarray:
+    return value if isinstance(value, list | np.ndarray) else [value]
+
+
 def _minus_1(values: Any) -> np.ndarray:
     """Converts MATLAB's indices, doubles from 1, to integers from 0."""
+    if isinstance(values, list) and len(values) == 1:
+        values = values[0]
+    if isinstance(values, list | dict):
+        raise UserError("an index is not a whole number.")
     indices = np.atleast_1d(values)
     if indices.dtype.kind not in "fiu" or np.any(indices % 1 != 0):
         raise UserError("an index is not a whole number.")
