@@ -104,13 +104,27 @@ class DirectoryStorage(Storage):
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Keeps a second change from starting on what the first replaces."""
+        """Locks the directory itself, so that no lock file is left in it.
+
+        Raises:
+            UserError: another process is changing the index, or has just
+                replaced it.
+        """
         if not self._path.exists():
             yield
             return
         descriptor = os.open(self._path, os.O_RDONLY)
         try:
-            if not _lock(descriptor) or not _is_at(descriptor, self._path):
+            is_locked = True
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                # Other errors are those of a file system without locks.
+                is_locked = not isinstance(error, BlockingIOError)
+            is_current = self._path.exists() and os.path.samestat(
+                os.fstat(descriptor), self._path.stat()
+            )
+            if not (is_locked and is_current):
                 raise UserError(
                     f"Another process is changing {self._path}; try again "
                     "when it has finished."
@@ -162,19 +176,3 @@ def _link_or_copy(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _lock(descriptor: int) -> bool:
-    """Whether nobody else holds the lock; file systems may have none."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _is_at(descriptor: int, path: pathlib.Path) -> bool:
-    """Whether the open directory is still the one at `path`."""
-    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
