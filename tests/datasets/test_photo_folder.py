@@ -222,7 +222,7 @@ def test_other_files_are_counted_and_hidden_ones_are_not(
         shutil.copy(photo, path)
     (photo_folder / "place1" / "._0.jpg").write_bytes(b"resource fork")
     shutil.copy(photo, photo_folder / "loose.jpg")
-    (photo_folder / "place1" / "phone.heic").write_bytes(b"unread")
+    (photo_folder / "place1" / "camera.dng").write_bytes(b"unread")
     shutil.copy(photo, photo_folder / "place1" / "3.JFIF")
     with caplog.at_level(logging.INFO, logger="agem_tf"):
         prepared = prepare_folder(photo_folder, tmp_path / "data")
