@@ -9,6 +9,7 @@ from __future__ import annotations
 import pathlib
 
 from agem_tf import cli
+from agem_tf.config.shared_options import ScaleOptions
 
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
 strategies = cli.lazy("agem_tf.distribution.strategies")
@@ -18,18 +19,12 @@ saved_model = cli.lazy("agem_tf.saved_models.retrieval_model")
 
 
 @cli.options
-class Options:
+class Options(ScaleOptions):
     """Options of an export."""
 
     workdir: str = cli.required("Directory of the training run.")
     output: str = cli.required("Directory to write the SavedModel to.")
     whitening: str | None = cli.option(None, "Whitening to include.")
-    scales: tuple[float, ...] | None = cli.option(
-        None, "Scales of the photo, as in 1,0.7071,0.5; default: the recipe's."
-    )
-    image_size: int | None = cli.option(
-        None, "Longer side of the photo in pixels; default: the recipe's."
-    )
 
 
 def main(options: Options) -> pathlib.Path:

@@ -10,7 +10,8 @@ command resumes an interrupted extraction. SIGTERM ends it with status 75.
 
 from __future__ import annotations
 
-from agem_tf import cli, config
+from agem_tf import cli
+from agem_tf.config.shared_options import DeviceOptions, ScaleOptions
 from agem_tf.distribution import preemption
 
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
@@ -21,7 +22,7 @@ runs = cli.lazy("agem_tf.training.runs")
 
 
 @cli.options
-class Options:
+class Options(ScaleOptions, DeviceOptions):
     """Options of an extraction."""
 
     workdir: str = cli.required("Directory of the training run.")
@@ -32,18 +33,6 @@ class Options:
     split: str = cli.option("test", "Split, or several joined by '+'.")
     queries: bool = cli.option(
         False, "Extract the ground truth's queries, cropped to their boxes."
-    )
-    scales: tuple[float, ...] | None = cli.option(
-        None, "Scales of the photo, as in 1,0.7071,0.5; default: the recipe's."
-    )
-    image_size: int | None = cli.option(
-        None, "Longer side of the photo in pixels; default: the recipe's."
-    )
-    strategy: str = cli.option(
-        "auto", "Devices to run on.", choices=config.STRATEGIES
-    )
-    tpu: str = cli.option(
-        "", "TPU to use: local (the default), NAME or grpc://HOST:PORT."
     )
     skip_corrupt: bool = cli.option(
         False, "Leave out photos that can't be read, and report them."

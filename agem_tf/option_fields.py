@@ -159,10 +159,18 @@ def plain_type(annotation: Any) -> Any:
 
 
 def fields_of(cls: type) -> Iterator[tuple[str, Any, dataclasses.Field]]:
-    """Yields the name, plain type and field of each option of a dataclass."""
+    """Yields name, plain type and field of each option, required ones first."""
     hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
+    fields = dataclasses.fields(cls)
+    for field in sorted(fields, key=lambda each: not _is_required(each)):
         yield field.name, plain_type(hints[field.name]), field
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return (
+        field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    )
 
 
 def default_of(field: dataclasses.Field) -> Any:

@@ -13,7 +13,7 @@ import sys
 
 from agem_tf import cli
 from agem_tf.compilation import compiler, roofline
-from agem_tf.config.recipe_options import RecipeOptions
+from agem_tf.config.shared_options import RecipeOptions
 
 lowering = cli.lazy("agem_tf.compilation.lowering")
 verdicts = cli.lazy("agem_tf.compilation.verdicts")

@@ -11,8 +11,8 @@ undisturbed one. SIGTERM saves a checkpoint and ends with status 75.
 
 from __future__ import annotations
 
-from agem_tf import cli, config
-from agem_tf.config.recipe_options import RecipeOptions
+from agem_tf import cli
+from agem_tf.config.shared_options import DeviceOptions, RecipeOptions
 from agem_tf.distribution import preemption
 
 preflight = cli.lazy("agem_tf.distribution.preflight")
@@ -20,19 +20,13 @@ job = cli.lazy("agem_tf.training.job")
 
 
 @cli.options
-class Options(RecipeOptions):
+class Options(RecipeOptions, DeviceOptions):
     """Options of a training."""
 
     workdir: str | None = cli.option(
         None,
         "Directory for everything the run writes; default: runs/NAME, by the "
         "recipe's name.",
-    )
-    strategy: str = cli.option(
-        "auto", "Devices to run on.", choices=config.STRATEGIES
-    )
-    tpu: str = cli.option(
-        "", "TPU to use: local (the default), NAME or grpc://HOST:PORT."
     )
     skip_corrupt: bool = cli.option(
         False, "Leave out photos that can't be read, and report them."

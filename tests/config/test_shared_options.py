@@ -3,7 +3,7 @@
 import pytest
 
 from agem_tf import config
-from agem_tf.config.recipe_options import RecipeOptions
+from agem_tf.config.shared_options import RecipeOptions
 from agem_tf.errors import UserError
 
 

@@ -1,10 +1,10 @@
-"""The options --config and --set of commands that take a recipe."""
+"""Options that several commands share."""
 
 import copy
 
 from agem_tf import cli
 from agem_tf.config.loading import load_recipe, override_recipe
-from agem_tf.config.recipe import Config
+from agem_tf.config.recipe import STRATEGIES, Config
 from agem_tf.config.validation import validate
 
 
@@ -30,3 +30,29 @@ class RecipeOptions:
         else:
             recipe = copy.deepcopy(self.config) or Config()
         return validate(override_recipe(recipe, self.set))
+
+
+@cli.options
+class DeviceOptions:
+    """The devices that a command runs on."""
+
+    strategy: str = cli.option("auto", "Devices to run on.", choices=STRATEGIES)
+    tpu: str = cli.option(
+        "", "TPU to use: local (the default), NAME or grpc://HOST:PORT."
+    )
+
+
+@cli.options
+class ScaleOptions:
+    """The sizes at which the network sees a photo."""
+
+    scales: tuple[float, ...] | None = cli.option(
+        None,
+        "Scales of the photo, as in 1,0.7071,0.5; default: the recipe's.",
+        above=0,
+    )
+    image_size: int | None = cli.option(
+        None,
+        "Longer side of the photo in pixels; default: the recipe's.",
+        minimum=32,
+    )
