@@ -1,7 +1,7 @@
-"""Writes a converted network as a run of this package.
+"""Writes a network of PyTorch as a run of this package.
 
-A run is what `agem_tf.train` leaves: a recipe and the weights that it led to.
-Extraction, export and pictures then need to know nothing of PyTorch.
+A run is the directory that `agem_tf.train` writes: a recipe and weights. Every
+later command then works as for a network that was trained here.
 """
 
 import dataclasses
@@ -23,23 +23,23 @@ from agem_tf.training import runs, workdir
 from agem_tf.weights import torchvision
 
 KIND = "run"
-# The size and the scales at which the published networks are evaluated, and
-# for which their whitenings were learned.
+# Image size and scales at which the published networks are evaluated, and for
+# which their whitenings were learned.
 IMAGE = ImageConfig(1024, "aspect", enlarge=False, interpolation="lanczos3")
 SCALES = {"single_scale": (1.0,), "multi_scale": (1.0, 0.7071, 0.5)}
 _BATCH_SIZE = 4  # Photos of 1024 pixels a side.
-_DATASET = ""  # It was trained elsewhere.
+_DATASET = ""  # The data set of the training is unknown.
 
 
 @dataclasses.dataclass(frozen=True)
 class Converted:
-    """What a conversion has written.
+    """Result of a conversion.
 
     Attributes:
-        config: The recipe of the run.
-        dimension: Of a descriptor.
-        whitenings: Directory of each learned whitening -> the scales at which
-            it is to be used.
+        config: Recipe of the run.
+        dimension: Length of a descriptor.
+        whitenings: Directory of each learned whitening, and the scales that it
+            was learned for.
     """
 
     config: Config
@@ -53,8 +53,8 @@ def write_run(
     """Writes a run: recipe, weights, and the whitenings that came with them.
 
     Args:
-        network: What a file of PyTorch says.
-        directory: The workdir, replaced if it holds a conversion and no more.
+        network: Network read from a file of PyTorch.
+        directory: Directory of the run; replaced if it holds just a conversion.
 
     Raises:
         UserError: the tensors do not fit the network, or the directory holds
@@ -74,7 +74,7 @@ def write_run(
 
 
 def converted_recipe(network: PyTorchNetwork) -> Config:
-    """Returns the recipe of a network that is not to be trained."""
+    """Returns the recipe of a converted network, with no epochs."""
     pooling, options = POOLINGS[network.pooling]
     dimension = 0
     if network.whitening is not None:
@@ -133,7 +133,7 @@ def _assign(variable: keras.Variable, value: np.ndarray, path: str) -> None:
 def _whitenings(
     network: PyTorchNetwork, config: Config, model: AGeM
 ) -> dict[pathlib.Path, LinearWhitening]:
-    """Returns the whitenings learned apart, by their place in the run."""
+    """Returns the learned whitenings by their path in the run."""
     whitenings = {}
     for data, by_scales in network.learned.items():
         for name, (mean, projection) in by_scales.items():

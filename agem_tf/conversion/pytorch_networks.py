@@ -61,7 +61,7 @@ class Linear(NamedTuple):
 
 
 class Projection(NamedTuple):
-    """A whitening learned apart from the network: y = projection (x - mean).
+    """A whitening learned after training: y = projection (x - mean).
 
     Attributes:
         mean: (dimension,).
@@ -74,20 +74,20 @@ class Projection(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PyTorchNetwork:
-    """What the layers of `models.AGeM` are filled with.
+    """Tensors and options of a network, for the layers of `models.AGeM`.
 
     Attributes:
-        path: Of the file.
-        backbone: Name of ours, such as "resnet101_torch".
-        tensors: Of the backbone, by PyTorch's names.
+        path: Path of the file.
+        backbone: Name of our backbone, for example "resnet101_torch".
+        tensors: Tensors of the backbone, by PyTorch's names.
         pooling: One of `POOLINGS`.
         exponent: GeM's p, of shape (1,) or (channels,); None means 3.
-        regional: The pooling is applied to R-MAC's regions.
-        whitening: The layer after the pooling, or after each region's.
-        preprocessing: Arguments of `ChannelScaling`, where they are not those
-            of the backbone.
-        learned: Whitenings learned apart, by the name of their data, then by
-            "single_scale" or "multi_scale".
+        regional: Whether the pooling is applied to R-MAC's regions.
+        whitening: Layer after the pooling, or after that of each region.
+        preprocessing: Arguments of `ChannelScaling`, where they differ from
+            those of the backbone.
+        learned: Whitenings learned after training, by the name of their data,
+            then by "single_scale" or "multi_scale".
     """
 
     path: str
@@ -128,7 +128,7 @@ def read_network(path: str | os.PathLike) -> PyTorchNetwork:
 def _backbone(
     tensors: Mapping[str, np.ndarray], path: str | os.PathLike
 ) -> PyTorchNetwork:
-    """Returns the network of a file that holds no more than a backbone."""
+    """Returns the network of a file that holds just a backbone."""
     name = _identify(torchvision.torchvision_names(tensors))
     if name is None:
         first = ", ".join(repr(name[:80]) for name in sorted(tensors)[:3])
@@ -141,7 +141,7 @@ def _backbone(
 
 
 def _identify(names: Iterable[str]) -> str | None:
-    """Tells a backbone by the names of its tensors alone."""
+    """Recognizes a backbone by the names of its tensors alone."""
     names = set(names)
     if names >= _VGG16_CONVOLUTIONS:
         return "vgg16_torch"
@@ -169,7 +169,7 @@ def _described_network(
     if regional and whitened:
         raise ValueError(
             "it has a whitening of regions and another of their sum, and only "
-            "one of them can be had"
+            "one of them is supported"
         )
     pooling = _choice(meta, "pooling", POOLINGS)
     pool = "pool.rpool." if regional else "pool."

@@ -1,7 +1,8 @@
 """Descriptors of a list of photos, in memory or mapped from the disk.
 
-A million photos make 8 GB, or 4 GB in half precision: they are written batch
-after batch while the model runs, and read through a memory map.
+The descriptors of a million photos, 2048 dimensions each, take 8 GB, or 4 GB in
+half precision. They are written batch by batch while the model runs, and read
+through a memory map.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ KIND = "descriptors"
 _ARRAY = "descriptors.npy"
 _NAMES = "names.txt"
 _BLOCK = 8192
-# What a killed writer may lose: less than a minute of most networks' work.
+# Rows that a killed writer may lose: most networks take less than a minute.
 _NOTED_ROWS = 1000
 
 
@@ -38,12 +39,12 @@ class DescriptorSet:
     """Photo names and their descriptors.
 
     Attributes:
-        names: one per photo, unique or not, without line breaks.
+        names: One name per photo, unique or not, without line breaks.
         descriptors: (photos, dimension) float32 or float16, possibly a memory
-            map; other types become float32.
-        provenance: how they were made; the keys "model" (a fingerprint),
-            "image", "scales" and "whitening" decide which sets
-            may be compared, others such as "dataset" inform.
+            map. Other types become float32.
+        provenance: How the descriptors were made. The keys "model" (a
+            fingerprint), "image", "scales" and "whitening" decide which sets
+            may be compared; others, for example "dataset", inform.
     """
 
     names: Sequence[str]
@@ -66,7 +67,7 @@ class DescriptorSet:
     def is_of(
         self, names: Sequence[str], provenance: Mapping[str, Any]
     ) -> bool:
-        """Whether these are the descriptors of `names`, made in that way."""
+        """Returns whether names and provenance are these."""
         made = normalize_provenance(provenance)
         return self.names == list(names) and self.provenance == made
 
@@ -97,9 +98,9 @@ class DescriptorSet:
         """Reads what `save` or a `DescriptorWriter` wrote.
 
         Args:
-            directory: of the descriptors.
-            mmap: map the array instead of reading it.
-            verify: compare the files with their checksums first.
+            directory: Directory of the descriptors.
+            mmap: Whether to map the array instead of reading it.
+            verify: Whether to compare the files with their checksums first.
 
         Raises:
             UserError: the directory is missing, damaged or of another kind.
@@ -117,7 +118,7 @@ class DescriptorSet:
 
 
 class DescriptorWriter:
-    """Writes a descriptor set batch after batch; a context manager.
+    """Context manager that writes a descriptor set batch by batch.
 
     The directory appears when the block ends without an error.
 
@@ -127,17 +128,17 @@ class DescriptorWriter:
                 writer.write(model(images))
 
     Args:
-        directory: of the new descriptor set; an older set is replaced.
-        names: of all photos, in the order of the rows to come.
-        dimension: of a descriptor.
-        provenance: see `DescriptorSet`.
+        directory: Directory of the new set; an older set is replaced.
+        names: Names of all photos, in the order of the rows to come.
+        dimension: Length of a descriptor.
+        provenance: See `DescriptorSet`.
         dtype: float32, or float16 for half the space, which changes the dot
             products of unit descriptors of 2048 dimensions by about 1e-5.
-        resume: go on with what an earlier writer of the same set has left, if
-            it did not finish, and leave it in turn.
+        resume: Whether to resume what an earlier writer of the same set left
+            unfinished, and to leave unfinished work in turn.
 
     Attributes:
-        rows_written: descriptors written so far, by an earlier writer too; the
+        rows_written: Descriptors written so far, by earlier writers too; the
             next one is that of `names[rows_written]`.
     """
 
@@ -194,7 +195,7 @@ class DescriptorWriter:
         """Appends the descriptors of the next photos.
 
         Args:
-            batch: (photos, dimension), converted to `dtype`.
+            batch: (photos, dimension); converted to `dtype`.
 
         Raises:
             UserError: a value is NaN or infinite; the photo is named.

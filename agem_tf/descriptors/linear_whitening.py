@@ -1,4 +1,7 @@
-"""A linear whitening of descriptors, as learned once and applied often."""
+"""Linear whitening of descriptors in NumPy.
+
+`layers.Whitening` is the same in Keras.
+"""
 
 import hashlib
 import os
@@ -39,7 +42,7 @@ class LinearWhitening:
         projection: P, (output dimension, dimension) float64; its first rows
             alone give a shorter descriptor.
         kind: "pca" or "learned".
-        provenance: that of the descriptors it was learned from.
+        provenance: Provenance of the descriptors that it was learned from.
     """
 
     mean: np.ndarray
@@ -71,13 +74,13 @@ class LinearWhitening:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that tell this whitening from others."""
+        """Twelve hexadecimal digits that identify mean and projection."""
         digest = hashlib.sha256(self.mean.tobytes())
         digest.update(np.ascontiguousarray(self.projection).data)
         return digest.hexdigest()[:12]
 
     def label(self, dimension: int | None = None) -> str:
-        """What a provenance calls descriptors whitened to `dimension`.
+        """Returns the provenance's entry for descriptors whitened by this.
 
         Raises:
             UserError: the dimension does not fit.
@@ -86,7 +89,7 @@ class LinearWhitening:
         return f"{self.kind} {self.fingerprint} {kept}"
 
     def output_dimension(self, dimension: int | None = None) -> int:
-        """Returns `dimension`, or that of the whole projection.
+        """Returns `dimension`, or by default that of the whole projection.
 
         Raises:
             UserError: the projection has fewer rows.
@@ -108,11 +111,12 @@ class LinearWhitening:
 
         Args:
             descriptors: (photos, dimension).
-            dimension: of the result; all of the projection's rows by default.
+            dimension: Length of the results; by default all rows of the
+                projection are used.
 
         Returns:
-            (photos, output dimension) float32 of unit length; more than 256 MiB
-            are mapped from a temporary file.
+            (photos, output dimension) float32 of unit length; results above
+            256 MiB are mapped from a temporary file.
 
         Raises:
             UserError: a dimension does not fit.
@@ -132,7 +136,7 @@ class LinearWhitening:
     def apply_to(
         self, descriptor_set: DescriptorSet, dimension: int | None = None
     ) -> DescriptorSet:
-        """Whitens a descriptor set; its provenance then names the whitening.
+        """Whitens a descriptor set, and adds the whitening to its provenance.
 
         Raises:
             UserError: the set was made by another model, with other image

@@ -1,8 +1,8 @@
-"""Learns the whitening that makes descriptors comparable by dot product.
+"""PCA whitening, and whitening learned from pairs of photos.
 
-PCA whitening needs only descriptors; learned whitening also needs pairs of
-photos that show the same landmark, and gains more. Everything is computed in
-float64: the small eigenvalues, which whitening inverts, drown in float32.
+PCA needs only descriptors; learned whitening also needs pairs of photos of the
+same landmark, and raises scores more. Everything is computed in float64,
+because whitening inverts small eigenvalues that float32 can't represent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from agem_tf.errors import UserError
 _BLOCK = 4096
 _FIRST_JITTER = 1e-10
 # Directions with a smaller share of the largest variance hold rounding errors
-# of the float32 descriptors, which whitening would blow up.
+# of the float32 descriptors, which whitening would amplify.
 _SMALLEST_VARIANCE = 1e-12
 
 
@@ -31,13 +31,13 @@ def learn_by_method(
     """Learns a whitening by the name of its method.
 
     Args:
-        method: "learned", from pairs of photos of a landmark, or "pca".
-        descriptors: of the photos to learn from.
+        method: "learned", from pairs of photos, or "pca".
+        descriptors: Descriptors to learn from.
         labels: (photos,) landmark of each photo; "pca" needs none.
-        shrinkage: see `learn_whitening`; 0 for "pca".
+        shrinkage: See `learn_whitening`; 0 for "pca".
         pairs: (pairs, 2) rows of `descriptors`, where a data set lists them:
-            retrieval-SfM tells which photos of a landmark see the same side.
-            None for all photos with equal labels.
+            retrieval-SfM lists photos that see the same side of a landmark.
+            None for all pairs of equal labels.
 
     Raises:
         UserError: as the method's own function.
@@ -65,13 +65,13 @@ def learn_pca(
     dimensions.
 
     Args:
-        descriptors: (photos, dimension), L2-normalised.
-        power: of the eigenvalues; 0.5 whitens fully, 0 only rotates. Gordo et
-            al. (https://arxiv.org/abs/1610.07940) use 0.25.
-        provenance: of the descriptors, kept by the whitening.
+        descriptors: (photos, dimension), L2-normalized.
+        power: Exponent of the eigenvalues; 0.5 whitens fully, 0 only rotates.
+            Gordo et al. (https://arxiv.org/abs/1610.07940) use 0.25.
+        provenance: Provenance of the descriptors, kept by the whitening.
 
     Returns:
-        A whitening of kind "pca", by falling variance.
+        A whitening of kind "pca", directions of most variance first.
 
     Raises:
         UserError: fewer than two photos, all photos equal, or a NaN.
@@ -98,28 +98,28 @@ def learn_whitening(
     shrinkage: float = 0.0,
     provenance: Mapping[str, Any] | None = None,
 ) -> LinearWhitening:
-    """Learns the whitening of pairs that show the same landmark.
+    """Learns a whitening from pairs of photos of the same landmark.
 
     With S the mean of (x_q - x_p)(x_q - x_p)^T over pairs and m the mean of the
     x_q: P0 = inverse of the Cholesky factor of S, U = eigenvectors of the
     scatter of P0 (x - m), P = U^T P0, so that P S P^T = I. After Radenovic,
     Tolias and Chum (https://arxiv.org/abs/1711.02512), section 3.3.
 
-    Fewer independent pairs than dimensions leave S singular. By default it is
-    then regularised only as far as the factorization needs, as published. A
-    shrinkage c takes (1 - c) S + c trace(S) / dimension I instead, which serves
-    better where photos are few; the form is that of Ledoit and Wolf
-    (https://doi.org/10.1016/S0047-259X(03)00096-4).
+    S is singular if there are fewer independent pairs than dimensions. By
+    default it is then regularized only as far as the factorization needs, as
+    published. A shrinkage c takes (1 - c) S + c trace(S) / dimension I instead,
+    after Ledoit and Wolf (https://doi.org/10.1016/S0047-259X(03)00096-4), which
+    gives better scores for few photos.
 
     Args:
-        descriptors: (photos, dimension), L2-normalised.
-        query_indices: (pairs,) rows of one photo of each pair.
-        positive_indices: (pairs,) rows of the other photo of each pair.
+        descriptors: (photos, dimension), L2-normalized.
+        query_indices: (pairs,) row of one photo of each pair.
+        positive_indices: (pairs,) row of the other photo of each pair.
         shrinkage: c in [0, 1].
-        provenance: of the descriptors, kept by the whitening.
+        provenance: Provenance of the descriptors, kept by the whitening.
 
     Returns:
-        A whitening of kind "learned", most spread directions first.
+        A whitening of kind "learned", directions of most scatter first.
 
     Raises:
         UserError: no pairs, pairs outside the descriptors, a NaN, or a
@@ -148,8 +148,9 @@ def positive_pairs(
 
     Args:
         labels: (photos,) landmark of each photo, integers or strings.
-        max_pairs: draw so many at random, each at most once, if there are more.
-        seed: of that draw.
+        max_pairs: If there are more pairs, so many are drawn without
+            replacement.
+        seed: Seed of that draw.
 
     Returns:
         Two (pairs,) int64 arrays of photo indices: queries and positives.
@@ -186,7 +187,7 @@ def _draw(available: int, wanted: int, seed: int) -> np.ndarray:
 
 
 def _eigenvectors(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Falling eigenvalues, and the eigenvectors as rows."""
+    """Returns eigenvalues in descending order, and eigenvectors as rows."""
     values, vectors = np.linalg.eigh(symmetric)
     return values[::-1], vectors.T[::-1]
 
@@ -198,7 +199,7 @@ def _shrink(matrix: np.ndarray, shrinkage: float) -> np.ndarray:
 
 
 def _cholesky(matrix: np.ndarray) -> np.ndarray:
-    """The lower factor, after as little added to the diagonal as it takes."""
+    """Returns the lower factor, with the least jitter that makes it exist."""
     jitter = 0.0
     while True:
         try:
@@ -208,7 +209,7 @@ def _cholesky(matrix: np.ndarray) -> np.ndarray:
 
 
 def _scatter(blocks: Iterator[np.ndarray]) -> np.ndarray:
-    """The sum of x x^T over all rows x of the blocks."""
+    """Returns the sum of x x^T over all rows x of the blocks."""
     total = 0.0
     for block in blocks:
         total = total + block.T @ block
@@ -231,7 +232,7 @@ def _pair_differences(
 
 
 def _mean_of_rows(descriptors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The mean over `rows`, repeated ones counted as often as they occur."""
+    """Returns the mean over `rows`, which may repeat."""
     times = np.bincount(rows, minlength=len(descriptors))
     total = np.zeros(descriptors.shape[1])
     for start in range(0, len(descriptors), _BLOCK):

@@ -1,1 +1,1 @@
-"""Files that are complete or absent: atomic writing, manifests, locks, rows."""
+"""Files: atomic writing, manifests, rows, and readers of untrusted formats."""

@@ -1,7 +1,7 @@
 """Lists of photo names and arrays on disk, with errors that name the file.
 
-A file may come from a stranger: an array takes no more memory than its file
-has bytes, and holds nothing but numbers and texts.
+Files are not trusted: an array takes no more memory than its file has bytes,
+and holds nothing but numbers and texts.
 """
 
 import math
@@ -34,7 +34,7 @@ _ITEM_KINDS = "biufSU"
 
 
 def check_names(names: Sequence[str], meaning: str) -> list[str]:
-    """Returns `names` as a list whose entries each fit on one line of a file.
+    """Returns `names` as a list, each of which fits on one line of a file.
 
     Raises:
         UserError: a name is empty or contains a line break.

@@ -1,6 +1,6 @@
-"""manifest.json: what a directory holds, who wrote it, and its checksums.
+"""manifest.json: the kind of a directory, its files and their checksums.
 
-Stages run on different days and machines; the manifest turns a truncated copy
+Commands run on different days and machines; the manifest turns a truncated copy
 or a mixed-up flag into one sentence instead of a wrong score.
 """
 
@@ -18,12 +18,13 @@ FORMAT = 1
 
 
 def write_manifest(directory: Path, kind: str, **fields: Any) -> dict[str, Any]:
-    """Describes every file now in `directory`; call it last.
+    """Lists every file that is now in `directory`; call it last.
 
     Args:
-        directory: holds the finished files, possibly in subdirectories.
-        kind: what they are, such as "descriptors".
-        **fields: further entries, which JSON can hold.
+        directory: Directory of the finished files, which may lie in
+            subdirectories.
+        kind: Kind of the directory, for example "descriptors".
+        **fields: Further entries, which JSON can hold.
 
     Returns:
         The manifest: {"kind", "format", "created_by", **fields,
@@ -56,10 +57,10 @@ def read_manifest(
     """Reads the manifest and checks that its files are all there.
 
     Args:
-        directory: where `write_manifest` wrote.
-        kind: what the caller expects to find.
-        verify: also compare checksums, which reads every file.
-        unchecked: subdirectories whose files may be missing or damaged.
+        directory: Directory that `write_manifest` wrote to.
+        kind: Kind that the caller expects.
+        verify: Whether to compare checksums too, which reads every file.
+        unchecked: Subdirectories whose files may be missing or damaged.
 
     Raises:
         UserError: the directory is missing, of another kind, from a newer
@@ -87,10 +88,10 @@ def read_manifest(
 
 
 def check_replaceable(directory: Path) -> None:
-    """Refuses a directory with files that its manifest does not list.
+    """Checks that a directory holds no files but those of its manifest.
 
     Raises:
-        UserError: `directory` is a file, or holds somebody else's files.
+        UserError: `directory` is a file, or holds files of another origin.
     """
     if not directory.exists():
         return
@@ -121,7 +122,7 @@ def belongs_to_a_mount(name: str, directory: Path) -> bool:
 
 
 def _is_litter(file: str) -> bool:
-    """Whether a desktop or file server leaves such a file without asking.
+    """Returns whether desktops and file servers leave such a file.
 
     Files in hidden folders, such as .git, do not count.
     """
@@ -158,7 +159,7 @@ def _parse(path: Path, kind: str) -> dict[str, Any]:
 def _is_complete(manifest: Any) -> bool:
     """Returns whether a manifest has the form that `write_manifest` gives it.
 
-    It may come from a stranger: its files lie in its directory.
+    An untrusted manifest must not name files outside of its directory.
     """
     if not isinstance(manifest, dict) or not (
         {"kind", "format", "files"} <= set(manifest)

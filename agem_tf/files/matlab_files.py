@@ -1,4 +1,4 @@
-"""Reader of MATLAB files (.mat, version 5 to 7) that may come from strangers.
+"""Reader of untrusted MATLAB files (.mat, version 5 to 7).
 
 SciPy's reader trusts a file: 184 bytes that declare a billion cells, or 389 kB
 that inflate to 400 MB, exhaust the memory, and some flipped bits end the

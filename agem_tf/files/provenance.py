@@ -1,7 +1,7 @@
-"""How descriptors were made, and the refusal to mix what was made differently.
+"""Provenance of descriptors, and the check that two may be compared.
 
-Descriptors of two models have the same shape and compare without any error;
-only a score near zero would tell.
+Descriptors of two models have the same shape and compare without an error;
+only a score near zero would show the mistake.
 """
 
 import json
@@ -20,8 +20,8 @@ COMPARED_KEYS = ("model", "image", "scales", "whitening")
 def normalize_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the provenance as it reads back from JSON.
 
-    Tuples become lists and NumPy numbers become Python's, so that what is in
-    memory compares equal to what was saved.
+    Tuples become lists and NumPy numbers become Python's, so that a value in
+    memory equals the saved one.
     """
     return json.loads(json.dumps(dict(provenance), default=_to_python))
 
@@ -32,13 +32,13 @@ def check_same_provenance(
     first_name: str = "the first descriptors",
     second_name: str = "the second descriptors",
 ) -> None:
-    """Refuses to combine artifacts of different models or image settings.
+    """Checks that two artifacts have the same model and image settings.
 
     Args:
-        first: provenance of an artifact.
-        second: provenance of the artifact it is to be combined with.
-        first_name: what the user calls the first, such as its path.
-        second_name: what the user calls the second.
+        first: Provenance of one artifact.
+        second: Provenance of the other.
+        first_name: The first in the message, for example its path.
+        second_name: The second in the message.
 
     Raises:
         UserError: any of `COMPARED_KEYS` differs; the message names them all.

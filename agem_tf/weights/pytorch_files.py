@@ -1,9 +1,9 @@
-"""Reads PyTorch checkpoints (.pth) without PyTorch.
+"""Reader of PyTorch checkpoints (.pth) and safetensors, without PyTorch.
 
-Both layouts are read: the archive that torch.save writes since version 1.6 and
-the stream of pickles before it, which many published weights still have. The
-file is data from a stranger: nothing in it is executed, and no tensor is larger
-than its bytes in the file.
+Both layouts of checkpoints are read: the archive that torch.save writes since
+version 1.6, and the stream of pickles before it, which many published weights
+still have. A file is untrusted: nothing in it is executed, and no tensor is
+larger than its bytes in the file.
 """
 
 import io
@@ -43,7 +43,7 @@ _ITEM_TYPES = {
 
 
 class _Storage(NamedTuple):
-    """A run of numbers in the file; `type_name` is PyTorch's."""
+    """Consecutive numbers in the file; `type_name` is PyTorch's."""
 
     key: str
     type_name: str
@@ -97,7 +97,7 @@ def state_dictionary_of(
 
     Args:
         content: What `read_pytorch_file` returned.
-        path: Of the file, for the message.
+        path: Path of the file, for the message.
 
     Raises:
         UserError: it is anything else.
@@ -235,7 +235,7 @@ class _Storages:
     """Reads each storage of a file once, by the references to it.
 
     Attributes:
-        storages: Those that were referred to, by key.
+        storages: Storages that were referred to, by key.
     """
 
     def __init__(self, read_items: Callable[[_Storage], Any]):

@@ -29,7 +29,7 @@ _RESNET_CHILDREN = {
     "6": "layer3",
     "7": "layer4",
 }
-# Classifiers, what retrieval puts after the last map, and counters.
+# Classifiers, the layers of retrieval after the last map, and counters.
 _OTHER_PARTS = re.compile(
     r"(fc|classifier|pre_logits|head|pool|whiten|lwhiten)\."
     r"|.*\.num_batches_tracked$"
@@ -73,8 +73,8 @@ def fit_tensors(
 
     Args:
         model: The backbone, or a network built on it.
-        tensors: By PyTorch's names. Classifiers are left out.
-        path: Of their file, for the message.
+        tensors: Tensors by PyTorch's names. Classifiers are ignored.
+        path: Path of their file, for the message.
 
     Raises:
         UserError: a tensor is missing, superfluous or of another shape.
