@@ -139,7 +139,9 @@ def with_dtype(backbone: Backbone, dtype: Any) -> Backbone:
         if isinstance(layer, ChannelScaling):
             return copy_layer(layer)
         config = _replace_policies(layer.get_config(), serialized)
-        return layer.__class__.from_config(config)
+        copy = layer.__class__.from_config(config)
+        copy.dtype_policy = policy  # That of a Sequential is not in its config.
+        return copy
 
     state = random.getstate()
     try:

@@ -18,9 +18,6 @@ from agem_tf.backbones.options import BLOCKS
 from agem_tf.layers import CBAM, L2Normalization, Regional, Whitening
 from agem_tf.layers.attention_units import AttentionUnit
 
-# Powers of two that are tried as the sides of an image.
-_LEAST_SIDES = (1, 2, 4, 8, 16, 32, 64, 128)
-
 
 @keras.saving.register_keras_serializable(package="agem_tf")
 class AGeM(keras.Model):
@@ -127,6 +124,7 @@ class AGeM(keras.Model):
         super().__init__(network.inputs[0], descriptors, name=name)
         # A functional model has the global policy otherwise.
         self.dtype_policy = policy
+        self._parts = _Parts(self)
         self.backbone = backbone
         self.feature_map = feature_map
         self.attention = attention
@@ -151,12 +149,7 @@ class AGeM(keras.Model):
         It is a power of two. A network that pads all its convolutions takes a
         single pixel; VGG, which pools four times without padding, takes 16.
         """
-        return self._least_side
-
-    @functools.cached_property
-    def _least_side(self) -> int:
-        network = keras.Model(self.inputs[0], self.get_layer("pooling").input)
-        return next(s for s in _LEAST_SIDES if _leaves_a_map(network, s))
+        return self._parts.least_side
 
     def attention_maps(self, images: Any) -> Any:
         """Returns where the last attention of the network looks.
@@ -171,7 +164,7 @@ class AGeM(keras.Model):
             pooled map at each position, divided by the image's largest: in
             [0, 1], and not an attention.
         """
-        network, attention = self._attended
+        network, attention = self._parts.attended
         features = network(images, training=False)
         if attention is not None:
             maps = ops.cast(attention.attention(features), "float32")
@@ -179,18 +172,6 @@ class AGeM(keras.Model):
         energy = ops.norm(ops.cast(features, "float32"), axis=-1)
         largest = ops.max(energy, axis=(1, 2), keepdims=True)
         return energy / ops.maximum(largest, keras.config.epsilon())
-
-    @functools.cached_property
-    def _attended(self) -> tuple[keras.Model, keras.layers.Layer | None]:
-        """The network up to its last attention, or its pooling, and that."""
-        attentions = [
-            layer
-            for layer in self.layers
-            if isinstance(layer, CBAM | AttentionUnit)
-        ]
-        last = attentions[-1] if attentions else None
-        source = last or self.get_layer("pooling")
-        return keras.Model(self.inputs[0], source.input), last
 
     def get_config(self):
         placement = self.attention_placement
@@ -214,13 +195,42 @@ class AGeM(keras.Model):
         }
 
 
-def _leaves_a_map(network: keras.Model, side: int) -> bool:
-    try:
-        image = keras.KerasTensor((1, side, side, 3))
-        shape = network.compute_output_spec(image).shape
-    except ValueError:
-        return False
-    return min(shape[1:3]) > 0
+class _Parts:
+    """Models over the first layers of an `AGeM`, built when they are needed.
+
+    As attributes of the `AGeM` itself they would be saved with it.
+    """
+
+    def __init__(self, model: AGeM):
+        self._model = model
+
+    @functools.cached_property
+    def attended(self) -> tuple[keras.Model, keras.layers.Layer | None]:
+        """The network before its last attention layer, and that layer.
+
+        Without attention, the network before the pooling, and None.
+        """
+        model, last = self._model, None
+        for layer in model.layers:
+            if isinstance(layer, CBAM | AttentionUnit):
+                last = layer
+        source = last or model.get_layer("pooling")
+        return keras.Model(model.inputs[0], source.input), last
+
+    @functools.cached_property
+    def least_side(self) -> int:
+        """See `AGeM.least_side`."""
+        features = self._model.get_layer("pooling").input
+        network = keras.Model(self._model.inputs[0], features)
+        for side in (1, 2, 4, 8, 16, 32, 64, 128):
+            image = keras.KerasTensor((1, side, side, 3))
+            try:
+                shape = network.compute_output_spec(image).shape
+            except ValueError:
+                continue
+            if min(shape[1:3]) > 0:
+                return side
+        raise ValueError(f"{self._model.name} leaves no map of 128 pixels.")
 
 
 def _check_placement(attention, placement, feature_map) -> None:

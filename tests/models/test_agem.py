@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -189,6 +190,21 @@ def test_attention_map_follows_the_scores_of_the_last_unit(images):
     np.testing.assert_allclose(
         model.attention_maps(images), np.mean(expected, axis=-1), atol=1e-5
     )
+
+
+def test_attention_maps_leave_no_trace_in_the_saved_model(tmp_path, images):
+    model = AGeM("resnet18_torch")
+    model.save_weights(tmp_path / "before.weights.h5")
+    model.attention_maps(images)
+    model.least_side()
+    model.save_weights(tmp_path / "after.weights.h5")
+    names = []
+    for path in sorted(tmp_path.iterdir()):
+        with h5py.File(path) as file:
+            names.append([])
+            file.visit(names[-1].append)
+    assert names[0] == names[1]
+    assert not any("parts" in name or "attended" in name for name in names[0])
 
 
 @pytest.mark.parametrize(
