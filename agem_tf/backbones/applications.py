@@ -159,8 +159,11 @@ def find_feature_layers(network: keras.Model) -> dict[str, str]:
     shapes = _output_shapes(network)
     layers_by_stride = {}
     for step in _narrow_steps(network):
-        if not isinstance(step, layers.ZeroPadding2D):
-            layers_by_stride[_stride(shapes.get(step.name))] = step.name
+        shape = shapes.get(step.name)
+        if shape is None or isinstance(step, layers.ZeroPadding2D):
+            continue
+        stride = 2 ** round(math.log2(_PROBE_SIZE / shape[1]))
+        layers_by_stride[stride] = step.name
     return {
         name: layers_by_stride[stride]
         for name, stride in STRIDES.items()
@@ -192,9 +195,3 @@ def _output_shapes(network: keras.Model) -> dict[str, tuple[int, ...]]:
     every_output = keras.Model(network.inputs[0], outputs)
     specifications = every_output.compute_output_spec(probe)
     return {name: spec.shape for name, spec in specifications.items()}
-
-
-def _stride(shape: Any) -> int | None:
-    if shape is None:
-        return None
-    return 2 ** round(math.log2(_PROBE_SIZE / shape[1]))

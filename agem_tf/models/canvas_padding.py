@@ -91,16 +91,21 @@ class _PaddedCall:
         self._bordered: set[int] = set()
 
     def __call__(self, layer, *args, **kwargs):
-        extents = self._extents_of(args)
+        known = (self._extents.get(id(each)) for each in tree.flatten(args))
+        extents = next((each for each in known if each is not None), None)
         if extents is None:
             return layer(*args, **kwargs)
-        _check(layer)
+        _check_supported(layer)
         features = args[0]
         if isinstance(layer, layers.GlobalAveragePooling2D):
-            return _mean(layer, features, extents)
+            means = spoc(features, PaddingMask()(features, extents))
+            return means[:, None, None, :] if layer.keepdims else means
+        looks_around = isinstance(layer, layers.ZeroPadding2D) or (
+            isinstance(layer, _WINDOWED) and max(_window(layer)) > 1
+        )
         if isinstance(layer, _MASKED):
             kwargs["valid"] = PaddingMask()(features, extents)
-        elif _looks_around(layer) and id(features) not in self._bordered:
+        elif looks_around and id(features) not in self._bordered:
             features = _overwrite_padding(layer, features, extents)
         output = layer(features, *args[1:], **kwargs)
         if len(output.shape) < 4:
@@ -114,12 +119,8 @@ class _PaddedCall:
         self._extents[id(output)] = extents
         return output
 
-    def _extents_of(self, args: Any) -> Any:
-        known = (self._extents.get(id(each)) for each in tree.flatten(args))
-        return next((each for each in known if each is not None), None)
 
-
-def _check(layer: Any) -> None:
+def _check_supported(layer: Any) -> None:
     averages = isinstance(layer, layers.AveragePooling2D)
     unknown = isinstance(layer, _UNKNOWN) and not isinstance(layer, _MASKED)
     coarse = isinstance(layer, _WINDOWED) and layer.padding == "same"
@@ -132,12 +133,6 @@ def _check(layer: Any) -> None:
             f"Layer {layer.name} ({type(layer).__name__}) cannot exclude the "
             "padding around a photo; extract without image.buckets."
         )
-
-
-def _looks_around(layer: Any) -> bool:
-    if isinstance(layer, layers.ZeroPadding2D):
-        return True
-    return isinstance(layer, _WINDOWED) and max(_window(layer)) > 1
 
 
 def _window(layer: Any) -> np.ndarray:
@@ -174,8 +169,3 @@ def _next_extents(layer: Any, extents: Any) -> Any:
     if layer.padding == "same":
         return (extents + (strides - 1)) // strides
     return (extents - _window(layer)) // strides + 1
-
-
-def _mean(layer: Any, features: Any, extents: Any) -> Any:
-    means = spoc(features, PaddingMask()(features, extents))
-    return means[:, None, None, :] if layer.keepdims else means

@@ -39,25 +39,21 @@ def folded(
 
 
 def _call(learned: frozenset[int], layer: Any, *args: Any, **kwargs: Any):
-    if _is_fixed(layer):
+    fixed = isinstance(layer, FrozenStatisticsBatchNormalization) or (
+        isinstance(layer, layers.BatchNormalization) and not layer.trainable
+    )
+    if fixed:
         convolution, node, _ = args[0]._keras_history
-        if _is_linear(convolution) and (
+        linear = (
+            isinstance(convolution, layers.Conv2D | layers.DepthwiseConv2D)
+            and convolution.activation is keras.activations.linear
+        )
+        if linear and (
             id(layer.gamma) not in learned or id(convolution.kernel) in learned
         ):
             inputs = convolution._inbound_nodes[node].input_tensors
             return _FoldedConvolution(convolution, layer)(*inputs)
     return layer(*args, **kwargs)
-
-
-def _is_fixed(layer: Any) -> bool:
-    if isinstance(layer, FrozenStatisticsBatchNormalization):
-        return True
-    return isinstance(layer, layers.BatchNormalization) and not layer.trainable
-
-
-def _is_linear(layer: Any) -> bool:
-    convolves = isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
-    return convolves and layer.activation is keras.activations.linear
 
 
 class _FoldedConvolution(layers.Layer):
