@@ -114,6 +114,11 @@ class DescriptorSet:
                 f"{directory / _ARRAY} has shape {descriptors.shape} for "
                 f"{len(names)} names; write its directory again."
             )
+        if descriptors.dtype.kind != "f":
+            raise UserError(
+                f"{directory / _ARRAY} holds {descriptors.dtype}, not floats; "
+                "write its directory again."
+            )
         return cls(names, descriptors, manifest.get("provenance", {}))
 
 

@@ -192,7 +192,7 @@ class LinearWhitening:
                 kind=manifest["method"],
                 provenance=manifest["provenance"],
             )
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path} does not fit its manifest ({error}); {_REMEDY}."
             ) from error

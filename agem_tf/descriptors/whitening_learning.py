@@ -168,7 +168,12 @@ def positive_pairs(
             "No landmark has two photos, so there are no pairs; check the "
             "labels or learn PCA."
         )
-    pairs = _draw(pair_ends[-1], max_pairs, seed)
+    if pair_ends[-1] <= max_pairs:
+        pairs = np.arange(pair_ends[-1])
+    else:
+        generator = np.random.default_rng(seed)
+        drawn = generator.choice(pair_ends[-1], max_pairs, replace=False)
+        pairs = np.sort(drawn)
     landmark = np.searchsorted(pair_ends, pairs, side="right")
     others = counts[landmark] - 1
     number = pairs - (pair_ends - counts * (counts - 1))[landmark]
@@ -177,13 +182,6 @@ def positive_pairs(
     photos = np.argsort(landmarks, kind="stable")
     first_photo = (np.cumsum(counts) - counts)[landmark]
     return photos[first_photo + query], photos[first_photo + positive]
-
-
-def _draw(available: int, wanted: int, seed: int) -> np.ndarray:
-    if available <= wanted:
-        return np.arange(available)
-    generator = np.random.default_rng(seed)
-    return np.sort(generator.choice(available, wanted, replace=False))
 
 
 def _eigenvectors(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

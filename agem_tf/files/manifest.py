@@ -166,7 +166,9 @@ def _is_complete(manifest: Any) -> bool:
     ):
         return False
     files = manifest["files"]
-    return isinstance(files, dict) and all(
+    if not isinstance(manifest["kind"], str) or not isinstance(files, dict):
+        return False
+    return isinstance(manifest.get("provenance", {}), dict) and all(
         not PurePosixPath(name).is_absolute()
         and ".." not in PurePosixPath(name).parts
         and "\0" not in name

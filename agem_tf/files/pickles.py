@@ -38,6 +38,13 @@ _MAX_KEY = 2**60
 _MAX_INTEGER = 2**64
 _MAX_REASON = 200
 _MARK = object()
+_CONSTANTS = {
+    "NONE": None,
+    "NEWTRUE": True,
+    "NEWFALSE": False,
+    "EMPTY_TUPLE": (),
+    "MARK": _MARK,
+}
 # Opcodes whose argument is the value. BINSTRING is a text of Python 2, which
 # is read as Latin-1, byte by byte.
 _LITERALS = frozenset(
@@ -208,6 +215,8 @@ class _Machine:
             act = getattr(self, f"_on_{name.lower()}", None)
             if name in _LITERALS or (self._is_plain and name in _TEXT_LITERALS):
                 act = self._push
+            elif name in _CONSTANTS:
+                act = functools.partial(self._point_to, _CONSTANTS[name])
             elif act is None:
                 act = functools.partial(self._refuse, name)
             if name == "STRING":
@@ -223,28 +232,8 @@ class _Machine:
 
     _on_frame = _on_stop = _on_proto
 
-    def _on_binint1(self, number: int) -> None:
-        self._charge(_POINTER_BYTES)
-        self._stack.append(number)
-
-    def _on_none(self, _: None) -> None:
-        self._charge(_POINTER_BYTES)
-        self._stack.append(None)
-
-    def _on_newtrue(self, _: None) -> None:
-        self._charge(_POINTER_BYTES)
-        self._stack.append(True)
-
-    def _on_newfalse(self, _: None) -> None:
-        self._charge(_POINTER_BYTES)
-        self._stack.append(False)
-
     def _on_bytearray8(self, content: bytearray) -> None:
         self._push(bytes(content))
-
-    def _on_empty_tuple(self, _: None) -> None:
-        self._charge(_POINTER_BYTES)
-        self._stack.append(())
 
     def _on_tuple1(self, _: None) -> None:
         self._push((self._stack.pop(),))
@@ -267,15 +256,18 @@ class _Machine:
         self._charge(_OBJECT_BYTES)
         self._stack.append(value)
 
+    def _point_to(self, value: Any, _: None = None) -> None:
+        """Pushes what exists already, as Python's small integers do."""
+        self._charge(_POINTER_BYTES)
+        self._stack.append(value)
+
+    _on_binint1 = _point_to
+
     def _pop_to_mark(self) -> list[Any]:
         items = []
         while (item := self._stack.pop()) is not _MARK:
             items.append(item)
         return items[::-1]
-
-    def _on_mark(self, _: None) -> None:
-        self._charge(_POINTER_BYTES)
-        self._stack.append(_MARK)
 
     def _on_tuple(self, _: None) -> None:
         self._push(tuple(self._pop_to_mark()))
@@ -320,8 +312,7 @@ class _Machine:
         self._stack.pop()
 
     def _on_dup(self, _: None) -> None:
-        self._charge(_POINTER_BYTES)
-        self._stack.append(self._stack[-1])
+        self._point_to(self._stack[-1])
 
     def _on_binput(self, index: int) -> None:
         # Python's own reader allocates a table up to that index.
@@ -338,8 +329,7 @@ class _Machine:
         self._on_binput(len(self._memo))
 
     def _on_binget(self, index: int) -> None:
-        self._charge(_POINTER_BYTES)
-        self._stack.append(self._memo[index])
+        self._point_to(self._memo[index])
 
     _on_long_binget = _on_get = _on_binget
 

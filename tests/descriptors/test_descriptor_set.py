@@ -156,3 +156,14 @@ def test_a_truncated_copy_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(UserError, match=r"descriptors\.npy has \d+ bytes"):
         DescriptorSet.load(tmp_path / "set")
+
+
+def test_an_array_of_texts_is_named(tmp_path):
+    _write(tmp_path / "set")
+    path = tmp_path / "set" / "descriptors.npy"
+    size = path.stat().st_size
+    with path.open("wb") as file:
+        np.save(file, np.full((5, 3), "a", "U1"))
+    assert path.stat().st_size == size
+    with pytest.raises(UserError, match=r"descriptors\.npy holds <U1, not"):
+        DescriptorSet.load(tmp_path / "set")

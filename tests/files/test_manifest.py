@@ -63,6 +63,8 @@ def _listing(name, facts='{"bytes": 0, "sha256": ""}'):
         '{"kind": "example"}',
         "[" * 100_000,
         '{"kind": "example", "format": 1, "files": []}',
+        '{"kind": ["example"], "format": 1, "files": {}}',
+        '{"kind": "example", "format": 1, "files": {}, "provenance": 7}',
         _listing("a", "7"),
         _listing("a", '{"bytes": "0", "sha256": ""}'),
         _listing("/dev/zero"),
