@@ -312,7 +312,8 @@ def _swap(first: Path, second: Path) -> bool:
     """Exchanges two paths in one step, so that neither is ever missing.
 
     Returns:
-        Whether this system and this file system can; if not, nothing happens.
+        Whether the system and the file system support it; if not, nothing
+        happens.
     """
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     if rename is None:

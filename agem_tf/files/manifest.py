@@ -124,7 +124,7 @@ def belongs_to_a_mount(name: str, directory: Path) -> bool:
 def _is_litter(file: str) -> bool:
     """Returns whether desktops and file servers leave such a file.
 
-    Files in hidden folders, such as .git, do not count.
+    Files in hidden folders (.git) do not count.
     """
     *folders, name = file.split("/")
     hidden = name.startswith(".") or name in ("Thumbs.db", "desktop.ini")

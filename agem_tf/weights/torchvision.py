@@ -1,4 +1,4 @@
-"""Fits PyTorch's ResNets and VGG16 to our layer names.
+"""Copies weights of PyTorch's ResNets and VGG16 into our layers.
 
 torchvision and timm name the tensors alike. The networks of
 cnnimageretrieval-pytorch number the children of torchvision's instead, and a

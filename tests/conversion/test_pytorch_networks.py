@@ -10,7 +10,7 @@ from agem_tf.errors import UserError
 @pytest.mark.parametrize(
     "architecture", ["resnet18", "resnet34", "resnet50", "vgg16"]
 )
-def test_tells_the_networks_apart(
+def test_recognizes_each_network(
     tmp_path, torch_files, torch_state, architecture
 ):
     path = tmp_path / "network.pth"
@@ -25,7 +25,7 @@ def test_tells_the_networks_apart(
     ("blocks", "backbone"),
     [((3, 4, 23, 3), "resnet101_torch"), ((3, 8, 36, 3), "resnet152_torch")],
 )
-def test_tells_deep_networks_by_their_blocks(
+def test_recognizes_deep_networks_by_their_blocks(
     tmp_path, torch_files, blocks, backbone
 ):
     names = {

@@ -1,4 +1,4 @@
-"""The meta of a retrieval checkpoint is understood, or refused."""
+"""The meta of a retrieval checkpoint is read, or refused."""
 
 import numpy as np
 import pytest
@@ -119,7 +119,7 @@ _SQUARE = np.eye(3)
         ),
     ],
 )
-def test_what_is_not_had_is_refused_in_one_line(
+def test_unsupported_networks_are_refused_in_one_line(
     small_checkpoint, read, meta, message
 ):
     small_checkpoint.meta |= meta

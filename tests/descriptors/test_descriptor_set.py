@@ -1,4 +1,4 @@
-"""Descriptor sets, written at once or batch after batch."""
+"""Descriptor sets, written at once or batch by batch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A whitening, applied and stored."""
+"""Linear whitening: applied, saved and loaded."""
 
 import numpy as np
 import pytest
@@ -128,7 +128,7 @@ def test_anything_but_finite_numbers_is_refused(tmp_path, whitening, mean):
         LinearWhitening.load(tmp_path / "whitening")
 
 
-def test_a_label_tells_dimensions_apart(whitening, descriptors):
+def test_a_label_depends_on_the_dimension(whitening, descriptors):
     raw = DescriptorSet(list("abcde"), descriptors, _PROVENANCE)
     labels = [
         whitening.apply_to(raw, dimension).provenance["whitening"]

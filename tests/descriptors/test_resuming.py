@@ -1,4 +1,4 @@
-"""Descriptors that a process did not finish are gone on with, none twice."""
+"""An unfinished descriptor set is resumed without losing or repeating rows."""
 
 import os
 import random
@@ -86,7 +86,7 @@ def test_an_error_keeps_every_row(tmp_path):
         {"provenance": {"model": "another"}},
     ],
 )
-def test_other_photos_or_another_model_begin_anew(tmp_path, other):
+def test_other_photos_or_another_model_start_from_zero(tmp_path, other):
     with pytest.raises(KeyError), resume(tmp_path / "s") as writer:
         writer.write(rows(0, 3))
         raise KeyError

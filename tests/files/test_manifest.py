@@ -1,4 +1,4 @@
-"""The manifest and what it detects."""
+"""A manifest detects missing, truncated and altered files."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Which artifacts may be combined."""
+"""Only artifacts of equal provenance are combined."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Weight files that do not fit are refused whole."""
+"""Keras weight files that do not fit are refused."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Weights inside installed packages are found or asked for."""
+"""Weights of installed packages are found, or the package is named."""
 
 import pytest
 
