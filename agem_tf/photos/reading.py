@@ -51,9 +51,8 @@ _TURNS = {
     8: PIL.Image.Transpose.ROTATE_90,
 }
 
-# What the largest value of an integer photo may be: 10 and 12 bits are often
-# stored in 16, and 24 in 32.
-_BITS = (8, 10, 12, 16, 24, 31)
+# Usual depths of integer photos; 10 and 12 bits are often stored in 16.
+_BITS = (8, 10, 12, 16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,9 +146,9 @@ def unreadable(name: str, error: object, remedy: str) -> UserError:
 def to_rgb(photo: PIL.Image.Image, upright: bool = True) -> PIL.Image.Image:
     """Converts a decoded photo to RGB as a person sees it.
 
-    Integers of more than 8 bits are scaled by the smallest usual number of bits
-    (8, 10, 12, 16, 24, 31) that holds their maximum, floats by 1, 255 or 65535
-    likewise. What is transparent becomes white.
+    Integers of more than 8 bits are scaled by the smallest of 8, 10, 12 and 16
+    bits that holds their maximum, floats by 1, 255 or 65535 likewise; larger
+    values by their maximum. What is transparent becomes white.
 
     Args:
         photo: a photo that `opened` yields.
@@ -254,8 +253,10 @@ def _from_deep_grey(photo: PIL.Image.Image) -> PIL.Image.Image:
     else:
         values = values.astype(np.int64)
         largest = int(values.max())
-        bits = next(bits for bits in _BITS if largest < 1 << bits)
-        grey = (np.maximum(values, 0) >> (bits - 8)).astype(np.uint8)
+        bits = next((bits for bits in _BITS if largest < 1 << bits), None)
+        grey = np.maximum(values, 0)
+        grey = grey >> (bits - 8) if bits else 255 * grey // largest
+        grey = grey.astype(np.uint8)
         key = photo.info.get("transparency")
         if isinstance(key, int):
             grey[values == key] = 255
