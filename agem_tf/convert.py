@@ -17,14 +17,14 @@ conversion = cli.lazy("agem_tf.conversion")
 
 
 @cli.options
-class Options:
+class ConvertOptions:
     """Options of a conversion."""
 
     checkpoint: str = cli.required("A .pth or .safetensors file.")
     workdir: str = cli.required("Directory to write the run to.")
 
 
-def main(options: Options) -> conversion.Converted:
+def main(options: ConvertOptions) -> conversion.Converted:
     """Writes a run and prints the network and its whitenings."""
     converted = conversion.write_run(
         conversion.read_network(options.checkpoint), options.workdir
@@ -41,4 +41,4 @@ def main(options: Options) -> conversion.Converted:
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, ConvertOptions)

@@ -20,7 +20,7 @@ tables = cli.lazy("agem_tf.evaluation.tables")
 
 
 @cli.options
-class Options:
+class EvaluateOptions:
     """Options of an evaluation."""
 
     descriptors: str = cli.required(
@@ -64,7 +64,7 @@ class Options:
     )
 
 
-def main(options: Options) -> evaluation_run.Evaluation:
+def main(options: EvaluateOptions) -> evaluation_run.Evaluation:
     """Scores descriptors, writes the results and prints the scores."""
     evaluation = evaluation_run.run_evaluation(options)
     name = " ".join([options.descriptors, *options.rerank])
@@ -78,4 +78,4 @@ def main(options: Options) -> evaluation_run.Evaluation:
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, EvaluateOptions)

@@ -19,7 +19,7 @@ saved_model = cli.lazy("agem_tf.saved_models.retrieval_model")
 
 
 @cli.options
-class Options(ScaleOptions):
+class ExportOptions(ScaleOptions):
     """Options of an export."""
 
     workdir: str = cli.required("Directory of the training run.")
@@ -27,7 +27,7 @@ class Options(ScaleOptions):
     whitening: str | None = cli.option(None, "Whitening to include.")
 
 
-def main(options: Options) -> pathlib.Path:
+def main(options: ExportOptions) -> pathlib.Path:
     """Writes a SavedModel and returns its path."""
     run_files.read_recipe(options.workdir)
     learned = None
@@ -47,4 +47,4 @@ def main(options: Options) -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, ExportOptions)

@@ -22,7 +22,7 @@ runs = cli.lazy("agem_tf.training.runs")
 
 
 @cli.options
-class Options(ScaleOptions, DeviceOptions):
+class ExtractOptions(ScaleOptions, DeviceOptions):
     """Options of an extraction."""
 
     workdir: str = cli.required("Directory of the training run.")
@@ -40,7 +40,7 @@ class Options(ScaleOptions, DeviceOptions):
     overwrite: bool = cli.option(False, "Replace a finished extraction.")
 
 
-def main(options: Options) -> descriptor_sets.DescriptorSet:
+def main(options: ExtractOptions) -> descriptor_sets.DescriptorSet:
     """Writes a descriptor set and prints its size."""
     recipe = run_files.read_recipe(options.workdir)
     preflight.check_devices(options.strategy, options.tpu)
@@ -74,4 +74,4 @@ def main(options: Options) -> descriptor_sets.DescriptorSet:
 
 if __name__ == "__main__":
     preemption.listen()
-    cli.run(main, Options)
+    cli.run(main, ExtractOptions)

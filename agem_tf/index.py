@@ -26,7 +26,7 @@ _MODEL = "For Milvus: directory of the SavedModel."
 
 
 @cli.options
-class Options:
+class IndexOptions:
     """Options of making an index."""
 
     index: str = cli.required(_INDEX)
@@ -57,7 +57,7 @@ class Options:
 
 
 @cli.options
-class Add:
+class AddOptions:
     """Add to the index what it does not hold."""
 
     index: str = cli.required(_INDEX)
@@ -71,7 +71,7 @@ class Add:
 
 
 @cli.options
-class Remove:
+class RemoveOptions:
     """Remove photos from the index."""
 
     index: str = cli.required(_INDEX)
@@ -81,16 +81,18 @@ class Remove:
     model: str | None = cli.option(None, _MODEL)
 
 
-def main(options: Options | Add | Remove) -> indexing.IndexChange:
+def main(
+    options: IndexOptions | AddOptions | RemoveOptions,
+) -> indexing.IndexChange:
     """Makes or changes an index, and prints what became of the photos.
 
     Raises:
         UserError: options do not go together, or what is indexed is at fault.
     """
     storage = storages.storage_at(options.index, options.model)
-    if isinstance(options, Remove):
+    if isinstance(options, RemoveOptions):
         change = indexing.remove_photos(storage, options.remove)
-    elif isinstance(options, Add):
+    elif isinstance(options, AddOptions):
         change = _add(storage, options)
     else:
         change = _create(storage, options)
@@ -99,7 +101,9 @@ def main(options: Options | Add | Remove) -> indexing.IndexChange:
     return change
 
 
-def _add(storage: storages.Storage, options: Add) -> indexing.IndexChange:
+def _add(
+    storage: storages.Storage, options: AddOptions
+) -> indexing.IndexChange:
     if options.descriptors:
         return indexing.add_descriptors(storage, options.descriptors)
     return indexing.add_photos(
@@ -108,7 +112,7 @@ def _add(storage: storages.Storage, options: Add) -> indexing.IndexChange:
 
 
 def _create(
-    storage: storages.Storage, options: Options
+    storage: storages.Storage, options: IndexOptions
 ) -> indexing.IndexChange:
     if storage.exists and not options.overwrite:
         raise UserError(
@@ -133,7 +137,7 @@ def _create(
     )
 
 
-def _check_source(options: Options | Add, sources: str) -> None:
+def _check_source(options: IndexOptions | AddOptions, sources: str) -> None:
     """Checks that there are either photos or descriptors to index."""
     if bool(options.photos) == bool(options.descriptors):
         raise UserError(f"Give one of {sources}.")
@@ -143,4 +147,4 @@ def _check_source(options: Options | Add, sources: str) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, Options, add=Add, remove=Remove)
+    cli.run(main, IndexOptions, add=AddOptions, remove=RemoveOptions)

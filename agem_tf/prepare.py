@@ -19,7 +19,7 @@ shards = cli.lazy("agem_tf.datasets.shards")
 
 
 @cli.options
-class Options:
+class PrepareOptions:
     """Options of a preparation."""
 
     data_dir: str = cli.required("Directory to write the dataset to.")
@@ -51,15 +51,15 @@ class Options:
 
 
 @cli.options
-class Verify:
+class VerifyOptions:
     """Verify the checksums of a dataset."""
 
     data_dir: str = cli.required("Directory of the dataset.")
 
 
-def main(options: Options | Verify) -> prepared.PreparedDataset:
+def main(options: PrepareOptions | VerifyOptions) -> prepared.PreparedDataset:
     """Prepares a dataset, opens the finished one, or verifies one."""
-    if isinstance(options, Verify):
+    if isinstance(options, VerifyOptions):
         dataset = prepared.PreparedDataset(options.data_dir)
         dataset.verify()
         done = "Verified"
@@ -72,7 +72,7 @@ def main(options: Options | Verify) -> prepared.PreparedDataset:
     return dataset
 
 
-def _prepare(options: Options) -> prepared.PreparedDataset:
+def _prepare(options: PrepareOptions) -> prepared.PreparedDataset:
     builder_options = loading.parse_assignments(options.option)
     for name in ("skip_bad", "allow_missing"):
         if getattr(options, name):
@@ -90,4 +90,4 @@ def _prepare(options: Options) -> prepared.PreparedDataset:
 
 
 if __name__ == "__main__":
-    cli.run(main, Options, verify=Verify)
+    cli.run(main, PrepareOptions, verify=VerifyOptions)

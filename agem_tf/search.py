@@ -18,7 +18,7 @@ storages = cli.lazy("agem_tf.retrieval.indexes")
 
 
 @cli.options
-class Options:
+class SearchOptions:
     """Options of a search."""
 
     photos: tuple[str, ...] = cli.option(
@@ -46,7 +46,7 @@ class Options:
     )
 
 
-def main(options: Options) -> list[answers.Answer]:
+def main(options: SearchOptions) -> list[answers.Answer]:
     """Searches an index and prints what it finds.
 
     Raises:
@@ -76,4 +76,4 @@ def main(options: Options) -> list[answers.Answer]:
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, SearchOptions)

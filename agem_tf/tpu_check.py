@@ -20,7 +20,7 @@ verdicts = cli.lazy("agem_tf.compilation.verdicts")
 
 
 @cli.options
-class Options(RecipeOptions):
+class TpuCheckOptions(RecipeOptions):
     """Options of a compile check."""
 
     topology: tuple[str, ...] = cli.option(
@@ -42,7 +42,7 @@ class Options(RecipeOptions):
     )
 
 
-def main(options: Options) -> bool:
+def main(options: TpuCheckOptions) -> bool:
     """Prints a table per topology.
 
     Returns:
@@ -76,9 +76,9 @@ def main(options: Options) -> bool:
     return passed
 
 
-def _exit_with_verdict(options: Options) -> None:
+def _exit_with_verdict(options: TpuCheckOptions) -> None:
     sys.exit(0 if main(options) else 1)
 
 
 if __name__ == "__main__":
-    cli.run(_exit_with_verdict, Options)
+    cli.run(_exit_with_verdict, TpuCheckOptions)

@@ -20,7 +20,7 @@ job = cli.lazy("agem_tf.training.job")
 
 
 @cli.options
-class Options(RecipeOptions, DeviceOptions):
+class TrainOptions(RecipeOptions, DeviceOptions):
     """Options of a training."""
 
     workdir: str | None = cli.option(
@@ -36,7 +36,7 @@ class Options(RecipeOptions, DeviceOptions):
     )
 
 
-def main(options: Options) -> job.JobResult:
+def main(options: TrainOptions) -> job.JobResult:
     """Runs or resumes a recipe and prints the scores before and after.
 
     Returns:
@@ -58,4 +58,4 @@ def main(options: Options) -> job.JobResult:
 
 if __name__ == "__main__":
     preemption.listen()
-    cli.run(main, Options)
+    cli.run(main, TrainOptions)

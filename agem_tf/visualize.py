@@ -23,7 +23,7 @@ scoring = cli.lazy("agem_tf.evaluation.evaluating")
 
 
 @cli.options
-class Options:
+class VisualizeOptions:
     """Options of a page of pictures."""
 
     workdir: str = cli.required("Directory of the training run.")
@@ -41,7 +41,7 @@ class Options:
     )
 
 
-def main(options: Options) -> pathlib.Path:
+def main(options: VisualizeOptions) -> pathlib.Path:
     """Writes a page of pictures and returns its path.
 
     Raises:
@@ -76,4 +76,4 @@ def main(options: Options) -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, VisualizeOptions)

@@ -19,7 +19,7 @@ whitening_learning = cli.lazy("agem_tf.descriptors.whitening_learning")
 
 
 @cli.options
-class Options:
+class WhitenOptions:
     """Options of learning a whitening."""
 
     descriptors: str = cli.required("Descriptor set to learn from.")
@@ -41,7 +41,7 @@ class Options:
     )
 
 
-def main(options: Options) -> linear_whitening.LinearWhitening:
+def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
     """Learns and saves a whitening.
 
     Raises:
@@ -70,4 +70,4 @@ def main(options: Options) -> linear_whitening.LinearWhitening:
 
 
 if __name__ == "__main__":
-    cli.run(main, Options)
+    cli.run(main, WhitenOptions)

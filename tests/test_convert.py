@@ -65,7 +65,9 @@ def test_a_hostile_file_is_refused_and_does_nothing(
     monkeypatch.chdir(tmp_path)
     write_pickle("hostile.pth", content)
     with pytest.raises(UserError, match="hostile.pth holds something other"):
-        convert.main(convert.Options(checkpoint="hostile.pth", workdir="run"))
+        convert.main(
+            convert.ConvertOptions(checkpoint="hostile.pth", workdir="run")
+        )
     assert os.listdir() == ["hostile.pth"]
 
 
@@ -81,7 +83,9 @@ def test_a_truncated_file_is_refused(
         path.write_bytes(data[: int(share * len(data))])
         with pytest.raises(UserError, match="net.pth as a PyTorch"):
             convert.main(
-                convert.Options(checkpoint=path, workdir=tmp_path / "run")
+                convert.ConvertOptions(
+                    checkpoint=path, workdir=tmp_path / "run"
+                )
             )
     assert not (tmp_path / "run").exists()
 

@@ -96,7 +96,7 @@ def test_the_map_names_every_room():
 
 def test_every_protocol_is_listed():
     text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    field = evaluate.Options.__dataclass_fields__["protocol"]
+    field = evaluate.EvaluateOptions.__dataclass_fields__["protocol"]
     for name in PROTOCOLS:
         assert f"`{name}`" in text
         assert name in info_of(field).help

@@ -68,7 +68,7 @@ def files(tmp_path):
 def test_re_ranking_is_scored_and_recorded(files, tmp_path):
     specifications = ["dba:3,1", "qe:2,0"]
     evaluate.main(
-        evaluate.Options(
+        evaluate.EvaluateOptions(
             **files.sets, rerank=specifications, output=str(tmp_path / "scores")
         )
     )
@@ -87,14 +87,16 @@ def test_re_ranking_is_scored_and_recorded(files, tmp_path):
 
 @pytest.mark.parametrize("step", ["diffusion:5,3", "k_reciprocal:6,3"])
 def test_a_final_ranking_is_scored(files, step):
-    evaluation = evaluate.main(evaluate.Options(**files.sets, rerank=[step]))
+    evaluation = evaluate.main(
+        evaluate.EvaluateOptions(**files.sets, rerank=[step])
+    )
     expected = rerank(files.queries, files.rows, parse_rerank([step]))
     np.testing.assert_array_equal(evaluation.ranks, expected)
 
 
 def test_plain_arrays_are_scored_as_descriptor_sets(files):
-    of_sets = evaluate.main(evaluate.Options(**files.sets))
-    of_arrays = evaluate.main(evaluate.Options(**files.arrays))
+    of_sets = evaluate.main(evaluate.EvaluateOptions(**files.sets))
+    of_arrays = evaluate.main(evaluate.EvaluateOptions(**files.arrays))
     np.testing.assert_array_equal(of_sets.ranks, of_arrays.ranks)
     np.testing.assert_allclose(
         of_sets.similarities, of_arrays.similarities, atol=2e-3
@@ -104,9 +106,9 @@ def test_plain_arrays_are_scored_as_descriptor_sets(files):
 def test_distractors_lower_the_scores(files, tmp_path):
     near = _normalized(np.repeat(files.queries, 20, axis=0) + 0.1)
     np.save(tmp_path / "distractors.npy", near)
-    alone = evaluate.main(evaluate.Options(**files.arrays))
+    alone = evaluate.main(evaluate.EvaluateOptions(**files.arrays))
     among = evaluate.main(
-        evaluate.Options(
+        evaluate.EvaluateOptions(
             **files.arrays, distractors=str(tmp_path / "distractors.npy"), top=9
         )
     )
@@ -119,7 +121,7 @@ def test_distractors_lower_the_scores(files, tmp_path):
 
 def test_folders_are_groups(files):
     evaluation = evaluate.main(
-        evaluate.Options(
+        evaluate.EvaluateOptions(
             descriptors=files.sets["descriptors"], protocol="leave_one_out"
         )
     )
@@ -132,7 +134,7 @@ def test_a_solution_of_google_landmarks_chooses_its_protocol(files, tmp_path):
     path = tmp_path / "solution.csv"
     path.write_text("id,images,Usage\nq0,0 5,Public\nq1,6,Private\n")
     evaluation = evaluate.main(
-        evaluate.Options(**files.sets | {"ground_truth": str(path)})
+        evaluate.EvaluateOptions(**files.sets | {"ground_truth": str(path)})
     )
     assert evaluation.protocol == "gldv2"
     positives = [q.easy.tolist() for q in evaluation.ground_truth.queries]
@@ -147,10 +149,12 @@ def test_a_whitening_is_applied_unless_its_scales_differ(files, tmp_path):
         LinearWhitening(mean, projection, "pca", made).save(tmp_path / name)
     with pytest.raises(UserError, match="differ in scales"):
         evaluate.main(
-            evaluate.Options(**files.sets, whitening=str(tmp_path / "other"))
+            evaluate.EvaluateOptions(
+                **files.sets, whitening=str(tmp_path / "other")
+            )
         )
     evaluation = evaluate.main(
-        evaluate.Options(
+        evaluate.EvaluateOptions(
             **files.sets, whitening=str(tmp_path / "same"), dimension=4
         )
     )
@@ -168,7 +172,7 @@ def test_the_report_shows_photos_of_a_folder(files, tmp_path):
     photo.parent.mkdir(parents=True)
     Image.new("RGB", (30, 20), "red").save(photo)
     evaluate.main(
-        evaluate.Options(
+        evaluate.EvaluateOptions(
             **files.sets,
             photos=str(tmp_path / "photos"),
             output=str(tmp_path / "out"),
@@ -200,21 +204,23 @@ def test_the_report_shows_photos_of_a_folder(files, tmp_path):
 )
 def test_conflicting_options_are_refused(files, options, message):
     with pytest.raises(UserError, match=message):
-        evaluate.main(evaluate.Options(**files.sets | options))
+        evaluate.main(evaluate.EvaluateOptions(**files.sets | options))
 
 
 def test_a_failed_evaluation_keeps_the_earlier_results(files, tmp_path):
     output = str(tmp_path / "out")
-    evaluate.main(evaluate.Options(**files.sets, output=output))
+    evaluate.main(evaluate.EvaluateOptions(**files.sets, output=output))
     before = (tmp_path / "out" / "metrics.json").read_bytes()
     with pytest.raises(UserError, match="needs num_neighbours=99"):
         evaluate.main(
-            evaluate.Options(**files.sets, output=output, rerank=["dba:99"])
+            evaluate.EvaluateOptions(
+                **files.sets, output=output, rerank=["dba:99"]
+            )
         )
     assert (tmp_path / "out" / "metrics.json").read_bytes() == before
     (tmp_path / "out" / "mine.txt").write_text("keep")
     with pytest.raises(UserError, match=r"holds mine\.txt"):
-        evaluate.main(evaluate.Options(**files.sets, output=output))
+        evaluate.main(evaluate.EvaluateOptions(**files.sets, output=output))
 
 
 def _command(*arguments):

@@ -61,15 +61,17 @@ def test_two_commands_without_training(photo_folder, tmp_path):
     )
     assert lines == f"18 there already; 18 photos\nIndex: {place}\n"
 
-    change = index.main(index.Remove(index=place, remove=("place1/1.png",)))
+    change = index.main(
+        index.RemoveOptions(index=place, remove=("place1/1.png",))
+    )
     assert (change.removed, change.total) == (1, 17)
     (answer,) = search.main(
-        search.Options(photos=[str(queries[0])], index=place, top=17)
+        search.SearchOptions(photos=[str(queries[0])], index=place, top=17)
     )
     assert "place1/1.png" not in dict(answer.matches)
     with pytest.raises(UserError, match="holds 17 photos.*--top=18"):
         search.main(
-            search.Options(photos=[str(queries[0])], index=place, top=18)
+            search.SearchOptions(photos=[str(queries[0])], index=place, top=18)
         )
 
 
@@ -82,7 +84,9 @@ def test_what_does_not_go_together_is_refused(tmp_path):
         (["a.jpg"], {"box": (1, 2, 3)}, "--box takes x1,y1,x2,y2"),
     ):
         with pytest.raises(UserError, match=sentence):
-            search.main(search.Options(photos=photos, index=place, **options))
+            search.main(
+                search.SearchOptions(photos=photos, index=place, **options)
+            )
 
 
 def test_an_addition_without_new_photos_needs_no_tensorflow(
@@ -93,12 +97,13 @@ def test_an_addition_without_new_photos_needs_no_tensorflow(
     DescriptorSet(names, rows, {}).save(tmp_path / "descriptors")
     place = str(tmp_path / "index")
     descriptors = str(tmp_path / "descriptors")
-    index.main(index.Options(index=place, descriptors=descriptors))
+    index.main(index.IndexOptions(index=place, descriptors=descriptors))
     photos = str(photo_folder)
     script = (
         "import sys; from agem_tf import index;"
-        f"index.main(index.Add(index={place!r}, photos={photos!r}));"
-        f"index.main(index.Remove(index={place!r}, remove={names[:1]!r}));"
+        f"index.main(index.AddOptions(index={place!r}, photos={photos!r}));"
+        f"index.main(index.RemoveOptions(index={place!r}, "
+        f"remove={names[:1]!r}));"
         "assert 'tensorflow' not in sys.modules"
     )
     result = subprocess.run(

@@ -7,9 +7,9 @@ from agem_tf.errors import UserError
 
 
 def options_of(*flags):
-    commands = {"add": index.Add, "remove": index.Remove}
+    commands = {"add": index.AddOptions, "remove": index.RemoveOptions}
     return cli.options_from_arguments(
-        index.Options, commands, ["index", *flags]
+        index.IndexOptions, commands, ["index", *flags]
     )
 
 

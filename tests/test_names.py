@@ -7,8 +7,8 @@ import pathlib
 import agem_tf
 
 ROOT = pathlib.Path(agem_tf.__file__).parent
-# Every command has these two, by which `agem_tf.cli` runs it.
-OF_EVERY_COMMAND = {"main", "Options"}
+# Every command has it; `agem_tf.cli` runs it.
+OF_EVERY_COMMAND = {"main"}
 
 
 def modules():

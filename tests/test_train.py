@@ -25,15 +25,15 @@ def calls(monkeypatch):
 
 def test_the_workdir_has_the_name_of_the_recipe(calls, capsys):
     recipe = config.Config(name="mine")
-    train.main(train.Options(config=recipe))
-    train.main(train.Options(config=recipe, workdir="runs/other"))
+    train.main(train.TrainOptions(config=recipe))
+    train.main(train.TrainOptions(config=recipe, workdir="runs/other"))
     assert [arguments[1] for arguments in calls] == ["runs/mine", "runs/other"]
     assert capsys.readouterr().out == "scores\nscores\n"
 
 
 def test_overrides_and_devices_are_passed_on(calls):
     train.main(
-        train.Options(
+        train.TrainOptions(
             set=("training.epochs=7",),
             strategy="one",
             skip_corrupt=True,
@@ -47,5 +47,5 @@ def test_overrides_and_devices_are_passed_on(calls):
 
 def test_missing_devices_are_reported_before_anything_runs(calls):
     with pytest.raises(UserError, match="--tpu=local goes with"):
-        train.main(train.Options(strategy="one", tpu="local"))
+        train.main(train.TrainOptions(strategy="one", tpu="local"))
     assert not calls

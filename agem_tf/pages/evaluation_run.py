@@ -41,7 +41,7 @@ def run_evaluation(options: Any) -> Evaluation:
     """Scores descriptors and writes the results.
 
     Args:
-        options: an `agem_tf.evaluate.Options`.
+        options: an `agem_tf.evaluate.EvaluateOptions`.
 
     Raises:
         UserError: a fault of the options or of a file. Faults that can be

@@ -138,7 +138,7 @@ def test_its_whitenings_fit_what_extract_writes(tmp_path, checkpoint, dataset):
     extracted = {}
     for directory, scales in converted.whitenings.items():
         extracted[directory] = extract.main(
-            extract.Options(
+            extract.ExtractOptions(
                 workdir=str(tmp_path / "run"),
                 output=str(tmp_path / f"descriptors{len(scales)}"),
                 data_dir=str(tmp_path / "data"),

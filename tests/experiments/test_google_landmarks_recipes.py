@@ -83,7 +83,7 @@ def test_a_shrunk_recipe_trains_to_its_end(dataset, tmp_path):
             "training.epochs=1",
         ],
     )
-    train.main(train.Options(config=recipe, workdir=str(tmp_path / "run")))
+    train.main(train.TrainOptions(config=recipe, workdir=str(tmp_path / "run")))
     (row,) = json.loads((tmp_path / "run/history.json").read_text())
     assert row["learning_rate"] == pytest.approx(5e-5 * np.exp(-0.3))
     assert np.isfinite(list(row.values())).all()

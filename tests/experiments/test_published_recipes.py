@@ -133,7 +133,7 @@ def run(dataset, tmp_path_factory):
         ],
     )
     workdir = tmp_path_factory.mktemp("run")
-    train.main(train.Options(config=recipe, workdir=str(workdir)))
+    train.main(train.TrainOptions(config=recipe, workdir=str(workdir)))
     return workdir
 
 
@@ -148,14 +148,14 @@ def test_a_shrunk_recipe_trains_to_its_end(run):
 def test_whitening_is_learned_from_the_listed_pairs(run, dataset, tmp_path):
     """The step after the training of the published recipes."""
     descriptors = extract.main(
-        extract.Options(
+        extract.ExtractOptions(
             workdir=str(run),
             output=str(tmp_path / "descriptors"),
             split="whiten",
         )
     )
     learned = whiten.main(
-        whiten.Options(
+        whiten.WhitenOptions(
             descriptors=str(tmp_path / "descriptors"),
             output=str(tmp_path / "whitening"),
             data_dir=str(dataset.directory),

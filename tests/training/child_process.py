@@ -15,4 +15,6 @@ def run(recipe: Config, workdir: str, strategy: str) -> None:
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
     preemption.listen()
-    train.main(train.Options(config=recipe, workdir=workdir, strategy=strategy))
+    train.main(
+        train.TrainOptions(config=recipe, workdir=workdir, strategy=strategy)
+    )

@@ -114,19 +114,19 @@ def test_commands_agree_with_the_run(run, tmp_path):
     data = recipe.data.directory
     for split in ("train", "test"):
         extract.main(
-            extract.Options(
+            extract.ExtractOptions(
                 workdir=str(workdir), output=str(tmp_path / split), split=split
             )
         )
     learned = whiten.main(
-        whiten.Options(
+        whiten.WhitenOptions(
             descriptors=str(tmp_path / "train"),
             output=str(tmp_path / "lw"),
             data_dir=data,
         )
     )
     evaluation = evaluate_command.main(
-        evaluate_command.Options(
+        evaluate_command.EvaluateOptions(
             descriptors=str(tmp_path / "test"),
             data_dir=data,
             whitening=str(tmp_path / "lw"),
@@ -141,7 +141,7 @@ def test_commands_agree_with_the_run(run, tmp_path):
     assert (tmp_path / "scores" / "metrics.json").exists()
     assert learned.kind == "learned"
     page = visualize_command.main(
-        visualize_command.Options(
+        visualize_command.VisualizeOptions(
             workdir=str(workdir),
             descriptors=str(tmp_path / "test"),
             output=str(tmp_path / "page.html"),
@@ -154,7 +154,7 @@ def test_commands_agree_with_the_run(run, tmp_path):
 def test_descriptors_of_other_scales_are_refused(run, tmp_path):
     recipe, workdir, _ = run
     several = extract.main(
-        extract.Options(
+        extract.ExtractOptions(
             workdir=str(workdir),
             output=str(tmp_path / "ms"),
             split="test",
@@ -167,7 +167,7 @@ def test_descriptors_of_other_scales_are_refused(run, tmp_path):
     np.testing.assert_allclose(norms, 1, atol=1e-5)
     with pytest.raises(UserError, match="scales"):
         evaluate_command.main(
-            evaluate_command.Options(
+            evaluate_command.EvaluateOptions(
                 descriptors=str(tmp_path / "ms"),
                 data_dir=recipe.data.directory,
                 whitening=str(workdir / "whitening"),
@@ -175,7 +175,7 @@ def test_descriptors_of_other_scales_are_refused(run, tmp_path):
         )
     with pytest.raises(UserError, match="scales"):
         export_command.main(
-            export_command.Options(
+            export_command.ExportOptions(
                 workdir=str(workdir),
                 output=str(tmp_path / "model"),
                 whitening=str(workdir / "whitening"),
@@ -187,7 +187,7 @@ def test_descriptors_of_other_scales_are_refused(run, tmp_path):
 def test_exported_scales_equal_extracted_ones(run, tmp_path):
     recipe, workdir, _ = run
     several = extract.main(
-        extract.Options(
+        extract.ExtractOptions(
             workdir=str(workdir),
             output=str(tmp_path / "ms"),
             split="test",
@@ -195,7 +195,7 @@ def test_exported_scales_equal_extracted_ones(run, tmp_path):
         )
     )
     path = export_command.main(
-        export_command.Options(
+        export_command.ExportOptions(
             workdir=str(workdir),
             output=str(tmp_path / "model"),
             scales=(1.0, 0.7071),
@@ -214,12 +214,16 @@ def test_exported_scales_equal_extracted_ones(run, tmp_path):
 def test_extraction_is_skipped_when_done_and_redone_on_demand(run, tmp_path):
     _, workdir, _ = run
     output = tmp_path / "test"
-    extract.main(extract.Options(workdir=str(workdir), output=str(output)))
+    extract.main(
+        extract.ExtractOptions(workdir=str(workdir), output=str(output))
+    )
     first = (output / "descriptors.npy").stat().st_mtime_ns
-    extract.main(extract.Options(workdir=str(workdir), output=str(output)))
+    extract.main(
+        extract.ExtractOptions(workdir=str(workdir), output=str(output))
+    )
     assert (output / "descriptors.npy").stat().st_mtime_ns == first
     extract.main(
-        extract.Options(
+        extract.ExtractOptions(
             workdir=str(workdir), output=str(output), overwrite=True
         )
     )
@@ -271,7 +275,7 @@ def test_a_recipe_can_ask_for_re_ranking(run, tmp_path):
     after = job.run_recipe(recipe, tmp_path / "run").evaluations
     plain = "trained, learned whitening"
     again = evaluate_command.main(
-        evaluate_command.Options(
+        evaluate_command.EvaluateOptions(
             descriptors=str(tmp_path / "run/descriptors/trained/test"),
             data_dir=recipe.data.directory,
             whitening=str(tmp_path / "run/whitening"),
@@ -328,7 +332,7 @@ def test_precision_is_that_of_the_recipe_in_every_command(recipe, tmp_path):
     job.run_recipe(recipe, tmp_path / "run")
     assert keras.config.dtype_policy().name == "float32"
     extracted = extract.main(
-        extract.Options(
+        extract.ExtractOptions(
             workdir=str(tmp_path / "run"), output=str(tmp_path / "test")
         )
     )

@@ -40,7 +40,7 @@ content = json.loads(pathlib.Path(sys.argv[2]).read_text())
 recipe = loading.recipe_from_dict(content)
 recipe.training.steps_per_call = int(sys.argv[3])
 train.main(
-    train.Options(config=recipe, workdir=sys.argv[4], strategy=sys.argv[5])
+    train.TrainOptions(config=recipe, workdir=sys.argv[4], strategy=sys.argv[5])
 )
 """
 RECIPE = '''"""The tests' recipe."""
