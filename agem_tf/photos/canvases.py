@@ -29,7 +29,7 @@ def choose_canvases(
         sizes: (photos, 2) height and width of the photos.
         boxes: (photos, 4) x1, y1, x2, y2 in pixels, cut out first; None for
             whole photos.
-        image: a configuration with buckets.
+        image: how photos are resized, with buckets.
 
     Returns:
         (photos,) positions in `image.buckets`.
@@ -42,7 +42,8 @@ def resized_sides(
 ) -> np.ndarray:
     """Returns the (photos, 2) sides of photos that `photo_on_canvas` resizes.
 
-    Arguments as of `choose_canvases`.
+    Args:
+        sizes, boxes, image: see `choose_canvases`.
     """
     target = np.full(len(sizes), image.size, np.float32)
     sides = sizes.astype(np.float32)

@@ -47,29 +47,29 @@ def photo_on_canvas(
         photo = crop(photo, box)
         size *= _longer_side(photo) / longer_side
     if config.resize == "square":
-        photo = resize_square(photo, config.size, config.interpolation)
+        sides = (config.size, config.size)
+        photo = _resample(photo, sides, config.interpolation)
     else:
         photo = resize_aspect(photo, size, config.enlarge, config.interpolation)
     canvas = canvas or (config.size, config.size)
     return {"image": pad(photo, canvas), "valid": tf.shape(photo)[:2]}
 
 
-def decode_photo(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
+def decode_photo(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG or PNG photo.
 
     The EXIF orientation is not applied: `photos.encoding` gives upright photos.
 
     Args:
         encoded: scalar string.
-        max_pixels: limit on the pixels to decode; a PNG of a few hundred bytes
-            can state gigabytes.
 
     Returns:
         (height, width, 3) uint8 RGB.
 
     Raises:
         tf.errors.InvalidArgumentError: the photo has another format, is broken
-            or has too many pixels.
+            or has more than `MAX_PIXELS`, which a PNG of a few hundred bytes
+            can state.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
     is_png = tf.strings.substr(encoded, 0, 8) == _PNG_SIGNATURE
@@ -83,7 +83,7 @@ def decode_photo(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
         )
     pixels = tf.reduce_prod(tf.cast(shape, tf.int64))
     with tf.control_dependencies(
-        [tf.debugging.Assert(pixels <= max_pixels, ["too many pixels", shape])]
+        [tf.debugging.Assert(pixels <= MAX_PIXELS, ["too many pixels", shape])]
     ):
         # The decoder's default inverse DCT differs from libjpeg's accurate one
         # by up to 6 grey levels, and varies between platforms.
@@ -118,13 +118,6 @@ def crop(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
     right = tf.clip_by_value(corners[2], left + 1, width)
     bottom = tf.clip_by_value(corners[3], top + 1, height)
     return image[top:bottom, left:right]
-
-
-def resize_square(
-    image: tf.Tensor, size: int, interpolation: str = "bicubic"
-) -> tf.Tensor:
-    """Stretches a photo to (size, size, 3) uint8."""
-    return _resample(image, (size, size), interpolation)
 
 
 def resize_aspect(

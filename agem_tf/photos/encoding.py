@@ -1,4 +1,4 @@
-"""Turns photo files of any kind into bytes that TensorFlow decodes.
+"""Turns photo files of any supported format into what TensorFlow decodes.
 
 Later stages trust every `EncodedPhoto`: it decodes, it is RGB or grey, JPEG or
 PNG, and, unless a benchmark wants it otherwise, upright.
@@ -17,7 +17,15 @@ from agem_tf.photos.reading import REMEDY, EncodedPhoto
 def read_encoded_photo(
     path: str | os.PathLike, upright: bool = True, remedy: str = REMEDY
 ) -> EncodedPhoto:
-    """Reads a photo file; arguments and errors as of `encode_photo`."""
+    """Reads a photo file for TensorFlow.
+
+    Args:
+        path: a local path or a remote one.
+        upright, remedy: see `encode_photo`.
+
+    Raises:
+        UserError: the file can't be read; see `encode_photo`.
+    """
     encoded = reading.read_photo_file(path, remedy)
     return encode_photo(encoded, os.fspath(path), upright, remedy)
 
@@ -33,7 +41,7 @@ def encode_photo(
 
     Args:
         encoded: a file of one of the supported formats.
-        name: name of the photo, for the message.
+        name: name of the photo, for messages.
         upright: whether to apply the EXIF orientation. The public benchmarks
             were annotated and are scored without it.
         remedy: what the user can do about a bad photo; ends the message.

@@ -1,11 +1,7 @@
-"""A photo that a source names, and what becomes of it in a record.
+"""Lists the photos of a folder, of folders per landmark, or of a CSV.
 
-Which photos a source names: one folder a landmark, or a CSV.
-
-Nothing is opened here but the CSV. What a name must be to survive the files of
-later stages, one name a line in UTF-8, is checked before hours are spent.
-
-Which photos a folder holds, at any depth and under any names.
+No photo is opened here. Later stages keep names in UTF-8 files with one name
+per line; names that do not fit are refused here, before hours are spent.
 """
 
 import logging
@@ -24,19 +20,19 @@ from agem_tf.photos.reading import SUFFIXES, EncodedPhoto
 
 _LOG = logging.getLogger(__name__)
 
-# The label of a photo whose landmark nobody knows.
+# Label of photos without a landmark.
 UNKNOWN = -1
 
 Example = dict[str, Any]
 
 
 class ListedPhoto(NamedTuple):
-    """One photo; a tuple of plain values, so that JSON carries it elsewhere.
+    """One photo; a tuple of plain values, which JSON can hold.
 
     Attributes:
-        path: of the file.
-        name: unique in its split.
-        landmark: its name, or empty.
+        path: path of the file.
+        name: name of the photo, unique in its split.
+        landmark: name of the landmark; empty if it is not known.
         label: an integer, equal for equal landmarks; `UNKNOWN` for none.
         box: x1, y1, x2, y2 in pixels, cut out when the photo is a query; None
             for the whole photo.
@@ -49,7 +45,11 @@ class ListedPhoto(NamedTuple):
     box: tuple[float, float, float, float] | None = None
 
     def example(self, photo: EncodedPhoto) -> Example:
-        """Returns the record's features, with the photo read from `path`."""
+        """Returns the features of a record.
+
+        Args:
+            photo: the photo at `path`, as read.
+        """
         return {
             "image": photo.encoded,
             "name": self.name,
@@ -60,7 +60,7 @@ class ListedPhoto(NamedTuple):
 
 
 _COLUMNS = ["path", "landmark", "x1", "y1", "x2", "y2"]
-# What file servers and archives put beside the photos.
+# Folders that file servers and archives create beside the photos.
 _HIDDEN = frozenset({"@eaDir", "__MACOSX"})
 
 
@@ -86,7 +86,8 @@ def list_landmarks(source: str) -> dict[str, list[ListedPhoto]]:
         )
     root = any_location(source, "--source")
     if "://" not in os.fspath(root):
-        root = pathlib.Path(root)  # Knows pipes from files.
+        # Unlike epath, its `is_file` is false for pipes.
+        root = pathlib.Path(root)
     return _list_csv(root) if root.is_file() else _list_folder(root)
 
 
@@ -128,8 +129,8 @@ def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
             skipped.append(name.as_posix())
     if skipped:
         _LOG.info(
-            "%d files of %s are skipped, which are not in the folder of a "
-            "landmark or have an unsupported format; the first: %r",
+            "%d files of %s are skipped: not in the folder of a landmark, or "
+            "of an unsupported format; the first: %r",
             len(skipped),
             root,
             skipped[0],
@@ -157,7 +158,7 @@ def _files(
 
 
 def is_hidden(name: str) -> bool:
-    """Whether files or folders of this name are skipped without a word."""
+    """Whether files or folders of this name are skipped silently."""
     return name.startswith(".") or name in _HIDDEN
 
 
@@ -209,7 +210,8 @@ def _parse_row(path: pathlib.Path, line: int, cells: list[str]) -> ListedPhoto:
         if not all(cells):
             raise ValueError("an empty cell")
         box = tuple(float(cell) for cell in cells[2:]) or None
-        check_name(cells[0] + cells[1])
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            raise ValueError("a line break")
     except ValueError as error:
         raise UserError(
             f"{path}:{line} is not path,landmark or "
@@ -250,12 +252,17 @@ def list_folder(folder: str) -> list[str]:
 
     Raises:
         UserError: The folder is missing or holds no photo.
+        OSError: A subfolder can't be read.
     """
+
+    def stop(error: OSError) -> None:
+        raise error
+
     root = os.path.abspath(os.path.expanduser(folder))
     if not os.path.isdir(root):
         raise UserError(f"No folder at {folder}; give --photos=DIR.")
     found = []
-    for directory, subfolders, files in os.walk(root):
+    for directory, subfolders, files in os.walk(root, onerror=stop):
         subfolders[:] = sorted(n for n in subfolders if not is_hidden(n))
         found += [
             os.path.join(directory, file)

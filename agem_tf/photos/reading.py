@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -37,7 +38,9 @@ _FORMATS = "JPEG MPO PNG WEBP GIF BMP TIFF PPM AVIF HEIF".split()
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 # Encoders write about ten. A JPEG of 285 kB with 300 scans decodes in 14 s.
 _MAX_SCANS = 64
-_START_OF_SCAN = b"\xff\xda"
+# Markers but restarts, which have no length, and stuffed bytes.
+_JPEG_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
+_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
 
 _ORIENTATION_TAG = 0x0112
 # EXIF orientation -> what turns the photo upright.
@@ -194,28 +197,17 @@ def read_thumbnail(
     Returns:
         The upright photo in RGB, or None if it can't be read.
     """
+    draft_side = side if box is None else None
     try:
         encoded = read_photo_file(path)
-        return thumbnail(encoded, side, box)
+        with opened(encoded, os.fspath(path), side=draft_side) as photo:
+            small = to_rgb(photo)
+            if box is not None:
+                small = small.crop([round(edge) for edge in box])
+            small.thumbnail((side, side))
+            return small
     except UserError:
         return None
-
-
-def thumbnail(
-    encoded: bytes, side: int, box: Sequence[float] | None = None
-) -> PIL.Image.Image:
-    """Makes the thumbnail of an encoded photo; see `read_thumbnail`.
-
-    Raises:
-        UserError: the photo does not decode.
-    """
-    draft_side = side if box is None else None
-    with opened(encoded, "The photo", side=draft_side) as photo:
-        small = to_rgb(photo)
-        if box is not None:
-            small = small.crop([round(edge) for edge in box])
-        small.thumbnail((side, side))
-        return small
 
 
 def encoded_sides(encoded: bytes) -> tuple[int, int]:
@@ -235,10 +227,27 @@ def _open(encoded: bytes) -> PIL.Image.Image:
         raise ValueError(
             "it is none of JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIF"
         ) from error
-    scans = encoded.count(_START_OF_SCAN)
-    if photo.format in ("JPEG", "MPO") and scans > _MAX_SCANS:
-        raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
+    if photo.format in ("JPEG", "MPO"):
+        scans = _count_scans(encoded)
+        if scans > _MAX_SCANS:
+            raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
     return photo
+
+
+def _count_scans(encoded: bytes) -> int:
+    """Counts the scans of a JPEG up to the end of its first image.
+
+    Phones append a video of megabytes, in which any two bytes occur by chance.
+    """
+    scans, position = 0, 0
+    while match := _JPEG_MARKER.search(encoded, position):
+        position = match.end()
+        if match[1] == _END_OF_IMAGE:
+            break
+        if position > 2:  # The first marker, which starts the image, is bare.
+            scans += match[1] == _START_OF_SCAN
+            position += int.from_bytes(encoded[position : position + 2])
+    return scans
 
 
 def _from_deep_grey(photo: PIL.Image.Image) -> PIL.Image.Image:

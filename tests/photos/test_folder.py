@@ -1,5 +1,6 @@
 """Which files of a folder are photos."""
 
+import os
 import pathlib
 
 import pytest
@@ -25,6 +26,20 @@ def test_paths_are_absolute_wherever_the_command_runs(tmp_path, monkeypatch):
     touch(tmp_path, "photos/a.jpg")
     monkeypatch.chdir(tmp_path)
     assert list_folder("photos") == [str(tmp_path / "photos" / "a.jpg")]
+
+
+def test_a_subfolder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
+    touch(tmp_path, "a.jpg", "closed/b.jpg")
+    scan = os.scandir
+
+    def denied(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(PermissionError, match="closed"):
+        list_folder(str(tmp_path))
 
 
 def test_a_missing_or_empty_folder_is_refused(tmp_path):

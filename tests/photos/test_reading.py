@@ -260,6 +260,14 @@ def test_many_scans_of_a_progressive_jpeg_are_refused(tmp_path, pixels):
         encoding.read_encoded_photo(path)
 
 
+def test_a_video_after_a_photo_holds_no_scans(tmp_path, pixels):
+    path = save(tmp_path / "motion.jpg", pixels)
+    plain = decoded_file(path)
+    with path.open("ab") as file:
+        file.write(b"ftypmp42" + 100 * b"\xff\xda\x00\x0c")
+    np.testing.assert_array_equal(decoded_file(path), plain)
+
+
 def test_a_name_that_is_not_utf8_and_special_files(tmp_path, pixels):
     plain = save(tmp_path / "photo.png", pixels)
     odd = os.fsencode(tmp_path) + b"/\xff.png"
