@@ -71,7 +71,16 @@ def read_manifest(
         raise UserError(
             f"{directory} does not exist; give the directory of the {kind}."
         )
-    manifest = _parse(directory / MANIFEST, kind)
+    path = directory / MANIFEST
+    if not path.exists():
+        raise UserError(
+            f"{directory} has no {MANIFEST}; give a directory of {kind}."
+        )
+    manifest = _load(path)
+    if manifest is None:
+        raise UserError(
+            f"{path} is damaged; remove its directory and write it again."
+        )
     if manifest["kind"] != kind:
         raise UserError(
             f"{directory} holds {manifest['kind']}; give a directory of {kind}."
@@ -91,7 +100,8 @@ def check_replaceable(directory: Path) -> None:
     """Checks that a directory holds no files but those of its manifest.
 
     Raises:
-        UserError: `directory` is a file, or holds files of another origin.
+        UserError: `directory` is a file, or holds files of another origin,
+            for example the manifest.json of a web page.
     """
     if not directory.exists():
         return
@@ -99,7 +109,13 @@ def check_replaceable(directory: Path) -> None:
         raise UserError(f"{directory} is a file; choose another directory.")
     listed = {}
     if (directory / MANIFEST).exists():
-        listed = _parse(directory / MANIFEST, "artifacts")["files"]
+        manifest = _load(directory / MANIFEST)
+        if manifest is None:
+            raise UserError(
+                f"{directory} holds a {MANIFEST} that is damaged or not of "
+                "agem_tf; choose another directory or move that file away."
+            )
+        listed = manifest["files"]
     for file in _files(directory):
         if belongs_to_a_mount(file.partition("/")[0], directory):
             continue
@@ -140,20 +156,13 @@ def _files(directory: Path) -> list[str]:
     )
 
 
-def _parse(path: Path, kind: str) -> dict[str, Any]:
-    if not path.exists():
-        raise UserError(
-            f"{path.parent} has no {MANIFEST}; give a directory of {kind}."
-        )
+def _load(path: Path) -> dict[str, Any] | None:
+    """Returns a manifest, or None if it is damaged or of another origin."""
     try:
         manifest = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
-        manifest = None
-    if not _is_complete(manifest):
-        raise UserError(
-            f"{path} is damaged; remove its directory and write it again."
-        )
-    return manifest
+        return None
+    return manifest if _is_complete(manifest) else None
 
 
 def _is_complete(manifest: Any) -> bool:
@@ -183,7 +192,7 @@ def _check_file(path: Path, facts: dict[str, Any], verify: bool) -> None:
     if not path.exists():
         raise UserError(f"{path} is missing; write its directory again.")
     if not path.is_file():
-        raise UserError(f"{path} is no file; write its directory again.")
+        raise UserError(f"{path} is not a file; write its directory again.")
     size = path.stat().st_size
     if size != facts["bytes"]:
         raise UserError(

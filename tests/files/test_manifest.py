@@ -7,7 +7,11 @@ import os
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.files.manifest import read_manifest, write_manifest
+from agem_tf.files.manifest import (
+    check_replaceable,
+    read_manifest,
+    write_manifest,
+)
 
 
 @pytest.fixture
@@ -35,6 +39,13 @@ def test_a_truncated_file_is_named(directory):
     (directory / "part" / "text").write_text("cont")
     with pytest.raises(UserError, match="text has 4 bytes instead of 7"):
         read_manifest(directory, "example")
+
+
+@pytest.mark.parametrize("text", ['{"name": "my page"}', "not JSON"])
+def test_the_manifest_of_something_else_is_not_replaced(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match="not of agem_tf; choose another dir"):
+        check_replaceable(tmp_path)
 
 
 def test_a_missing_file_is_named(directory):
@@ -96,5 +107,5 @@ def test_missing_directories_and_manifests_are_named(tmp_path):
 def test_a_pipe_in_place_of_a_file_is_refused(directory):
     (directory / "part" / "text").unlink()
     os.mkfifo(directory / "part" / "text")
-    with pytest.raises(UserError, match="text is no file"):
+    with pytest.raises(UserError, match="text is not a file"):
         read_manifest(directory, "example", verify=True)
