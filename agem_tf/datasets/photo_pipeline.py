@@ -110,6 +110,7 @@ class PhotoPipeline:
             # TensorFlow keeps every function that a dataset calls, and with it
             # this object, until the process ends.
             self._recent.clear()
+            self._error = None
 
     def _undecodable(self) -> UserError | None:
         """Finds the photo that failed; the error of the graph has no name."""

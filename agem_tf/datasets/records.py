@@ -12,6 +12,7 @@ import os
 import pathlib
 import struct
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -65,6 +66,10 @@ class RecordFile:
                 "dataset again."
             ) from error
         self._size = os.fstat(self._descriptor).st_size
+        # Datasets come and go in a process that may have 1024 open files. At
+        # exit, threads of tf.data may still read.
+        self._close = weakref.finalize(self, os.close, self._descriptor)
+        self._close.atexit = False
 
     def read(self, offset: int) -> bytes:
         """Returns the payload of the record that starts at byte `offset`.
@@ -83,8 +88,8 @@ class RecordFile:
             offset = end
 
     def close(self) -> None:
-        """Closes the file."""
-        os.close(self._descriptor)
+        """Closes the file; otherwise it closes with the last reference."""
+        self._close()
 
     def _read(self, offset: int) -> tuple[bytes, int]:
         header = os.pread(self._descriptor, _HEADER.size, offset)

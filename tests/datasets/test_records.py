@@ -1,5 +1,7 @@
 """Records are read at random, and a damaged one is named."""
 
+import os
+
 import pytest
 import tensorflow as tf
 
@@ -46,3 +48,11 @@ def test_a_truncated_file_is_named(path, length):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="gone.tfrecord"):
         RecordFile(tmp_path / "gone.tfrecord")
+
+
+def test_a_file_closes_with_its_last_reference(path):
+    file = RecordFile(path)
+    descriptor = file._descriptor
+    del file
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
