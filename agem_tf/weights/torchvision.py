@@ -9,7 +9,7 @@ Reference: https://github.com/filipradenovic/cnnimageretrieval-pytorch
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
@@ -82,7 +82,7 @@ def fit_tensors(
     tensors = torchvision_names(tensors)
     names = _names_by_layer(model)
     shapes = _expected_shapes(model, names)
-    for fault in _faults(tensors, shapes):
+    if fault := next(_faults(tensors, shapes), None):
         raise UserError(f"The tensors in {path} do not fit: {fault}.")
     for layer, layer_names in names.items():
         values = [_keras_order(tensors[name]) for name in layer_names]
@@ -146,10 +146,11 @@ def _expected_shapes(
 
 def _faults(
     tensors: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
-):
+) -> Iterator[str]:
     """Yields a phrase for each tensor that does not fit."""
-    for name in shapes.keys() - tensors.keys():
-        yield f"{name} is missing"
+    for name in shapes:
+        if name not in tensors:
+            yield f"{name} is missing"
     for name, tensor in tensors.items():
         if name not in shapes:
             if not _OTHER_PARTS.match(name):
