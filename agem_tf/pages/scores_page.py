@@ -49,13 +49,15 @@ def scores_page(
 
 def _parts_table(evaluation: Evaluation) -> Table:
     parts = evaluation.scores.shown_parts()
-    metrics = list(parts[evaluation.scores.main_part()].metrics)
+    main = parts[evaluation.scores.main_part()]
+    metrics = list(main.metrics)
     rows = [
         [part, *(format_metric(content, metric) for metric in metrics)]
         for part, content in parts.items()
     ]
     columns = ["", *map(metric_label, metrics)]
-    return Table("Percent", columns, rows, " ".join(evaluation.notes))
+    title = "Percent" if main.in_percent else "Scores"
+    return Table(title, columns, rows, " ".join(evaluation.notes))
 
 
 def _published_table(evaluation: Evaluation, name: str) -> Table | None:

@@ -37,6 +37,8 @@ def test_every_protocol_has_a_page(protocol):
     assert f"Scores: {protocol}" in page
     assert "ours: 5 queries among 40 photos." in page
     assert "Beware." in page
+    title = "Scores" if protocol == "ukbench" else "Percent"
+    assert report.tables[0].title == title
     assert [a.tiles[0].verdict for a in report.rank_lists] == ["query"] * 5
     (figure,) = report.figures
     panels = 2 - (protocol in ("ukbench", "gldv2", "gap", "precision_recall"))
