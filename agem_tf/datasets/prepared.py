@@ -284,7 +284,8 @@ class PreparedDataset:
     def ground_truth(self, split: str) -> GroundTruth:
         """Loads the ground truth of a split.
 
-        In splits joined by "+" each query searches its own split only.
+        The queries of splits joined by "+" search the photos of all of them,
+        and have positives in their own.
 
         Raises:
             UserError: As `split`, or the split has no queries.
@@ -378,8 +379,8 @@ def _describe_split(facts: Mapping[str, Any]) -> str:
     if facts.get("lost"):
         lost = (f"{count} {what}" for what, count in facts["lost"].items())
         text += (
-            f"; lost are {', '.join(lost)}, so scores are not comparable with "
-            "published ones"
+            f"; {', '.join(lost)} are missing, so scores are not comparable "
+            "with published ones"
         )
     return text
 

@@ -39,5 +39,5 @@ def check_local(path: str | os.PathLike, flag: str) -> None:
     if "://" in os.fspath(path):
         raise UserError(
             f"{path} is remote, and its files are read at random; give {flag} "
-            "as a local directory, and copy it to the remote place afterwards."
+            "as a local directory, and copy it from or to the remote one."
         )

@@ -123,7 +123,8 @@ def read_retrieval_solution(
         if missing:
             raise UserError(
                 f"{path} answers query {name!r} with {missing[0]!r}, "
-                "which has no descriptor; extract the whole index."
+                f"which is not among the {len(database_names):,} photos of the "
+                "database; give the whole index."
             )
         names.append(name)
         queries.append(

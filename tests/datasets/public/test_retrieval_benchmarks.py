@@ -170,7 +170,7 @@ def test_missing_photos_leave_the_ground_truth_when_allowed(
     lost = prepared.manifest["splits"]["test"]["lost"]
     assert lost == {"queries": 1, "positives": 1}
     lines = "\n".join(prepared.describe())
-    assert "1 queries; lost are 1 queries, 1 positives" in lines
+    assert "1 queries; 1 queries, 1 positives are missing" in lines
     assert "2 photos are missing" in lines
     names = (prepared.directory / "missing.txt").read_text().split()
     assert names == ["jpg/hall_000001.jpg", "jpg/tower_000003.jpg"]

@@ -158,9 +158,9 @@ def test_a_retrieval_solution_names_photos_by_identifier(tmp_path):
     assert truth.database_names == _INDEX
 
 
-def test_an_answer_without_a_descriptor_is_named(tmp_path):
+def test_an_answer_outside_the_database_is_named(tmp_path):
     path = _write(tmp_path / "solution.csv", _RETRIEVAL)
-    with pytest.raises(UserError, match="query 'q3' with '0b2', which has no"):
+    with pytest.raises(UserError, match="'q3' with '0b2', .*the 2 photos"):
         read_retrieval_solution(path, ["0a1", "0d4"])
 
 
