@@ -154,6 +154,8 @@ class _RangeParser(flags.ArgumentParser):
         first, _, end = argument.partition(":")
         if not (first.isdecimal() and end.isdecimal()):
             raise ValueError(f"{argument!r} is not FIRST:END")
+        if int(first) >= int(end):
+            raise ValueError(f"{argument!r} is empty; END must be larger")
         return range(int(first), int(end))
 
 
@@ -306,7 +308,8 @@ def _names(cls: type) -> set[str]:
 
 def _destination(given: dict[str, Any]) -> str:
     """Returns where a command writes, for the error of a full disk."""
-    places = ("output", "workdir", "index", "data_dir")
+    # `index` reads its --workdir; `train` and `convert` write theirs.
+    places = ("output", "index", "workdir", "data_dir")
     return next((given[name] for name in places if given.get(name)), "")
 
 

@@ -70,12 +70,13 @@ class OptionInfo:
     def _broken_rule(self, item: Any) -> str | None:
         if self.choices is not None and item not in self.choices:
             return f"must be one of {', '.join(map(str, self.choices))}"
-        if self.minimum is not None and item < self.minimum:
+        # Negated, because every comparison with NaN is false.
+        if self.minimum is not None and not item >= self.minimum:
             return f"must be at least {self.minimum}"
-        if self.above is not None and item <= self.above:
+        if self.above is not None and not item > self.above:
             bound = "positive" if self.above == 0 else f"above {self.above}"
             return f"must be {bound}"
-        if self.maximum is not None and item > self.maximum:
+        if self.maximum is not None and not item <= self.maximum:
             return f"must be at most {self.maximum}"
         return None
 

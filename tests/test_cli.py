@@ -203,6 +203,7 @@ def test_a_flag_chooses_among_dataclasses(shelf, arguments, printed):
         (["--add", "--count=x"], "flag --count=x"),
         (["--add", "book"], "unexpected argument 'book'"),
         (["--steps=5"], "'5' is not FIRST:END"),
+        (["--steps=5:5"], "'5:5' is empty; END must be larger"),
         (["--colur=red"], "Did you mean: colour"),
         (["--raises=user"], "No shelf a."),
         (["--raises=disk"], "a/b can't be written: No space left on device"),

@@ -1,6 +1,7 @@
 """Options as dataclass fields: checks, choices and bounds."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -42,6 +43,7 @@ def test_defaults_and_given_values():
             r"--scales must be positive, not \(1.0, 0.0\)",
         ),
         ({"scales": (5.0,)}, r"--scales must be at most 4, not \(5.0,\)"),
+        ({"scales": (math.nan,)}, r"--scales must be positive, not \(nan,\)"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(values, message):
