@@ -29,6 +29,7 @@ class ExportOptions(ScaleOptions):
 
 def main(options: ExportOptions) -> pathlib.Path:
     """Writes a SavedModel and returns its path."""
+    # A wrong path is reported before TensorFlow's import.
     run_files.read_recipe(options.workdir)
     learned = None
     if options.whitening:

@@ -4,15 +4,17 @@
     python -m agem_tf.index --photos=more --index=photos.index --add
     python -m agem_tf.index --remove=beach/1.jpg --index=photos.index
 
-The folder may have any structure and needs no training: EfficientNet-lite2 with
-ImageNet weights extracts the descriptors, or the best model of a --workdir.
---index=milvus:photos.db takes Milvus Lite, --index=milvus:http://host:19530 a
-server. A descriptor set can be indexed instead of photos (--descriptors).
+The folder may have any structure, and no training is needed:
+EfficientNet-lite2 with ImageNet weights extracts the descriptors, or the best
+model of a --workdir. --index=milvus:photos.db uses Milvus Lite,
+--index=milvus:http://host:19530 a server. A descriptor set can be indexed
+instead of photos (--descriptors).
 """
 
 from __future__ import annotations
 
 from agem_tf import cli
+from agem_tf.config.shared_options import ScaleOptions
 from agem_tf.errors import UserError
 
 indexing = cli.lazy("agem_tf.library.indexing")
@@ -26,7 +28,7 @@ _MODEL = "For Milvus: directory of the SavedModel."
 
 
 @cli.options
-class IndexOptions:
+class IndexOptions(ScaleOptions):
     """Options of making an index."""
 
     index: str = cli.required(_INDEX)
@@ -42,13 +44,7 @@ class IndexOptions:
     )
     whitening: str | None = cli.option(None, "Whitening to apply.")
     dimension: int | None = cli.option(
-        None, "Dimensions to keep, by the whitening or by a PCA."
-    )
-    scales: tuple[float, ...] | None = cli.option(
-        None, "Scales of the photo, as in 1,0.7071,0.5."
-    )
-    image_size: int | None = cli.option(
-        None, "Longer side of the photo in pixels."
+        None, "Dimensions to keep, by the whitening or by a PCA.", minimum=1
     )
     model: str | None = cli.option(None, _MODEL)
 
@@ -84,7 +80,7 @@ class RemoveOptions:
 def main(
     options: IndexOptions | AddOptions | RemoveOptions,
 ) -> indexing.IndexChange:
-    """Makes or changes an index, and prints what became of the photos.
+    """Makes or changes an index, and prints how many photos changed.
 
     Raises:
         UserError: options do not go together, or what is indexed is at fault.

@@ -36,6 +36,19 @@ def test_flags_without_effect_are_refused(flags, sentence):
         options_of("--index=i", *flags.split())
 
 
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("--image_size=0", "--image_size must be at least 32, not 0"),
+        ("--scales=0", r"--scales must be positive, not \(0.0,\)"),
+        ("--dimension=0", "--dimension must be at least 1, not 0"),
+    ],
+)
+def test_values_out_of_bounds_are_refused(flag, sentence):
+    with pytest.raises(UserError, match=sentence):
+        options_of("--index=i", "--photos=p", flag)
+
+
 def test_an_existing_index_is_only_replaced_on_demand(tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(UserError, match="--add adds to it, --overwrite"):

@@ -48,11 +48,13 @@ class ScaleOptions:
 
     scales: tuple[float, ...] | None = cli.option(
         None,
-        "Scales of the photo, as in 1,0.7071,0.5; default: the recipe's.",
+        "Scales of the photo, as in 1,0.7071,0.5; default: those of the "
+        "model's recipe.",
         above=0,
     )
     image_size: int | None = cli.option(
         None,
-        "Longer side of the photo in pixels; default: the recipe's.",
+        "Longer side of the photo in pixels; default: that of the model's "
+        "recipe.",
         minimum=32,
     )

@@ -183,7 +183,6 @@ class _Scoring:
         self.evaluations: dict[str, Evaluation] = {}
         self.whitening: LinearWhitening | None = None
         self._config, self._workdir, self._writes = config, workdir, writes
-        self._protocol = dataset.manifest.get("protocol", "revisited")
         # Suffix of a variant -> how its rankings are improved.
         self._rerankings: dict[str, Rerank | None] = {"": None}
         steps = config.evaluation.rerank
@@ -198,6 +197,7 @@ class _Scoring:
         if data.test_split:
             self._test = dataset.split(data.test_split)
             self._truth = dataset.ground_truth(data.test_split)
+            self._protocol = dataset.protocol(data.test_split)
 
     def score(self, stage: str, extractor: Extractor) -> None:
         """Scores a model, then with the whitening that is learned for it."""
