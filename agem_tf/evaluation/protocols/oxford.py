@@ -138,59 +138,12 @@ def holidays_ground_truth(names: Sequence[str]) -> GroundTruth:
 
 
 class InstreProtocol(_RankedProtocol):
-    """INSTRE; see `labelled_ground_truth`."""
+    """INSTRE in the split of Iscen et al. (https://arxiv.org/abs/1611.05113).
+
+    250 objects, 1,250 queries with boxes and 27,293 database photos.
+    """
 
     name = "instre"
-
-
-def labelled_ground_truth(
-    database_names: Sequence[str],
-    database_labels: Sequence[object],
-    query_names: Sequence[str],
-    query_labels: Sequence[object],
-    query_boxes: np.ndarray | None = None,
-) -> GroundTruth:
-    """Makes the ground truth of labelled queries outside a labelled database.
-
-    INSTRE in the split of Iscen et al. (https://arxiv.org/abs/1611.05113) has
-    250 objects, 1,250 queries with boxes and 27,293 database photos.
-
-    Args:
-        database_names: names of the database photos.
-        database_labels: (photos,) label of each database photo.
-        query_names: names of the queries; none may be in the database.
-        query_labels: (queries,) label that each query should find.
-        query_boxes: (queries, 4) x1, y1, x2, y2 in pixels; by default the
-            queries are whole photos.
-
-    Raises:
-        UserError: the lengths differ, or a query is in the database.
-    """
-    if query_boxes is None:
-        query_boxes = [None] * len(query_names)
-    for kind, names, values in (
-        ("photo", database_names, database_labels),
-        ("query", query_names, query_labels),
-        ("query", query_names, query_boxes),
-    ):
-        if len(names) != len(values):
-            raise UserError(
-                f"Each {kind} needs one label, and a box or none at all. "
-                f"Received: {len(names)} names and {len(values)} labels or "
-                "boxes"
-            )
-    shared = set(database_names) & set(query_names)
-    if shared:
-        raise UserError(
-            f"{len(shared)} queries are in the database, {min(shared)!r} "
-            "first; take them out of it."
-        )
-    labels = np.asarray(database_labels)
-    queries = [
-        QueryTruth(np.flatnonzero(labels == label), [], [], box)
-        for label, box in zip(query_labels, query_boxes, strict=True)
-    ]
-    return GroundTruth(database_names, query_names, queries)
 
 
 class LeaveOneOutProtocol(_RankedProtocol):

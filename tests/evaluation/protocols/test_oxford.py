@@ -9,7 +9,6 @@ from agem_tf.evaluation.protocols.oxford import (
     evaluate_oxford,
     grouped_ground_truth,
     holidays_ground_truth,
-    labelled_ground_truth,
     read_groups,
 )
 
@@ -47,31 +46,6 @@ def test_a_holidays_query_is_left_out_of_its_ranking():
 def test_names_without_numbers_are_refused():
     with pytest.raises(UserError, match="'beach.jpg' has no number"):
         holidays_ground_truth(["100000.jpg", "beach.jpg"])
-
-
-def test_labelled_queries_search_their_own_object():
-    truth = labelled_ground_truth(
-        ["d0", "d1", "d2"],
-        ["cup", "car", "cup"],
-        ["q0", "q1"],
-        ["cup", "dog"],
-        np.array([[1, 2, 30, 40], [0, 0, 9, 9]]),
-    )
-    assert [query.easy.tolist() for query in truth.queries] == [[0, 2], []]
-    assert truth.queries[0].box == (1, 2, 30, 40)
-    scores = evaluate_oxford(np.array([[1, 0, 2], [0, 1, 2]]), truth)
-    expected = ((0 + 1 / 2) + (1 / 2 + 2 / 3)) / 2 / 2
-    np.testing.assert_allclose(scores.average_precisions, [expected, np.nan])
-    assert scores.mean_average_precision == pytest.approx(expected)
-
-
-def test_labelled_queries_must_fit():
-    with pytest.raises(UserError, match="1 queries are in .* 'a' first"):
-        labelled_ground_truth(["a", "b"], [1, 2], ["a"], [1])
-    with pytest.raises(UserError, match="photo needs one label.* 2 names and"):
-        labelled_ground_truth(["a", "b"], [1], ["q"], [1])
-    with pytest.raises(UserError, match="query needs one label.* 1 names and"):
-        labelled_ground_truth(["a"], [1], ["q"], [1], np.ones((2, 4)))
 
 
 def test_a_folder_is_a_group_of_photos():
