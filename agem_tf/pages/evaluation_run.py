@@ -1,6 +1,6 @@
 """The evaluation behind `agem_tf.evaluate`: files in, numbers and a page out.
 
-It stands in this room because it joins the numbers with the photos.
+It is part of `pages` because it joins the numbers with the photos.
 """
 
 import functools
@@ -29,6 +29,7 @@ from agem_tf.evaluation.results import KIND, write_numbers
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import check_replaceable, write_manifest
 from agem_tf.pages.photo_sources import (
+    Photos,
     no_photos,
     photos_in_folder,
     photos_of_split,
@@ -51,6 +52,11 @@ def run_evaluation(options: Any) -> Evaluation:
     _check(options)
     dataset = PreparedDataset(options.data_dir) if options.data_dir else None
     truth, protocol, sets = _load(options, dataset)
+    photos = no_photos
+    if options.photos is not None:
+        photos = photos_in_folder(options.photos, not truth.has_boxes)
+    elif dataset is not None:
+        photos = photos_of_split(dataset.split(options.split))
     evaluation = evaluate_descriptors(
         **sets,
         ground_truth=truth,
@@ -60,7 +66,7 @@ def run_evaluation(options: Any) -> Evaluation:
         notes=dataset.manifest.get("notes", ()) if dataset else (),
     )
     if options.output is not None:
-        _save(options, evaluation, dataset, sets["database"])
+        _save(options, evaluation, photos, sets["database"])
     return evaluation
 
 
@@ -123,17 +129,10 @@ def _load(
 def _save(
     options: Any,
     evaluation: Evaluation,
-    dataset: PreparedDataset | None,
+    photos: Photos,
     database: DescriptorSet,
 ) -> None:
     """Writes numbers and page together, or not at all."""
-    photos = no_photos
-    if options.photos is not None:
-        photos = photos_in_folder(
-            options.photos, upright=not evaluation.ground_truth.has_boxes
-        )
-    elif dataset is not None:
-        photos = photos_of_split(dataset.split(options.split))
     name = " ".join([str(options.descriptors), *options.rerank])
     provenance = {**database.provenance, "rerank": list(options.rerank)}
     with atomic_directory(options.output) as directory:

@@ -28,13 +28,13 @@ def no_photos(name: str) -> None:
 def photos_in_folder(
     directory: str | os.PathLike, upright: bool = True
 ) -> Photos:
-    """Returns what finds the photos of a folder.
+    """Returns a function that finds the photos of a folder.
 
-    Ground truths come from elsewhere: no name leads out of the folder, and a
-    file that can't be read counts as missing.
+    Ground truths come from elsewhere: no name leads out of the folder, and an
+    unreadable file counts as missing.
 
     Args:
-        directory: holds NAME, NAME.jpg or jpg/NAME.jpg, or .jpeg or .png.
+        directory: folder of NAME, NAME.jpg or jpg/NAME.jpg, or .jpeg or .png.
         upright: whether to apply the EXIF orientation. The boxes of public
             benchmarks are those of the photos without it.
     """
@@ -42,12 +42,20 @@ def photos_in_folder(
 
 
 def photos_of_split(split: Split) -> Photos:
-    """Returns what finds the photos of a split of a prepared dataset."""
+    """Returns a function that finds the photos of a prepared split.
+
+    A photo whose record is damaged counts as missing: its name is shown, and
+    the scores beside it are not lost.
+    """
     position = {name: i for i, name in enumerate(split.names)}
 
     def find(name: str) -> Image.Image | None:
-        index = position.get(name)
-        return None if index is None else load_photo(split, index)
+        if name not in position:
+            return None
+        try:
+            return load_photo(split, position[name])
+        except UserError:
+            return None
 
     return find
 

@@ -6,6 +6,7 @@ import pytest
 from agem_tf.datasets.preparation import prepare
 from agem_tf.datasets.prepared import PreparedDataset, Split
 from agem_tf.errors import UserError
+from agem_tf.pages.photo_sources import photos_of_split
 
 
 @pytest.fixture
@@ -41,6 +42,14 @@ def test_damaged_records_are_left_out_by_name(prepared):
     assert left.fingerprint == prepared.fingerprint
     truth = left.ground_truth("train")
     assert truth.database_names == truth.query_names == split.names
+
+
+def test_a_damaged_photo_is_missing_on_a_page(prepared):
+    split = prepared.split("train")
+    flip(record_file(prepared, "train"), int(split.offsets[2]) + 50)
+    find = photos_of_split(split)
+    assert find(split.names[2]) is find("no such photo") is None
+    assert find(split.names[3]).mode == "RGB"
 
 
 def test_a_damaged_length_costs_one_record_only(prepared):
