@@ -125,6 +125,11 @@ def _assign(config: Config, path: str, text: str) -> None:
 
 def _check_field(section: Any, name: str, path: str) -> None:
     """Checks that a dataclass, or an instance of one, has a field."""
+    if isinstance(section, dict):
+        raise UserError(
+            f"{path}: a dictionary is set as a whole, as in "
+            "loss.options={'margin': 1}."
+        )
     known = []
     if dataclasses.is_dataclass(section):
         known = sorted(field.name for field in dataclasses.fields(section))

@@ -1,6 +1,7 @@
 """Checks of a recipe, made before anything slow runs."""
 
 import dataclasses
+import json
 import math
 import typing
 from collections.abc import Iterator
@@ -54,8 +55,22 @@ def type_faults(value: Any, hint: Any, path: str = "") -> Iterator[str]:
         yield f"{name} must be finite, not {value}"
     elif kind is dict and not all(isinstance(key, str) for key in value):
         yield f"{name} must have names as keys, not {list(value)}"
+    elif kind is dict and not _is_json(value):
+        yield (
+            f"{name} must hold numbers, texts, lists and dictionaries only, "
+            f"not {value!r}"
+        )
     else:
         yield from _member_faults(value, hint, path)
+
+
+def _is_json(value: dict[str, Any]) -> bool:
+    """Whether the file of the recipe can hold the value."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _member_faults(value: Any, hint: Any, path: str) -> Iterator[str]:

@@ -95,7 +95,7 @@ def read_recipe(workdir: str | pathlib.Path) -> Config:
     """Returns the recipe of the run in a workdir.
 
     Raises:
-        UserError: The workdir holds no run.
+        UserError: The workdir holds no run, or one with an unknown recipe.
     """
     path = pathlib.Path(workdir, RECIPE)
     if not path.exists():
@@ -106,7 +106,10 @@ def read_recipe(workdir: str | pathlib.Path) -> Config:
     content = _read_json(path)
     if not isinstance(content, dict) or "recipe" not in content:
         raise UserError(f"{path} is damaged; choose another --workdir.")
-    return loading.recipe_from_dict(content["recipe"])
+    try:
+        return loading.recipe_from_dict(content["recipe"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

@@ -105,6 +105,8 @@ def test_default_rules_freeze_only_blocks_of_efficientnets(path, scale):
         ("zzz=1", r"no field 'zzz'\. Known here: data"),
         ("image.size=large", "image.size must be of type int"),
         ("image.size", "name=value"),
+        ("loss.options.margin=1", "dictionary is set as a whole, as in loss"),
+        ("loss.options={'margin': {1}}", "loss.options must hold numbers"),
         ("image.size.more=3", "image.size.more"),
         ("image.size.more.still=3", "image.size.more.still"),
         ("loss=triplet", "loss must be of type LossConfig"),
