@@ -1,1 +1,1 @@
-"""Photos: dataset builders, record files, and the tf.data pipelines."""
+"""Dataset builders, record files, prepared datasets, tf.data pipelines."""

@@ -18,7 +18,7 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.photos.listing import Example
 
-# Called with the name of a bad photo and its error, which it raises or notes.
+# Called with the name of a bad photo and its error, which it raises or records.
 Skip = Callable[[str, UserError], None]
 
 
@@ -92,11 +92,10 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def ground_truth(self, split: Split) -> GroundTruth | None:
         """Returns the ground truth of a split, None if it has no queries.
 
+        It may contain photos that are not in the split.
+
         Args:
             split: The split as written.
-
-        Returns:
-            It may contain photos that are not in the split.
         """
 
     def pairs(self, split: str) -> Sequence[tuple[str, str]] | None:
@@ -130,7 +129,7 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return tfds.features.FeaturesDict(common | cls.extra_features())
 
     def skip(self, name: str, error: UserError) -> None:
-        """Raises the error, or notes the photo that is skipped."""
+        """Raises the error, or records the photo as skipped."""
         if not self.skip_bad:
             raise error
         self.skipped.append(skipped_entry(name, error))

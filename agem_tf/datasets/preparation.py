@@ -143,7 +143,7 @@ def assemble(
         _check_names(split, [n for _, index in of_split for n in index.names])
         files[split] = [entry for entry in of_split if entry[1].names]
     infos = [
-        _take_over(dataset, split, of_split, directory / "records")
+        _link_records(dataset, split, of_split, directory / "records")
         for split, of_split in files.items()
     ]
     tfds.folder_dataset.write_metadata(
@@ -264,7 +264,7 @@ def _list_items(
         _write_names(path, builder.missing)
         shown = ", ".join(builder.missing[:_SHOWN_MISSING])
         raise UserError(
-            f"{len(builder.missing)} photos are missing, such as {shown}; "
+            f"{len(builder.missing)} photos are missing, for example {shown}; "
             f"{path} lists them all. Download them, or pass --allow_missing."
         )
     return listing
@@ -308,7 +308,7 @@ def _check_names(split: str, names: Sequence[str]) -> None:
         )
 
 
-def _take_over(
+def _link_records(
     dataset: str,
     split: str,
     files: Sequence[tuple[Shard, ShardIndex]],

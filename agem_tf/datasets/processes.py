@@ -12,7 +12,7 @@ import threading
 def end_with_parent() -> None:
     """Ends this process when its parent has ended.
 
-    Otherwise the workers of a killed command wait for work for ever.
+    Otherwise the workers of a killed command wait for work forever.
     """
 
     def wait() -> None:

@@ -299,7 +299,7 @@ def _run_pool(count: int, paths: Sequence[str]) -> Iterator[str]:
                 yield task.result()
         except concurrent.futures.BrokenExecutor as error:
             raise UserError(
-                "A process died, perhaps of too little memory; give the same "
+                "A process died, perhaps for lack of memory; give the same "
                 "command with fewer --processes to resume."
             ) from error
         finally:

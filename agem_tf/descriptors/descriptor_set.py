@@ -44,7 +44,7 @@ class DescriptorSet:
             map. Other types become float32.
         provenance: How the descriptors were made. The keys "model" (a
             fingerprint), "image", "scales" and "whitening" decide which sets
-            may be compared; others, for example "dataset", inform.
+            may be compared; others, for example "dataset", are notes.
     """
 
     names: Sequence[str]
@@ -67,7 +67,7 @@ class DescriptorSet:
     def is_of(
         self, names: Sequence[str], provenance: Mapping[str, Any]
     ) -> bool:
-        """Returns whether names and provenance are these."""
+        """Returns whether the set has these names and this provenance."""
         made = normalize_provenance(provenance)
         return self.names == list(names) and self.provenance == made
 
@@ -249,8 +249,8 @@ class DescriptorWriter:
     def _finish(self) -> None:
         if self.rows_written != len(self.names):
             raise ValueError(
-                f"{len(self.names)} descriptors were announced, "
-                f"{self.rows_written} were written."
+                f"Expected {len(self.names)} descriptors, one per name. "
+                f"Received: {self.rows_written}"
             )
         self._note_rows()
         self._array.close()
@@ -259,7 +259,7 @@ class DescriptorWriter:
 
 
 def check_finite(descriptors: np.ndarray, names: Sequence[str]) -> None:
-    """Refuses descriptors with NaN or infinite values.
+    """Checks that descriptors have no NaN or infinite values.
 
     Args:
         descriptors: (photos, dimension) in memory.

@@ -148,8 +148,8 @@ def positive_pairs(
 
     Args:
         labels: (photos,) landmark of each photo, integers or strings.
-        max_pairs: If there are more pairs, so many are drawn without
-            replacement.
+        max_pairs: Largest number of pairs; if there are more, they are
+            drawn without replacement.
         seed: Seed of that draw.
 
     Returns:

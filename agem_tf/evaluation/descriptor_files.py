@@ -1,4 +1,4 @@
-"""Descriptors from the files in which they come.
+"""Readers of descriptor files.
 
 Descriptors of any origin can be scored: an array and, if its order is not that
 of the ground truth, a list of names.

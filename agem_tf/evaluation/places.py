@@ -1,6 +1,6 @@
 """Positions of the labelled photos of each query in its ranking.
 
-Most protocols need nothing else, and it takes no sorted database: a photo's
+Most protocols need nothing else, and no sorted database either: a photo's
 position is the number of photos before it. Every similarity is computed once
 and compared with others of the same matrix product, so that positions, ties
 included, are those of a stable sort.
@@ -133,7 +133,7 @@ def search_database(
 
 
 def count_before(similarities: np.ndarray, photos: np.ndarray) -> np.ndarray:
-    """Counts the photos that come before each of some in a ranking.
+    """Counts the photos that are ranked before each of the given ones.
 
     Args:
         similarities: (database,) of one query, without NaN.

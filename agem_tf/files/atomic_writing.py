@@ -35,7 +35,8 @@ _RANDOM_PART = "?" * 8
 _REPLACED = "replaced"
 _LOCK = ".lock"
 _PROGRESS = "progress.json"
-# Of Linux' renameat2(2): paths are relative to the working directory; swap.
+# Arguments of Linux' renameat2(2): relative paths start at the working
+# directory, and the two paths are exchanged.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -104,7 +105,7 @@ class Unfinished:
             self.content.mkdir()
 
     def note(self, done: int) -> None:
-        """Remembers how much is done, once its results are on the disk."""
+        """Records the progress; its results must be on the disk already."""
         with atomic_file(self._progress) as temporary:
             temporary.write_text(
                 json.dumps({"identity": self._identity, "done": done})
@@ -123,7 +124,7 @@ def resumable_directory(
 
     Args:
         path: Path of the finished directory; replaced as by `atomic_directory`.
-        identity: What is being made from what, as JSON holds it.
+        identity: JSON values that identify the content and its sources.
 
     Raises:
         UserError: as `atomic_directory`, or another process is writing it.
@@ -198,7 +199,7 @@ def _temporary_workspace(
     place: Path,
     check: Callable[[Path], None] = lambda target: None,
 ) -> Iterator[Path]:
-    """Yields a locked, hidden directory in `place`, if the target is fit."""
+    """Yields a locked, hidden directory in `place` after `check(target)`."""
     try:
         place.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target, place)

@@ -28,7 +28,7 @@ _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCTURE, _TEXT = 1, 2, 4
 _NUMBERS = range(6, 16)
 _COMPLEX = 0x0800
-# Types of elements: of numbers as NumPy's, of texts as Python's.
+# Types of elements: numbers by NumPy's names, texts by Python's encodings.
 _ITEM_TYPES = {
     1: "i1",
     2: "u1",
@@ -132,7 +132,9 @@ class _Reader:
         kind, size = self._unpack("2I", data, place)
         place += _TAG_BYTES
         if kind != _MATRIX:
-            raise ValueError(f"it has an element of type {kind} for a matrix")
+            raise ValueError(
+                f"it has an element of type {kind} where a matrix should be"
+            )
         if not size:
             return "", np.empty(0), place
         (flags,) = self._unpack("I", data, place + _TAG_BYTES)
@@ -192,7 +194,7 @@ class _Reader:
             raise ValueError(f"it has numbers of type {kind}")
         items = np.frombuffer(data, self._order + _ITEM_TYPES[kind])
         if items.size != math.prod(shape):
-            raise ValueError("a matrix has not the size that it declares")
+            raise ValueError("a matrix does not have the size that it declares")
         if items.size == 1:
             return items.item()
         return (
@@ -209,6 +211,6 @@ class _Reader:
             encoding += "-le" if self._order == "<" else "-be"
         text = data.decode(encoding)
         if math.prod(shape) > len(data) or len(shape) != 2:
-            raise ValueError("a text has not the size that it declares")
+            raise ValueError("a text does not have the size that it declares")
         rows = shape[0]
         return text if rows <= 1 else [text[row::rows] for row in range(rows)]

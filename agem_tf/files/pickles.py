@@ -138,8 +138,8 @@ def interpret_pickle(
 
     Args:
         stream: Positioned at the pickle, and left behind it.
-        resolve: Gets the identifier of each persistent reference, and returns
-            what stands for it.
+        resolve: Receives the identifier of each persistent reference, and
+            returns the object to put in its place.
         constructors: Our own functions that are called for some of the names;
             the pickle chooses the arguments.
 
@@ -167,7 +167,7 @@ def _read_string(stream: io.BytesIO) -> str:
 
 
 class _Machine:
-    """The pickle virtual machine, less everything that acts.
+    """The pickle virtual machine without its side effects.
 
     Args:
         size: Bytes of the file.
@@ -190,7 +190,7 @@ class _Machine:
         self._constructors = {
             Symbol("_codecs", "encode"): self._encode,
             Symbol("collections", "OrderedDict"): self._dictionary,
-            # Python 3 writes empty bytes for Python 2 so.
+            # Python 3 writes empty bytes so in the protocols of Python 2.
             Symbol("__builtin__", "bytes"): bytes,
             Symbol("builtins", "bytes"): bytes,
         } | dict(constructors or {})
@@ -257,7 +257,7 @@ class _Machine:
         self._stack.append(value)
 
     def _point_to(self, value: Any, _: None = None) -> None:
-        """Pushes what exists already, as Python's small integers do."""
+        """Pushes an object that exists already, such as a small integer."""
         self._charge(_POINTER_BYTES)
         self._stack.append(value)
 
@@ -441,7 +441,7 @@ class _Machine:
         if not all(type(n) is int and 0 <= n <= self._size for n in shape):
             raise ValueError("an array has no proper shape")
         if math.prod(shape) != items.size:
-            raise ValueError("an array has not the size that its shape says")
+            raise ValueError("an array does not have the size of its shape")
         if item_type.kind == "U" and items.size:
             codes = items.view(np.dtype("u4").newbyteorder(item_type.byteorder))
             if codes.max() > 0x10FFFF:

@@ -32,7 +32,7 @@ def load_keras_weights(model: keras.Model, path: str | os.PathLike) -> None:
         raise UserError(
             f"Cannot read weights from {path}; {model.name} takes a file "
             f"named {', '.join('*' + suffix for suffix in SUFFIXES)}, and "
-            "only the backbones named *_torch take PyTorch's."
+            "only *_torch and efficientnet_lite* backbones take PyTorch's."
         )
     try:
         with warnings.catch_warnings():

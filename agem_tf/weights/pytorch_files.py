@@ -210,8 +210,8 @@ def _parse_stream(data: bytes) -> Any:
         raise ValueError("it does not start like one")
     if system["little_endian"] is not True:
         raise ValueError("it is big-endian")
-    # The numbers follow the pickle: it is gone through once to learn how long
-    # they are, and once more when they are known.
+    # The numbers follow the pickle, which is interpreted once for their sizes
+    # and again when they are read.
     start, declared = stream.tell(), _Storages(lambda storage: None)
     interpret_pickle(stream, declared)
     arrays = _read_storages(stream, declared.storages)

@@ -150,7 +150,7 @@ def find_missing(paths: Iterable[str]) -> set[str]:
     """Returns the local or remote paths at which no file exists.
 
     Each folder is listed once, which over a network is a thousand times
-    faster than a million single questions.
+    faster than a million requests.
 
     Raises:
         UserError: A folder exists but cannot be listed.

@@ -47,8 +47,8 @@ class AnnotatedDataset(PublishedDataset, skip_registration=True):
         ):
             if boxes.setdefault(name, query.box) != query.box:
                 raise UserError(
-                    f"The ground truth asks for two boxes of photo {name!r}; a "
-                    "record has one."
+                    f"The ground truth has two boxes of photo {name!r}, and a "
+                    "record has room for one."
                 )
         names = dict.fromkeys(
             [*self._truth.database_names, *self._truth.query_names]

@@ -79,7 +79,7 @@ def evaluate_landmark_retrieval(
     """Scores rankings by AP@100 = (1 / min(m, 100)) sum_k P(k) rel(k).
 
     This is not the trapezoidal rule of Oxford and Paris. A photo that is
-    listed again is wrong there, but keeps its position. The published ground
+    listed again counts as wrong, but keeps its position. The published ground
     truth lists only queries with positives; an unanswered one scores 0.
 
     Args:

@@ -106,7 +106,7 @@ def precision_at_recall(
     found = np.arange(1, len(positions) + 1)
     precisions = found / (positions + 1)
     best = np.maximum.accumulate(precisions[::-1])[::-1]
-    # Rounded, for 0.07 * 100 is a little more than 7.
+    # Rounded, because 0.07 * 100 is a little more than 7.
     needed = np.ceil(np.round(RECALLS * num_positives, 9)).astype(int)
     return np.append(best, 0.0)[
         np.minimum(np.maximum(needed - 1, 0), len(best))
@@ -165,7 +165,7 @@ def positions_found(
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Yields the positions of each query's positives, junk removed.
 
-    A photo that is listed again is wrong there, but keeps its position.
+    A photo that is listed again counts as wrong, but keeps its position.
 
     Args:
         ranks: (queries, photos or fewer) database indices, best first, or the

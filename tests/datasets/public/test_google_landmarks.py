@@ -250,7 +250,7 @@ def test_records_keep_their_photos_and_labels(records, prepare_public):
 
 def test_missing_files_are_listed(records, prepare_public):
     (records / "train-00001-of-00002").unlink()
-    with pytest.raises(UserError, match="such as train-00001-of-00002"):
+    with pytest.raises(UserError, match="for example train-00001-of-00002"):
         prepare_public("google_landmarks_records")
     prepared = prepare_public("google_landmarks_records", allow_missing=True)
     assert prepared.split("train").names == ["a0", "b0"]

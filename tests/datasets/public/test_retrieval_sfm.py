@@ -116,7 +116,7 @@ def test_other_datasets_have_no_pairs(photo_folder, prepare_public):
 def test_pairs_of_missing_photos_are_lost_and_counted(source, prepare_public):
     cid = CIDS[1]
     (source / "ims" / cid[-2:] / cid[-4:-2] / cid[-6:-4] / cid).unlink()
-    with pytest.raises(UserError, match=f"missing, such as .*{cid}"):
+    with pytest.raises(UserError, match=f"missing, for example .*{cid}"):
         prepare_public("retrieval_sfm_120k")
     prepared = prepare_public("retrieval_sfm_120k", allow_missing=True)
     train = prepared.split("train")
