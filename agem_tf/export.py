@@ -33,7 +33,9 @@ def main(options: ExportOptions) -> pathlib.Path:
     run_files.read_recipe(options.workdir)
     learned = None
     if options.whitening:
-        learned = linear_whitening.LinearWhitening.load(options.whitening)
+        learned = linear_whitening.LinearWhitening.load(
+            options.whitening, verify=True
+        )
     run = runs.open_run(options.workdir, strategies.create_strategy("one"))
     run = run.with_settings(options.scales, options.image_size)
     path = saved_model.export_model(

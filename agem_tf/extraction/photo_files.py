@@ -1,7 +1,7 @@
 """Extracts descriptors of photo files and of encoded photos.
 
-The same path as that of a prepared dataset: upright RGB (`photos.encoding`),
-pixels on a canvas (`photos.decoding`), the network at its scales (`pyramid`).
+The path is that of a prepared dataset: upright RGB (`photos.encoding`), pixels
+on a canvas (`photos.decoding`), the network at its scales (`pyramid`).
 """
 
 import collections
@@ -76,23 +76,28 @@ class FileExtractor:
         encoded: Sequence[bytes],
         boxes: Sequence[Sequence[float]] | None = None,
     ) -> np.ndarray:
-        """Extracts descriptors of encoded photos.
+        """Extracts descriptors of encoded photos, in batches of bounded memory.
 
         Args:
             encoded: JPEG or PNG bytes of upright photos, as
                 `photos.encoding.read_encoded_photo` gives them.
-            boxes: x1, y1, x2, y2 in pixels per photo, to cut it to; all zeros
+            boxes: x1, y1, x2, y2 in pixels to crop each photo to; all zeros
                 for the whole photo, which is the default.
 
         Returns:
             (photos, dimension) float32.
         """
         boxes = [_WHOLE] * len(encoded) if boxes is None else boxes
-        outputs = self.function(
-            encoded_images=tf.constant(encoded, tf.string),
-            boxes=tf.constant(boxes, tf.float32, (len(encoded), 4)),
-        )
-        return outputs["descriptors"].numpy()
+        rows = np.empty((len(encoded), self.dimension), np.float32)
+        for start in range(0, len(encoded), _BATCH):
+            part = slice(start, start + _BATCH)
+            count = len(encoded[part])
+            outputs = self.function(
+                encoded_images=tf.constant(encoded[part], tf.string),
+                boxes=tf.constant(boxes[part], tf.float32, (count, 4)),
+            )
+            rows[part] = outputs["descriptors"].numpy()
+        return rows
 
     def files(
         self,

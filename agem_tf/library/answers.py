@@ -1,4 +1,4 @@
-"""Searches an index, and shows what it finds as lines or as a page.
+"""Searches an index, and shows the results as lines or as a page.
 
 TensorFlow is imported only for a search by photos, so that a search by
 descriptors answers at once.
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from agem_tf import native_output
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.files.provenance import check_same_provenance
 from agem_tf.pages.report import (
     THUMBNAIL_SIDE,
     RankList,
@@ -25,12 +24,13 @@ from agem_tf.retrieval.indexes import Match, StoredIndex
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A query and what it found.
+    """A query and its results.
 
     Attributes:
         query: path or name of the query photo.
         matches: photos that were found, best first.
-        box: the part of the photo that was searched for; None for all of it.
+        box: x1, y1, x2, y2 in pixels of the upright query photo, the part that
+            was searched for; None for the whole photo.
     """
 
     query: str
@@ -58,15 +58,19 @@ def search_by_photos(
         stored: the index.
         paths: paths of the photos.
         top: number of photos to find per query; see `DescriptorIndex.search`.
-        box: part of the only photo to search for, in pixels as seen.
+        box: x1, y1, x2, y2 in pixels of the upright photo, the part to search
+            for; only with a single photo.
+
+    Returns:
+        One answer per photo.
 
     Raises:
         UserError: a photo can't be read, the box is not inside it, the index
             has no model or another one, or `top` exceeds the index.
     """
     with native_output.captured():
+        from agem_tf.library.photo_models import extractor_of
         from agem_tf.photos.encoding import read_encoded_photo
-        from agem_tf.saved_models.retrieval_model import load_exported
 
     queries = [
         read_encoded_photo(path, remedy="give another one") for path in paths
@@ -74,14 +78,7 @@ def search_by_photos(
     if box is not None:
         size = queries[0].width, queries[0].height
         check_box(box, size, paths[0], "correct --box=x1,y1,x2,y2")
-    extractor = load_exported(stored.model)
-    check_same_provenance(
-        extractor.provenance,
-        stored.origin.provenance,
-        f"The model {stored.model}",
-        stored.place,
-    )
-    rows = extractor.encoded(
+    rows = extractor_of(stored).encoded(
         [query.encoded for query in queries], box and [box]
     )
     found = stored.index.search(rows, top)
@@ -101,11 +98,16 @@ def search_by_descriptors(
         descriptors: directory of a descriptor set.
         top: number of photos to find per query; see `DescriptorIndex.search`.
 
+    Returns:
+        One answer per descriptor.
+
     Raises:
-        UserError: another model or other settings made them, or `top` exceeds
-            the index.
+        UserError: the descriptors are missing or damaged, another model or
+            other settings made them, or `top` exceeds the index.
     """
-    queries = stored.fitted(DescriptorSet.load(descriptors), descriptors)
+    queries = stored.fitted(
+        DescriptorSet.load(descriptors, verify=True), descriptors
+    )
     found = stored.index.search(queries.descriptors, top)
     return [
         Answer(query, matches)
@@ -116,13 +118,13 @@ def search_by_descriptors(
 def save_answers_page(
     path: str | os.PathLike, answers: Sequence[Answer], folder: str | None
 ) -> None:
-    """Writes queries and what they found as one HTML file.
+    """Writes queries and their results as one HTML file.
 
-    A photo that can no longer be read is shown by its name.
+    A photo that can't be read is shown by its name.
 
     Args:
         path: path of the page.
-        answers: queries and what they found.
+        answers: queries and their results.
         folder: folder that the names are relative to, if it is known.
     """
     queries = counted(len(answers), "query", "queries")

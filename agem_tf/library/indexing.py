@@ -2,8 +2,8 @@
 
 Descriptors go to disk batch by batch, so that a million photos need no more
 memory than a thousand; the index is made from there. TensorFlow is imported
-only where photos are to be described: an addition without new photos, and a
-removal, take a second.
+only where photos are described: an addition without new photos, or a removal,
+takes a second.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from agem_tf.photos.listing import check_name, list_folder
 from agem_tf.retrieval.indexes import (
     DescriptorIndex,
     Draft,
-    FaissIndex,
     Origin,
     Storage,
 )
@@ -66,7 +65,7 @@ class IndexChange:
     def count(self, index: DescriptorIndex) -> None:
         """Records what the index holds now."""
         self.total = len(index)
-        self.ghosts = index.ghosts if isinstance(index, FaissIndex) else 0
+        self.ghosts = index.ghosts
 
     def summary(self) -> str:
         """Returns the lines that end the command."""
@@ -117,7 +116,8 @@ def index_photos(
         skip_bad: whether to leave out unreadable photos.
 
     Raises:
-        UserError: the folder, a photo, the model or the kind is at fault.
+        UserError: the folder holds no photo, a photo can't be read, or the
+            model, the whitening or the kind of index does not fit.
     """
     paths = list_folder(photos)
     with native_output.captured():
@@ -125,15 +125,20 @@ def index_photos(
 
     model = photo_models.model_for_photos(workdir, scales, image_size)
     reduction = Reduction.load(whitening, dimension)
-    # A million photos are not described for what would be refused at the end.
     storage.check(
         factory, reduction.check(model.dimension, len(paths)), len(paths)
     )
+    final = model
     if reduction.whitening is not None:
-        model.whitened(reduction.whitening, dimension)
+        final = model.whitened(reduction.whitening, dimension)
+    learns_pca = reduction.whitening is None and dimension is not None
     change = IndexChange()
     root = os.path.abspath(os.path.expanduser(photos))
     with storage.created() as draft:
+        # First, so that a million photos are not described before a model of
+        # another index is found in its place. A PCA is known only afterwards.
+        if not learns_pca:
+            photo_models.save_model_once(final, draft.model)
         described = _describe(
             model.extractor(),
             paths,
@@ -142,9 +147,9 @@ def index_photos(
             change.skip if skip_bad else None,
         )
         described, learned = reduction.apply(described, draft.scratch)
-        if learned is not None:
-            model = model.whitened(learned, dimension)
-        photo_models.save_model_once(model, draft.model)
+        if learns_pca:
+            final = model.whitened(learned, dimension)
+            photo_models.save_model_once(final, draft.model)
         origin = Origin(described.provenance, root, draft.model, learned)
         _fill(draft, factory, described, origin, change)
     return change
@@ -164,14 +169,14 @@ def index_descriptors(
     Args:
         storage: where the index is made, or replaced.
         descriptors: directory of the descriptor set.
-        factory: as of `index_photos`.
+        factory: see `index_photos`.
         workdir: run that made the descriptors; with it, the index can be
             searched by photos too.
-        whitening: as of `index_photos`.
-        dimension: as of `index_photos`.
+        whitening, dimension: see `index_photos`.
 
     Raises:
-        UserError: the descriptors, the model or the kind is at fault.
+        UserError: the descriptors are damaged, or the model, the whitening or
+            the kind of index does not fit.
     """
     described = DescriptorSet.load(descriptors, verify=True)
     count, size = described.descriptors.shape
@@ -209,8 +214,8 @@ def add_photos(
         skip_bad: whether to leave out unreadable photos.
 
     Raises:
-        UserError: the index has no model, or the folder or a photo is at
-            fault.
+        UserError: the index has no model or another one, the folder holds no
+            photo, or a photo can't be read.
     """
     paths, change = list_folder(photos), IndexChange()
     stored = storage.open()
@@ -219,7 +224,7 @@ def add_photos(
         change.count(stored.index)
         return change
     with native_output.captured():
-        from agem_tf.saved_models.retrieval_model import load_exported
+        from agem_tf.library import photo_models
 
     with storage.changed() as stored:
         root = stored.origin.photos
@@ -227,7 +232,7 @@ def add_photos(
         new = [path for path in paths if _name(path, root) not in known]
         if new:
             described = _describe(
-                load_exported(stored.model),
+                photo_models.extractor_of(stored),
                 new,
                 root,
                 stored.scratch,

@@ -17,10 +17,12 @@ from agem_tf.distribution.strategies import create_strategy
 from agem_tf.files.manifest import MANIFEST, read_manifest
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.models import AGeM
+from agem_tf.retrieval.indexes import StoredIndex
 from agem_tf.saved_models import retrieval_model
-from agem_tf.saved_models.retrieval_model import ExportableModel
+from agem_tf.saved_models.retrieval_model import ExportableModel, load_exported
 
 if TYPE_CHECKING:
+    from agem_tf.extraction.photo_files import FileExtractor
     from agem_tf.training.runs import Run
 
 
@@ -87,6 +89,23 @@ def model_of_descriptors(
     model = ExportableModel(run.model, config.image, config.extraction)
     check_same_provenance(model.provenance, made, workdir, path)
     return model
+
+
+def extractor_of(stored: StoredIndex) -> FileExtractor:
+    """Returns an extractor that runs the SavedModel of an index.
+
+    Raises:
+        UserError: the index has no model, it is damaged, or it is not the one
+            that made the descriptors, as --model can have it for Milvus.
+    """
+    extractor = load_exported(stored.model)
+    check_same_provenance(
+        extractor.provenance,
+        stored.origin.provenance,
+        f"The model {stored.model}",
+        stored.place,
+    )
+    return extractor
 
 
 def save_model_once(model: ExportableModel, directory: pathlib.Path) -> None:

@@ -1,8 +1,9 @@
-"""Whitening or shortening of descriptors before they are indexed.
+"""Whitens or shortens descriptors before they are indexed.
 
-A whitening that was learned elsewhere works best. Without one, a PCA of the
-indexed descriptors rotates and truncates them, which keeps distances. It does
-not whiten: few photos do not show which directions are noise.
+A whitening that was learned on a larger set works best. Without one, a PCA of
+the indexed descriptors rotates and truncates them, which nearly keeps their
+distances. It does not whiten: a few photos do not show which directions are
+noise.
 """
 
 import dataclasses
@@ -45,10 +46,6 @@ class Reduction:
             LinearWhitening.load(whitening, verify=True) if whitening else None
         )
         return cls(loaded, dimension)
-
-    def __bool__(self) -> bool:
-        """Whether descriptors are changed at all."""
-        return self.whitening is not None or self.dimension is not None
 
     def check(self, dimension: int, count: int) -> int:
         """Returns the dimension of the reduced descriptors.

@@ -19,6 +19,7 @@ from agem_tf.library.indexing import (
     index_photos,
 )
 from agem_tf.retrieval.indexes import storage_at
+from agem_tf.saved_models.retrieval_model import load_exported
 
 
 def run(work, place, **settings):
@@ -162,6 +163,47 @@ def test_milvus_finds_what_a_directory_finds(
     assert len(storage_at(place).open().index) == 12
 
 
+def test_photos_are_not_added_with_the_model_of_another_index(
+    run_directory, photos, tmp_path
+):
+    pytest.importorskip("milvus_lite")
+    place = f"milvus:{tmp_path}/photos.db"
+    other = str(tmp_path / "other")
+    settings = {"photos": str(photos), "workdir": str(run_directory)}
+    run(index_photos, place, **settings)
+    run(index_photos, other, image_size=96, **settings)
+    storage = storage_at(place, model=f"{other}/model")
+    more = shutil.copytree(photos / "deep0", tmp_path / "more")
+    with pytest.raises(UserError, match="other/model and .* differ in image"):
+        add_photos(storage, str(more))
+    assert len(storage_at(place).open().index) == 12
+
+
+def test_a_model_in_the_way_is_found_before_photos_are_read(
+    indexed, run_directory, tmp_path
+):
+    pytest.importorskip("milvus_lite")
+    shutil.copytree(f"{indexed}/model", tmp_path / "photos.db.model")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "unread.jpg").touch()
+    with pytest.raises(UserError, match="photos.db.model and .* in image"):
+        run(
+            index_photos,
+            f"milvus:{tmp_path}/photos.db",
+            photos=str(tmp_path / "photos"),
+            workdir=str(run_directory),
+            image_size=96,
+        )
+
+
+def test_many_encoded_photos_pass_in_batches(indexed, photos):
+    extractor = load_exported(storage_at(indexed).open().model)
+    encoded = (photos / "deep0" / "place1 1.jpg").read_bytes()
+    rows = extractor.encoded([encoded] * 35)
+    np.testing.assert_allclose(rows, np.tile(rows[:1], (35, 1)), atol=1e-6)
+    assert extractor.encoded([]).shape == (0, extractor.dimension)
+
+
 def test_descriptors_alone_need_no_model(extracted, photos, tmp_path):
     pytest.importorskip("faiss")
     place = str(tmp_path / "index")
@@ -243,3 +285,11 @@ def test_altered_descriptors_are_refused(extracted, tmp_path):
     np.save(copy / "descriptors.npy", rows)
     with pytest.raises(UserError, match=r"descriptors\.npy differs"):
         run(index_descriptors, str(tmp_path / "i"), descriptors=str(copy))
+
+
+def test_altered_descriptors_are_not_searched_by(indexed, extracted, tmp_path):
+    copy = shutil.copytree(extracted, tmp_path / "copy")
+    rows = np.load(copy / "descriptors.npy")
+    np.save(copy / "descriptors.npy", -rows)
+    with pytest.raises(UserError, match=r"descriptors\.npy differs"):
+        search_by_descriptors(storage_at(indexed).open(), str(copy))

@@ -21,7 +21,6 @@ def described():
 
 
 def test_nothing_asked_for_changes_nothing(described, tmp_path):
-    assert not Reduction()
     assert Reduction().check(12, 60) == 12
     same, whitening = Reduction().apply(described, tmp_path)
     assert same is described

@@ -1,7 +1,7 @@
 """Base class of all indexes: add, remove and search photos by name.
 
 Subclasses differ in where descriptors are stored and in the speed and accuracy
-of the search. The checks and their messages are the same, and are here.
+of the search. The checks and their messages are shared.
 """
 
 import abc
@@ -36,7 +36,10 @@ class DescriptorIndex(abc.ABC):
     Attributes:
         factory: kind of the index, as given by --factory.
         dimension: dimension of the descriptors.
+        ghosts: number of removed photos whose descriptors are still stored.
     """
+
+    ghosts = 0
 
     def __init__(self, factory: str, dimension: int):
         self.factory = factory
@@ -170,6 +173,6 @@ class DescriptorIndex(abc.ABC):
         if len(shape) != 2 or shape[1] != self.dimension:
             raise UserError(
                 f"The index holds descriptors of {self.dimension} dimensions; "
-                "describe the photos with its own model. Received: shape "
+                "extract descriptors with its own model. Received: shape "
                 f"{shape}"
             )

@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from agem_tf.errors import UserError
 from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows, StackedRows, write_rows
 from agem_tf.retrieval import nearest
@@ -51,7 +52,13 @@ class ExactIndex(DescriptorIndex):
         """
         index = cls(dimension)
         rows = arrays.load_array(directory / _ROWS, mmap=True)
-        index._add(arrays.read_names(directory / _NAMES), rows)
+        names = arrays.read_names(directory / _NAMES)
+        if rows.shape != (len(names), dimension):
+            raise UserError(
+                f"{directory / _ROWS} has shape {rows.shape} for {len(names)} "
+                f"photos and {dimension} dimensions; index the photos again."
+            )
+        index._add(names, rows)
         return index
 
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:

@@ -77,7 +77,7 @@ class FaissIndex(DescriptorIndex):
 
     @property
     def ghosts(self) -> int:
-        """Number of removed photos whose descriptors are still in the file."""
+        """See `DescriptorIndex`."""
         return self._index.ntotal - len(self)
 
     def known(self, names: Collection[str]) -> set[str]:
@@ -123,7 +123,8 @@ class FaissIndex(DescriptorIndex):
         """Opens an index written by `save`.
 
         Raises:
-            UserError: FAISS can't be imported, or a file is missing.
+            UserError: FAISS can't be imported, or a file is missing or
+                damaged.
         """
         index = cls(factory, dimension)
         with index._readable_errors(f"from {directory / _VECTORS}"):
@@ -131,6 +132,12 @@ class FaissIndex(DescriptorIndex):
             index._index = _import_faiss().read_index(path)
         index._numbers = arrays.load_array(directory / _IDS)
         index._names = arrays.read_names(directory / _NAMES)
+        shape = len(index._names), index._index.d
+        if shape != (len(index._numbers), dimension):
+            raise UserError(
+                f"The files of {directory} do not fit its manifest; index the "
+                "photos again."
+            )
         return index
 
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:

@@ -49,10 +49,10 @@ _SCHEMES = ("http://", "https://", "tcp://", "unix:")
 
 
 class MilvusIndex(DescriptorIndex):
-    """Index in a collection with the fields number, name and descriptor.
+    """Index in a collection with the fields id, name and descriptor.
 
-    The number is a hash of the name. Rows are selected by number because names
-    may contain quotes, which would have to be escaped in filters of Milvus.
+    The id is a hash of the name. Rows are selected by id because names may
+    contain quotes, which would have to be escaped in filters of Milvus.
     """
 
     def __init__(self, client: Any, collection: str):

@@ -73,6 +73,16 @@ def test_a_damaged_manifest_is_refused(make, tmp_path):
         storage.open()
 
 
+@pytest.mark.parametrize("factory", ["exact", "HNSW16"])
+def test_a_manifest_of_another_dimension_is_refused(make, tmp_path, factory):
+    storage = make(factory)
+    path = tmp_path / "index" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"dimension": 18}))
+    with pytest.raises(UserError, match="index the photos again"):
+        storage.open()
+
+
 def test_a_missing_index_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         storage_at(str(tmp_path / "missing")).open()
