@@ -105,7 +105,7 @@ def _kind(directory: Path) -> str | None:
     """Returns what the manifest says a directory holds, None without one."""
     try:
         return json.loads((directory / MANIFEST).read_bytes()).get("kind")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
 
 

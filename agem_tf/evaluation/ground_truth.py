@@ -148,7 +148,9 @@ class GroundTruth:
             ]
         return cls(database, names, queries)
 
-    def restricted_to(self, names: Collection[str]) -> tuple[Self, dict]:
+    def restricted_to(
+        self, names: Collection[str]
+    ) -> tuple[Self, dict[str, int]]:
         """Removes photos that are missing.
 
         Args:
@@ -236,7 +238,7 @@ class GroundTruth:
                 f"{path} cannot be read: {error.strerror}; give the JSON file "
                 "of the ground truth."
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{path} is not valid JSON; write the ground truth again."
             ) from error

@@ -125,7 +125,13 @@ def _read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         ) from error
     try:
         arrays = safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, OSError, TypeError) as error:
+    # NumPy lacks some of the types, for example those of 8 bits.
+    except (
+        safetensors.SafetensorError,
+        AttributeError,
+        OSError,
+        TypeError,
+    ) as error:
         raise UserError(
             f"Cannot read {path} as safetensors ({error}); give a complete "
             "file of tensors of a common type."

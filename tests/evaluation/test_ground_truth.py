@@ -84,6 +84,7 @@ def test_missing_parts_are_named():
     ("text", "message"),
     [
         ("{", "not valid JSON"),
+        pytest.param("[" * 100_000, "not valid JSON", id="nested"),
         ("[1]", "Ground truth must be"),
         (json.dumps({"imlist": []}), "no 'gnd'"),
     ],
