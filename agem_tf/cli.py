@@ -110,8 +110,8 @@ def run(
         main(parser.build(given))
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, such as `head`, has enough. Python flushes once more at
-        # its end, which must not fail too.
+        # The reader, for example `head`, has closed the pipe. Python flushes
+        # once more at exit, which must not fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE_STATUS)
     except (Exception, KeyboardInterrupt) as error:
@@ -325,7 +325,7 @@ def _configure_logging() -> None:
 
 
 class _PlainFormatter(logging.Formatter):
-    """A line for people: no time, thread or source; warnings say so."""
+    """Formats lines without time, thread or source; marks warnings."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = _printable(super().format(record))

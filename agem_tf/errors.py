@@ -18,7 +18,7 @@ class UserError(ValueError):
     """
 
 
-# What the machine can be short of, and what to do about it.
+# Errors of a full disk, and what to do about other errors of files.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ADVICE = {
     errno.EACCES: "change its permissions or choose another path",
@@ -49,8 +49,8 @@ _MOST_CHARACTERS = 300
 def cause(error: BaseException) -> str:
     """Returns the first line of a TensorFlow error that says why it arose."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(_NOT_THE_CAUSE)]
-    return (telling or lines or [type(error).__name__])[0][:_MOST_CHARACTERS]
+    causes = [line for line in lines if not line.startswith(_NOT_THE_CAUSE)]
+    return (causes or lines or [type(error).__name__])[0][:_MOST_CHARACTERS]
 
 
 def sentence_of(error: BaseException, destination: str = "") -> str | None:

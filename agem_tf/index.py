@@ -29,7 +29,7 @@ _MODEL = "For Milvus: directory of the SavedModel."
 
 @cli.options
 class IndexOptions(ScaleOptions):
-    """Options of making an index."""
+    """Options for making an index."""
 
     index: str = cli.required(_INDEX)
     photos: str | None = cli.option(None, _PHOTOS)
@@ -54,7 +54,7 @@ class IndexOptions(ScaleOptions):
 
 @cli.options
 class AddOptions:
-    """Add to the index what it does not hold."""
+    """Add the photos or descriptors that the index lacks."""
 
     index: str = cli.required(_INDEX)
     photos: str | None = cli.option(None, _PHOTOS)

@@ -18,7 +18,7 @@ _KEY = "agem_tf.option"
 
 @dataclasses.dataclass(frozen=True)
 class OptionInfo:
-    """What is known of an option besides its name, type and default.
+    """Help, choices and bounds of an option.
 
     Attributes:
         help: a sentence for --help and docs/.
@@ -56,8 +56,8 @@ class OptionInfo:
     def fault(self, value: Any) -> str | None:
         """Returns what is wrong with `value`, such as "must be positive".
 
-        Choices and bounds hold for each member of a tuple or list. None, an
-        option that was not given, is always right.
+        Choices and bounds hold for each member of a tuple or list. None stands
+        for an option that was not given and has no fault.
         """
         if value is None:
             return None

@@ -30,7 +30,7 @@ class PrepareOptions:
         "photo_folder", "Dataset builder.", choices=registry.names("dataset")
     )
     option: tuple[str, ...] = cli.option(
-        (), "Option of the builder: test=0.2 or test=church*,bridge."
+        (), "Option of the builder, as in test=0.2 or test=church*,bridge."
     )
     skip_bad: bool = cli.option(
         False, "Leave out photos that can't be read, and list them."

@@ -1,4 +1,4 @@
-"""Train a recipe, score it on landmarks held out, export it, and report.
+"""Train a recipe, score it on held-out landmarks, export it, and report.
 
 Without arguments this is the quickstart: the embedded synthetic landmarks, an
 EfficientNet-lite0 pretrained on ImageNet, CBAM attention and GeM pooling.
@@ -21,7 +21,7 @@ job = cli.lazy("agem_tf.training.job")
 
 @cli.options
 class TrainOptions(RecipeOptions, DeviceOptions):
-    """Options of a training."""
+    """Options of a training run."""
 
     workdir: str | None = cli.option(
         None,
@@ -32,7 +32,9 @@ class TrainOptions(RecipeOptions, DeviceOptions):
         False, "Leave out photos that can't be read, and report them."
     )
     profile_steps: range = cli.option(
-        range(0), "Steps of the run, from 0, to trace for TensorBoard."
+        range(0),
+        "Steps of the run to trace for TensorBoard, counted from 0; END is "
+        "excluded.",
     )
 
 

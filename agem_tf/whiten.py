@@ -20,7 +20,7 @@ whitening_learning = cli.lazy("agem_tf.descriptors.whitening_learning")
 
 @cli.options
 class WhitenOptions:
-    """Options of learning a whitening."""
+    """Options for learning a whitening."""
 
     descriptors: str = cli.required("Descriptor set to learn from.")
     output: str = cli.required("Directory to write the whitening to.")

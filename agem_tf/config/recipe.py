@@ -182,12 +182,12 @@ class MiningConfig:
 
     num_queries: int = option(
         280,
-        "Most (query, positive) pairs per epoch; 2000 in the GeM paper.",
+        "Maximum of (query, positive) pairs per epoch; 2000 in the GeM paper.",
         minimum=1,
     )
     pool_size: int = option(
         100,
-        "Most images that negatives are mined from; 20000 in the GeM paper. A "
+        "Maximum of images to mine negatives from; 20000 in the GeM paper. A "
         "pool much smaller than the split avoids the very hardest negatives, "
         "under which training on few photos with a high learning rate "
         "collapses.",

@@ -16,7 +16,7 @@ class RecipeOptions:
         None, "Recipe file with get_config(); default: the quickstart."
     )
     set: tuple[str, ...] = cli.option(
-        (), "Override of a field of the recipe: model.pooling=mac."
+        (), "Override of a field of the recipe, as in model.pooling=mac."
     )
 
     def recipe(self) -> Config:

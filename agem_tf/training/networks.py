@@ -1,4 +1,4 @@
-"""The recipe's network: building, running on tuples, first whitening layer."""
+"""Building the recipe's network, running it on tuples, its first whitening."""
 
 import dataclasses
 import pathlib
