@@ -177,7 +177,7 @@ def read_cluster() -> Cluster:
     addresses = _addresses(_member(content, "cluster"))
     task = _member(content, "task")
     job, index = task.get("type"), task.get("index")
-    if job not in addresses:
+    if not isinstance(job, str) or job not in addresses:
         raise _fault(f"has the task type {job!r}, which its cluster lacks")
     if type(index) is not int or not 0 <= index < len(addresses[job]):
         raise _fault(

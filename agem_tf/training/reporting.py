@@ -39,16 +39,16 @@ def write_report(
     rows = [scores_row(name, each.scores) for name, each in evaluations.items()]
     summary, tables, lists = [], [], []
     if rows:
-        label = "mAP medium" if "mAP medium" in rows[0] else list(rows[0])[1]
+        has_medium = "mAP medium" in rows[0]
+        label = "mAP medium" if has_medium else list(rows[0])[1]
         summary = [
             (f"{label}, {name}", row[label])
             for name, row in zip(evaluations, rows, strict=True)
         ]
         last = list(evaluations.values())[-1]
-        note = (
-            f"Protocol: {last.protocol}. Columns without Easy, Medium or Hard "
-            "are Medium."
-        )
+        note = f"Protocol: {last.protocol}."
+        if has_medium:
+            note += " Columns without Easy, Medium or Hard are Medium."
         tables.append(_table("Retrieval, percent", rows, note))
         lists = rank_lists(last, photos_of_split(split), count=6)
     figures = []

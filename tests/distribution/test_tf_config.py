@@ -55,6 +55,7 @@ def test_a_chief_is_the_first_worker(configure):
         (as_task(0, worker=["a:1", "a:1"]), "names a:1 twice"),
         (as_task(0, worker=WORKERS, chief=["a:1", "b:1"]), "several chiefs"),
         (as_task(0, "chief", worker=WORKERS), "the task type 'chief'"),
+        (as_task(0, [], worker=WORKERS), r"the task type \[\]"),
         (as_task(2, worker=WORKERS), "the task index 2, but .* has 2"),
         (as_task("0", worker=WORKERS), "the task index '0'"),
         (as_task(None, worker=WORKERS), "the task index None"),
