@@ -10,6 +10,7 @@ and is filled from a hidden directory inside it.
 
 import contextlib
 import ctypes
+import functools
 import glob
 import json
 import os
@@ -60,20 +61,28 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_directory(
+    path: str | os.PathLike, kind: str | None = None
+) -> Iterator[Path]:
     """Yields an empty directory, which becomes `path` if the block succeeds.
 
     An existing `path` is replaced as a whole, but only if its manifest lists
     every file in it: the photos of a user who mixes up two flags survive. Where
     `path` is a symbolic link, the directory that it leads to is replaced.
 
+    Args:
+        path: Path of the finished directory.
+        kind: Kind of a directory that may be replaced; by default any.
+
     Raises:
-        UserError: `path` holds files that no manifest lists, or its parent
-            directory can't be written. Raised before the block runs.
+        UserError: `path` holds files that no manifest lists or is of another
+            kind, or its parent directory can't be written. Raised before the
+            block runs.
     """
     target = _resolved(path)
     place = _working_place(target)
-    with _temporary_workspace(target, place, check_replaceable) as workspace:
+    check = functools.partial(check_replaceable, kind=kind)
+    with _temporary_workspace(target, place, check) as workspace:
         temporary = workspace / target.name
         temporary.mkdir()
         yield temporary

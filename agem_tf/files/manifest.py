@@ -96,12 +96,16 @@ def read_manifest(
     return manifest
 
 
-def check_replaceable(directory: Path) -> None:
+def check_replaceable(directory: Path, kind: str | None = None) -> None:
     """Checks that a directory holds no files but those of its manifest.
 
+    Args:
+        directory: Directory that may be missing.
+        kind: Kind that its manifest must have; by default any.
+
     Raises:
-        UserError: `directory` is a file, or holds files of another origin,
-            for example the manifest.json of a web page.
+        UserError: `directory` is a file, is of another kind, or holds files of
+            another origin, for example the manifest.json of a web page.
     """
     if not directory.exists():
         return
@@ -114,6 +118,11 @@ def check_replaceable(directory: Path) -> None:
             raise UserError(
                 f"{directory} holds a {MANIFEST} that is damaged or not of "
                 "agem_tf; choose another directory or move that file away."
+            )
+        if kind not in (None, manifest["kind"]):
+            raise UserError(
+                f"{directory} holds {manifest['kind']} and is not replaced by "
+                f"{kind}; choose another directory or remove it."
             )
         listed = manifest["files"]
     for file in _files(directory):

@@ -231,7 +231,7 @@ class ExportableModel:
         root.describe_crops = crops
         root.describe_encoded = describe_encoded
         root.__call__ = call
-        with atomic_directory(directory) as temporary:
+        with atomic_directory(directory, KIND) as temporary:
             tf.saved_model.save(
                 root,
                 str(temporary),

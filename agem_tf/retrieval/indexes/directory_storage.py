@@ -79,7 +79,10 @@ class DirectoryStorage(Storage):
 
     @contextlib.contextmanager
     def created(self) -> Iterator[Draft]:
-        with self._exclusive(), atomic_directory(self._path) as temporary:
+        with (
+            self._exclusive(),
+            atomic_directory(self._path, KIND) as temporary,
+        ):
             draft = _DirectoryDraft(temporary)
             draft.scratch.mkdir()
             yield draft
@@ -89,7 +92,7 @@ class DirectoryStorage(Storage):
     def changed(self) -> Iterator[StoredIndex]:
         with self._exclusive():
             stored = self.open()
-            with atomic_directory(self._path) as temporary:
+            with atomic_directory(self._path, KIND) as temporary:
                 scratch = temporary / _SCRATCH
                 scratch.mkdir()
                 yield dataclasses.replace(stored, scratch=scratch)

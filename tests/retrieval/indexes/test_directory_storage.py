@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import agem_tf
+from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError, sentence_of
 from agem_tf.retrieval.indexes import Origin, storage_at
@@ -150,6 +151,16 @@ def test_a_directory_with_other_files_is_not_replaced(tmp_path):
         storage_at(str(tmp_path / "index")).created(),
     ):
         pytest.fail("the block must not run")
+
+
+def test_descriptors_are_not_replaced_by_an_index(
+    make, names, descriptors, tmp_path
+):
+    place = str(tmp_path / "descriptors")
+    DescriptorSet(names, descriptors, {}).save(place)
+    with pytest.raises(UserError, match="holds descriptors.*another directory"):
+        make("exact", place)
+    assert len(DescriptorSet.load(place).names) == 300
 
 
 @pytest.mark.parametrize("factory", ["exact", "HNSW16"])
