@@ -234,7 +234,7 @@ class PreparedDataset:
         """
         parts = []
         for part in self._parts(name):
-            has_pairs = self.manifest["splits"][part].get("pairs")
+            has_pairs = "pairs" in self.manifest["splits"][part]
             parts.append(
                 load_arrays(
                     self.directory / "index" / f"{part}.npz",

@@ -281,7 +281,7 @@ def on_beam(options: str) -> Runner:
         import apache_beam
     except ImportError as error:
         raise UserError(
-            "--beam needs Apache Beam; pip install 'agem-tf[beam]'."
+            "--beam needs Apache Beam; run: pip install apache-beam"
         ) from error
     return functools.partial(_run_beam, apache_beam, shlex.split(options))
 

@@ -127,6 +127,14 @@ def test_pairs_of_missing_photos_are_lost_and_counted(source, prepare_public):
     assert facts["whiten"]["lost"] == {"pairs": 1}
 
 
+def test_a_split_that_lost_all_its_pairs_has_none(source, prepare_public):
+    """Not None, for which pairs of equal labels would be used."""
+    cid = CIDS[4]
+    (source / "ims" / cid[-2:] / cid[-4:-2] / cid[-6:-4] / cid).unlink()
+    prepared = prepare_public("retrieval_sfm_120k", allow_missing=True)
+    assert prepared.split("validation").pairs.shape == (0, 2)
+
+
 class _Attack:
     def __reduce__(self):
         return os.system, ("true",)
