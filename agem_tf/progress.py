@@ -54,11 +54,6 @@ class Progress:
         if kind is None:
             self._log()
 
-    @property
-    def rate(self) -> float:
-        """Units per second since the start."""
-        return self._done / max(time.monotonic() - self._start, 1e-9)
-
     def update(self, count: int, note: str = "") -> None:
         """Adds `count` finished units; `note` is shown after them."""
         self._done += count
@@ -72,8 +67,9 @@ class Progress:
 
     def _log(self, note: str = "") -> None:
         total = "" if self._total is None else f" of {self._total}"
+        rate = self._done / max(time.monotonic() - self._start, 1e-9)
         line = (
             f"{self._description}: {self._done}{total} {self._unit}, "
-            f"{self.rate:.1f} per second"
+            f"{rate:.1f} per second"
         )
         _LOG.info("%s", f"{line}, {note}" if note else line)

@@ -50,8 +50,8 @@ class JobResult:
 
     Attributes:
         evaluations: Name of a variant ("untrained", "trained", each also with
-            ", learned whitening", and these also re-ranked) -> its scores on
-            the test split.
+            ", learned whitening" or ", pca whitening", and these also
+            re-ranked) -> its scores on the test split.
         saved_model: Directory of the exported model.
         report: Path of the HTML report.
         lost: Name of a split -> its photos whose records can't be read.
