@@ -56,7 +56,7 @@ def _parts_table(evaluation: Evaluation) -> Table:
         for part, content in parts.items()
     ]
     columns = ["", *map(metric_label, metrics)]
-    title = "Percent" if main.in_percent else "Scores"
+    title = "Percent" if evaluation.scores.in_percent else "Scores"
     return Table(title, columns, rows, " ".join(evaluation.notes))
 
 

@@ -76,7 +76,9 @@ class JobResult:
             for name, evaluation in self.evaluations.items()
         ]
         table = format_table(rows)
-        title = "Photos of landmarks that training never saw, percent:"
+        scores = next(iter(self.evaluations.values())).scores
+        unit = ", percent" if scores.in_percent else ""
+        title = f"Photos of landmarks that training never saw{unit}:"
         return "\n".join(["", title, table, "", *lines])
 
 

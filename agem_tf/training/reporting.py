@@ -49,7 +49,8 @@ def write_report(
         note = f"Protocol: {last.protocol}."
         if has_medium:
             note += " Columns without Easy, Medium or Hard are Medium."
-        tables.append(_table("Retrieval, percent", rows, note))
+        unit = ", percent" if last.scores.in_percent else ""
+        tables.append(_table(f"Retrieval{unit}", rows, note))
         lists = rank_lists(last, photos_of_split(split), count=6)
     figures = []
     if history:

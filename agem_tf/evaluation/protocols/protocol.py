@@ -56,6 +56,11 @@ class ProtocolScores(abc.ABC):
         """Returns the name of the shown part that stands for all."""
         return next(iter(self.shown_parts()))
 
+    @property
+    def in_percent(self) -> bool:
+        """Whether tables show the main part in percent."""
+        return self.shown_parts()[self.main_part()].in_percent
+
     def query_scores(self) -> np.ndarray | None:
         """Returns the (queries,) float64 scores of the main part.
 

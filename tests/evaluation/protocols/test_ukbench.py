@@ -21,6 +21,7 @@ def test_ukbench_counts_true_photos_among_four():
     scores = evaluate_ukbench(mixed, truth)
     assert scores.true_in_top_4.tolist() == [2] * 8
     assert scores.mean_true_in_top_4 == 2
+    assert not scores.in_percent
 
 
 def test_ukbench_counts_missing_photos_of_a_short_ranking_as_wrong():
