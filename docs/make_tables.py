@@ -6,6 +6,7 @@ tests/test_documents.py fails if the files are out of date.
 """
 
 import dataclasses
+import importlib
 import inspect
 import pathlib
 import runpy
@@ -79,7 +80,7 @@ def commands_text() -> str:
     parts = [COMMANDS_INTRODUCTION]
     for command in COMMANDS:
         default, alternatives = options_of(command)
-        module = __import__(f"agem_tf.{command}", fromlist=["main"])
+        module = importlib.import_module(f"agem_tf.{command}")
         parts += [f"## {command}\n", f"{module.__doc__.strip()}\n"]
         parts.append(_flags_table(default))
         for flag, cls in alternatives.items():

@@ -1,9 +1,13 @@
 """Commands answer at once, and a mistake is one line and status 2."""
 
+import errno
+import os
 import subprocess
 import sys
 
 import pytest
+
+from agem_tf import cli
 
 COMMANDS = (
     "train prepare extract whiten evaluate export convert visualize index "
@@ -221,6 +225,24 @@ def test_a_required_flag_is_named(shelf):
     result = shelf("--add")
     assert result.returncode == 2
     assert "--shelf is required" in result.stderr
+
+
+def test_a_full_disk_names_what_a_command_writes_not_what_it_reads(
+    monkeypatch, capsys
+):
+    @cli.options
+    class Options:
+        workdir: str = cli.required("Run to read.")
+        index: str = cli.required("Index to write.")
+
+    def fill_disk(options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cli, "_configure_logging", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["index", "--workdir=r", "--index=i"])
+    with pytest.raises(SystemExit):
+        cli.run(fill_disk, Options)
+    assert capsys.readouterr().err.startswith("error: i can't be written")
 
 
 def test_an_interrupt_is_one_line_and_status_130(shelf):
