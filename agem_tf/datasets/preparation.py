@@ -204,8 +204,9 @@ def _unfinished_files(
     parent = any_location(parent or directory.parent, "--parts_dir")
     parts = parent / f".{directory.name}.parts"
     parts.mkdir(parents=True, exist_ok=True)
+    is_local = "://" not in os.fspath(parts)
     with contextlib.ExitStack() as stack:
-        if "://" not in os.fspath(parts):  # Remote file systems have no locks.
+        if is_local:  # Remote file systems have no locks.
             try:
                 lock = filelock.FileLock(parts / _LOCK, timeout=0)
                 stack.enter_context(lock)
@@ -216,10 +217,12 @@ def _unfinished_files(
                 ) from error
             except NotImplementedError:
                 pass  # A network file system without locks.
-        if overwrite:
-            for path in parts.iterdir():
-                if path.name != _LOCK:
-                    path.unlink()
+        for path in parts.iterdir():
+            # A process that was killed, or that filled the disk, leaves a part
+            # of a shard, and of each further attempt.
+            is_litter = is_local and path.suffix == ".tmp"
+            if path.name != _LOCK and (overwrite or is_litter):
+                path.unlink()
         try:
             yield os.fspath(parts)
         except BaseException:

@@ -139,10 +139,13 @@ def test_an_interrupted_preparation_resumes(prepare_folder, tmp_path):
     finished = sorted(parts_of(data).glob("*.tfrecord"))
     assert len(finished) == 2
     before = [path.stat().st_ino for path in finished]
+    litter = parts_of(data) / "train-00003-of-00005.0123abcd.tmp"
+    litter.write_bytes(b"part of a shard")
 
     written = []
 
     def runner(paths):
+        assert not litter.exists()
         written.extend(paths)
         return shards.in_process(paths)
 
