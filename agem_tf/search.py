@@ -58,6 +58,8 @@ def main(options: SearchOptions) -> list[answers.Answer]:
         raise UserError("Give photos to search by, or --descriptors=DIR.")
     if box is not None and (len(photos) != 1 or len(box) != 4):
         raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
+    if options.folder is not None and options.output is None:
+        raise UserError("--folder is for --output; give both.")
     stored = storages.storage_at(options.index, options.model).open()
     stored.index.tune(loading.parse_assignments(options.parameter))
     top = stored.index.num_found(options.top)

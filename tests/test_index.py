@@ -82,6 +82,7 @@ def test_what_does_not_go_together_is_refused(tmp_path):
         (["a.jpg"], {"descriptors": "d"}, "Give photos to search by, or"),
         (["a.jpg", "b.jpg"], {"box": (1, 2, 3, 4)}, "of exactly one photo"),
         (["a.jpg"], {"box": (1, 2, 3)}, "--box takes x1,y1,x2,y2"),
+        (["a.jpg"], {"folder": "photos"}, "--folder is for --output"),
     ):
         with pytest.raises(UserError, match=sentence):
             search.main(

@@ -39,6 +39,15 @@ class Extractor:
     """Extracts descriptors of the photos of a split, in order.
 
     The compiled step stays valid while the model's weights change.
+
+    Args:
+        model: the network.
+        image: how photos are resized and padded.
+        extraction: scales and batch size.
+        strategy: strategy under which the model was built.
+
+    Raises:
+        UserError: the batch does not divide among the replicas.
     """
 
     def __init__(
@@ -48,7 +57,6 @@ class Extractor:
         extraction: ExtractionConfig,
         strategy: tf.distribute.Strategy,
     ):
-        """Checks that the batch divides among the replicas."""
         per_replica(extraction.batch_size, strategy)
         self._model, self._image = model, image
         self._extraction, self._strategy = extraction, strategy
@@ -145,7 +153,7 @@ class Extractor:
         names: Sequence[str],
         crop: bool,
     ) -> None:
-        """Writes the missing rows; workers without a writer compute along."""
+        """Writes the missing rows; workers without a writer only compute."""
         with writer or contextlib.nullcontext():
             done = np.int32(writer.rows_written if writer else 0)
             done = int(from_chief(done, self._strategy))
@@ -213,8 +221,8 @@ class Extractor:
             for bucket in np.unique(of_part):
                 members = np.flatnonzero(of_part == bucket)
                 canvas = self._image.buckets[bucket]
-                described = run(part[members], tuple(canvas))
-                descriptors[members] = np.concatenate(list(described))
+                rows = run(part[members], tuple(canvas))
+                descriptors[members] = np.concatenate(list(rows))
             yield descriptors
 
     def _run(

@@ -118,7 +118,7 @@ class FileExtractor:
             UserError: a photo can't be read, and there is no `skip`.
         """
         readable = _readable(paths, skip)
-        with Progress("Describing", len(paths), "photos") as progress:
+        with Progress("Descriptors", len(paths), "photos") as progress:
             while batch := list(itertools.islice(readable, _BATCH)):
                 rows = self.encoded([encoded for _, encoded in batch])
                 yield [path for path, _ in batch], rows

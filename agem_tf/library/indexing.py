@@ -2,8 +2,8 @@
 
 Descriptors go to disk batch by batch, so that a million photos need no more
 memory than a thousand; the index is made from there. TensorFlow is imported
-only where photos are described: an addition without new photos, or a removal,
-takes a second.
+only where descriptors are extracted: an addition without new photos, or a
+removal, takes a second.
 """
 
 from __future__ import annotations
@@ -77,14 +77,15 @@ class IndexChange:
             "skipped": len(self.skipped),
         }
         parts = [f"{count} {what}" for what, count in counts.items() if count]
+        photos = "photo" if self.total == 1 else "photos"
         lines.append(
-            f"{', '.join(parts) or 'Nothing to do'}; {self.total} photos"
+            f"{', '.join(parts) or 'Nothing to do'}; {self.total} {photos}"
         )
         if self.ghosts:
             lines.append(
-                f"The descriptors of {self.ghosts} removed photos stay in the "
-                "file, where searches ignore them; only a new index of this "
-                "kind is free of them."
+                f"Descriptors of removed photos that stay in the file, where "
+                f"searches ignore them: {self.ghosts}. Only a new index is "
+                "free of them."
             )
         return "\n".join(lines)
 
@@ -135,23 +136,23 @@ def index_photos(
     change = IndexChange()
     root = os.path.abspath(os.path.expanduser(photos))
     with storage.created() as draft:
-        # First, so that a million photos are not described before a model of
-        # another index is found in its place. A PCA is known only afterwards.
+        # First, so that a model of another index in its place is found before
+        # a million photos are read. A PCA is known only afterwards.
         if not learns_pca:
             photo_models.save_model_once(final, draft.model)
-        described = _describe(
+        extracted = _extract(
             model.extractor(),
             paths,
             root,
             draft.scratch,
             change.skip if skip_bad else None,
         )
-        described, learned = reduction.apply(described, draft.scratch)
+        extracted, learned = reduction.apply(extracted, draft.scratch)
         if learns_pca:
             final = model.whitened(learned, dimension)
             photo_models.save_model_once(final, draft.model)
-        origin = Origin(described.provenance, root, draft.model, learned)
-        _fill(draft, factory, described, origin, change)
+        origin = Origin(extracted.provenance, root, draft.model, learned)
+        _fill(draft, factory, extracted, origin, change)
     return change
 
 
@@ -178,8 +179,8 @@ def index_descriptors(
         UserError: the descriptors are damaged, or the model, the whitening or
             the kind of index does not fit.
     """
-    described = DescriptorSet.load(descriptors, verify=True)
-    count, size = described.descriptors.shape
+    extracted = DescriptorSet.load(descriptors, verify=True)
+    count, size = extracted.descriptors.shape
     reduction = Reduction.load(whitening, dimension)
     storage.check(factory, reduction.check(size, count), count)
     model = None
@@ -188,18 +189,18 @@ def index_descriptors(
             from agem_tf.library import photo_models
 
         model = photo_models.model_of_descriptors(
-            workdir, described, descriptors
+            workdir, extracted, descriptors
         )
     change = IndexChange()
     with storage.created() as draft:
-        described, learned = reduction.apply(described, draft.scratch)
+        extracted, learned = reduction.apply(extracted, draft.scratch)
         if model is not None:
             if learned is not None:
                 model = model.whitened(learned, dimension)
             photo_models.save_model_once(model, draft.model)
         path = draft.model if model is not None else None
-        origin = Origin(described.provenance, None, path, learned)
-        _fill(draft, factory, described, origin, change)
+        origin = Origin(extracted.provenance, None, path, learned)
+        _fill(draft, factory, extracted, origin, change)
     return change
 
 
@@ -231,15 +232,15 @@ def add_photos(
         known = _known(stored.index, paths, root)
         new = [path for path in paths if _name(path, root) not in known]
         if new:
-            described = _describe(
+            extracted = _extract(
                 photo_models.extractor_of(stored),
                 new,
                 root,
                 stored.scratch,
                 change.skip if skip_bad else None,
             )
-            stored.index.add(described.names, described.descriptors)
-            change.added = len(described.names)
+            stored.index.add(extracted.names, extracted.descriptors)
+            change.added = len(extracted.names)
         change.present = len(known)
         change.count(stored.index)
     return change
@@ -255,10 +256,10 @@ def add_descriptors(storage: Storage, descriptors: str) -> IndexChange:
     Raises:
         UserError: another model or other settings made the descriptors.
     """
-    described = DescriptorSet.load(descriptors, verify=True)
+    extracted = DescriptorSet.load(descriptors, verify=True)
     change = IndexChange()
     with storage.changed() as stored:
-        fitted = stored.fitted(described, descriptors)
+        fitted = stored.fitted(extracted, descriptors)
         known = stored.index.known(fitted.names)
         new = [i for i, name in enumerate(fitted.names) if name not in known]
         if new:
@@ -299,7 +300,7 @@ def _known(
     return index.known([_name(path, root) for path in paths])
 
 
-def _describe(
+def _extract(
     extractor: FileExtractor,
     paths: Sequence[str],
     root: str | None,
@@ -317,7 +318,7 @@ def _describe(
             names.extend(batch_names)
             yield rows
 
-    rows = write_rows(scratch / "described.npy", blocks(), extractor.dimension)
+    rows = write_rows(scratch / "extracted.npy", blocks(), extractor.dimension)
     if not names:
         raise UserError("None of the photos can be read; repair them.")
     return DescriptorSet(names, rows, extractor.provenance)
@@ -338,12 +339,12 @@ def _with_sound_names(paths: Sequence[str], skip: Skip | None) -> Iterator[str]:
 def _fill(
     draft: Draft,
     factory: str,
-    described: DescriptorSet,
+    extracted: DescriptorSet,
     origin: Origin,
     change: IndexChange,
 ) -> None:
-    count, dimension = described.descriptors.shape
+    count, dimension = extracted.descriptors.shape
     index = draft.start(factory, dimension, origin)
-    index.add(described.names, described.descriptors)
+    index.add(extracted.names, extracted.descriptors)
     change.added = count
     change.count(index)

@@ -1,7 +1,8 @@
 """Models that extract the descriptors of an index.
 
 Without any training, ImageNet features pooled by GeM find the same object and
-the same scene; a run of `agem_tf.train` knows the user's own photos better.
+the same scene. A model that `agem_tf.train` trains on the user's own photos
+finds more.
 """
 
 from __future__ import annotations

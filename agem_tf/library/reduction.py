@@ -33,7 +33,7 @@ class Reduction:
 
     @classmethod
     def load(cls, whitening: str | None, dimension: int | None) -> Self:
-        """Returns the reduction that two options describe.
+        """Returns the reduction of two options.
 
         Args:
             whitening: directory of a whitening, if any.

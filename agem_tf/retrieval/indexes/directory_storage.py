@@ -5,7 +5,7 @@ INDEX/
   names.txt         one photo per line, relative to the folder in the manifest
   descriptors.npy   for an exact index
   vectors.faiss     for a FAISS index, with ids.npy
-  model/            SavedModel that describes further photos
+  model/            SavedModel that extracts descriptors of further photos
   whitening/        whitening applied by the model, if any
 
 Changes are atomic: a copy is written and then replaces the directory.

@@ -86,7 +86,7 @@ class FaissIndex(DescriptorIndex):
     def check_cells(self, count: int) -> None:
         """Refuses a number of photos that is too small for training.
 
-        Training would fail too, but only after all photos were described.
+        Training would fail too, but only after all descriptors were extracted.
 
         Raises:
             UserError: there are more cells than `count` photos.

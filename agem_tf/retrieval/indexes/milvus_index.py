@@ -43,7 +43,7 @@ _LONGEST_NAME = 65_535
 _DEFAULT_NAME = "agem_tf"
 _LITE = ".db"
 # Milvus Lite rejects pymilvus' default of one ping per ten seconds as abuse: it
-# closes the connection, and prints a warning, while photos are being described.
+# closes the connection, and prints a warning, while descriptors are extracted.
 _LITE_OPTIONS = {"grpc.keepalive_time_ms": 600_000}
 _SCHEMES = ("http://", "https://", "tcp://", "unix:")
 
@@ -317,7 +317,7 @@ class MilvusStorage(Storage):
         if not self._is_lite:
             raise UserError(
                 "Milvus stores descriptors, not models: give --model=DIR, the "
-                "directory for the model that describes photos."
+                "directory for the model that extracts them."
             )
         return pathlib.Path(f"{self._uri}.model")
 

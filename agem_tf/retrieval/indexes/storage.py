@@ -25,8 +25,8 @@ class Origin:
     Attributes:
         provenance: provenance of the descriptors; see `files.provenance`.
         photos: folder that the names are relative to, if they are paths.
-        model: directory of the SavedModel that describes further photos, if
-            there is one.
+        model: directory of the SavedModel that extracts descriptors of further
+            photos, if there is one.
         whitening: whitening applied by the model, if it is stored with the
             index; it is then applied to descriptors without whitening too.
     """
@@ -55,7 +55,7 @@ class StoredIndex:
 
     @property
     def model(self) -> pathlib.Path:
-        """Directory of the SavedModel that describes further photos.
+        """Directory of the SavedModel for further photos.
 
         Raises:
             UserError: there is none.
@@ -127,7 +127,7 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def check(self, factory: str, dimension: int, count: int) -> None:
-        """Checks a new index before its photos are described.
+        """Checks a new index before descriptors are extracted.
 
         Args:
             factory: kind of the index.
