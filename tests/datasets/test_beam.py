@@ -46,5 +46,5 @@ def test_a_bad_photo_is_one_sentence(prepare_folder, photo_folder, tmp_path):
 
 def test_beam_is_optional(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(UserError, match=r"agem-tf\[beam\]"):
+    with pytest.raises(UserError, match=r"pip install apache-beam"):
         shards.on_beam(LOCAL)
