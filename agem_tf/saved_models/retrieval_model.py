@@ -15,14 +15,11 @@ Signatures:
 
 import copy
 import dataclasses
-import functools
-import inspect
 import os
 import pathlib
 from collections.abc import Callable
 from typing import Self
 
-import keras
 import tensorflow as tf
 
 from agem_tf.config import ExtractionConfig, ImageConfig
@@ -124,20 +121,10 @@ class ExportableModel:
         # Shapes are dynamic here, and canvases change no descriptor.
         self._image = dataclasses.replace(image, buckets=())
 
-        trains = _depends_on_training(model)
-
-        # Traced once or twice, although four exported functions call it and
-        # TensorFlow traces these again while it saves them.
-        @functools.cache
-        def traced(training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-            with tf.init_scope():
-                return tf.function(
-                    lambda images: model(images, training=training),
-                    autograph=False,
-                ).get_concrete_function(_IMAGES)
-
+        # Traced once, although four exported functions call it.
+        @tf.function
         def network(images: tf.Tensor, training: bool) -> tf.Tensor:
-            return traced(training and trains)(images)
+            return model(images, training=training)
 
         self._pyramid = ScalePyramid(
             model, self._image, extraction.scales, network=network
@@ -193,16 +180,16 @@ class ExportableModel:
         """
         pyramid, crops = self._pyramid, self._describe_crops
 
-        @tf.function(input_signature=[_IMAGES], autograph=False)
+        @tf.function(input_signature=[_IMAGES])
         def describe_images(images):
             return {"descriptors": self._finished(pyramid.descriptors(images))}
 
-        @tf.function(input_signature=[_ENCODED], autograph=False)
+        @tf.function(input_signature=[_ENCODED])
         def describe_encoded(encoded_images):
             whole = tf.zeros((tf.shape(encoded_images)[0], 4))
             return crops(encoded_images, whole)
 
-        @functools.partial(tf.function, autograph=False)
+        @tf.function
         def call(images, training=False):
             return self._finished(
                 pyramid.descriptors(images, training=training)
@@ -210,12 +197,6 @@ class ExportableModel:
 
         for training in (False, True):
             call.get_concrete_function(_IMAGES, training=training)
-        # Concrete functions, because `save` would trace others once more.
-        signatures = {
-            "serving_default": describe_images.get_concrete_function(),
-            "encoded_images": describe_encoded.get_concrete_function(),
-            "encoded_crops": crops.get_concrete_function(),
-        }
         whitening = self._whitening.variables if self._whitening else []
         # A plain Checkpoint rather than a tf.Module, whose own `variables`
         # would not be saved; TensorFlow Hub looks for these attributes.
@@ -235,13 +216,19 @@ class ExportableModel:
             tf.saved_model.save(
                 root,
                 str(temporary),
-                signatures=signatures,
+                # Functions, because a concrete one that was traced on several
+                # replicas can't be saved.
+                signatures={
+                    "serving_default": describe_images,
+                    "encoded_images": describe_encoded,
+                    "encoded_crops": crops,
+                },
             )
             write_manifest(temporary, KIND, provenance=self.provenance)
         return pathlib.Path(directory)
 
     def _crops_function(self) -> Callable[..., dict[str, tf.Tensor]]:
-        @tf.function(input_signature=[_ENCODED, _BOXES], autograph=False)
+        @tf.function(input_signature=[_ENCODED, _BOXES])
         def describe_crops(encoded_images, boxes):
             descriptors = encoded_photo_descriptors(
                 self._pyramid, self._image, encoded_images, boxes
@@ -254,15 +241,3 @@ class ExportableModel:
         if self._whitening is None:
             return descriptors
         return l2_normalize(self._whitening(descriptors))
-
-
-def _depends_on_training(model: keras.Model) -> bool:
-    """Whether any layer may compute something else in training."""
-    for layer in model._flatten_layers(include_self=False):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            if layer.trainable:
-                return True
-        elif not isinstance(layer, keras.Model):
-            if "training" in inspect.signature(layer.call).parameters:
-                return True
-    return False

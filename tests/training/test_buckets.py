@@ -67,5 +67,5 @@ def test_unfit_buckets_are_refused(recipe, field, value, sentence):
 def test_pooling_of_regions_is_refused(recipe):
     recipe.image.buckets = [(64, 64)]
     recipe.model.pooling = "rmac"
-    with pytest.raises(UserError, match="take gem, mac, spoc or crow"):
+    with pytest.raises(UserError, match="use gem, mac, spoc or crow"):
         validate(recipe)

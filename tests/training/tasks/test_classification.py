@@ -296,7 +296,7 @@ def test_two_replicas_learn_as_one_device_does(undisturbed, runs):
 @pytest.mark.parametrize(
     ("assignments", "message"),
     [
-        (["training.select_best=validation_loss"], "take validation_map"),
+        (["training.select_best=validation_loss"], "use validation_map"),
         (["mining.num_negatives=5"], "leave it out"),
         (["loss.options={'margn': 1}"], "loss can't be built"),
         (["loss.options={'margin': 3.0}"], "margin=3.0"),
