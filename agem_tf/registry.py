@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 POOLINGS = {
+    "attentive": "agem_tf.layers:AttentivePooling",
     "gem": "agem_tf.layers:GeM",
     "mac": "agem_tf.layers:MAC",
     "spoc": "agem_tf.layers:SPoC",

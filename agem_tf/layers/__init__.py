@@ -18,11 +18,13 @@ from agem_tf.layers.global_poolings import (
     GlobalPooling,
     SPoC,
 )
+from agem_tf.layers.local_attention import AttentivePooling, LocalAttention
 from agem_tf.layers.masking import PaddingMask, ZeroOutside
 from agem_tf.layers.regional import Regional
 from agem_tf.layers.whitening import L2Normalization, Whitening
 
 __all__ = [
+    "AttentivePooling",
     "CBAM",
     "ChannelAttention",
     "CosineClassifier",
@@ -33,6 +35,7 @@ __all__ = [
     "GlobalPooling",
     "L2Normalization",
     "LinearClassifier",
+    "LocalAttention",
     "MAC",
     "PaddingMask",
     "PointwiseAttention",

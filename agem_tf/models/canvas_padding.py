@@ -16,6 +16,7 @@ from keras import layers, tree
 from agem_tf.layers import (
     CBAM,
     MAC,
+    AttentivePooling,
     CroW,
     DownsamplingAttention,
     GeM,
@@ -34,7 +35,15 @@ _WINDOWED = (
     layers.MaxPooling2D,
     layers.SeparableConv2D,
 )
-_MASKED = (CBAM, CroW, DownsamplingAttention, GeM, MAC, SPoC)
+_MASKED = (
+    AttentivePooling,
+    CBAM,
+    CroW,
+    DownsamplingAttention,
+    GeM,
+    MAC,
+    SPoC,
+)
 # A model within the model is one layer here, whose own layers are hidden.
 _UNKNOWN = (
     keras.Model,

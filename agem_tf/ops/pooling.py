@@ -63,6 +63,18 @@ def spoc(x: Tensor, valid: Tensor | None = None) -> Tensor:
 
 
 @in_float32
+def attentive(x: Tensor, scores: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean of L2-normalized features times their scores, to (B, C).
+
+    Args:
+        x: Local features.
+        scores: Attention scores (B, H, W, 1), not negative.
+        valid: Mask, see above.
+    """
+    return spoc(l2_normalize(x) * ops.cast(scores, x.dtype), valid)
+
+
+@in_float32
 def crow(
     x: Tensor, epsilon: float = 1e-6, valid: Tensor | None = None
 ) -> Tensor:

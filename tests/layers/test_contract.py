@@ -9,6 +9,9 @@ from agem_tf import layers
 CHANNELS = 8
 
 MAP_LAYERS = {
+    "attentive_pooling": lambda **k: layers.AttentivePooling(
+        6, batch_norm="frozen_statistics", **k
+    ),
     "cbam": lambda **k: layers.CBAM(reduction=2, kernel_size=3, **k),
     "channel_attention": lambda **k: layers.ChannelAttention(4, **k),
     "crow": lambda **k: layers.CroW(**k),
@@ -18,6 +21,7 @@ MAP_LAYERS = {
     ),
     "gem": lambda **k: layers.GeM(**k),
     "gem_per_channel": lambda **k: layers.GeM(2.5, per_channel=True, **k),
+    "local_attention": lambda **k: layers.LocalAttention(6, **k),
     "mac": lambda **k: layers.MAC(**k),
     "pointwise_attention": lambda **k: layers.PointwiseAttention(1.0, **k),
     "regional": lambda **k: layers.Regional(layers.GeM(dtype="float32"), **k),
@@ -181,6 +185,8 @@ def test_a_wrong_rank_is_refused(name):
         (lambda: layers.CosineClassifier(1), "num_classes=1"),
         (lambda: layers.ChannelAttention(0), "reduction=0"),
         (lambda: layers.SpatialAttention(4), "kernel_size=4"),
+        (lambda: layers.LocalAttention(0), "filters=0"),
+        (lambda: layers.AttentivePooling(0), "filters=0"),
         (lambda: layers.CBAM(batch_norm="off"), "batch_norm='off'"),
         (lambda: layers.DownsamplingAttention(6), "filters=6"),
     ],

@@ -40,6 +40,7 @@ def batch(rng):
         ("resnet50_half", {"attention": "agem", "pooling": "spoc"}),
         ("vgg16", {"feature_map": "C4", "attention_placement": ("C4",)}),
         ("mobilenetv3small", {"attention": "none", "pooling": "mac"}),
+        ("resnet18_torch", {"attention": "none", "pooling": "attentive"}),
     ],
 )
 def test_padding_does_not_matter(backbone, options):

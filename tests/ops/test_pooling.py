@@ -4,7 +4,16 @@ import keras
 import numpy as np
 import pytest
 
-from agem_tf.ops import crow, gem, mac, rmac, rmac_regions, scda, spoc
+from agem_tf.ops import (
+    attentive,
+    crow,
+    gem,
+    mac,
+    rmac,
+    rmac_regions,
+    scda,
+    spoc,
+)
 
 
 def _features(shape=(3, 7, 10, 5), seed=4):
@@ -107,3 +116,14 @@ def test_rmac_equals_a_loop_over_regions(sides):
         maxima = crop.max((1, 2))
         expected += maxima / (np.linalg.norm(maxima, axis=1)[:, None] + 1e-6)
     np.testing.assert_allclose(rmac(x), expected, rtol=1e-5)
+
+
+def test_attentive_weights_unit_features_by_their_scores():
+    # Unit vectors (.6, .8), (0, 1) and (1, 0), times 1, 2 and 3, over 3.
+    x = np.reshape([3.0, 4.0, 0.0, 9.0, 0.5, 0.0], (1, 1, 3, 2))
+    scores = np.reshape([1.0, 2.0, 3.0], (1, 1, 3, 1))
+    pooled = attentive(x.astype("float32"), scores)
+    np.testing.assert_allclose(pooled, [[1.2, 2.8 / 3]], rtol=1e-5)
+    valid = np.reshape([True, True, False], (1, 1, 3))
+    pooled = attentive(x.astype("float32"), scores, valid)
+    np.testing.assert_allclose(pooled, [[0.3, 1.4]], rtol=1e-5)

@@ -1,0 +1,119 @@
+"""DELF, attentive local features: descriptors first, keypoints by attention."""
+
+import os
+from typing import Any
+
+import keras
+from keras import ops
+
+from agem_tf.models.agem import AGeM
+
+
+@keras.saving.register_keras_serializable(package="agem_tf")
+class DELF(AGeM):
+    """Local descriptors of an image, and a score for each of them.
+
+    The positions of one feature map are the descriptors, and an attention
+    scores them: one forward pass describes first and selects then. Training
+    needs labels of whole images only. They reach the attention through the
+    mean of the features, weighted by their scores, whose L2-normalized vector
+    is this network's output and a global descriptor:
+
+    `d = L2N(mean over positions of A(x) * L2N(x))`
+
+    `local_network` has the maps of features and scores.
+
+    Args:
+        backbone: One of `agem_tf.registry.names("backbone")`.
+        weights: As for `AGeM`.
+        feature_map: The map whose positions are described; "C4" has stride 16.
+        attention: As for `AGeM`: attention inside the backbone, which DELF
+            does not have.
+        pooling: "attentive"; its `pooling_options` are the arguments of
+            `layers.AttentivePooling`.
+        name: Name of the model.
+        **options: The other arguments of `AGeM`.
+
+    Input shape:
+        (batch, height, width, 3), RGB in [0, 255], of any size.
+
+    Output shape:
+        (batch, channels), float32 of unit norm.
+
+    Raises:
+        ValueError: The pooling has no attention, or parts do not fit each
+            other.
+        UserError: The weights cannot be found, read or fitted.
+
+    Example:
+        >>> model = DELF("resnet50", "imagenet")
+        >>> maps = model.local_network()(images)
+        >>> maps["features"].shape  # (batch, height / 16, width / 16, 1024)
+        >>> maps["scores"].shape  # (batch, height / 16, width / 16)
+
+    Reference:
+        [Noh et al., 2017](https://arxiv.org/abs/1612.06321)
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        weights: str | os.PathLike | None = None,
+        feature_map: str = "C4",
+        attention: str = "none",
+        pooling: str = "attentive",
+        name: str = "delf",
+        **options: Any,
+    ):
+        if pooling != "attentive" or options.get("regional"):
+            raise ValueError(
+                "DELF pools whole maps by its attention. Received: "
+                f"pooling={pooling!r}, regional={options.get('regional')}"
+            )
+        super().__init__(
+            backbone,
+            weights,
+            feature_map,
+            attention=attention,
+            pooling=pooling,
+            name=name,
+            **options,
+        )
+
+    def local_network(self) -> keras.Model:
+        """Returns the network from images to features and scores.
+
+        Returns:
+            A model that shares the variables, from images (batch, height,
+            width, 3) to {"features": (batch, map height, map width,
+            channels) float32, not normalized, "scores": (batch, map height,
+            map width) float32}.
+        """
+        pooling = self.get_layer("pooling")
+        scores = ops.squeeze(pooling.attention(pooling.input), -1)
+        maps = {
+            "features": ops.cast(pooling.input, "float32"),
+            "scores": ops.cast(scores, "float32"),
+        }
+        return keras.Model(self.inputs[0], maps, name=f"local_{self.name}")
+
+    def pooled_network(self) -> keras.Model:
+        """Returns the network to the pooled features, before their L2 norm.
+
+        Its length says how much the network finds in an image, which a
+        classifier in training can use.
+        """
+        output = self.get_layer("pooling").output
+        return keras.Model(self.inputs[0], output, name=f"pooled_{self.name}")
+
+    def attention_maps(self, images: Any) -> Any:
+        """Returns the scores of positions, divided by the image's largest.
+
+        Args:
+            images: (batch, height, width, 3), RGB in [0, 255].
+
+        Returns:
+            (batch, map height, map width) float32 in [0, 1].
+        """
+        scores = self.local_network()(images, training=False)["scores"]
+        return scores / ops.max(scores, axis=(1, 2), keepdims=True)
