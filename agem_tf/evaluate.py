@@ -8,13 +8,16 @@ r"""Score descriptors against a ground truth.
         --queries=queries.npy --ground_truth=gnd_roxford5k.pkl
 
 The protocol follows from the ground truth, for example Easy, Medium and Hard
-for revisited Oxford and Paris.
+for revisited Oxford and Paris. Two evaluations are compared query by query:
+
+    python -m agem_tf.evaluate --compare=scores,scores_reranked
 """
 
 from __future__ import annotations
 
 from agem_tf import cli
 
+comparison_page = cli.lazy("agem_tf.pages.comparison_page")
 evaluation_run = cli.lazy("agem_tf.pages.evaluation_run")
 tables = cli.lazy("agem_tf.evaluation.tables")
 
@@ -64,12 +67,40 @@ class EvaluateOptions:
     )
 
 
-def main(options: EvaluateOptions) -> evaluation_run.Evaluation:
-    """Scores descriptors, writes the results and prints the scores."""
+@cli.options
+class CompareOptions:
+    """Compare two evaluations of the same queries."""
+
+    compare: str = cli.required(
+        "Two directories that evaluations wrote, A,B: differences of the "
+        "scores of single queries, and a paired bootstrap interval."
+    )
+    output: str | None = cli.option(
+        None, "HTML file for the queries that gained and lost most."
+    )
+    data_dir: str | None = cli.option(
+        None, "Prepared dataset of both evaluations, for the photos."
+    )
+    split: str = cli.option("test", "Split that was scored.")
+
+
+def main(
+    options: EvaluateOptions | CompareOptions,
+) -> evaluation_run.Evaluation | comparison_page.Comparison:
+    """Scores descriptors or compares evaluations, and prints the scores."""
+    if isinstance(options, CompareOptions):
+        return _compare(options)
+    return _evaluate(options)
+
+
+def _evaluate(options: EvaluateOptions) -> evaluation_run.Evaluation:
     evaluation = evaluation_run.run_evaluation(options)
     name = " ".join([options.descriptors, *options.rerank])
     row = tables.scores_row(name, evaluation.scores)
     cli.print_line(tables.format_table([row]))
+    interval = tables.interval_line(evaluation.scores)
+    if interval is not None:
+        cli.print_line(interval)
     for note in evaluation.notes:
         cli.print_line(note)
     if options.output is not None:
@@ -77,5 +108,19 @@ def main(options: EvaluateOptions) -> evaluation_run.Evaluation:
     return evaluation
 
 
+def _compare(options: CompareOptions) -> comparison_page.Comparison:
+    comparison = comparison_page.run_comparison(options)
+    for label, name in zip("AB", comparison.names, strict=True):
+        cli.print_line(f"{label}: {name}")
+    cli.print_line(tables.format_table(comparison.rows()))
+    for name, first, second, difference in comparison.changed_queries():
+        cli.print_line(
+            f"{difference:+6.1f}  {name} ({first:.1f} -> {second:.1f})"
+        )
+    if options.output is not None:
+        cli.print_line(f"Report: {options.output}")
+    return comparison
+
+
 if __name__ == "__main__":
-    cli.run(main, EvaluateOptions)
+    cli.run(main, EvaluateOptions, compare=CompareOptions)

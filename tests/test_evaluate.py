@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agem_tf import evaluate
+from agem_tf import evaluate, prepare
+from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
@@ -237,7 +238,8 @@ def test_the_command_prints_a_table(files):
         *(f"--{name}={value}" for name, value in files.sets.items())
     )
     assert result.returncode == 0, result.stderr
-    header, row = result.stdout.splitlines()
+    header, row, interval = result.stdout.splitlines()
+    assert interval.startswith("mAP medium, 95 % over 2 queries: ")
     assert header.split()[:3] == ["descriptors", "mAP", "easy"]
     assert row.startswith(files.sets["descriptors"])
 
@@ -252,3 +254,96 @@ def test_an_unknown_step_is_reported_before_anything_is_read():
     assert result.returncode == 2
     (message,) = result.stderr.splitlines()
     assert message.startswith("error: Unknown re-ranking 'aqe'. Known: dba")
+
+
+@pytest.fixture
+def compared(files, tmp_path):
+    """Two evaluations of the fixture's descriptors, the second re-ranked."""
+    paths = [str(tmp_path / name) for name in ("plain", "re-ranked")]
+    for path, steps in zip(paths, ([], ["qe:2,0"]), strict=True):
+        evaluate.main(
+            evaluate.EvaluateOptions(**files.sets, rerank=steps, output=path)
+        )
+    return paths
+
+
+def test_two_evaluations_are_compared_query_by_query(compared, capsys):
+    options = evaluate.CompareOptions(compare=",".join(compared))
+    comparison = evaluate.main(options)
+    assert [part.part for part in comparison.parts] == [
+        *("easy", "medium", "hard")
+    ]
+    rows = [
+        list(csv.DictReader(open(f"{path}/per_query.csv"))) for path in compared
+    ]
+    first, second = (
+        [float(row["ap_medium"]) for row in table] for table in rows
+    )
+    np.testing.assert_allclose(comparison.main.first, first, atol=1e-5)
+    np.testing.assert_allclose(comparison.main.second, second, atol=1e-5)
+    low, high = comparison.main.interval
+    difference = np.mean(second) - np.mean(first)
+    assert low <= difference <= high
+    printed = capsys.readouterr().out
+    assert f"B: {compared[1]}" in printed
+    assert f"{100 * difference:+.1f}" in printed
+
+
+def test_the_page_of_a_comparison_shows_both_rank_lists(tmp_path):
+    photos = tmp_path / "photos"
+    rng = np.random.default_rng(0)
+    for name in ("a/1", "a/2", "b/1", "b/2", "c/1", "c/2"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 255, (40, 50, 3), np.uint8)
+        Image.fromarray(pixels).save(photos / f"{name}.png")
+    data = str(tmp_path / "data")
+    prepare.main(
+        prepare.PrepareOptions(
+            source=str(photos), data_dir=data, option=("test=1.0",)
+        )
+    )
+    names = PreparedDataset(data).split("test").names
+    for label in "AB":
+        rows = _normalized(rng.normal(size=(len(names), 5)))
+        DescriptorSet(names, rows, _MADE).save(tmp_path / f"set {label}")
+        evaluate.main(
+            evaluate.EvaluateOptions(
+                descriptors=str(tmp_path / f"set {label}"),
+                data_dir=data,
+                output=str(tmp_path / label),
+            )
+        )
+    page = tmp_path / "compared.html"
+    comparison = evaluate.main(
+        evaluate.CompareOptions(
+            compare=f"{tmp_path / 'A'},{tmp_path / 'B'}",
+            data_dir=data,
+            output=str(page),
+        )
+    )
+    assert [part.part for part in comparison.parts] == ["all"]
+    (name, first, *_), *_ = comparison.changed_queries()
+    assert f"{name}, A: {first:.1f} %" in page.read_text()
+    assert "data:image/jpeg" in page.read_text()
+
+
+def test_evaluations_that_differ_in_kind_are_not_compared(
+    compared, files, tmp_path
+):
+    with pytest.raises(UserError, match="two evaluations, A,B"):
+        evaluate.main(evaluate.CompareOptions(compare=compared[0]))
+    other = str(tmp_path / "other")
+    evaluate.main(
+        evaluate.EvaluateOptions(**files.sets, protocol="oxford", output=other)
+    )
+    options = evaluate.CompareOptions(compare=f"{compared[0]},{other}")
+    with pytest.raises(UserError, match="different protocols"):
+        evaluate.main(options)
+    options = evaluate.CompareOptions(compare=f"{compared[0]},{tmp_path}")
+    with pytest.raises(UserError, match="manifest.json"):
+        evaluate.main(options)
+    options = evaluate.CompareOptions(
+        compare=",".join(compared), output=str(tmp_path / "page.html")
+    )
+    with pytest.raises(UserError, match="--data_dir"):
+        evaluate.main(options)

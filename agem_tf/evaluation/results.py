@@ -1,7 +1,8 @@
-"""The numbers of an evaluation as files.
+"""The numbers of an evaluation as files, written and read.
 
 OUTPUT/
-  metrics.json          what was scored, and the scores in [0, 1]
+  metrics.json          what was scored, the scores in [0, 1], and the 95 %
+                        intervals of the first score of each difficulty
   per_query.csv         one row per query
   precision_recall.csv  the curves, for protocols that have one
   ranking/              the best photos of each query, a `Ranking`
@@ -9,15 +10,19 @@ OUTPUT/
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TextIO
 
 import numpy as np
 
+from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import Evaluation
 from agem_tf.evaluation.protocols.protocol import WHOLE
 from agem_tf.evaluation.tables import scores_dict
+from agem_tf.files.manifest import read_manifest
 from agem_tf.retrieval.ranking import Ranking
 
 # Kind of a directory that holds these files.
@@ -43,6 +48,10 @@ def write_numbers(
         "database": len(truth.database_names),
         "distractors": evaluation.num_distractors,
         "scores": scores_dict(evaluation.scores),
+        "intervals": {
+            part: content.interval
+            for part, content in evaluation.scores.parts().items()
+        },
         "notes": list(evaluation.notes),
         "provenance": dict(provenance),
     }
@@ -58,6 +67,53 @@ def write_numbers(
         evaluation.database_names,
         provenance,
     ).save(directory / "ranking")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredScores:
+    """The scores of single queries that `write_numbers` wrote.
+
+    Attributes:
+        protocol: name of the protocol.
+        query_names: names of the queries.
+        per_query: difficulty -> (queries,) values in [0, 1] of the score that
+            stands for it, for example the average precision; NaN where a query
+            is not scored. Difficulties without any score are left out, and
+            equal ones are one, `WHOLE`.
+        ranking: the best photos of each query.
+    """
+
+    protocol: str
+    query_names: Sequence[str]
+    per_query: Mapping[str, np.ndarray]
+    ranking: Ranking
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike) -> Self:
+        """Reads the directory of an evaluation.
+
+        Raises:
+            UserError: the directory is missing, damaged or of another kind.
+        """
+        directory = Path(directory)
+        read_manifest(directory, KIND, verify=True)
+        ranking = Ranking.load(directory / "ranking")
+        try:
+            text = (directory / "metrics.json").read_text(encoding="utf-8")
+            metrics = json.loads(text)
+            with _open_rows(directory / "per_query.csv", "r") as file:
+                rows = list(csv.DictReader(file))
+            return cls(
+                metrics["protocol"],
+                ranking.query_names,
+                _main_scores(rows, metrics["scores"]),
+                ranking,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{directory} holds no readable scores of queries; evaluate "
+                "again."
+            ) from error
 
 
 def evenly_spaced(total: int, count: int) -> np.ndarray:
@@ -98,13 +154,37 @@ def _curve_rows(evaluation: Evaluation) -> Iterator[Sequence[object]]:
             yield part, *(_cell(values[point]) for values in columns)
 
 
+def _main_scores(
+    rows: Sequence[Mapping[str, str]], parts: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Returns the first column of each difficulty that scores any query."""
+    scores = {}
+    for part in parts:
+        suffix = "" if part == WHOLE else f"_{part}"
+        columns = [
+            name for name in list(rows[0])[2:-2] if name.endswith(suffix)
+        ]
+        for column in columns[:1]:
+            values = np.array([float(row[column] or "nan") for row in rows])
+            if not np.isnan(values).all():
+                scores[part] = values
+    first, *others = scores.values() or [np.empty(0)]
+    if others and all(np.array_equal(first, v, equal_nan=True) for v in others):
+        return {WHOLE: first}
+    return scores
+
+
 def _cell(value: np.floating) -> str:
     return "" if np.isnan(value) else f"{value:.6g}"
 
 
 def _write_rows(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    # Photo names on Linux are bytes that need not be valid UTF-8.
-    with path.open(
-        "w", newline="", encoding="utf-8", errors="surrogateescape"
-    ) as file:
+    with _open_rows(path, "w") as file:
         csv.writer(file).writerows(rows)
+
+
+def _open_rows(path: Path, mode: str) -> TextIO:
+    # Photo names on Linux are bytes that need not be valid UTF-8.
+    return path.open(
+        mode, newline="", encoding="utf-8", errors="surrogateescape"
+    )

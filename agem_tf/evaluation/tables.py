@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from agem_tf.evaluation.protocols.protocol import WHOLE, Part, ProtocolScores
 
 _LABELS = {"ap": "AP", "gap": "GAP", "map": "mAP", "mp": "mP"}
@@ -51,6 +53,26 @@ def format_metric(part: Part, metric: str) -> str:
     if value != value:
         return "-"
     return f"{100 * value:.1f}" if part.in_percent else f"{value:.3f}"
+
+
+def format_interval(part: Part) -> str:
+    """Returns the 95 % interval of the first metric in percent, or "-"."""
+    if part.interval is None:
+        return "-"
+    low, high = part.interval
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def interval_line(scores: ProtocolScores) -> str | None:
+    """Returns a line with the interval of the score that stands for all."""
+    name = scores.main_part()
+    part = scores.shown_parts()[name]
+    if part.interval is None:
+        return None
+    label = metric_label(next(iter(part.metrics)), name)
+    values = next(iter(part.per_query.values()))
+    queries = int(np.sum(~np.isnan(values)))
+    return f"{label}, 95 % over {queries} queries: {format_interval(part)}"
 
 
 def format_table(rows: Sequence[Mapping[str, str]]) -> str:

@@ -1,6 +1,6 @@
 """Rank lists: queries and the photos that they found, framed by verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -48,24 +48,59 @@ def rank_lists(
     ]
 
 
+def query_tiles(
+    name: str,
+    answers: QueryTruth,
+    found: Mapping[int, str],
+    captions: Sequence[str],
+    photos: Photos = no_photos,
+) -> list[Tile]:
+    """Shows a query in its box, then what it found, best first.
+
+    Args:
+        name: name of the query.
+        answers: its positives, junk and box.
+        found: index -> name of each photo to show, best first.
+        captions: text below each of these photos.
+        photos: finds the photo of a name.
+    """
+    tiles = [Tile(name, "query", photo=_thumbnail(photos(name), answers.box))]
+    for other, verdict, caption in zip(
+        found.values(), judge(list(found), answers), captions, strict=True
+    ):
+        tiles.append(Tile(other, verdict, caption, _thumbnail(photos(other))))
+    return tiles
+
+
+def shown_photos(
+    query_name: str,
+    ranks: Sequence[int],
+    database_names: Sequence[str],
+    top: int,
+) -> dict[int, str]:
+    """Returns index -> name of the best photos of a query, best first.
+
+    A query in the database is junk there, and would repeat the first tile.
+    """
+    found = [
+        int(i) for i in ranks[: top + 1] if database_names[i] != query_name
+    ]
+    return {index: database_names[index] for index in found[:top]}
+
+
 def _rank_list(
     evaluation: Evaluation, query: int, score: float, photos: Photos, top: int
 ) -> RankList:
     truth = evaluation.ground_truth
-    name, answers = truth.query_names[query], truth.queries[query]
-    # A query in the database is junk there, and would repeat the first tile.
-    found = [
-        index
-        for index in evaluation.ranks[query][: top + 1]
-        if evaluation.database_names[index] != name
-    ][:top]
-    tiles = [Tile(name, "query", photo=_thumbnail(photos(name), answers.box))]
-    for rank, (index, verdict) in enumerate(
-        zip(found, judge(found, answers), strict=True), 1
-    ):
-        other = evaluation.database_names[index]
-        caption = f"{rank}: {evaluation.similarity(query, index):.3f}"
-        tiles.append(Tile(other, verdict, caption, _thumbnail(photos(other))))
+    name = truth.query_names[query]
+    found = shown_photos(
+        name, evaluation.ranks[query], evaluation.database_names, top
+    )
+    captions = [
+        f"{rank}: {evaluation.similarity(query, index):.3f}"
+        for rank, index in enumerate(found, 1)
+    ]
+    tiles = query_tiles(name, truth.queries[query], found, captions, photos)
     return RankList(f"{name}: {100 * score:.1f} %", tiles)
 
 

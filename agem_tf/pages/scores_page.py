@@ -3,6 +3,7 @@
 from agem_tf.evaluation.evaluating import Evaluation
 from agem_tf.evaluation.protocols import PROTOCOLS
 from agem_tf.evaluation.tables import (
+    format_interval,
     format_metric,
     metric_label,
     scores_row,
@@ -52,10 +53,15 @@ def _parts_table(evaluation: Evaluation) -> Table:
     main = parts[evaluation.scores.main_part()]
     metrics = list(main.metrics)
     rows = [
-        [part, *(format_metric(content, metric) for metric in metrics)]
+        [
+            part,
+            *(format_metric(content, metric) for metric in metrics),
+            format_interval(content),
+        ]
         for part, content in parts.items()
     ]
-    columns = ["", *map(metric_label, metrics)]
+    interval = f"{metric_label(metrics[0])}, 95 % interval"
+    columns = ["", *map(metric_label, metrics), interval]
     title = "Percent" if evaluation.scores.in_percent else "Scores"
     return Table(title, columns, rows, " ".join(evaluation.notes))
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.intervals import mean_interval
 from agem_tf.evaluation.places import Found
 
 # Name of the part of a protocol without difficulties.
@@ -39,6 +40,20 @@ class Part:
     )
     curve: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     in_percent: bool = True
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the first metric over the queries.
+
+        None if the metric is not the mean of the first column of `per_query`,
+        as for counts, GAP and pooled curves.
+        """
+        metric = next(iter(self.metrics.values()))
+        values = next(iter(self.per_query.values()), np.empty(0))
+        scored = values[~np.isnan(values)]
+        if len(scored) < 2 or not np.isclose(scored.mean(), metric):
+            return None
+        return mean_interval(values)
 
 
 class ProtocolScores(abc.ABC):
