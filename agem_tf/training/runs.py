@@ -18,6 +18,7 @@ from agem_tf.extraction.identity import fingerprint
 from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.models import AGeM
 from agem_tf.training.workdir import BEST_MODEL, read_recipe
+from agem_tf.weights.keras_files import load_keras_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,7 @@ def open_run(
     workdir = pathlib.Path(workdir)
     config = read_recipe(workdir)
     with strategy.scope():
-        model = load_model(workdir / BEST_MODEL)
+        model = load_keras_model(workdir / BEST_MODEL, AGeM)
         if model.dtype_policy.name != config.training.precision:
             # Files of earlier releases do not have their precision.
             policy = {"dtype": config.training.precision}
@@ -133,20 +134,6 @@ def open_dataset(
         source | data.options,
         skip_corrupt=skip_corrupt,
     )
-
-
-def load_model(path: pathlib.Path) -> AGeM:
-    """Loads a .keras file of this package.
-
-    Raises:
-        UserError: It is missing or damaged.
-    """
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path} can't be read as a model ({error}); run agem_tf.train."
-        ) from error
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:

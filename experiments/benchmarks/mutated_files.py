@@ -1,0 +1,369 @@
+"""Fuzz the readers of files with seeded mutations.
+
+    python experiments/benchmarks/mutated_files.py --mutations=1000
+
+Each reader gets a small valid file, then mutations of it: flipped bits,
+overwritten, removed, inserted and repeated bytes, and extreme integers, half of
+them in the first or last 512 bytes. A mutation may load, or be refused with one
+UserError; any other exception escapes, and its number is printed. Files with
+checksums (the columns "same" and "other") may not load with other values.
+"""
+
+import json
+import pathlib
+import pickle
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from absl import app, flags
+
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.linear_whitening import LinearWhitening
+from agem_tf.errors import UserError
+from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.ground_truth_files import load_published
+from agem_tf.files.arrays import load_array, load_arrays
+from agem_tf.files.manifest import read_manifest, write_manifest
+from agem_tf.files.matlab_files import read_matlab
+from agem_tf.weights import keras_files, packaged_weights, pytorch_files
+
+_MUTATIONS = flags.DEFINE_integer("mutations", 1000, "Mutations per reader.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the mutations.")
+_EDGE = 512
+_EXTREMES = (b"\xff" * 4, b"\xff" * 8, b"\x7f" * 8, b"\0" * 8, b"\x80" * 4)
+
+
+class Reader(NamedTuple):
+    """A reader of one format.
+
+    Attributes:
+        file: Name of the file that is mutated.
+        write: Writes a valid file, and what belongs to it, into a directory.
+        read: Reads it from the directory.
+        detects: Whether altered values are detected.
+    """
+
+    file: str
+    write: Callable[[pathlib.Path], object]
+    read: Callable[[pathlib.Path], Any]
+    detects: bool = False
+
+
+class Outcomes(NamedTuple):
+    """Number of mutations by outcome, and the first that escaped."""
+
+    same: int
+    other: int
+    refused: int
+    escaped: dict[int, BaseException]
+    slowest: float
+
+
+@keras.saving.register_keras_serializable(package="agem_tf_fuzzing")
+class TinyModel(keras.Model):
+    """Dense layer with few weights.
+
+    Args:
+        units: Number of outputs.
+        name: Name of the model.
+    """
+
+    def __init__(self, units: int = 3, name: str = "tiny"):
+        inputs = keras.Input((2,))
+        layer = keras.layers.Dense(units, name="dense")
+        super().__init__(inputs, layer(inputs), name=name)
+        self.units = units
+
+    def get_config(self) -> dict[str, Any]:
+        return {"units": self.units, "name": self.name}
+
+
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """Returns content with one to three mutations."""
+    data = bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        size = max(len(data), 1)
+        place = int(rng.integers(size))
+        if rng.random() < 0.5:
+            place = int(rng.integers(min(_EDGE, size)))
+            place = place if rng.random() < 0.5 else size - 1 - place
+        end = place + int(rng.integers(1, 16))
+        kind = rng.integers(7)
+        if kind <= 1 and data:
+            data[place] ^= 1 << int(rng.integers(8))
+        elif kind == 2:
+            data[place:end] = rng.bytes(end - place)
+        elif kind == 3:
+            del data[place : end if rng.random() < 0.5 else None]
+        elif kind == 4:
+            data[place:place] = rng.bytes(end - place)
+        elif kind == 5:
+            data[place:place] = data[place : place + int(rng.integers(64))]
+        else:
+            extreme = _EXTREMES[rng.integers(len(_EXTREMES))]
+            data[place : place + len(extreme)] = extreme
+    return bytes(data)
+
+
+def fuzz(reader: Reader, mutations: int, seed: int = 0) -> Outcomes:
+    """Reads mutations of a valid file.
+
+    Args:
+        reader: What is tried.
+        mutations: Number of mutations.
+        seed: Seed of all of them.
+    """
+    same = other = refused = 0
+    escaped: dict[int, BaseException] = {}
+    slowest = 0.0
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        reader.write(directory)
+        whole = (directory / reader.file).read_bytes()
+        expected = reader.read(directory)
+        rng = np.random.default_rng(seed)
+        for number in range(mutations):
+            (directory / reader.file).write_bytes(mutated(whole, rng))
+            start = time.perf_counter()
+            try:
+                value = reader.read(directory)
+            except UserError as error:
+                refused += 1
+                if "\n" in str(error):
+                    escaped[number] = error
+            # The Rust library of safetensors panics with BaseExceptions.
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                escaped[number] = error
+            else:
+                is_same = _equal(value, expected)
+                same, other = same + is_same, other + (not is_same)
+            slowest = max(slowest, time.perf_counter() - start)
+    return Outcomes(same, other, refused, escaped, slowest)
+
+
+def readers() -> dict[str, Reader]:
+    """Returns the readers that are tried, by format.
+
+    Those of safetensors and ONNX only where the package is installed.
+    """
+    return {
+        "manifest.json": Reader("manifest.json", _write_manifest, _manifest),
+        "ground truth .json": Reader(
+            "gnd.json",
+            _write_ground_truth_json,
+            lambda folder: GroundTruth.load(folder / "gnd.json").to_dict(),
+        ),
+        ".npy": Reader(
+            "x.npy",
+            lambda folder: np.save(folder / "x.npy", _MATRIX),
+            lambda folder: load_array(folder / "x.npy", mmap=True)[:],
+        ),
+        ".npz": Reader(
+            "x.npz",
+            lambda folder: np.savez(folder / "x.npz", mean=_MATRIX, b=_MATRIX),
+            lambda folder: load_arrays(folder / "x.npz", ["mean"], "again"),
+        ),
+        "descriptors": Reader(
+            "descriptors.npy", _write_descriptors, _descriptors, detects=True
+        ),
+        "whitening": Reader(
+            "whitening.npz", _write_whitening, _whitening, detects=True
+        ),
+        "ground truth .pkl": Reader(
+            "gnd.pkl",
+            _write_ground_truth_pickle,
+            lambda folder: load_published(folder / "gnd.pkl").to_dict(),
+        ),
+        ".mat": Reader("x.mat", _write_matlab, _matlab),
+        ".weights.h5": _keras_weights("x.weights.h5"),
+        ".h5": _keras_weights("x.h5"),
+        ".keras": _keras_weights("x.keras"),
+        ".keras of a run": Reader(
+            "best.keras", _write_model, _model, detects=True
+        ),
+        ".pth": Reader(
+            "x.pth",
+            _write_pytorch,
+            lambda folder: pytorch_files.read_state_dictionary(
+                folder / "x.pth"
+            ),
+        ),
+        **(_safetensors() if find_spec("safetensors") else {}),
+        **(_onnx() if find_spec("onnx") else {}),
+    }
+
+
+def _safetensors() -> dict[str, Reader]:
+    import safetensors.numpy
+
+    tensors = {"w": _MATRIX, "b": _MATRIX[0]}
+    return {
+        ".safetensors": Reader(
+            "x.safetensors",
+            lambda folder: safetensors.numpy.save_file(
+                tensors, folder / "x.safetensors"
+            ),
+            lambda folder: pytorch_files.read_state_dictionary(
+                folder / "x.safetensors"
+            ),
+        )
+    }
+
+
+def _onnx() -> dict[str, Reader]:
+    import onnx
+
+    constants = [
+        onnx.numpy_helper.from_array(array.astype(np.float32), name)
+        for name, array in (
+            ("kernel", np.ones((2, 3, 1, 1))),
+            ("bias", np.ones(2)),
+        )
+    ]
+    node = onnx.helper.make_node("Conv", ["x", "kernel", "bias"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [], [], constants)
+    model = onnx.helper.make_model(graph)
+    return {
+        ".onnx": Reader(
+            "x.onnx",
+            lambda folder: onnx.save(model, folder / "x.onnx"),
+            lambda folder: packaged_weights.read_convolutions(
+                folder / "x.onnx"
+            ),
+        )
+    }
+
+
+_MATRIX = np.arange(24, dtype=np.float32).reshape(4, 6)
+_PROVENANCE = {"model": "0" * 12, "image": {"size": 64}, "scales": [1.0]}
+_GROUND_TRUTH = {
+    "imlist": ["a", "b", "c"],
+    "qimlist": ["q"],
+    "gnd": [{"bbx": [0, 0, 8, 9], "easy": [0], "hard": [2, 1], "junk": []}],
+}
+
+
+def _equal(first: Any, second: Any) -> bool:
+    try:
+        np.testing.assert_equal(first, second)
+    except AssertionError:
+        return False
+    return True
+
+
+def _write_manifest(folder: pathlib.Path) -> None:
+    (folder / "file").write_bytes(b"content")
+    write_manifest(folder, "example", provenance=_PROVENANCE)
+
+
+def _manifest(folder: pathlib.Path) -> Any:
+    return read_manifest(folder, "example", verify=True)
+
+
+def _write_ground_truth_json(folder: pathlib.Path) -> None:
+    (folder / "gnd.json").write_text(json.dumps(_GROUND_TRUTH))
+
+
+def _write_ground_truth_pickle(folder: pathlib.Path) -> None:
+    (folder / "gnd.pkl").write_bytes(pickle.dumps(_GROUND_TRUTH, 2))
+
+
+def _write_descriptors(folder: pathlib.Path) -> None:
+    names = [f"photo {i}" for i in range(len(_MATRIX))]
+    rows = _MATRIX / np.linalg.norm(_MATRIX, axis=1, keepdims=True)
+    DescriptorSet(names, rows, _PROVENANCE).save(folder / "set")
+    for file in (folder / "set").iterdir():
+        file.rename(folder / file.name)
+
+
+def _descriptors(folder: pathlib.Path) -> Any:
+    return DescriptorSet.load(folder, verify=True).descriptors[:]
+
+
+def _write_whitening(folder: pathlib.Path) -> None:
+    whitening = LinearWhitening(
+        _MATRIX[0], np.eye(6, dtype=np.float32), "pca", _PROVENANCE
+    )
+    whitening.save(folder / "set")
+    for file in (folder / "set").iterdir():
+        file.rename(folder / file.name)
+
+
+def _whitening(folder: pathlib.Path) -> Any:
+    return LinearWhitening.load(folder, verify=True).projection
+
+
+def _write_matlab(folder: pathlib.Path) -> None:
+    import scipy.io
+
+    cells = np.array(["a", _MATRIX], object)
+    scipy.io.savemat(folder / "x.mat", {"names": cells, "x": _MATRIX})
+
+
+def _matlab(folder: pathlib.Path) -> Any:
+    return read_matlab((folder / "x.mat").read_bytes())
+
+
+def _keras_weights(name: str) -> Reader:
+    def write(folder: pathlib.Path) -> None:
+        model = TinyModel()
+        is_weights = name.endswith(".weights.h5")
+        (model.save_weights if is_weights else model.save)(folder / name)
+
+    target = TinyModel()
+
+    def read(folder: pathlib.Path) -> Any:
+        keras_files.load_keras_weights(target, folder / name)
+        return target.get_weights()
+
+    return Reader(name, write, read)
+
+
+def _write_model(folder: pathlib.Path) -> None:
+    TinyModel().save(folder / "best.keras")
+
+
+def _model(folder: pathlib.Path) -> Any:
+    path = folder / "best.keras"
+    return keras_files.load_keras_model(path, TinyModel).get_weights()
+
+
+def _write_pytorch(folder: pathlib.Path) -> None:
+    # PyTorch is not needed: its archive holds a pickle and the numbers.
+    pickled = (
+        b"\x80\x02}q\0X\1\0\0\0wq\1ctorch._utils\n_rebuild_tensor_v2\nq\2"
+        b"((X\7\0\0\0storageq\3ctorch\nFloatStorage\nq\4X\1\0\0\0000q\5"
+        b"X\3\0\0\0cpuq\6K\x18tq\7QK\0K\4K\6\x86q\x08K\6K\1\x86q\t\x89"
+        b"}q\ntq\x0bRq\x0cs."
+    )
+    with zipfile.ZipFile(folder / "x.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        archive.writestr("archive/byteorder", "little")
+        archive.writestr("archive/data/0", _MATRIX.tobytes())
+
+
+def main(argv: list[str]) -> None:
+    """Prints a row per reader."""
+    del argv
+    print(f"{'reader':20} same other refused escaped slowest (s)")
+    for name, reader in readers().items():
+        found = fuzz(reader, _MUTATIONS.value, _SEED.value)
+        print(
+            f"{name:20} {found.same:4} {found.other:5} {found.refused:7} "
+            f"{len(found.escaped):7} {found.slowest:.2f}",
+            flush=True,
+        )
+        for number, error in list(found.escaped.items())[:5]:
+            print(f"  mutation {number}: {error!r}")
+
+
+if __name__ == "__main__":
+    app.run(main)
