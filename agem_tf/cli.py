@@ -22,6 +22,8 @@ import logging
 import os
 import sys
 import textwrap
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -66,7 +68,7 @@ class _LazyModule(ModuleType):
         except BaseException:
             # What a native library wrote may be the cause.
             for line in lines:
-                print(line, file=sys.stderr)
+                print(_printable(line), file=sys.stderr)
             raise
         return getattr(module, attribute)
 
@@ -322,6 +324,18 @@ def _configure_logging() -> None:
     handler.setFormatter(_PlainFormatter())
     logging.root.addHandler(handler)
     logging.getLogger("agem_tf").setLevel(logging.INFO)
+    # What Python itself would print with the names of files as they are.
+    warnings.showwarning = _log_warning
+    sys.excepthook = _print_traceback
+
+
+def _log_warning(message: Warning | str, *place: Any) -> None:
+    logging.getLogger("agem_tf").warning("%s", message)
+
+
+def _print_traceback(*exception: Any) -> None:
+    text = "".join(traceback.format_exception(*exception))
+    print(_printable(text), end="", file=sys.stderr)
 
 
 class _PlainFormatter(logging.Formatter):

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -92,6 +94,7 @@ SCRIPT = '''"""Change a shelf.
 import errno
 import logging
 import os
+import warnings
 
 from agem_tf import cli
 from agem_tf.errors import UserError
@@ -136,6 +139,12 @@ def main(options):
         raise KeyboardInterrupt
     if raises == "defect":
         raise KeyError("x")
+    if raises == "names":
+        name = "\\x1b]0;title\\x07 \\x9b2J \\u202e \\udcff.jpg"
+        cli.print_line(name)
+        warnings.warn(name)
+        logging.getLogger("agem_tf.room").info(name)
+        raise OSError(name)
     if raises == "log":
         logging.getLogger("agem_tf.room").info("a line")
         logging.getLogger("agem_tf.room").warning("careful")
@@ -167,6 +176,27 @@ def shelf(tmp_path_factory):
 
     call.path = path
     return call
+
+
+@pytest.mark.parametrize("traceback", [(), ("--traceback",)])
+def test_no_name_of_a_file_reaches_the_terminal_raw(shelf, traceback):
+    result = shelf("--shelf=a", "--raises=names", *traceback)
+    shown = r"\x1b]0;title\x07 \x9b2J \u202e \udcff.jpg"
+    assert result.stdout == f"{shown}\n"
+    assert result.stderr.startswith(f"warning: {shown}\n{shown}\n")
+    assert f"OSError: {shown}\n" in result.stderr
+    assert result.stderr.isascii()
+
+
+def test_commands_print_by_the_escaping_functions_alone():
+    root = pathlib.Path(cli.__file__).parent
+    calls = re.compile(r"(?<![\w.])print\(|std(out|err)\.write\(")
+    printing = {
+        path.name
+        for path in root.rglob("*.py")
+        if calls.search(path.read_text(encoding="utf-8"))
+    }
+    assert printing == {"cli.py"}
 
 
 def test_flags_become_the_options_of_their_types(shelf):

@@ -143,7 +143,8 @@ def _files(
 ) -> Iterator[pathlib.Path]:
     """Yields the files below a folder that are not hidden, by name.
 
-    Links to folders are followed, except to a folder above them.
+    Links to folders are followed, except to a folder above them. Pipes and
+    broken links are yielded too, so that whoever reads them reports them.
     """
     real = os.path.realpath(folder)
     if real in above:
@@ -153,7 +154,7 @@ def _files(
             continue
         if path.is_dir():
             yield from _files(path, above | {real})
-        elif path.is_file():
+        else:
             yield path
 
 
@@ -242,7 +243,10 @@ def _find_file(folder: pathlib.Path, cell: str) -> tuple[str, str]:
 def list_folder(folder: str) -> list[str]:
     """Lists the photos of a folder and its subfolders.
 
-    Hidden files and folders are skipped, and links to folders are not followed.
+    Hidden files and folders are skipped. Links to folders are followed, the
+    folder's own subfolders first; each folder is listed once, however many
+    links lead to it. Pipes and broken links are listed, so that whoever reads
+    them reports them.
 
     Args:
         folder: Local path of the folder.
@@ -261,15 +265,29 @@ def list_folder(folder: str) -> list[str]:
     root = os.path.abspath(os.path.expanduser(folder))
     if not os.path.isdir(root):
         raise UserError(f"No folder at {folder}; give --photos=DIR.")
-    found = []
-    for directory, subfolders, files in os.walk(root, onerror=stop):
-        subfolders[:] = sorted(n for n in subfolders if not is_hidden(n))
-        found += [
-            os.path.join(directory, file)
-            for file in sorted(files)
-            if not is_hidden(file)
-            and pathlib.PurePath(file).suffix.lower() in SUFFIXES
-        ]
+    found, seen, waiting = [], set(), [root]
+    for top in waiting:  # Grows by the links that are met.
+        if os.path.realpath(top) in seen:
+            continue
+        for directory, subfolders, files in os.walk(top, onerror=stop):
+            seen.add(os.path.realpath(directory))
+            paths = [
+                os.path.join(directory, name)
+                for name in sorted(subfolders)
+                if not is_hidden(name)
+            ]
+            waiting += filter(os.path.islink, paths)
+            subfolders[:] = [
+                os.path.basename(path)
+                for path in paths
+                if os.path.realpath(path) not in seen
+            ]
+            found += [
+                os.path.join(directory, file)
+                for file in sorted(files)
+                if not is_hidden(file)
+                and pathlib.PurePath(file).suffix.lower() in SUFFIXES
+            ]
     if not found:
         raise UserError(
             f"{folder} holds no photo; photos end in "

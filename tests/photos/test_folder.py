@@ -22,6 +22,26 @@ def test_photos_of_any_depth_and_no_other_files(tmp_path):
     assert list_folder(str(tmp_path)) == [str(tmp_path / n) for n in found]
 
 
+def test_links_to_folders_are_followed_once(tmp_path):
+    touch(tmp_path, "disk/a.jpg", "disk/sub/b.jpg", "photos/c.jpg")
+    photos = tmp_path / "photos"
+    for name in ("album", "same_album"):
+        (photos / name).symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(photos)
+    (photos / "self").symlink_to(photos)
+    (photos / "inside").symlink_to(photos / "z")
+    touch(photos, "z/d.jpg")
+    names = ["c.jpg", "z/d.jpg", "album/a.jpg", "album/sub/b.jpg"]
+    assert list_folder(str(photos)) == [str(photos / n) for n in names]
+
+
+def test_pipes_and_broken_links_are_listed_for_the_reader(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "broken.jpg").symlink_to("gone.jpg")
+    names = ["broken.jpg", "pipe.jpg"]
+    assert list_folder(str(tmp_path)) == [str(tmp_path / n) for n in names]
+
+
 def test_paths_are_absolute_wherever_the_command_runs(tmp_path, monkeypatch):
     touch(tmp_path, "photos/a.jpg")
     monkeypatch.chdir(tmp_path)
