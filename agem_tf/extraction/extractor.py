@@ -31,7 +31,8 @@ from agem_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
-# With buckets, so many batches are sorted by canvas before they run.
+# So many batches are sorted by the shapes of their photos before they run; as
+# many are lost when the process is killed.
 _BATCHES_PER_PART = 64
 
 
@@ -197,31 +198,32 @@ class Extractor:
             Progress(f"Descriptors of {split.name}", len(indices)) as progress,
         ):
             run = functools.partial(self._run, pipeline, progress, crop)
-            if self._image.buckets:
-                yield from self._in_buckets(run, split, indices, crop)
-            else:
+            if self._image.resize == "square":
                 yield from run(indices)
+            else:
+                yield from self._by_shape(run, split, indices, crop)
 
-    def _in_buckets(
+    def _by_shape(
         self,
         run: Callable[..., Iterator[np.ndarray]],
         split: Split,
         indices: np.ndarray,
         crop: bool,
     ) -> Iterator[np.ndarray]:
-        """Yields the descriptors of one part after the other."""
-        boxes = split.boxes[indices] if crop else None
-        chosen = canvases.choose_canvases(
-            split.sizes[indices], boxes, self._image
-        )
+        """Yields the descriptors of one part after the other.
+
+        Photos of one shape, or of one canvas, run in one batch.
+        """
         step = _BATCHES_PER_PART * self._extraction.batch_size
         for start in range(0, len(indices), step):
-            part, of_part = indices[start:][:step], chosen[start:][:step]
+            part = indices[start:][:step]
+            sizes = split.sizes[part]
+            boxes = split.boxes[part] if crop else None
             descriptors = np.empty((len(part), self.dimension), np.float32)
-            for bucket in np.unique(of_part):
-                members = np.flatnonzero(of_part == bucket)
-                canvas = self._image.buckets[bucket]
-                rows = run(part[members], tuple(canvas))
+            for members, canvas in canvases.group_by_shape(
+                sizes, boxes, self._image
+            ):
+                rows = run(part[members], canvas)
                 descriptors[members] = np.concatenate(list(rows))
             yield descriptors
 

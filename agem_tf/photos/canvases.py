@@ -5,9 +5,12 @@ training know the shapes of every step without communication. The arithmetic is
 that of `photos.decoding`, in the same float32.
 """
 
+import dataclasses
+from collections.abc import Iterator
+
 import numpy as np
 
-from agem_tf.config import ImageConfig
+from agem_tf.config import CANVAS_MULTIPLE, ImageConfig
 from agem_tf.photos.decoding import MIN_SIDE
 
 
@@ -18,6 +21,26 @@ def largest_canvas(image: ImageConfig) -> tuple[int, int]:
     sides = np.full((1, 2), image.size)
     height, width = image.buckets[_smallest_that_holds(sides, image)[0]]
     return height, width
+
+
+def at_size(image: ImageConfig, size: int) -> ImageConfig:
+    """Returns the settings for photos of another size.
+
+    Canvases change in proportion, rounded up, so that one of them still holds
+    a square photo.
+
+    Args:
+        image: how photos are resized, with or without buckets.
+        size: side of the photos in pixels.
+    """
+    canvases = tuple(
+        tuple(
+            -(-side * size // image.size // CANVAS_MULTIPLE) * CANVAS_MULTIPLE
+            for side in canvas
+        )
+        for canvas in image.buckets
+    )
+    return dataclasses.replace(image, size=size, buckets=canvases)
 
 
 def choose_canvases(
@@ -35,6 +58,27 @@ def choose_canvases(
         (photos,) positions in `image.buckets`.
     """
     return _smallest_that_holds(resized_sides(sizes, boxes, image), image)
+
+
+def group_by_shape(
+    sizes: np.ndarray, boxes: np.ndarray | None, image: ImageConfig
+) -> Iterator[tuple[np.ndarray, tuple[int, int] | None]]:
+    """Groups photos that the network takes together.
+
+    Args:
+        sizes, boxes, image: see `choose_canvases`; buckets are optional.
+
+    Yields:
+        Positions of photos, and their canvas (height, width). Without buckets
+        there is one group without a canvas, in the order of the shapes.
+    """
+    if not image.buckets:
+        yield np.lexsort(resized_sides(sizes, boxes, image).T), None
+        return
+    chosen = choose_canvases(sizes, boxes, image)
+    for bucket in np.unique(chosen):
+        height, width = image.buckets[bucket]
+        yield np.flatnonzero(chosen == bucket), (height, width)
 
 
 def resized_sides(

@@ -17,6 +17,7 @@ from agem_tf.extraction.extractor import Extractor
 from agem_tf.extraction.identity import fingerprint
 from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.models import AGeM
+from agem_tf.photos.canvases import at_size
 from agem_tf.training.workdir import BEST_MODEL, read_recipe
 from agem_tf.weights.keras_files import load_keras_model
 
@@ -51,7 +52,7 @@ class Run:
         if scales:
             config.extraction.scales = tuple(scales)
         if image_size is not None:
-            config.image.size = image_size
+            config.image = at_size(config.image, image_size)
         return Run(validate(config), self.model)
 
     def check_made(self, descriptors: DescriptorSet, path: str) -> None:

@@ -153,3 +153,22 @@ def test_buckets_give_the_same_descriptors_with_a_program_each(split):
     )
     assert in_buckets._step.experimental_get_tracing_count() == 3
     assert in_buckets.provenance(split) == alone.provenance(split)
+
+
+def test_photos_of_many_shapes_keep_their_order(split):
+    model = AGeM("vgg16", feature_map="C2", attention="none")
+    strategy = tf.distribute.get_strategy()
+    image = ImageConfig(48, "aspect", enlarge=True)
+    extractor = Extractor(
+        model, image, ExtractionConfig(batch_size=4), strategy
+    )
+    boxes = np.zeros((len(split), 4), np.float32)
+    sides = np.random.default_rng(0).integers(12, 40, (len(split), 2))
+    boxes[:, 2:] = sides
+    boxed = dataclasses.replace(split, boxes=boxes)
+    together = extractor.extract(boxed, crop=True)
+    for index in range(len(split)):
+        alone = extractor.extract(boxed, np.array([index]), crop=True)
+        np.testing.assert_allclose(
+            together[index : index + 1], alone, atol=1e-5
+        )

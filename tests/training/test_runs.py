@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from agem_tf.config import Config, ModelConfig
+from agem_tf.config import Config, ImageConfig, ModelConfig
 from agem_tf.models import AGeM
 from agem_tf.training import runs
 from agem_tf.training.workdir import BEST_MODEL, claim_workdir
@@ -24,3 +24,18 @@ def test_a_file_without_precision_takes_that_of_its_recipe(tmp_path):
     assert opened.get_layer("conv1_conv").compute_dtype == "bfloat16"
     for one, other in zip(opened.weights, model.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_with_canvases_is_extracted_at_another_size(tmp_path):
+    image = ImageConfig(
+        64, resize="aspect", buckets=((64, 64), (32, 64), (64, 32))
+    )
+    config = Config(
+        image=image,
+        model=ModelConfig("resnet18_torch", weights=None, attention="none"),
+    )
+    model = AGeM(**dataclasses.asdict(config.model))
+    run = runs.Run(config, model).with_settings(image_size=96)
+    assert run.config.image.size == 96
+    assert run.config.image.buckets == ((96, 96), (64, 96), (96, 64))
+    assert config.image == image
