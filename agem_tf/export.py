@@ -2,6 +2,9 @@ r"""Export a trained model as a SavedModel that does not need this package.
 
     python -m agem_tf.export --workdir=runs/quickstart --output=model \
         --whitening=runs/quickstart/whitening
+
+A run with attentive pooling (DELF) becomes a SavedModel of local features, with
+the signature of the published TensorFlow Hub module.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from agem_tf import cli
 from agem_tf.config.shared_options import ScaleOptions
 
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
+local_extractor = cli.lazy("agem_tf.extraction.local_extractor")
+local_model = cli.lazy("agem_tf.saved_models.local_model")
 strategies = cli.lazy("agem_tf.distribution.strategies")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
@@ -38,13 +43,22 @@ def main(options: ExportOptions) -> pathlib.Path:
         )
     run = runs.open_run(options.workdir, strategies.create_strategy("one"))
     run = run.with_settings(options.scales, options.image_size)
-    path = saved_model.export_model(
-        run.model,
-        options.output,
-        run.config.image,
-        run.config.extraction,
-        learned,
-    )
+    if run.has_local_features:
+        path = local_model.export_local_model(
+            run.model,
+            options.output,
+            run.config.image,
+            options.scales or local_extractor.DELF_SCALES,
+            learned,
+        )
+    else:
+        path = saved_model.export_model(
+            run.model,
+            options.output,
+            run.config.image,
+            run.config.extraction,
+            learned,
+        )
     cli.print_line(f"SavedModel: {path}")
     return path
 

@@ -3,9 +3,11 @@ r"""Extract descriptors of a dataset's split with a trained model.
     python -m agem_tf.extract --workdir=runs/quickstart --split=test \
         --output=descriptors/test
 
-Several --scales are merged into one descriptor per photo. With --queries, the
-queries of the ground truth are extracted, cropped to their boxes. The same
-command resumes an interrupted extraction. SIGTERM ends it with status 75.
+Several --scales are merged into one descriptor per photo. A run with attentive
+pooling (DELF) gives local features instead, up to --max_features per photo.
+With --queries, the queries of the ground truth are extracted, cropped to their
+boxes. The same command resumes an interrupted extraction. SIGTERM ends it with
+status 75.
 """
 
 from __future__ import annotations
@@ -13,8 +15,12 @@ from __future__ import annotations
 from agem_tf import cli
 from agem_tf.config.shared_options import DeviceOptions, ScaleOptions
 from agem_tf.distribution import preemption
+from agem_tf.errors import UserError
 
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
+linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
+local_extractor = cli.lazy("agem_tf.extraction.local_extractor")
+local_feature_sets = cli.lazy("agem_tf.descriptors.local_features")
 preflight = cli.lazy("agem_tf.distribution.preflight")
 strategies = cli.lazy("agem_tf.distribution.strategies")
 run_files = cli.lazy("agem_tf.training.workdir")
@@ -38,10 +44,46 @@ class ExtractOptions(ScaleOptions, DeviceOptions):
         False, "Leave out photos that can't be read, and report them."
     )
     overwrite: bool = cli.option(False, "Replace a finished extraction.")
+    max_features: int | None = cli.option(
+        None,
+        "Most local features per photo, those of the highest scores; default: "
+        "1000.",
+        minimum=1,
+    )
+    score_threshold: float | None = cli.option(
+        None,
+        "Least attention score of a local feature; default: 0. Scores of two "
+        "trained networks are not comparable.",
+        minimum=0,
+    )
+    nms_iou: float | None = cli.option(
+        None,
+        "Drop a local feature whose box overlaps a better one by more than "
+        "this intersection over union; default: 1, which keeps all.",
+        minimum=0,
+        maximum=1,
+    )
+    whitening: str | None = cli.option(
+        None, "Whitening or PCA of local features, by agem_tf.whiten."
+    )
+    dimension: int | None = cli.option(
+        None, "Dimensions of the whitening to keep; default: all.", minimum=1
+    )
+
+    def selection(self) -> dict[str, float]:
+        """Returns the given options on which local features are kept."""
+        given = {
+            "most": self.max_features,
+            "score_threshold": self.score_threshold,
+            "iou": self.nms_iou,
+        }
+        return {key: each for key, each in given.items() if each is not None}
 
 
-def main(options: ExtractOptions) -> descriptor_sets.DescriptorSet:
-    """Writes a descriptor set and prints its size."""
+def main(
+    options: ExtractOptions,
+) -> descriptor_sets.DescriptorSet | local_feature_sets.LocalFeatureSet:
+    """Writes a set of descriptors, or of local features; prints its size."""
     recipe = run_files.read_recipe(options.workdir)
     preflight.check_devices(options.strategy, options.tpu)
     dataset = runs.open_dataset(
@@ -56,19 +98,69 @@ def main(options: ExtractOptions) -> descriptor_sets.DescriptorSet:
     run = runs.open_run(options.workdir, devices).with_settings(
         options.scales, options.image_size
     )
+    split = dataset.split(options.split)
+    if run.has_local_features:
+        extracted = _write_local_features(options, run, devices, split, names)
+    else:
+        extracted = _write_descriptors(options, run, devices, split, names)
+    if lost := extracted.provenance.get("lost"):
+        cli.print_line(f"{len(lost)} unreadable photo(s), first: {lost[0]}")
+    return extracted
+
+
+def _write_descriptors(options, run, devices, split, names):
+    local = ("max_features", "score_threshold", "nms_iou", "whitening")
+    for name in (*local, "dimension"):
+        if getattr(options, name) is not None:
+            raise UserError(
+                f"--{name} is for local features, and {options.workdir} holds "
+                "a network of global descriptors; leave it out."
+            )
     extracted = run.extractor(devices).write(
-        options.output,
-        dataset.split(options.split),
-        names,
-        options.queries,
-        options.overwrite,
+        options.output, split, names, options.queries, options.overwrite
     )
     count, dimension = extracted.descriptors.shape
     cli.print_line(
         f"{count} descriptors of {dimension} dimensions: {options.output}"
     )
-    if lost := extracted.provenance.get("lost"):
-        cli.print_line(f"{len(lost)} unreadable photo(s), first: {lost[0]}")
+    return extracted
+
+
+def _write_local_features(options, run, devices, split, names):
+    if devices.num_replicas_in_sync > 1:
+        raise UserError(
+            "Local features are extracted on one device; pass --strategy=one."
+        )
+    if options.dimension and not options.whitening:
+        raise UserError("--dimension shortens a whitening; add --whitening.")
+    whitening = None
+    if options.whitening:
+        whitening = linear_whitening.LinearWhitening.load(options.whitening)
+    extractor = run.local_extractor(
+        options.scales,
+        local_extractor.Selection(**options.selection()),
+        whitening,
+        options.dimension,
+    )
+    extracted = local_extractor.write_local_features(
+        extractor,
+        options.output,
+        split,
+        names,
+        options.queries,
+        options.overwrite,
+    )
+    cli.print_line(
+        f"Local features of {len(extracted)} photos, on average "
+        f"{extracted.features_per_photo:.0f} of {extracted.dimension} "
+        f"dimensions, {extracted.bytes_per_photo / 1e3:.1f} kB per photo: "
+        f"{options.output}"
+    )
+    if empty := extracted.photos_without_features:
+        cli.print_line(
+            f"{empty} photo(s) without a feature: too small, or no score "
+            "reaches --score_threshold"
+        )
     return extracted
 
 

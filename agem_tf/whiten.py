@@ -4,7 +4,11 @@ r"""Learn a whitening from extracted descriptors.
         --data_dir=runs/quickstart/data --output=whitening
 
 A whitening belongs to the model, image size and scales of its descriptors and
-is refused elsewhere.
+is refused elsewhere. Local features are reduced by PCA, as DELF's to 40
+dimensions; --power=0 rotates them only:
+
+    python -m agem_tf.whiten --descriptors=features/train --method=pca \
+        --power=0 --output=pca
 """
 
 from __future__ import annotations
@@ -14,8 +18,12 @@ from agem_tf.errors import UserError
 
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
+local_features = cli.lazy("agem_tf.descriptors.local_features")
 prepared = cli.lazy("agem_tf.datasets.prepared")
 whitening_learning = cli.lazy("agem_tf.descriptors.whitening_learning")
+
+# Local features that PCA is learned from; more change no digit that matters.
+_SAMPLE = 200_000
 
 
 @cli.options
@@ -33,6 +41,13 @@ class WhitenOptions:
         None, "Prepared dataset that has the landmarks of the photos."
     )
     split: str = cli.option("train", "Split of the descriptors.")
+    power: float = cli.option(
+        0.5,
+        "With --method=pca, exponent of the variances that directions are "
+        "divided by; 0.5 whitens, 0 only rotates.",
+        minimum=0,
+        maximum=1,
+    )
     shrinkage: float = cli.option(
         0.0,
         "Shrinkage of the covariance, for learned whitening from few photos.",
@@ -47,7 +62,12 @@ def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
     Raises:
         UserError: "learned" without a dataset, or descriptors of other photos.
     """
-    descriptor_set = descriptor_sets.DescriptorSet.load(options.descriptors)
+    if options.method == "learned" and options.power != 0.5:
+        raise UserError("--power is for --method=pca; leave it out.")
+    if local_features.is_local_feature_set(options.descriptors):
+        descriptor_set = _sample_of_local_features(options)
+    else:
+        descriptor_set = descriptor_sets.DescriptorSet.load(options.descriptors)
     labels = pairs = None
     if options.method == "learned":
         if options.data_dir is None:
@@ -59,7 +79,12 @@ def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
         rows = photos.find(descriptor_set.names)
         labels, pairs = photos.labels[rows], photos.pairs_among(rows)
     learned = whitening_learning.learn_by_method(
-        options.method, descriptor_set, labels, options.shrinkage, pairs
+        options.method,
+        descriptor_set,
+        labels,
+        options.shrinkage,
+        pairs,
+        options.power,
     )
     learned.save(options.output)
     kept, dimension = learned.projection.shape
@@ -67,6 +92,20 @@ def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
         f"Whitening, {dimension} to {kept} dimensions: {options.output}"
     )
     return learned
+
+
+def _sample_of_local_features(options):
+    if options.method == "learned":
+        raise UserError(
+            "Local features have no pairs to learn from; give --method=pca."
+        )
+    features = local_features.LocalFeatureSet.load(options.descriptors)
+    sample = features.sample_descriptors(_SAMPLE)
+    return descriptor_sets.DescriptorSet(
+        [f"feature {number}" for number in range(len(sample))],
+        sample,
+        features.provenance,
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from agem_tf.errors import UserError, cause
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
-from agem_tf.training.networks import create_model, training_network
+from agem_tf.training.networks import create_model, training_networks
 from agem_tf.training.optimizers import RuleOptimizer
 from agem_tf.training.step import TrainingStep
 from agem_tf.training.tasks import create_task
@@ -76,10 +76,13 @@ class RecipePrograms:
         optimizer = RuleOptimizer(
             config.optimizer, [*model.trainable_variables, *variables]
         )
-        network = training_network(
-            model, config.image, optimizer.trainable_variables
+        networks = training_networks(
+            model,
+            config.image,
+            optimizer.trainable_variables,
+            config.training.rescale,
         )
-        self._training = TrainingStep(network, loss, optimizer, strategy)
+        self._training = TrainingStep(networks, loss, optimizer, strategy)
         self._extractor = Extractor(
             model, config.image, config.extraction, strategy
         )
@@ -96,10 +99,16 @@ class RecipePrograms:
         ]
         programs = [self._extraction(canvas, replicas) for canvas in sizes]
         if self._config.training.epochs:
-            programs.insert(0, self._training_program(replicas))
+            scales = self._config.training.rescale or (1.0,)
+            programs = [
+                self._training_program(replicas, number, scale)
+                for number, scale in enumerate(scales)
+            ] + programs
         return programs
 
-    def _training_program(self, replicas: int) -> Program:
+    def _training_program(
+        self, replicas: int, number: int, scale: float
+    ) -> Program:
         config = self._config
         height, width = canvases.largest_canvas(config.image)
         photos = 1
@@ -108,7 +117,7 @@ class RecipePrograms:
 
         def step(image, valid, landmark):
             return self._training.replica_step(
-                {"image": image, "valid": valid, "landmark": landmark}
+                {"image": image, "valid": valid, "landmark": landmark}, number
             )
 
         def lower(batch: int) -> str:
@@ -121,7 +130,8 @@ class RecipePrograms:
 
         name, batch = "training.batch_tuples", config.training.batch_tuples
         return Program(
-            f"training {height}x{width}",
+            f"training {height}x{width}"
+            + (f" at {scale:g}" if scale != 1.0 else ""),
             "tuples",
             photos,
             divide_batch(batch, replicas, name),

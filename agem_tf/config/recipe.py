@@ -97,7 +97,9 @@ class ModelConfig:
         choices=registry.names("backbone"),
     )
     weights: str | None = option(
-        "imagenet", "imagenet, a file of weights, or None for random weights."
+        "imagenet",
+        "imagenet, a file of weights, the workdir of a run to start from, or "
+        "None for random weights.",
     )
     feature_map: str = option(
         "C5", "Feature map that is pooled.", choices=PLACEMENTS[:-1]
@@ -268,6 +270,13 @@ class TrainingConfig:
         "Tuples per step over all replicas together; with a classification "
         "loss, photos.",
         minimum=1,
+    )
+    rescale: tuple[float, ...] = option(
+        (),
+        "Factors on the sides of photos, of which each step draws one for its "
+        "whole batch, as DELF does; a program is compiled for each. Empty: "
+        "none.",
+        above=0,
     )
     steps_per_call: int = option(
         5, "Steps per call of the compiled function.", minimum=1

@@ -114,6 +114,8 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
     yield from _unfit_buckets(config)
     if config.loss.classifies:
         yield from _classification_faults(config)
+    if config.model.pooling == "attentive" and config.training.epochs:
+        yield from _attention_faults(config)
     model, extraction = config.model, config.extraction
     if not extraction.scales:
         yield "extraction.scales is empty, give at least one, as in (1.0,)"
@@ -181,6 +183,19 @@ def _classification_faults(config: Config) -> Iterator[str]:
         yield (
             f"mining is set, but loss {config.loss.name} mines nothing; leave "
             "it out (--set mining={})"
+        )
+
+
+def _attention_faults(config: Config) -> Iterator[str]:
+    if not config.loss.classifies:
+        yield (
+            "model.pooling attentive learns its scores from classes, not with "
+            f"loss {config.loss.name}; use softmax"
+        )
+    if config.image.resize != "square":
+        yield (
+            "model.pooling attentive trains on photos of one shape; set "
+            "image.resize to square"
         )
 
 

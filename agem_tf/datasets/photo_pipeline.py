@@ -18,6 +18,8 @@ from agem_tf.photos import canvases, decoding
 
 # More photos than a pipeline holds between reading and yielding.
 _READ_AHEAD = 4096
+# A photo of 100 megapixels takes 300 MB.
+_WHOLE_PHOTOS_AT_ONCE = 4
 
 
 class PhotoPipeline:
@@ -62,6 +64,24 @@ class PhotoPipeline:
         return dataset.map(
             lambda index, box: self._load(index, box, crop, canvas),
             num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def whole_photos(self, indices: np.ndarray) -> tf.data.Dataset:
+        """Returns single photos as decoded, in the order of `indices`.
+
+        Args:
+            indices: (photos,) positions in the split.
+
+        Returns:
+            Elements (height, width, 3) uint8.
+        """
+        dataset = tf.data.Dataset.from_tensor_slices(
+            np.asarray(indices, np.int64)
+        )
+        return dataset.map(
+            lambda index: decoding.decode_photo(self._encoded(index)),
+            num_parallel_calls=_WHOLE_PHOTOS_AT_ONCE,
             deterministic=True,
         )
 
@@ -132,13 +152,15 @@ class PhotoPipeline:
         crop: bool,
         canvas: tuple[int, int],
     ) -> dict[str, tf.Tensor]:
+        return decoding.photo_on_canvas(
+            self._encoded(index), self._image, box if crop else None, canvas
+        )
+
+    def _encoded(self, index: tf.Tensor) -> tf.Tensor:
         serialized = tf.numpy_function(
             self._read, [index], tf.string, stateful=False
         )
-        encoded = _parse_image(serialized)
-        return decoding.photo_on_canvas(
-            encoded, self._image, box if crop else None, canvas
-        )
+        return _parse_image(serialized)
 
     def _read(self, index: np.int64) -> bytes:
         self._recent.append(int(index))

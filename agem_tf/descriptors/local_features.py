@@ -22,7 +22,11 @@ from agem_tf.files.atomic_writing import (
     atomic_directory,
     resumable_directory,
 )
-from agem_tf.files.manifest import read_manifest, write_manifest
+from agem_tf.files.manifest import (
+    holds_kind,
+    read_manifest,
+    write_manifest,
+)
 from agem_tf.files.provenance import normalize_provenance
 from agem_tf.files.rows import GrowingArray
 
@@ -177,9 +181,31 @@ class LocalFeatureSet:
         return total / max(len(self), 1)
 
     @property
+    def photos_without_features(self) -> int:
+        """Number of photos that have no feature."""
+        return int((np.diff(self._offsets) == 0).sum())
+
+    @property
     def features_per_photo(self) -> float:
         """Mean number of features of a photo."""
         return len(self._places) / max(len(self), 1)
+
+    def sample_descriptors(self, count: int, seed: int = 0) -> np.ndarray:
+        """Returns descriptors of all photos, or a random `count` of them.
+
+        Args:
+            count: Most descriptors.
+            seed: Seed of the draw.
+
+        Returns:
+            (descriptors, dimension) float32, in the order of the file.
+        """
+        total = len(self._descriptors)
+        rows: slice | np.ndarray = slice(None)
+        if total > count:
+            drawn = np.random.default_rng(seed).choice(total, count, False)
+            rows = np.sort(drawn)
+        return np.asarray(self._descriptors[rows], np.float32)
 
     @classmethod
     def load(cls, directory: str | os.PathLike, verify: bool = False) -> Self:
@@ -223,6 +249,11 @@ class LocalFeatureSet:
             places,
             descriptors,
         )
+
+
+def is_local_feature_set(directory: str | os.PathLike) -> bool:
+    """Whether a directory holds local features."""
+    return holds_kind(Path(directory), KIND)
 
 
 class LocalFeatureWriter:

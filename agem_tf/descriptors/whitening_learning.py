@@ -27,6 +27,7 @@ def learn_by_method(
     labels: Sequence[object] | None = None,
     shrinkage: float = 0.0,
     pairs: np.ndarray | None = None,
+    power: float = 0.5,
 ) -> LinearWhitening:
     """Learns a whitening by the name of its method.
 
@@ -38,6 +39,7 @@ def learn_by_method(
         pairs: (pairs, 2) rows of `descriptors`, where a data set lists them:
             retrieval-SfM lists photos that see the same side of a landmark.
             None for all pairs of equal labels.
+        power: See `learn_pca`; not for "learned".
 
     Raises:
         UserError: as the method's own function.
@@ -46,7 +48,7 @@ def learn_by_method(
     if method == "pca":
         if shrinkage:
             raise UserError("Only learned whitening has a shrinkage.")
-        return learn_pca(descriptors.descriptors, provenance=provenance)
+        return learn_pca(descriptors.descriptors, power, provenance)
     rows = positive_pairs(labels) if pairs is None else pairs.T
     return learn_whitening(
         descriptors.descriptors, *rows, shrinkage, provenance

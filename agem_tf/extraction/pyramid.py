@@ -7,7 +7,7 @@ Both give the same descriptors.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -90,17 +90,35 @@ class ScalePyramid:
         levels = []
         for scale in self._scales:
             if valid is None:
-                inputs = self._scaled(images, scale)
-                sides = tf.tile(
-                    tf.shape(inputs)[tf.newaxis, 1:3], [tf.shape(inputs)[0], 1]
-                )
+                output, shape = self.level(images, scale, training)
+                sides = tf.tile(shape[tf.newaxis], [tf.shape(images)[0], 1])
             else:
                 inputs = self._scaled_inside(images, valid, scale)
                 sides = inputs[1]
-            levels.append(
-                Level(self._network(inputs, training=training), sides)
-            )
+                output = self._network(inputs, training=training)
+            levels.append(Level(output, sides))
         return levels
+
+    def level(
+        self,
+        images: tf.Tensor,
+        scale: tf.Tensor | float,
+        training: bool = False,
+    ) -> tuple[Any, tf.Tensor]:
+        """Runs the network at one scale, which may be a tensor.
+
+        Args:
+            images: (batch, height, width, 3) float in [0, 255], not padded.
+            scale: factor on the sides.
+            training: passed to the network.
+
+        Returns:
+            The network's output, and the (2,) int32 height and width in pixels
+            at which it saw the photos.
+        """
+        inputs = self._scaled(images, scale)
+        output = self._network(inputs, training=training)
+        return output, tf.shape(inputs)[1:3]
 
     def descriptors(
         self,
@@ -154,7 +172,7 @@ class ScalePyramid:
 
     def _scaled(self, images, scale):
         """Resizes bilinearly without antialiasing, as the reference does."""
-        if scale == 1.0:
+        if isinstance(scale, float) and scale == 1.0:
             return images
         sides = self._scaled_sides(tf.shape(images)[1:3], scale)
         return tf.image.resize(images, sides, "bilinear", antialias=False)

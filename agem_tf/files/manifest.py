@@ -96,6 +96,13 @@ def read_manifest(
     return manifest
 
 
+def holds_kind(directory: Path, kind: str) -> bool:
+    """Whether a directory has a readable manifest of a kind."""
+    path = Path(directory) / MANIFEST
+    manifest = _load(path) if path.exists() else None
+    return manifest is not None and manifest["kind"] == kind
+
+
 def check_replaceable(directory: Path, kind: str | None = None) -> None:
     """Checks that a directory holds no files but those of its manifest.
 

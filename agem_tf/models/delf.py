@@ -1,5 +1,6 @@
 """DELF, attentive local features: descriptors first, keypoints by attention."""
 
+import functools
 import os
 from typing import Any
 
@@ -79,6 +80,7 @@ class DELF(AGeM):
             name=name,
             **options,
         )
+        self._local_parts = _LocalParts(self)
 
     def local_network(self) -> keras.Model:
         """Returns the network from images to features and scores.
@@ -89,13 +91,7 @@ class DELF(AGeM):
             channels) float32, not normalized, "scores": (batch, map height,
             map width) float32}.
         """
-        pooling = self.get_layer("pooling")
-        scores = ops.squeeze(pooling.attention(pooling.input), -1)
-        maps = {
-            "features": ops.cast(pooling.input, "float32"),
-            "scores": ops.cast(scores, "float32"),
-        }
-        return keras.Model(self.inputs[0], maps, name=f"local_{self.name}")
+        return self._local_parts.maps
 
     def pooled_network(self) -> keras.Model:
         """Returns the network to the pooled features, before their L2 norm.
@@ -103,8 +99,7 @@ class DELF(AGeM):
         Its length says how much the network finds in an image, which a
         classifier in training can use.
         """
-        output = self.get_layer("pooling").output
-        return keras.Model(self.inputs[0], output, name=f"pooled_{self.name}")
+        return self._local_parts.pooled
 
     def attention_maps(self, images: Any) -> Any:
         """Returns the scores of positions, divided by the image's largest.
@@ -117,3 +112,31 @@ class DELF(AGeM):
         """
         scores = self.local_network()(images, training=False)["scores"]
         return scores / ops.max(scores, axis=(1, 2), keepdims=True)
+
+
+class _LocalParts:
+    """Models over the layers of a `DELF`, built when they are needed.
+
+    As attributes of the `DELF` itself they would be saved with it.
+    """
+
+    def __init__(self, model: DELF):
+        self._image, self._name = model.inputs[0], model.name
+        self._pooling = model.get_layer("pooling")
+
+    @functools.cached_property
+    def maps(self) -> keras.Model:
+        """See `DELF.local_network`."""
+        features = self._pooling.input
+        scores = ops.squeeze(self._pooling.attention(features), -1)
+        maps = {
+            "features": ops.cast(features, "float32"),
+            "scores": ops.cast(scores, "float32"),
+        }
+        return keras.Model(self._image, maps, name=f"local_{self._name}")
+
+    @functools.cached_property
+    def pooled(self) -> keras.Model:
+        """See `DELF.pooled_network`."""
+        output = self._pooling.output
+        return keras.Model(self._image, output, name=f"pooled_{self._name}")

@@ -6,7 +6,7 @@ that of `photos.decoding`, in the same float32.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -100,6 +100,24 @@ def resized_sides(
         factors = np.minimum(factors, np.float32(1))
     resized = np.round(sides * factors[:, None]).astype(np.int64)
     return np.maximum(resized, MIN_SIDE)
+
+
+def pixel_box(
+    box: np.ndarray, size: Sequence[int]
+) -> tuple[int, int, int, int]:
+    """Returns left, top, right and bottom of the pixels that `crop` cuts out.
+
+    Args:
+        box: (4,) x1, y1, x2, y2 in pixels, not all zero.
+        size: Height and width of the photo.
+    """
+    height, width = size
+    corners = np.round(box).astype(np.int64)
+    left = int(np.clip(corners[0], 0, width - 1))
+    top = int(np.clip(corners[1], 0, height - 1))
+    right = int(np.clip(corners[2], left + 1, width))
+    bottom = int(np.clip(corners[3], top + 1, height))
+    return left, top, right, bottom
 
 
 def _cropped_sides(sizes: np.ndarray, boxes: np.ndarray) -> np.ndarray:

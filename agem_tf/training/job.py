@@ -29,9 +29,10 @@ from agem_tf.evaluation.evaluating import (
 )
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
 from agem_tf.extraction.extractor import Extractor
-from agem_tf.models import AGeM
+from agem_tf.models import DELF, AGeM
 from agem_tf.retrieval import reranking
 from agem_tf.saved_models import retrieval_model
+from agem_tf.saved_models.local_model import export_local_model
 from agem_tf.training import reporting, runs
 from agem_tf.training.networks import create_model, start_whitening
 from agem_tf.training.trainer import Trainer
@@ -148,13 +149,17 @@ def run_recipe(
     )
     if is_chief(devices):
         _write_metrics(workdir / "metrics.json", result)
-        retrieval_model.export_model(
-            model,
-            result.saved_model,
-            config.image,
-            config.extraction,
-            scoring.whitening,
-        )
+        if isinstance(model, DELF):
+            # PCA of local features is learned after training.
+            export_local_model(model, result.saved_model, config.image)
+        else:
+            retrieval_model.export_model(
+                model,
+                result.saved_model,
+                config.image,
+                config.extraction,
+                scoring.whitening,
+            )
         reporting.write_report(
             result.report,
             config,

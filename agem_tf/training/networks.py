@@ -1,6 +1,8 @@
 """Building the recipe's network, running it on tuples, its first whitening."""
 
 import dataclasses
+import functools
+import logging
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -14,8 +16,11 @@ from agem_tf.distribution.workers import from_chief
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.extraction.pyramid import ScalePyramid
-from agem_tf.models import AGeM
+from agem_tf.models import DELF, AGeM
+from agem_tf.training.runs import load_best_model, model_class
 from agem_tf.training.step import Tensors
+
+_LOG = logging.getLogger(__name__)
 
 
 def create_model(config: Config) -> AGeM:
@@ -24,10 +29,14 @@ def create_model(config: Config) -> AGeM:
     Raises:
         UserError: Its parts do not fit together.
     """
+    options = dataclasses.asdict(config.model)
+    start = None
+    if config.model.weights and pathlib.Path(config.model.weights).is_dir():
+        start = load_best_model(config.model.weights)
+        options["weights"] = None
     try:
-        return AGeM(
-            **dataclasses.asdict(config.model),
-            dtype=config.training.precision,
+        model = model_class(config.model)(
+            **options, dtype=config.training.precision
         )
     except UserError:
         raise
@@ -35,12 +44,48 @@ def create_model(config: Config) -> AGeM:
         raise UserError(
             f"The recipe's model can't be built: {error}"
         ) from error
+    if start is not None:
+        _start_from(start, model)
+    return model
 
 
-def training_network(
-    model: AGeM, image: ImageConfig, trained: Sequence[keras.Variable]
-) -> Callable[[Tensors], Tensors]:
-    """Returns the network as it is trained: the `network` of a `TrainingStep`.
+def _start_from(source: AGeM, model: AGeM) -> None:
+    """Copies the weights of the layers that two networks share by name.
+
+    Layers that only the model has keep their random weights, like the
+    attention of DELF after its backbone was trained with another pooling.
+    """
+    layers = {layer.name: layer for layer in source.layers}
+    new = []
+    for layer in model.layers:
+        twin = layers.get(layer.name)
+        shapes = [weight.shape for weight in layer.weights]
+        if twin and [weight.shape for weight in twin.weights] == shapes:
+            layer.set_weights(twin.get_weights())
+        else:
+            new.append(layer.name)
+    if source.backbone != model.backbone:
+        raise UserError(
+            f"model.weights is a run of {source.backbone}, and model.backbone "
+            f"is {model.backbone}; take the same network."
+        )
+    _LOG.info(
+        "Started from %s; layers with new weights: %s",
+        source.name,
+        ", ".join(new) or "none",
+    )
+
+
+def training_networks(
+    model: AGeM,
+    image: ImageConfig,
+    trained: Sequence[keras.Variable],
+    rescale: Sequence[float] = (),
+) -> list[Callable[[Tensors], Tensors]]:
+    """Returns the network as it is trained, once per factor of `rescale`.
+
+    A `DELF` gives its pooled features without their L2 norm, as published: the
+    classifier may use how much the attention finds in a photo.
 
     Batch normalization sees the batch of all replicas. On one device too:
     otherwise Keras takes another formula for the variance, and gradients of
@@ -51,23 +96,29 @@ def training_network(
         image: How photos are resized and padded.
         trained: The variables that are trained; batch normalizations without
             any are folded into their convolutions.
+        rescale: Factors on the sides of the photos; none for 1 only.
     """
-    pyramid = ScalePyramid(model, image, trained=trained)
+    network = model.pooled_network() if isinstance(model, DELF) else None
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
-
-    def run(batch: Tensors) -> Tensors:
-        images, valid = batch["image"], batch["valid"]
-        descriptors = pyramid.descriptors(
-            tf.reshape(images, (-1, *images.shape[2:])),
-            tf.reshape(valid, (-1, 2)),
-            training=True,
+    return [
+        functools.partial(
+            _train_with, ScalePyramid(model, image, (scale,), trained, network)
         )
-        shape = (-1, images.shape[1], descriptors.shape[-1])
-        return {"descriptors": tf.reshape(descriptors, shape)}
+        for scale in rescale or (1.0,)
+    ]
 
-    return run
+
+def _train_with(pyramid: ScalePyramid, batch: Tensors) -> Tensors:
+    images, valid = batch["image"], batch["valid"]
+    descriptors = pyramid.descriptors(
+        tf.reshape(images, (-1, *images.shape[2:])),
+        tf.reshape(valid, (-1, 2)),
+        training=True,
+    )
+    shape = (-1, images.shape[1], descriptors.shape[-1])
+    return {"descriptors": tf.reshape(descriptors, shape)}
 
 
 def start_whitening(
@@ -104,7 +155,7 @@ def start_whitening(
         layer = model.get_layer("whitening")
     with strategy.scope():
         # Learned in float32, whatever the precision of the model.
-        plain = AGeM.from_config(
+        plain = type(model).from_config(
             model.get_config() | {"whitening_dimension": 0, "dtype": "float32"}
         )
         whitening = {id(weight) for weight in layer.weights}

@@ -64,6 +64,11 @@ class RuleOptimizer:
         """Variables of the optimizers, for checkpoints."""
         return [v for _, adam, _ in self._groups for v in adam.variables]
 
+    @property
+    def steps(self) -> tf.Tensor:
+        """Number of steps taken, as a checkpoint restores it."""
+        return tf.convert_to_tensor(self._groups[0][1].iterations.value)
+
     def start_epoch(self, epoch: int) -> float:
         """Sets the learning rates of a 0-based epoch; returns the base rate.
 

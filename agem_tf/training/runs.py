@@ -8,15 +8,22 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from agem_tf.config import Config, validate
+from agem_tf.config import Config, ModelConfig, validate
 from agem_tf.datasets.preparation import prepare
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.extraction.identity import fingerprint
+from agem_tf.extraction.local_extractor import (
+    BEST_THOUSAND,
+    DELF_SCALES,
+    DelfExtractor,
+    Selection,
+)
 from agem_tf.files.atomic_writing import atomic_file
-from agem_tf.models import AGeM
+from agem_tf.models import DELF, AGeM
 from agem_tf.photos.canvases import at_size
 from agem_tf.training.workdir import BEST_MODEL, read_recipe
 from agem_tf.weights.keras_files import load_keras_model
@@ -73,6 +80,53 @@ class Run:
             self.model, self.config.image, self.config.extraction, strategy
         )
 
+    @property
+    def has_local_features(self) -> bool:
+        """Whether the model gives local features."""
+        return isinstance(self.model, DELF)
+
+    def local_extractor(
+        self,
+        scales: Sequence[float] | None = None,
+        selection: Selection = BEST_THOUSAND,
+        whitening: LinearWhitening | None = None,
+        dimension: int | None = None,
+    ) -> DelfExtractor:
+        """Returns an extractor of local features with the run's image size.
+
+        Args:
+            scales: Factors on the sides of photos; by default DELF's seven.
+            selection: Which features are kept.
+            whitening: PCA of the features.
+            dimension: Dimension of the whitening to keep.
+
+        Raises:
+            UserError: The whitening belongs to another model or settings.
+        """
+        return DelfExtractor(
+            self.model,
+            self.config.image,
+            scales or DELF_SCALES,
+            selection,
+            whitening,
+            dimension,
+        )
+
+
+def model_class(config: ModelConfig) -> type[AGeM]:
+    """Returns the class of a recipe's network."""
+    return DELF if config.pooling == "attentive" else AGeM
+
+
+def load_best_model(workdir: str | pathlib.Path) -> AGeM:
+    """Loads the model with the best weights of a run.
+
+    Raises:
+        UserError: The workdir holds no run, or no model yet.
+    """
+    kind = model_class(read_recipe(workdir).model)
+    return load_keras_model(pathlib.Path(workdir, BEST_MODEL), kind)
+
 
 def open_run(
     workdir: str | pathlib.Path, strategy: tf.distribute.Strategy
@@ -85,11 +139,11 @@ def open_run(
     workdir = pathlib.Path(workdir)
     config = read_recipe(workdir)
     with strategy.scope():
-        model = load_keras_model(workdir / BEST_MODEL, AGeM)
+        model = load_best_model(workdir)
         if model.dtype_policy.name != config.training.precision:
             # Files of earlier releases do not have their precision.
             policy = {"dtype": config.training.precision}
-            converted = AGeM.from_config(model.get_config() | policy)
+            converted = type(model).from_config(model.get_config() | policy)
             converted.set_weights(model.get_weights())
             model = converted
     return Run(config, model)

@@ -1,6 +1,7 @@
 """The compiled training step: several optimizer steps per call."""
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -31,20 +32,24 @@ class TrainingStep:
     """Takes optimizer steps on batches.
 
     Args:
-        network: Maps a batch to the outputs that the loss takes.
+        networks: Map a batch to the outputs that the loss takes. Of several,
+            each step draws one, the same on all replicas, so that each is
+            compiled for a static shape.
         loss: Maps outputs and batch to a scalar; see `Task.loss`.
         optimizer: Optimizer of everything that is trained.
         strategy: Strategy under which the variables were created.
+        seed: Determines, with the number of the step, which network is drawn.
     """
 
     def __init__(
         self,
-        network: Callable[[Tensors], Tensors],
+        networks: Sequence[Callable[[Tensors], Tensors]],
         loss: Callable[[Tensors, Tensors], tf.Tensor],
         optimizer: RuleOptimizer,
         strategy: tf.distribute.Strategy,
+        seed: int = 0,
     ):
-        self._network, self._loss = network, loss
+        self._networks, self._loss, self._seed = networks, loss, seed
         self._optimizer, self._strategy = optimizer, strategy
         # What each step checks, in the order in which it is computed.
         self.quantities = ["outputs of the network", "loss"] + [
@@ -68,25 +73,43 @@ class TrainingStep:
         faults = tf.zeros(len(self.quantities))
         while steps < num_steps and tf.reduce_sum(faults) < 1:
             batch, seconds = _timed_next(iterator)
-            losses, replica_faults = self._strategy.run(
-                self.replica_step, args=(batch,)
-            )
-            loss += self._sum(losses)
-            faults = self._sum(replica_faults)
+            step_loss, faults = self._step(batch)
+            loss += step_loss
             waited += seconds
             steps += 1
         return StepResult(steps, loss, waited, faults)
+
+    def _step(self, batch: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the loss and the faults of a step, over all replicas."""
+
+        def step_with(number: int) -> tuple[tf.Tensor, tf.Tensor]:
+            losses, faults = self._strategy.run(
+                lambda batch: self.replica_step(batch, number), args=(batch,)
+            )
+            return self._sum(losses), self._sum(faults)
+
+        count = len(self._networks)
+        if count == 1:
+            return step_with(0)
+        drawn = tf.random.stateless_uniform(
+            (), (self._seed, self._optimizer.steps), 0, count, tf.int32
+        )
+        branches = [functools.partial(step_with, i) for i in range(count)]
+        return tf.switch_case(drawn, branches)
 
     def _sum(self, values: tf.Tensor) -> tf.Tensor:
         return self._strategy.reduce(
             tf.distribute.ReduceOp.SUM, values, axis=None
         )
 
-    def replica_step(self, batch: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+    def replica_step(
+        self, batch: Tensors, number: int = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Takes one step inside a replica: the program that a device compiles.
 
         Args:
             batch: As `PhotoPipeline.tuples` yields it.
+            number: Position of the network.
 
         Returns:
             The replica's share of the loss, and its (quantities,) float32
@@ -94,7 +117,7 @@ class TrainingStep:
         """
         variables = self._optimizer.trainable_variables
         with tf.GradientTape() as tape:
-            outputs = self._network(batch)
+            outputs = self._networks[number](batch)
             loss = self._loss(outputs, batch)
         gradients = tape.gradient(
             loss,

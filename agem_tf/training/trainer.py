@@ -33,7 +33,7 @@ from agem_tf.models import AGeM
 from agem_tf.progress import Progress
 from agem_tf.training.callbacks import StepProfiler, epoch_files
 from agem_tf.training.checkpoints import RunState
-from agem_tf.training.networks import training_network
+from agem_tf.training.networks import training_networks
 from agem_tf.training.optimizers import RuleOptimizer
 from agem_tf.training.step import TrainingStep
 from agem_tf.training.tasks import create_task
@@ -84,10 +84,13 @@ class Trainer:
             )
         trained = self._optimizer.trainable_variables
         self._step = TrainingStep(
-            training_network(model, config.image, trained),
+            training_networks(
+                model, config.image, trained, config.training.rescale
+            ),
             self._task.loss,
             self._optimizer,
             strategy,
+            config.training.seed,
         )
         self._validation = dataset.split(config.data.validation_split)
         self._validation_truth = dataset.ground_truth(

@@ -30,7 +30,7 @@ def make_step():
         return tf.reduce_sum((outputs["points"] - batch["target"]) ** 2)
 
     strategy = tf.distribute.get_strategy()
-    return TrainingStep(network, loss, optimizer, strategy), dense
+    return TrainingStep([network], loss, optimizer, strategy), dense
 
 
 def run(step, photos, count, loss=0.0):

@@ -1,0 +1,311 @@
+"""Local features of photos, and of the photos of a prepared dataset."""
+
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from agem_tf.config import ExtractionConfig, ImageConfig
+from agem_tf.datasets.photo_pipeline import PhotoPipeline
+from agem_tf.datasets.prepared import Split
+from agem_tf.descriptors.linear_whitening import LinearWhitening
+from agem_tf.descriptors.local_features import (
+    LocalFeatures,
+    LocalFeatureSet,
+    LocalFeatureWriter,
+)
+from agem_tf.extraction.identity import provenance
+from agem_tf.extraction.local_pyramid import MIN_SIDE, LocalPyramid
+from agem_tf.files.atomic_writing import discard_unfinished
+from agem_tf.files.manifest import MANIFEST
+from agem_tf.files.provenance import (
+    check_same_provenance,
+    normalize_provenance,
+)
+from agem_tf.models import DELF
+from agem_tf.photos.canvases import pixel_box
+from agem_tf.photos.decoding import resize_aspect
+from agem_tf.progress import Progress
+
+_LOG = logging.getLogger(__name__)
+
+# Scales of the paper, each half as many pixels as the next.
+DELF_SCALES = (0.25, 0.3536, 0.5, 0.7071, 1.0, 1.4142, 2.0)
+# Photos that are read ahead, and those among which equal shapes are batched.
+_WINDOW = 16
+# Pixels of a batch at its largest scale.
+_BATCH_PIXELS = 2**22
+
+
+class LocalExtractor(Protocol):
+    """Extracts the local features of photos.
+
+    Attributes:
+        dimension: Dimension of the descriptors.
+        provenance: How the features are made; see `files.provenance`.
+    """
+
+    dimension: int
+    provenance: dict[str, Any]
+
+    def features(self, photos: Sequence[np.ndarray]) -> list[LocalFeatures]:
+        """Returns the features of photos (height, width, 3) uint8 RGB."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which of the features of a photo are kept.
+
+    Attributes:
+        most: Most features per photo, those of the highest scores.
+        score_threshold: Least score. Scores of two trained networks are not
+            comparable, so neither are thresholds.
+        iou: Intersection over union above which the box of a lower score is
+            dropped; 1 keeps all.
+    """
+
+    most: int = 1000
+    score_threshold: float = 0.0
+    iou: float = 1.0
+
+
+BEST_THOUSAND = Selection()
+
+
+class DelfExtractor:
+    """Extracts DELF's local features; see `LocalExtractor`.
+
+    Photos keep their proportions, and their longer side becomes
+    `image.size`, unless it is smaller.
+
+    Args:
+        model: The network.
+        image: How photos are resized.
+        scales: Factors on the sides of the resized photos.
+        selection: Which features are kept.
+        whitening: PCA of the features, learned with the same settings.
+        dimension: Dimension of the whitening to keep; by default all.
+
+    Raises:
+        UserError: The whitening belongs to another model or other settings.
+    """
+
+    def __init__(
+        self,
+        model: DELF,
+        image: ImageConfig,
+        scales: Sequence[float] = DELF_SCALES,
+        selection: Selection = BEST_THOUSAND,
+        whitening: LinearWhitening | None = None,
+        dimension: int | None = None,
+    ):
+        self._image = local_image(image)
+        self._scales, self._selection = tuple(scales), selection
+        self.provenance = checked_local_provenance(
+            model, image, self._scales, whitening, dimension
+        ) | {"selection": dataclasses.asdict(selection)}
+        self._pyramid = LocalPyramid(model, whitening, dimension)
+        self.dimension = self._pyramid.dimension
+        # Photos of any shape, without a new trace for each.
+        self._maps = tf.function(
+            self._pyramid.maps,
+            input_signature=[
+                tf.TensorSpec((None, None, None, 3), tf.float32),
+                tf.TensorSpec((None,), tf.float32),
+                tf.TensorSpec((2,), tf.int32),
+            ],
+        )
+
+    def features(self, photos: Sequence[np.ndarray]) -> list[LocalFeatures]:
+        """Returns the features of photos, of any sizes.
+
+        Args:
+            photos: (height, width, 3) uint8 RGB each, upright.
+        """
+        shapes = [photo.shape[:2] for photo in photos]
+        results: list[LocalFeatures] = [
+            LocalFeatures.none(self.dimension, shape) for shape in shapes
+        ]
+        for shape in sorted(set(shapes)):
+            if min(shape) < MIN_SIDE:
+                continue
+            members = [i for i, other in enumerate(shapes) if other == shape]
+            resized = tf.stack([self._resized(photos[i]) for i in members])
+            pixels = np.prod(resized.shape[1:3]) * max(self._scales) ** 2
+            step = max(1, int(_BATCH_PIXELS // pixels))
+            for start in range(0, len(members), step):
+                part = members[start : start + step]
+                batch = resized[start : start + step]
+                maps = self._maps(batch, self._scales, shape)
+                for row, member in enumerate(part):
+                    results[member] = self._selected(maps, row, shape)
+        return results
+
+    def _resized(self, photo: np.ndarray) -> tf.Tensor:
+        image = self._image
+        resized = resize_aspect(
+            photo, image.size, image.enlarge, image.interpolation
+        )
+        return tf.cast(resized, tf.float32)
+
+    def _selected(self, maps, row, shape) -> LocalFeatures:
+        selection = self._selection
+        found = self._pyramid.select(
+            maps,
+            row,
+            selection.most,
+            selection.score_threshold,
+            selection.iou,
+        )
+        reduction = max(shape) / self._resized_side(max(shape))
+        return LocalFeatures(
+            found["locations"].numpy()[:, ::-1],
+            found["descriptors"].numpy(),
+            found["scores"].numpy(),
+            reduction * found["scales"].numpy(),
+            shape,
+        )
+
+    def _resized_side(self, side: int) -> int:
+        size = self._image.size
+        return size if self._image.enlarge else min(side, size)
+
+
+def local_image(image: ImageConfig) -> ImageConfig:
+    """Returns how photos are resized for local features: not stretched."""
+    return dataclasses.replace(image, resize="aspect", buckets=())
+
+
+def checked_local_provenance(
+    model: DELF,
+    image: ImageConfig,
+    scales: Sequence[float],
+    whitening: LinearWhitening | None = None,
+    dimension: int | None = None,
+) -> dict[str, Any]:
+    """Returns what decides whether local features may be compared.
+
+    Args:
+        model: The network.
+        image: How photos are resized.
+        scales: Factors on the sides of the resized photos.
+        whitening: Applied to the features, if given.
+        dimension: Dimension of the whitening to keep; by default all.
+
+    Raises:
+        UserError: The whitening belongs to another model or other settings.
+    """
+    settings = ExtractionConfig(scales=tuple(scales))
+    made = provenance(model, local_image(image), settings)
+    if whitening is None:
+        return made
+    check_same_provenance(
+        whitening.provenance, made, "the whitening", "the model"
+    )
+    return made | {"whitening": whitening.label(dimension)}
+
+
+def write_local_features(
+    extractor: LocalExtractor,
+    directory: str | pathlib.Path,
+    split: Split,
+    names: Sequence[str] | None = None,
+    crop: bool = False,
+    overwrite: bool = False,
+) -> LocalFeatureSet:
+    """Extracts the local features of a split into a directory.
+
+    A finished set of the same model and settings is kept, and an interrupted
+    one is resumed.
+
+    Args:
+        extractor: Extractor of any kind.
+        directory: Directory to write the set to.
+        split: Split of a prepared dataset.
+        names: Names of the photos; by default all of the split.
+        crop: Whether only the features inside each photo's query box count.
+        overwrite: Whether to extract a finished set again.
+
+    Raises:
+        UserError: A record is corrupt, the directory holds other files, or
+            the disk is full.
+    """
+    names = list(split.names if names is None else names)
+    made = extractor.provenance | {
+        "dataset": split.fingerprint,
+        "split": split.name,
+        "crop": crop,
+        **({"lost": list(split.lost)} if split.lost else {}),
+    }
+    directory = pathlib.Path(directory)
+    if overwrite:
+        discard_unfinished(directory)
+    elif (directory / MANIFEST).exists():
+        finished = LocalFeatureSet.load(directory)
+        if finished.names == names and finished.provenance == (
+            normalize_provenance(made)
+        ):
+            return finished
+    writer = LocalFeatureWriter(
+        directory, names, extractor.dimension, made, resume=True
+    )
+    with writer:
+        done = writer.photos_written
+        if done:
+            _LOG.info("%d of %d photos are done", done, len(names))
+        photos = split.find(names)[done:]
+        pipeline = PhotoPipeline(split, ImageConfig())
+        with (
+            pipeline.errors_named(),
+            Progress(f"Features of {split.name}", len(photos)) as progress,
+        ):
+            boxes = split.boxes[photos] if crop else None
+            for window in _windows(pipeline, photos, boxes):
+                found = extractor.features([photo.pixels for photo in window])
+                for photo, features in zip(window, found, strict=True):
+                    writer.write(photo.placed(features))
+                progress.update(len(window))
+    return LocalFeatureSet.load(directory)
+
+
+class _CroppedPhoto(NamedTuple):
+    """Pixels to describe, and where they are in the whole photo.
+
+    Attributes:
+        pixels: (height, width, 3) uint8.
+        corner: x and y of the first pixel in the whole photo.
+        size: Height and width of the whole photo.
+    """
+
+    pixels: np.ndarray
+    corner: tuple[int, int]
+    size: tuple[int, int]
+
+    def placed(self, features: LocalFeatures) -> LocalFeatures:
+        """Returns features of the pixels as those of the whole photo."""
+        keypoints = features.keypoints + np.array(self.corner, np.float32)
+        return dataclasses.replace(
+            features, keypoints=keypoints, size=self.size
+        )
+
+
+def _windows(
+    pipeline: PhotoPipeline, photos: np.ndarray, boxes: np.ndarray | None
+) -> Iterator[list[_CroppedPhoto]]:
+    """Yields photos in order, a few at a time."""
+    window = []
+    for number, whole in enumerate(pipeline.whole_photos(photos)):
+        pixels, corner, size = whole.numpy(), (0, 0), whole.shape[:2]
+        if boxes is not None and boxes[number].any():
+            left, top, right, bottom = pixel_box(boxes[number], size)
+            pixels, corner = pixels[top:bottom, left:right], (left, top)
+        window.append(_CroppedPhoto(pixels, corner, tuple(size)))
+        if len(window) == _WINDOW:
+            yield window
+            window = []
+    if window:
+        yield window
