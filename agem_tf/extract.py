@@ -66,9 +66,6 @@ class ExtractOptions(ScaleOptions, DeviceOptions):
     whitening: str | None = cli.option(
         None, "Whitening or PCA of local features, by agem_tf.whiten."
     )
-    dimension: int | None = cli.option(
-        None, "Dimensions of the whitening to keep; default: all.", minimum=1
-    )
 
     def selection(self) -> dict[str, float]:
         """Returns the given options on which local features are kept."""
@@ -109,8 +106,7 @@ def main(
 
 
 def _write_descriptors(options, run, devices, split, names):
-    local = ("max_features", "score_threshold", "nms_iou", "whitening")
-    for name in (*local, "dimension"):
+    for name in ("max_features", "score_threshold", "nms_iou", "whitening"):
         if getattr(options, name) is not None:
             raise UserError(
                 f"--{name} is for local features, and {options.workdir} holds "
@@ -131,8 +127,6 @@ def _write_local_features(options, run, devices, split, names):
         raise UserError(
             "Local features are extracted on one device; pass --strategy=one."
         )
-    if options.dimension and not options.whitening:
-        raise UserError("--dimension shortens a whitening; add --whitening.")
     whitening = None
     if options.whitening:
         whitening = linear_whitening.LinearWhitening.load(options.whitening)
@@ -140,7 +134,6 @@ def _write_local_features(options, run, devices, split, names):
         options.scales,
         local_extractor.Selection(**options.selection()),
         whitening,
-        options.dimension,
     )
     extracted = local_extractor.write_local_features(
         extractor,

@@ -8,10 +8,12 @@ is refused elsewhere. Local features are reduced by PCA, as DELF's to 40
 dimensions; --power=0 rotates them only:
 
     python -m agem_tf.whiten --descriptors=features/train --method=pca \
-        --power=0 --output=pca
+        --power=0 --dimension=40 --output=pca
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 from agem_tf import cli
 from agem_tf.errors import UserError
@@ -47,6 +49,11 @@ class WhitenOptions:
         "divided by; 0.5 whitens, 0 only rotates.",
         minimum=0,
         maximum=1,
+    )
+    dimension: int | None = cli.option(
+        None,
+        "Dimensions to keep, those of most variance; default: all.",
+        minimum=1,
     )
     shrinkage: float = cli.option(
         0.0,
@@ -86,6 +93,8 @@ def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
         pairs,
         options.power,
     )
+    kept = learned.output_dimension(options.dimension)
+    learned = dataclasses.replace(learned, projection=learned.projection[:kept])
     learned.save(options.output)
     kept, dimension = learned.projection.shape
     cli.print_line(

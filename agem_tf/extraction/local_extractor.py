@@ -88,7 +88,6 @@ class DelfExtractor:
         scales: Factors on the sides of the resized photos.
         selection: Which features are kept.
         whitening: PCA of the features, learned with the same settings.
-        dimension: Dimension of the whitening to keep; by default all.
 
     Raises:
         UserError: The whitening belongs to another model or other settings.
@@ -101,14 +100,13 @@ class DelfExtractor:
         scales: Sequence[float] = DELF_SCALES,
         selection: Selection = BEST_THOUSAND,
         whitening: LinearWhitening | None = None,
-        dimension: int | None = None,
     ):
         self._image = local_image(image)
         self._scales, self._selection = tuple(scales), selection
         self.provenance = checked_local_provenance(
-            model, image, self._scales, whitening, dimension
+            model, image, self._scales, whitening
         ) | {"selection": dataclasses.asdict(selection)}
-        self._pyramid = LocalPyramid(model, whitening, dimension)
+        self._pyramid = LocalPyramid(model, whitening)
         self.dimension = self._pyramid.dimension
         # Photos of any shape, without a new trace for each.
         self._maps = tf.function(
@@ -185,7 +183,6 @@ def checked_local_provenance(
     image: ImageConfig,
     scales: Sequence[float],
     whitening: LinearWhitening | None = None,
-    dimension: int | None = None,
 ) -> dict[str, Any]:
     """Returns what decides whether local features may be compared.
 
@@ -194,7 +191,6 @@ def checked_local_provenance(
         image: How photos are resized.
         scales: Factors on the sides of the resized photos.
         whitening: Applied to the features, if given.
-        dimension: Dimension of the whitening to keep; by default all.
 
     Raises:
         UserError: The whitening belongs to another model or other settings.
@@ -206,7 +202,7 @@ def checked_local_provenance(
     check_same_provenance(
         whitening.provenance, made, "the whitening", "the model"
     )
-    return made | {"whitening": whitening.label(dimension)}
+    return made | {"whitening": whitening.label()}
 
 
 def write_local_features(

@@ -47,7 +47,6 @@ class LocalPyramid:
     Args:
         model: The network.
         whitening: Applied to the L2-normalized features, if given.
-        dimension: Dimension of the whitening to keep; by default all.
 
     Attributes:
         dimension: Dimension of the descriptors.
@@ -57,7 +56,6 @@ class LocalPyramid:
         self,
         model: DELF,
         whitening: LinearWhitening | None = None,
-        dimension: int | None = None,
     ):
         network = model.local_network()
         self._pyramid = ScalePyramid(model, ImageConfig(), network=network)
@@ -66,9 +64,9 @@ class LocalPyramid:
         self.dimension = model.dimension
         self._whitening: Whitening | None = None
         if whitening is not None:
-            self.dimension = whitening.output_dimension(dimension)
+            self.dimension = whitening.output_dimension()
             self._whitening = Whitening.from_projection(
-                whitening.mean, whitening.projection[: self.dimension]
+                whitening.mean, whitening.projection
             )
 
     @property

@@ -1,34 +1,46 @@
-"""Attention maps of a model, drawn over photos of a dataset."""
+"""Attention maps and keypoints of a model, drawn over photos of a dataset."""
 
 from collections.abc import Sequence
 
 import keras
 import matplotlib
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from agem_tf.config import ImageConfig
 from agem_tf.datasets.photo_pipeline import PhotoPipeline
 from agem_tf.datasets.prepared import Split
+from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.evaluation.results import evenly_spaced
-from agem_tf.models import AGeM
+from agem_tf.extraction.local_extractor import DelfExtractor, Selection
+from agem_tf.models import DELF, AGeM
 from agem_tf.pages.contact_sheet import contact_sheet
 from agem_tf.pages.report import Picture
+
+_DRAWN_KEYPOINTS = 100
 
 
 def attention_pictures(
     model: AGeM, split: Split, image: ImageConfig, count: int = 8
 ) -> list[Picture]:
-    """Draws the attention over evenly spaced photos, each beside its photo."""
+    """Draws the attention over evenly spaced photos, each beside its photo.
+
+    Of a `DELF`, the keypoints that it selects are drawn too.
+    """
     indices = evenly_spaced(len(split), count)
     photos = load_squares(split, image, indices)
-    overlays = draw_attention(model, photos)
+    panels = [photos, draw_attention(model, photos)]
+    if isinstance(model, DELF):
+        selection = Selection(most=_DRAWN_KEYPOINTS)
+        extractor = DelfExtractor(model, image, selection=selection)
+        found = extractor.features(list(photos))
+        panels.append(list(map(draw_keypoints, photos, found)))
     return [
         Picture(
-            contact_sheet([photo, drawn], columns=2),
+            contact_sheet(list(pictures), columns=len(panels)),
             caption=split.names[index],
         )
-        for index, photo, drawn in zip(indices, photos, overlays, strict=True)
+        for index, *pictures in zip(indices, *panels, strict=True)
     ]
 
 
@@ -48,6 +60,28 @@ def draw_attention(model: AGeM, photos: np.ndarray) -> list[np.ndarray]:
     return [
         overlay(photo, heat) for photo, heat in zip(photos, maps, strict=True)
     ]
+
+
+def draw_keypoints(photo: np.ndarray, features: LocalFeatures) -> np.ndarray:
+    """Draws a circle per feature, larger for a higher score.
+
+    Args:
+        photo: (height, width, 3) uint8 RGB.
+        features: Its local features.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    drawing = Image.fromarray(photo)
+    pen = ImageDraw.Draw(drawing)
+    largest = max(photo.shape[:2]) / 25
+    shares = features.scores / max(features.scores.max(initial=0), 1e-12)
+    for (x, y), share in zip(features.keypoints, shares, strict=True):
+        radius = max(1.0, largest * float(share))
+        pen.ellipse(
+            (x - radius, y - radius, x + radius, y + radius), outline="yellow"
+        )
+    return np.asarray(drawing)
 
 
 def load_squares(

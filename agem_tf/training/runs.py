@@ -90,7 +90,6 @@ class Run:
         scales: Sequence[float] | None = None,
         selection: Selection = BEST_THOUSAND,
         whitening: LinearWhitening | None = None,
-        dimension: int | None = None,
     ) -> DelfExtractor:
         """Returns an extractor of local features with the run's image size.
 
@@ -98,7 +97,6 @@ class Run:
             scales: Factors on the sides of photos; by default DELF's seven.
             selection: Which features are kept.
             whitening: PCA of the features.
-            dimension: Dimension of the whitening to keep.
 
         Raises:
             UserError: The whitening belongs to another model or settings.
@@ -109,7 +107,6 @@ class Run:
             scales or DELF_SCALES,
             selection,
             whitening,
-            dimension,
         )
 
 

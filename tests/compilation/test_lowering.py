@@ -55,6 +55,18 @@ def test_each_canvas_is_extracted_and_the_largest_trains(recipe):
 
 
 @lowers
+def test_each_scale_of_training_is_a_program(recipe):
+    recipe.training.rescale = (0.5, 1.0)
+    programs = RecipePrograms(recipe).for_replicas(1)
+    assert [program.name for program in programs] == [
+        "training 64x64 at 0.5",
+        "training 64x64",
+        "extraction 64x64",
+    ]
+    assert "tensor<5x32x32x3xf32>" in programs[0].lower(1)
+
+
+@lowers
 def test_the_small_recipe_divides_among_four_chips():
     recipe = validate(loading.load_recipe(SMALL))
     programs = RecipePrograms(recipe).for_replicas(4)

@@ -46,6 +46,22 @@ def test_agem_differs_in_its_attention_only():
     assert differing == {"name", "model.attention"}
 
 
+@pytest.mark.parametrize("name", ["delf_quickstart", "delf_resnet50_gldv2"])
+def test_delf_trains_its_attention_on_a_frozen_backbone(name):
+    first, second = load(f"{name}_stage1"), load(name)
+    assert second.model.weights == f"runs/{first.name}"
+    for recipe in (first, second):
+        assert recipe.model.feature_map == "C4"
+        assert recipe.loss.name == "softmax"
+    assert second.model.pooling == "attentive"
+    assert second.model.batch_norm == "frozen"
+    assert second.training.rescale == (0.25, 0.3536, 0.5, 0.7071, 1.0)
+    rules = second.optimizer.rules
+    rates = {rule.pattern: rule.learning_rate_scale for rule in rules}
+    assert rates.pop("*") == 0 and rates.keys() == {"pooling/*", "classifier/*"}
+    assert rules[0].weight_decay == 1e-4
+
+
 @pytest.fixture
 def dataset(tmp_path):
     """A small Google Landmarks v2-clean; a quarter of it for validation."""
@@ -68,6 +84,30 @@ def dataset(tmp_path):
         tmp_path / "data",
         {"source": str(tmp_path / "source"), "validation": 0.25},
     )
+
+
+def test_shrunk_recipes_of_delf_follow_each_other(dataset, tmp_path):
+    small = [
+        f"data.directory={dataset.directory}",
+        "model.backbone=vgg16",
+        "model.feature_map=C2",
+        "image.size=32",
+        "training.batch_tuples=6",
+        "training.epochs=1",
+    ]
+    starts = {
+        "delf_resnet50_gldv2_stage1": "None",
+        "delf_resnet50_gldv2": str(tmp_path / "delf_resnet50_gldv2_stage1"),
+    }
+    for name, start in starts.items():
+        recipe = loading.override_recipe(
+            load(name), [*small, f"model.weights={start}"]
+        )
+        train.main(
+            train.TrainOptions(config=recipe, workdir=str(tmp_path / name))
+        )
+        (row,) = json.loads((tmp_path / name / "history.json").read_text())
+        assert np.isfinite(list(row.values())).all()
 
 
 def test_a_shrunk_recipe_trains_to_its_end(dataset, tmp_path):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from agem_tf.pages.attention import overlay
+from agem_tf.descriptors.local_features import LocalFeatures
+from agem_tf.pages.attention import draw_keypoints, overlay
 
 
 def _photo(height=30, width=50, value=80):
@@ -35,3 +36,22 @@ def test_a_constant_map_shows_no_colour():
     heat[1, 2] = np.nextafter(np.float32(0.5), 1)
     photo = _photo(60, 100)
     np.testing.assert_array_equal(overlay(photo, heat), photo)
+
+
+def test_keypoints_are_circles_of_the_size_of_their_score():
+    features = LocalFeatures(
+        keypoints=[[20, 30], [70, 30]],
+        descriptors=np.ones((2, 3)),
+        scores=[1.0, 0.5],
+        scales=[1.0, 1.0],
+        size=(60, 100),
+    )
+    photo = _photo(60, 100)
+    changed = (draw_keypoints(photo, features) != photo).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    left, right = columns[columns < 45], columns[columns > 45]
+    assert (left.min(), left.max()) == (16, 24)
+    assert (right.min(), right.max()) == (68, 72)
+    assert (rows.min(), rows.max()) == (26, 34)
+    nothing = LocalFeatures.none(3, (60, 100))
+    np.testing.assert_array_equal(draw_keypoints(photo, nothing), photo)
