@@ -15,11 +15,14 @@ Signatures:
 
 import copy
 import dataclasses
+import functools
+import inspect
 import os
 import pathlib
 from collections.abc import Callable
 from typing import Self
 
+import keras
 import tensorflow as tf
 
 from agem_tf.config import ExtractionConfig, ImageConfig
@@ -121,11 +124,18 @@ class ExportableModel:
         # Shapes are dynamic here, and canvases change no descriptor.
         self._image = dataclasses.replace(image, buckets=())
 
-        # Traced once, although four exported functions call it.
-        @tf.function
-        def network(images: tf.Tensor, training: bool) -> tf.Tensor:
-            return model(images, training=training)
-
+        # A concrete function on several replicas can't be saved.
+        self._has_replicas = any(
+            isinstance(variable.value, tf.distribute.DistributedValues)
+            for variable in model.variables
+        )
+        network = (
+            tf.function(
+                lambda images, training: model(images, training=training)
+            )
+            if self._has_replicas
+            else _traced_once(model)
+        )
         self._pyramid = ScalePyramid(
             model, self._image, extraction.scales, network=network
         )
@@ -180,16 +190,16 @@ class ExportableModel:
         """
         pyramid, crops = self._pyramid, self._describe_crops
 
-        @tf.function(input_signature=[_IMAGES])
+        @tf.function(input_signature=[_IMAGES], autograph=False)
         def describe_images(images):
             return {"descriptors": self._finished(pyramid.descriptors(images))}
 
-        @tf.function(input_signature=[_ENCODED])
+        @tf.function(input_signature=[_ENCODED], autograph=False)
         def describe_encoded(encoded_images):
             whole = tf.zeros((tf.shape(encoded_images)[0], 4))
             return crops(encoded_images, whole)
 
-        @tf.function
+        @functools.partial(tf.function, autograph=False)
         def call(images, training=False):
             return self._finished(
                 pyramid.descriptors(images, training=training)
@@ -197,6 +207,17 @@ class ExportableModel:
 
         for training in (False, True):
             call.get_concrete_function(_IMAGES, training=training)
+        signatures = {
+            "serving_default": describe_images,
+            "encoded_images": describe_encoded,
+            "encoded_crops": crops,
+        }
+        if not self._has_replicas:
+            # `save` would trace other functions once more.
+            signatures = {
+                name: function.get_concrete_function()
+                for name, function in signatures.items()
+            }
         whitening = self._whitening.variables if self._whitening else []
         # A plain Checkpoint rather than a tf.Module, whose own `variables`
         # would not be saved; TensorFlow Hub looks for these attributes.
@@ -216,19 +237,13 @@ class ExportableModel:
             tf.saved_model.save(
                 root,
                 str(temporary),
-                # Functions, because a concrete one that was traced on several
-                # replicas can't be saved.
-                signatures={
-                    "serving_default": describe_images,
-                    "encoded_images": describe_encoded,
-                    "encoded_crops": crops,
-                },
+                signatures=signatures,
             )
             write_manifest(temporary, KIND, provenance=self.provenance)
         return pathlib.Path(directory)
 
     def _crops_function(self) -> Callable[..., dict[str, tf.Tensor]]:
-        @tf.function(input_signature=[_ENCODED, _BOXES])
+        @tf.function(input_signature=[_ENCODED, _BOXES], autograph=False)
         def describe_crops(encoded_images, boxes):
             descriptors = encoded_photo_descriptors(
                 self._pyramid, self._image, encoded_images, boxes
@@ -241,3 +256,37 @@ class ExportableModel:
         if self._whitening is None:
             return descriptors
         return l2_normalize(self._whitening(descriptors))
+
+
+def _traced_once(model: AGeM) -> Callable[..., tf.Tensor]:
+    """Returns a network that is traced once per value of `training`.
+
+    Four exported functions call it, and TensorFlow traces them again while it
+    saves them.
+    """
+    trains = _depends_on_training(model)
+
+    @functools.cache
+    def traced(training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+        with tf.init_scope():
+            return tf.function(
+                lambda images: model(images, training=training),
+                autograph=False,
+            ).get_concrete_function(_IMAGES)
+
+    def network(images: tf.Tensor, training: bool) -> tf.Tensor:
+        return traced(training and trains)(images)
+
+    return network
+
+
+def _depends_on_training(model: keras.Model) -> bool:
+    """Whether any layer may compute something else in training."""
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            if layer.trainable:
+                return True
+        elif not isinstance(layer, keras.Model):
+            if "training" in inspect.signature(layer.call).parameters:
+                return True
+    return False
