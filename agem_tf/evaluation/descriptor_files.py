@@ -15,8 +15,10 @@ from agem_tf.descriptors.descriptor_set import KIND as SET_KIND
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.files.arrays import load_array, read_names
-from agem_tf.files.manifest import MANIFEST, read_manifest
+from agem_tf.files.manifest import MANIFEST
 from agem_tf.retrieval.indexes.directory_storage import KIND as INDEX_KIND
+from agem_tf.retrieval.indexes.directory_storage import DirectoryStorage
+from agem_tf.retrieval.indexes.exact_index import ExactIndex
 
 # Rows whose length is checked.
 _SAMPLE = 1000
@@ -86,18 +88,17 @@ def _load_directory(path: Path) -> DescriptorSet:
             )
     if kind != INDEX_KIND:
         return DescriptorSet.load(path)
-    manifest = read_manifest(path, INDEX_KIND)
-    array = path / "descriptors.npy"
-    if not array.exists():
+    stored = DirectoryStorage(str(path)).open()
+    if not isinstance(stored.index, ExactIndex):
         raise UserError(
-            f"{path} is an index of kind {manifest['factory']}, which keeps no "
-            "descriptors that can be scored; give an exact index, or extract "
-            "the photos."
+            f"{path} is an index of kind {stored.index.factory}, which keeps "
+            "no descriptors that can be scored; give an exact index, or "
+            "extract the photos."
         )
     return DescriptorSet(
-        read_names(path / "names.txt"),
-        load_array(array, mmap=True),
-        manifest["provenance"],
+        stored.index.names(),
+        stored.index.descriptors,
+        stored.origin.provenance,
     )
 
 

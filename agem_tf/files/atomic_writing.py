@@ -155,6 +155,26 @@ def resumable_directory(
         shutil.rmtree(workspace)
 
 
+@contextlib.contextmanager
+def resumable_workspace(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a locked, hidden directory beside `path` for work in progress.
+
+    It is removed if the block succeeds. Otherwise the next call gets it back,
+    unless nothing is in it.
+
+    Raises:
+        UserError: another process uses it, or it can't be written.
+    """
+    with _unfinished_workspace(_resolved(path)) as workspace:
+        try:
+            yield workspace
+        except BaseException:
+            if {entry.name for entry in workspace.iterdir()} <= {_LOCK}:
+                shutil.rmtree(workspace)
+            raise
+        shutil.rmtree(workspace)
+
+
 def discard_unfinished(path: str | os.PathLike) -> None:
     """Removes what an unfinished `resumable_directory` of `path` has left.
 

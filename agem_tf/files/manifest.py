@@ -36,11 +36,7 @@ def write_manifest(directory: Path, kind: str, **fields: Any) -> dict[str, Any]:
         "created_by": f"agem_tf {__version__}",
         **fields,
         "files": {
-            file: {
-                "bytes": (directory / file).stat().st_size,
-                "sha256": _sha256(directory / file),
-            }
-            for file in _files(directory)
+            file: file_facts(directory / file) for file in _files(directory)
         },
     }
     text = json.dumps(manifest, indent=2) + "\n"
@@ -53,6 +49,7 @@ def read_manifest(
     kind: str,
     verify: bool = False,
     unchecked: Sequence[str] = (),
+    newest: int = FORMAT,
 ) -> dict[str, Any]:
     """Reads the manifest and checks that its files are all there.
 
@@ -61,6 +58,7 @@ def read_manifest(
         kind: Kind that the caller expects.
         verify: Whether to compare checksums too, which reads every file.
         unchecked: Subdirectories whose files may be missing or damaged.
+        newest: Newest format that the caller reads.
 
     Raises:
         UserError: the directory is missing, of another kind, from a newer
@@ -85,14 +83,14 @@ def read_manifest(
         raise UserError(
             f"{directory} holds {manifest['kind']}; give a directory of {kind}."
         )
-    if manifest["format"] != FORMAT:
+    if manifest["format"] not in range(FORMAT, newest + 1):
         raise UserError(
             f"{directory} has format {manifest['format']}, but this version of "
-            f"agem_tf reads format {FORMAT}; update agem_tf or write it again."
+            f"agem_tf reads format {newest}; update agem_tf or write it again."
         )
     for file, facts in manifest["files"].items():
         if file.partition("/")[0] not in unchecked:
-            _check_file(directory / file, facts, verify)
+            check_file(directory / file, facts, verify)
     return manifest
 
 
@@ -101,6 +99,39 @@ def holds_kind(directory: Path, kind: str) -> bool:
     path = Path(directory) / MANIFEST
     manifest = _load(path) if path.exists() else None
     return manifest is not None and manifest["kind"] == kind
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Returns the entry of a file in the manifest's "files"."""
+    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def check_file(path: Path, facts: dict[str, Any], verify: bool) -> None:
+    """Checks a file against its entry in the manifest's "files".
+
+    Args:
+        path: Path of the file.
+        facts: Its entry, see `file_facts`.
+        verify: Whether to compare the checksum too, which reads the file.
+
+    Raises:
+        UserError: the file is missing, truncated or (verify) altered.
+    """
+    if not path.exists():
+        raise UserError(f"{path} is missing; write its directory again.")
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; write its directory again.")
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        raise UserError(
+            f"{path} has {size} bytes instead of {facts['bytes']}; copy or "
+            "write its directory again."
+        )
+    if verify and _sha256(path) != facts["sha256"]:
+        raise UserError(
+            f"{path} differs from its checksum; copy or write its directory "
+            "again."
+        )
 
 
 def check_replaceable(directory: Path, kind: str | None = None) -> None:
@@ -202,24 +233,6 @@ def _is_complete(manifest: Any) -> bool:
         and isinstance(facts.get("sha256"), str)
         for name, facts in files.items()
     )
-
-
-def _check_file(path: Path, facts: dict[str, Any], verify: bool) -> None:
-    if not path.exists():
-        raise UserError(f"{path} is missing; write its directory again.")
-    if not path.is_file():
-        raise UserError(f"{path} is not a file; write its directory again.")
-    size = path.stat().st_size
-    if size != facts["bytes"]:
-        raise UserError(
-            f"{path} has {size} bytes instead of {facts['bytes']}; copy or "
-            "write its directory again."
-        )
-    if verify and _sha256(path) != facts["sha256"]:
-        raise UserError(
-            f"{path} differs from its checksum; copy or write its directory "
-            "again."
-        )
 
 
 def _sha256(path: Path) -> str:

@@ -53,6 +53,14 @@ class DescriptorIndex(abc.ABC):
     def known(self, names: Collection[str]) -> set[str]:
         """Returns the subset of `names` that is in the index."""
 
+    @abc.abstractmethod
+    def names(self) -> list[str]:
+        """Returns the names of all photos.
+
+        Raises:
+            UserError: this kind of index can't list them.
+        """
+
     def add(self, names: Sequence[str], descriptors: np.ndarray) -> None:
         """Adds photos.
 
@@ -97,6 +105,15 @@ class DescriptorIndex(abc.ABC):
                 "The index would be empty; delete it instead of its photos."
             )
         self._remove(gone)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Renames photos.
+
+        Args:
+            names: new names by present name; no new name is in the index.
+        """
+        if names:
+            self._rename(names)
 
     def search(
         self, descriptors: np.ndarray, top: int | None = None
@@ -159,6 +176,10 @@ class DescriptorIndex(abc.ABC):
     @abc.abstractmethod
     def _remove(self, names: set[str]) -> None:
         """Removes photos; `remove` has checked the names."""
+
+    @abc.abstractmethod
+    def _rename(self, names: Mapping[str, str]) -> None:
+        """Renames photos, of which there is at least one."""
 
     @abc.abstractmethod
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:

@@ -1,32 +1,50 @@
 """Index in a directory that contains everything a search needs.
 
 INDEX/
-  manifest.json     kind, dimension, provenance, checksum of every file
+  manifest.json     kind, dimension, provenance, files and their checksums
   names.txt         one photo per line, relative to the folder in the manifest
   descriptors.npy   for an exact index
   vectors.faiss     for a FAISS index, with ids.npy
+  segments/         the same files of later additions; removed photos; sizes,
+                    times and hashes of the photos
   model/            SavedModel that extracts descriptors of further photos
   whitening/        whitening applied by the model, if any
 
-Changes are atomic: a copy is written and then replaces the directory.
+A change writes new files and then replaces the manifest, so that a reader sees
+the old index or the new one without a lock, and a killed change leaves the old
+one. Files never change; those that no manifest lists are removed by the next
+change. A reader that loses a file this way reads the new manifest.
 """
 
 import contextlib
-import dataclasses
-import fcntl
+import json
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import Any
+
+import filelock
 
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
-from agem_tf.files.atomic_writing import atomic_directory
-from agem_tf.files.manifest import MANIFEST, read_manifest, write_manifest
-from agem_tf.retrieval.indexes import exact_index
+from agem_tf.files.atomic_writing import (
+    atomic_directory,
+    flush,
+    resumable_workspace,
+)
+from agem_tf.files.manifest import (
+    MANIFEST,
+    file_facts,
+    read_manifest,
+    write_manifest,
+)
+from agem_tf.files.verified_files import check_files_once
+from agem_tf.retrieval.indexes import exact_index, faiss_index
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 from agem_tf.retrieval.indexes.faiss_index import FaissIndex
+from agem_tf.retrieval.indexes.photo_states import SEGMENTS, PhotoStates
 from agem_tf.retrieval.indexes.storage import (
     Draft,
     Origin,
@@ -35,9 +53,14 @@ from agem_tf.retrieval.indexes.storage import (
 )
 
 KIND = "index"
+# Format of a changed index; format 1 has a single segment and no states.
+_FORMAT = 2
 _MODEL = "model"
 _WHITENING = "whitening"
 _SCRATCH = "scratch"
+_LOCK = ".lock"
+# How often a reader that lost a file to a writer starts again.
+_ATTEMPTS = 20
 
 
 class DirectoryStorage(Storage):
@@ -56,7 +79,44 @@ class DirectoryStorage(Storage):
             index.check_cells(count)
 
     def open(self) -> StoredIndex:
-        manifest = read_manifest(self._path, KIND, verify=True)
+        for _ in range(_ATTEMPTS):
+            manifest = self._manifest_bytes()
+            try:
+                return self._open()
+            except (UserError, OSError):
+                if manifest == self._manifest_bytes():
+                    raise
+        return self._open()
+
+    @contextlib.contextmanager
+    def created(self) -> Iterator[Draft]:
+        with contextlib.ExitStack() as stack:
+            if self.exists:
+                stack.enter_context(self._exclusive())
+            temporary = stack.enter_context(atomic_directory(self._path, KIND))
+            draft = _DirectoryDraft(temporary)
+            draft.scratch.mkdir()
+            yield draft
+            _write(temporary, draft)
+
+    @contextlib.contextmanager
+    def changed(self) -> Iterator[StoredIndex]:
+        if not self._path.is_dir():
+            self.open()  # Raises.
+        with self._exclusive():
+            stored = self.open()
+            try:
+                yield stored
+                self._commit(stored)
+            finally:
+                self._remove_unlisted()
+
+    def workspace(self) -> contextlib.AbstractContextManager[pathlib.Path]:
+        return resumable_workspace(self._path)
+
+    def _open(self) -> StoredIndex:
+        manifest = self._manifest()
+        check_files_once(self._path, manifest["files"])
         model, whitening = self._path / _MODEL, self._path / _WHITENING
         try:
             factory, dimension = manifest["factory"], manifest["dimension"]
@@ -66,66 +126,102 @@ class DirectoryStorage(Storage):
                 model if model.exists() else None,
                 LinearWhitening.load(whitening) if whitening.exists() else None,
             )
-        except KeyError as error:
+            if factory == exact_index.FACTORY:
+                segments = manifest.get("segments", [exact_index.FIRST_SEGMENT])
+                index = ExactIndex.load(self._path, dimension, segments)
+            else:
+                (files,) = manifest.get("segments", [faiss_index.FILES])
+                index = FaissIndex.load(self._path, factory, dimension, files)
+        except (KeyError, TypeError) as error:
             raise UserError(
                 f"The manifest of {self._path} has no {error}; index the "
                 "photos again."
             ) from error
-        if factory == exact_index.FACTORY:
-            index = ExactIndex.load(self._path, dimension)
-        else:
-            index = FaissIndex.load(self._path, factory, dimension)
-        return StoredIndex(str(self._path), index, origin)
+        return StoredIndex(
+            str(self._path),
+            index,
+            origin,
+            PhotoStates(self._path, manifest.get("states", [])),
+            dict(manifest.get("unreadable", {})),
+        )
 
-    @contextlib.contextmanager
-    def created(self) -> Iterator[Draft]:
-        with (
-            self._exclusive(),
-            atomic_directory(self._path, KIND) as temporary,
-        ):
-            draft = _DirectoryDraft(temporary)
-            draft.scratch.mkdir()
-            yield draft
-            _write(temporary, draft.index, draft.origin)
+    def _commit(self, stored: StoredIndex) -> None:
+        """Writes what is new, then the manifest that lists it."""
+        old = self._manifest()
+        fields = _fields(self._path, stored)
+        wanted = _segment_files(fields)
+        kept = {
+            file: facts
+            for file, facts in old["files"].items()
+            if file in wanted or file.split("/")[0] in (_MODEL, _WHITENING)
+        }
+        new = {}
+        for file in sorted(wanted - kept.keys()):
+            flush(self._path / file)
+            new[file] = file_facts(self._path / file)
+        # In this folder it is removed by the next change if it is left there.
+        written = self._path / SEGMENTS / MANIFEST
+        written.parent.mkdir(exist_ok=True)
+        changed = {**old, "format": _FORMAT, **fields, "files": kept | new}
+        written.write_text(json.dumps(changed, indent=2) + "\n")
+        flush(written)
+        os.replace(written, self._path / MANIFEST)
+        flush(self._path)
 
-    @contextlib.contextmanager
-    def changed(self) -> Iterator[StoredIndex]:
-        with self._exclusive():
-            stored = self.open()
-            with atomic_directory(self._path, KIND) as temporary:
-                scratch = temporary / _SCRATCH
-                scratch.mkdir()
-                yield dataclasses.replace(stored, scratch=scratch)
-                for part in (_MODEL, _WHITENING):
-                    if (self._path / part).exists():
-                        shutil.copytree(
-                            self._path / part,
-                            temporary / part,
-                            copy_function=_link_or_copy,
-                        )
-                _write(temporary, stored.index, stored.origin)
+    def _manifest(self) -> dict[str, Any]:
+        manifest = read_manifest(self._path, KIND, newest=_FORMAT)
+        listed = manifest["files"].keys()
+        if not _segment_files(manifest) <= listed:
+            raise UserError(
+                f"The manifest of {self._path} is damaged; index the photos "
+                "again."
+            )
+        return manifest
+
+    def _manifest_bytes(self) -> bytes:
+        try:
+            return (self._path / MANIFEST).read_bytes()
+        except OSError:
+            return b""
+
+    def _remove_unlisted(self) -> None:
+        """Removes files of killed changes and of replaced segments."""
+        listed = self._manifest()["files"]
+        firsts = {
+            *exact_index.FIRST_SEGMENT.values(),
+            *faiss_index.FILES.values(),
+        }
+        for file in firsts - listed.keys():
+            (self._path / file).unlink(missing_ok=True)
+        folders = {file.split("/")[1] for file in listed if "/" in file}
+        for entry in (self._path / SEGMENTS).glob("*"):
+            if entry.name in folders:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink()
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Locks the directory itself, so that no lock file is left in it.
+        """Locks the index against other writers.
 
         Raises:
             UserError: another process is changing the index, or has just
                 replaced it.
         """
-        if not self._path.exists():
-            yield
-            return
-        descriptor = os.open(self._path, os.O_RDONLY)
-        try:
+        before = self._path.stat()
+        lock = filelock.FileLock(self._path / _LOCK, timeout=0)
+        with contextlib.ExitStack() as stack:
             is_locked = True
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                # Other errors are those of a file system without locks.
-                is_locked = not isinstance(error, BlockingIOError)
+                stack.enter_context(lock)
+            except filelock.Timeout:
+                is_locked = False
+            except NotImplementedError:
+                pass  # A network file system without locks.
             is_current = self._path.exists() and os.path.samestat(
-                os.fstat(descriptor), self._path.stat()
+                before, self._path.stat()
             )
             if not (is_locked and is_current):
                 raise UserError(
@@ -133,14 +229,14 @@ class DirectoryStorage(Storage):
                     "when it has finished."
                 )
             yield
-        finally:
-            os.close(descriptor)
 
 
 class _DirectoryDraft(Draft):
     def __init__(self, directory: pathlib.Path):
         self.scratch = directory / _SCRATCH
         self.model = directory / _MODEL
+        self.states = PhotoStates(directory, [])
+        self.unreadable = {}
 
     def start(
         self, factory: str, dimension: int, origin: Origin
@@ -156,26 +252,30 @@ def _empty_index(factory: str, dimension: int) -> ExactIndex | FaissIndex:
     return FaissIndex(factory, dimension)
 
 
-def _write(
-    directory: pathlib.Path, index: ExactIndex | FaissIndex, origin: Origin
-) -> None:
-    index.save(directory)
+def _write(directory: pathlib.Path, draft: _DirectoryDraft) -> None:
+    fields = _fields(directory, draft)
     shutil.rmtree(directory / _SCRATCH)
-    if origin.whitening is not None and not (directory / _WHITENING).exists():
-        origin.whitening.save(directory / _WHITENING)
-    write_manifest(
-        directory,
-        KIND,
-        factory=index.factory,
-        dimension=index.dimension,
-        photos=origin.photos,
-        provenance=origin.provenance,
-    )
+    if draft.origin.whitening is not None:
+        draft.origin.whitening.save(directory / _WHITENING)
+    write_manifest(directory, KIND, **fields)
 
 
-def _link_or_copy(source: str, target: str) -> None:
-    """Copies a file that never changes, as a hard link where possible."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+def _fields(
+    directory: pathlib.Path, source: _DirectoryDraft | StoredIndex
+) -> dict[str, Any]:
+    """Writes the parts of an index and returns their entries of a manifest."""
+    return {
+        "factory": source.index.factory,
+        "dimension": source.index.dimension,
+        "photos": source.origin.photos,
+        "provenance": source.origin.provenance,
+        "unreadable": source.unreadable,
+        "segments": source.index.save(directory),
+        "states": source.states.save(directory),
+    }
+
+
+def _segment_files(manifest: dict[str, Any]) -> set[str]:
+    segments = manifest.get("segments", [])
+    files = {file for segment in segments for file in segment.values()}
+    return files.union(manifest.get("states", []))

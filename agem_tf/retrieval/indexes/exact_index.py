@@ -2,10 +2,16 @@
 
 It is the default and needs no tuning for up to a million photos: rows are read
 from a memory map at the speed of the disk or of the memory.
+
+The rows are in segments, files that never change. Added photos are a new
+segment, which is joined with earlier ones that are not larger, so that there
+are few of them and a large one is hardly ever written again. Removed photos are
+listed beside their segment until half of it is gone.
 """
 
+import dataclasses
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -15,10 +21,39 @@ from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows, StackedRows, write_rows
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
+from agem_tf.retrieval.indexes.photo_states import new_folder
 
 FACTORY = "exact"
 _NAMES = "names.txt"
 _ROWS = "descriptors.npy"
+# The only segment of an index to which nothing was added.
+FIRST_SEGMENT = {"rows": _ROWS, "names": _NAMES}
+# Up to so many removed photos are searched too and left out afterwards, which
+# is faster than to gather the others.
+_MOST_SEARCHED_GHOSTS = 1000
+
+
+@dataclasses.dataclass
+class _Segment:
+    """Some photos of an index.
+
+    Attributes:
+        names: their names.
+        rows: (photos, dimension) their descriptors.
+        removed: (photos,) whether each was removed.
+        half: whether all descriptors are in half precision.
+        files: the files that hold them, empty if they are not saved.
+    """
+
+    names: list[str]
+    rows: np.ndarray
+    removed: np.ndarray
+    half: bool
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def kept(self) -> int:
+        return len(self.names) - int(self.removed.sum())
 
 
 class ExactIndex(DescriptorIndex):
@@ -26,62 +61,176 @@ class ExactIndex(DescriptorIndex):
 
     def __init__(self, dimension: int):
         super().__init__(FACTORY, dimension)
-        self._names: list[str] = []
-        self._rows = np.empty((0, dimension), np.float16)
-        # Type in the file: half precision if all descriptors were.
-        self._dtype: type = np.float16
+        self._segments: list[_Segment] = []
+        self._arrange()
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._names) - self.ghosts
+
+    @property
+    def ghosts(self) -> int:
+        """See `DescriptorIndex`."""
+        return int(self._removed.sum())
+
+    def names(self) -> list[str]:
+        if not self._removed.any():
+            return self._names
+        return [self._names[row] for row in np.flatnonzero(~self._removed)]
+
+    @property
+    def descriptors(self) -> np.ndarray:
+        """(photos, dimension), a memory map where that is possible."""
+        if len(self._segments) == 1 and not self.ghosts:
+            return self._rows
+        return self._rows[np.flatnonzero(~self._removed)]
 
     def known(self, names: Collection[str]) -> set[str]:
-        return set(names).intersection(self._names)
+        return set(names).intersection(self.names())
 
-    def save(self, directory: pathlib.Path) -> None:
-        """Writes descriptors.npy and names.txt into an existing directory."""
-        blocks = (block for _, block in nearest.row_blocks(self._rows))
-        write_rows(directory / _ROWS, blocks, self.dimension, self._dtype)
-        arrays.write_names(directory / _NAMES, self._names)
+    def save(self, directory: pathlib.Path) -> list[dict[str, str]]:
+        """Writes the segments that are not in the directory of the index yet.
+
+        Returns:
+            The files of each segment, relative to the directory.
+        """
+        self._join_small_segments()
+        for segment in self._segments:
+            if not segment.files:
+                self._save_segment(segment, directory)
+            elif segment.removed.any() and "removed" not in segment.files:
+                file = f"{new_folder(directory)}/removed.npy"
+                np.save(directory / file, np.flatnonzero(segment.removed))
+                segment.files["removed"] = file
+        return [segment.files for segment in self._segments]
 
     @classmethod
-    def load(cls, directory: pathlib.Path, dimension: int) -> Self:
+    def load(
+        cls,
+        directory: pathlib.Path,
+        dimension: int,
+        segments: Sequence[Mapping[str, str]] = (FIRST_SEGMENT,),
+    ) -> Self:
         """Opens an index written by `save`.
+
+        Args:
+            directory: directory of the index.
+            dimension: dimension of the descriptors.
+            segments: what `save` returned.
 
         Raises:
             UserError: a file is missing or damaged.
         """
         index = cls(dimension)
-        rows = arrays.load_array(directory / _ROWS, mmap=True)
-        names = arrays.read_names(directory / _NAMES)
-        if rows.shape != (len(names), dimension):
-            raise UserError(
-                f"{directory / _ROWS} has shape {rows.shape} for {len(names)} "
-                f"photos and {dimension} dimensions; index the photos again."
-            )
-        index._add(names, rows)
+        for files in segments:
+            rows = arrays.load_array(directory / files["rows"], mmap=True)
+            names = arrays.read_names(directory / files["names"])
+            removed = np.zeros(len(names), bool)
+            if rows.shape != (len(names), dimension):
+                raise UserError(
+                    f"{directory / files['rows']} has shape {rows.shape} for "
+                    f"{len(names)} photos and {dimension} dimensions; index "
+                    "the photos again."
+                )
+            if "removed" in files:
+                removed[arrays.load_array(directory / files["removed"])] = True
+            half = rows.dtype == np.float16
+            segment = _Segment(names, rows, removed, half, dict(files))
+            index._segments.append(segment)
+        index._arrange()
         return index
 
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
-        if getattr(descriptors, "dtype", None) != np.float16:
-            self._dtype = np.float32
-        self._rows = (
-            StackedRows([self._rows, descriptors])
-            if self._names
-            else descriptors
-        )
-        self._names = self._names + names
+        removed = np.zeros(len(names), bool)
+        half = getattr(descriptors, "dtype", None) == np.float16
+        self._segments.append(_Segment(names, descriptors, removed, half))
+        self._arrange()
 
     def _remove(self, names: set[str]) -> None:
-        kept = [i for i, name in enumerate(self._names) if name not in names]
-        self._rows = SelectedRows(self._rows, np.array(kept))
-        self._names = [self._names[i] for i in kept]
+        for segment in self._segments:
+            gone = np.fromiter((n in names for n in segment.names), bool)
+            if (gone & ~segment.removed).any():
+                segment.removed = segment.removed | gone
+                segment.files.pop("removed", None)
+        self._arrange()
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        kept = np.flatnonzero(~self._removed)
+        rows = [row for row in kept if self._names[row] in names]
+        new = [names[self._names[row]] for row in rows]
+        descriptors = self._rows[np.array(rows)]
+        self._remove(set(names))
+        self._add(new, descriptors)
 
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
-        indices, similarities = nearest.nearest(queries, self._rows, top)
+        rows, wanted = self._rows, top + self.ghosts
+        kept = np.arange(len(self._names))
+        if self.ghosts > _MOST_SEARCHED_GHOSTS:
+            kept, wanted = np.flatnonzero(~self._removed), top
+            rows = SelectedRows(rows, kept)
+        indices, similarities = nearest.nearest(queries, rows, wanted)
         return [
             [
-                Match(self._names[index], float(value))
-                for index, value in zip(found, values, strict=True)
-            ]
+                Match(self._names[row], float(value))
+                for row, value in zip(kept[found], values, strict=True)
+                if not self._removed[row]
+            ][:top]
             for found, values in zip(indices, similarities, strict=True)
         ]
+
+    def _arrange(self) -> None:
+        """Joins the segments in memory, as views."""
+        parts = self._segments
+        self._names = [name for part in parts for name in part.names]
+        self._removed = np.concatenate(
+            [np.zeros(0, bool), *(part.removed for part in parts)]
+        )
+        if len(parts) == 1:
+            self._rows = parts[0].rows
+        elif parts:
+            self._rows = StackedRows([part.rows for part in parts])
+        else:
+            self._rows = np.empty((0, self.dimension), np.float32)
+
+    def _join_small_segments(self) -> None:
+        """Prepares segments to be written again where that saves reading."""
+        self._segments = [s for s in self._segments if s.kept]
+        for number, segment in enumerate(self._segments):
+            if 2 * segment.kept < len(segment.names):
+                self._segments[number] = _joined([segment])
+        while len(self._segments) > 1:
+            first, second = self._segments[-2:]
+            if second.files or first.kept > second.kept:
+                break
+            self._segments[-2:] = [_joined([first, second])]
+        self._arrange()
+
+    def _save_segment(self, segment: _Segment, directory: pathlib.Path) -> None:
+        is_first = len(self._segments) == 1 and not any(
+            (directory / file).exists() for file in FIRST_SEGMENT.values()
+        )
+        place = "" if is_first else f"{new_folder(directory)}/"
+        files = {role: place + file for role, file in FIRST_SEGMENT.items()}
+        write_rows(
+            directory / files["rows"],
+            (block for _, block in nearest.row_blocks(segment.rows)),
+            self.dimension,
+            np.float16 if segment.half else np.float32,
+        )
+        arrays.write_names(directory / files["names"], segment.names)
+        segment.files = files
+
+
+def _joined(segments: Sequence[_Segment]) -> _Segment:
+    """Returns what is left of some segments as a new one."""
+    names, rows = [], []
+    for segment in segments:
+        kept = np.flatnonzero(~segment.removed)
+        names += [segment.names[row] for row in kept]
+        rows.append(
+            SelectedRows(segment.rows, kept)
+            if segment.removed.any()
+            else segment.rows
+        )
+    joined = rows[0] if len(rows) == 1 else StackedRows(rows)
+    half = all(segment.half for segment in segments)
+    return _Segment(names, joined, np.zeros(len(names), bool), half)

@@ -24,12 +24,11 @@ from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
+from agem_tf.retrieval.indexes.photo_states import new_folder
 
 _LOG = logging.getLogger(__name__)
 
-_NAMES = "names.txt"
-_IDS = "ids.npy"
-_VECTORS = "vectors.faiss"
+FILES = {"vectors": "vectors.faiss", "ids": "ids.npy", "names": "names.txt"}
 # Most values in the training sample, of evenly spaced rows: 1 GiB of float32.
 _TRAINING_VALUES = 2**28
 # The defaults of FAISS, one cell and 16 candidates, are fast but find little.
@@ -66,6 +65,8 @@ class FaissIndex(DescriptorIndex):
         self._index = index if _is_inverted(index) else faiss.IndexIDMap(index)
         self._names: list[str] = []
         self._numbers = np.empty(0, np.int64)
+        # Empty if the index differs from what is saved.
+        self._files: dict[str, str] = {}
         inverted = faiss.try_extract_index_ivf(self._index)
         cells = math.isqrt(inverted.nlist) if inverted is not None else 1
         for parameter in ({"nprobe": cells}, {"efSearch": _CANDIDATES}):
@@ -82,6 +83,9 @@ class FaissIndex(DescriptorIndex):
 
     def known(self, names: Collection[str]) -> set[str]:
         return set(names).intersection(self._names)
+
+    def names(self) -> list[str]:
+        return self._names
 
     def check_cells(self, count: int) -> None:
         """Refuses a number of photos that is too small for training.
@@ -110,15 +114,32 @@ class FaissIndex(DescriptorIndex):
                     "k_factor_rf."
                 ) from error
 
-    def save(self, directory: pathlib.Path) -> None:
-        """Writes vectors.faiss, ids.npy and names.txt into a directory."""
-        _import_faiss().write_index(self._index, str(directory / _VECTORS))
-        np.save(directory / _IDS, self._numbers)
-        arrays.write_names(directory / _NAMES, self._names)
+    def save(self, directory: pathlib.Path) -> list[dict[str, str]]:
+        """Writes the index, if it has changed, into its directory.
+
+        Returns:
+            Its files, relative to the directory.
+        """
+        if self._files:
+            return [self._files]
+        place = ""
+        if any((directory / file).exists() for file in FILES.values()):
+            place = f"{new_folder(directory)}/"
+        files = {role: place + file for role, file in FILES.items()}
+        vectors = str(directory / files["vectors"])
+        _import_faiss().write_index(self._index, vectors)
+        np.save(directory / files["ids"], self._numbers)
+        arrays.write_names(directory / files["names"], self._names)
+        self._files = files
+        return [files]
 
     @classmethod
     def load(
-        cls, directory: pathlib.Path, factory: str, dimension: int
+        cls,
+        directory: pathlib.Path,
+        factory: str,
+        dimension: int,
+        files: Mapping[str, str] = FILES,
     ) -> Self:
         """Opens an index written by `save`.
 
@@ -127,20 +148,22 @@ class FaissIndex(DescriptorIndex):
                 damaged.
         """
         index = cls(factory, dimension)
-        with index._readable_errors(f"from {directory / _VECTORS}"):
-            path = str(directory / _VECTORS)
-            index._index = _import_faiss().read_index(path)
-        index._numbers = arrays.load_array(directory / _IDS)
-        index._names = arrays.read_names(directory / _NAMES)
+        path = directory / files["vectors"]
+        with index._readable_errors(f"from {path}"):
+            index._index = _import_faiss().read_index(str(path))
+        index._numbers = arrays.load_array(directory / files["ids"])
+        index._names = arrays.read_names(directory / files["names"])
         shape = len(index._names), index._index.d
         if shape != (len(index._numbers), dimension):
             raise UserError(
                 f"The files of {directory} do not fit its manifest; index the "
                 "photos again."
             )
+        index._files = dict(files)
         return index
 
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
+        self._files = {}
         # The map of FAISS also holds the numbers of ghosts.
         used = self._numbers
         if hasattr(self._index, "id_map"):
@@ -181,6 +204,7 @@ class FaissIndex(DescriptorIndex):
             _LOG.warning("FAISS: %s", line)
 
     def _remove(self, names: set[str]) -> None:
+        self._files = {}
         kept = np.array([name not in names for name in self._names])
         selector = _import_faiss().IDSelectorBatch(self._numbers[~kept])
         # Kinds for which FAISS has not implemented removal keep ghosts.
@@ -188,6 +212,10 @@ class FaissIndex(DescriptorIndex):
             self._index.remove_ids(selector)
         self._numbers = self._numbers[kept]
         self._names = [name for name in self._names if name not in names]
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        self._files = {}
+        self._names = [names.get(name, name) for name in self._names]
 
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
         distances, numbers = self._index.search(queries, top + self.ghosts)

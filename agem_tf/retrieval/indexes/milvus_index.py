@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from agem_tf.errors import UserError
+from agem_tf.files.atomic_writing import resumable_workspace
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes import exact_index
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
@@ -132,6 +133,12 @@ class MilvusIndex(DescriptorIndex):
             found.update(row["name"] for row in rows)
         return found
 
+    def names(self) -> list[str]:
+        raise UserError(
+            "An index in Milvus does not list its photos; give their names, "
+            "or use an index in a directory."
+        )
+
     def tune(self, parameters: Mapping[str, int]) -> None:
         self._parameters = dict(parameters)
 
@@ -153,6 +160,11 @@ class MilvusIndex(DescriptorIndex):
                 self._client.delete(
                     self._collection, ids=[_number(name) for name in part]
                 )
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        raise UserError(
+            "An index in Milvus can't rename photos; remove and add them."
+        )
 
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
         answers = []
@@ -290,9 +302,14 @@ class MilvusStorage(Storage):
 
     @contextlib.contextmanager
     def changed(self) -> Iterator[StoredIndex]:
-        with tempfile.TemporaryDirectory() as scratch:
-            stored = self.open()
-            yield dataclasses.replace(stored, scratch=pathlib.Path(scratch))
+        yield self.open()
+
+    def workspace(self) -> contextlib.AbstractContextManager[pathlib.Path]:
+        # Beside the model if that is known, for a server on this machine.
+        place = self._uri if self._is_lite else self._model
+        if place is None:
+            place = f"agem_tf.{self._name}"
+        return resumable_workspace(place)
 
     @functools.cached_property
     def _client(self) -> Any:
@@ -328,6 +345,7 @@ class _MilvusDraft(Draft):
     collection: str
     scratch: pathlib.Path
     model: pathlib.Path
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def start(
         self, factory: str, dimension: int, origin: Origin

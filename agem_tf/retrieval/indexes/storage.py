@@ -16,6 +16,7 @@ from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
+from agem_tf.retrieval.indexes.photo_states import PhotoStates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Origin:
     whitening: LinearWhitening | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class StoredIndex:
     """Opened index with its origin.
 
@@ -45,13 +46,16 @@ class StoredIndex:
         place: place of the index, for messages.
         index: the index.
         origin: origin of the descriptors.
-        scratch: directory for temporary files, only during a change.
+        states: states of the photo files; None in Milvus, which keeps none.
+        unreadable: reason by path of each photo that was left out because it
+            can't be read.
     """
 
     place: str
     index: DescriptorIndex
     origin: Origin
-    scratch: pathlib.Path | None = None
+    states: PhotoStates | None = None
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def model(self) -> pathlib.Path:
@@ -94,10 +98,13 @@ class Draft(abc.ABC):
     Attributes:
         scratch: directory for temporary files.
         model: directory to write the SavedModel to.
+        states, unreadable: see `StoredIndex`.
     """
 
     scratch: pathlib.Path
     model: pathlib.Path
+    states: PhotoStates | None = None
+    unreadable: dict[str, str]
 
     @abc.abstractmethod
     def start(
@@ -158,4 +165,14 @@ class Storage(abc.ABC):
 
         Raises:
             UserError: see `open`; or another process is changing the index.
+        """
+
+    @abc.abstractmethod
+    def workspace(self) -> contextlib.AbstractContextManager[pathlib.Path]:
+        """Yields a directory for the descriptors of photos to come.
+
+        It survives the death of its process, and one process at a time has it.
+
+        Raises:
+            UserError: another process has it.
         """

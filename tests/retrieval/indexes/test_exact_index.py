@@ -8,20 +8,17 @@ from agem_tf.retrieval.indexes import ExactIndex
 def test_half_precision_stays_half_until_single_is_added(
     tmp_path, names, descriptors
 ):
-    half, mixed = tmp_path / "half", tmp_path / "mixed"
-    half.mkdir()
-    mixed.mkdir()
     index = ExactIndex(16)
     index.add(names[:9], descriptors[:9].astype(np.float16))
-    index.save(half)
-    assert np.load(half / "descriptors.npy").dtype == np.float16
-    index = ExactIndex.load(half, 16)
-    index.add(names[9:12], descriptors[9:12])
-    index.save(mixed)
-    rows = np.load(mixed / "descriptors.npy")
+    index.save(tmp_path)
+    assert np.load(tmp_path / "descriptors.npy").dtype == np.float16
+    index = ExactIndex.load(tmp_path, 16)
+    index.add(names[9:21], descriptors[9:21])
+    (segment,) = index.save(tmp_path)
+    rows = np.load(tmp_path / segment["rows"])
     assert rows.dtype == np.float32
-    np.testing.assert_allclose(rows, descriptors[:12], atol=1e-3)
-    np.testing.assert_array_equal(rows[9:], descriptors[9:12])
+    np.testing.assert_allclose(rows, descriptors[:21], atol=1e-3)
+    np.testing.assert_array_equal(rows[9:], descriptors[9:21])
 
 
 def test_photos_of_equal_similarity_keep_their_order(descriptors):
@@ -31,3 +28,44 @@ def test_photos_of_equal_similarity_keep_their_order(descriptors):
     index.remove(["a"])
     (matches,) = index.search(descriptors[:1], 3)
     assert [match.name for match in matches] == ["b", "c", "d"]
+
+
+def test_few_photos_are_added_without_writing_many_again(
+    tmp_path, names, descriptors
+):
+    index = ExactIndex(16)
+    index.add(names[:100], descriptors[:100])
+    segments = index.save(tmp_path)
+    for row in range(100, 107):
+        index = ExactIndex.load(tmp_path, 16, segments)
+        index.add([names[row]], descriptors[row : row + 1])
+        segments = index.save(tmp_path)
+        assert segments[0]["rows"] == "descriptors.npy"
+    assert len(segments) == 4  # Of 100, 4, 2 and 1 photos.
+    index = ExactIndex.load(tmp_path, 16, segments)
+    index.remove([names[3]])
+    index.rename({names[102]: "new"})
+    segments = index.save(tmp_path)
+    assert segments[0]["rows"] == "descriptors.npy"
+    index = ExactIndex.load(tmp_path, 16, segments)
+    expected = [*names[:3], *names[4:102], *names[103:107], "new"]
+    assert index.names() == expected
+    rows = [*range(3), *range(4, 102), *range(103, 107), 102]
+    np.testing.assert_array_equal(index.descriptors, descriptors[rows])
+    assert index.ghosts == 1
+    (matches,) = index.search(descriptors[102:103], 106)
+    assert matches[0].name == "new"
+    assert {match.name for match in matches} == set(expected)
+
+
+def test_a_segment_is_written_again_when_most_of_it_is_removed(
+    tmp_path, names, descriptors
+):
+    index = ExactIndex(16)
+    index.add(names, descriptors)
+    index.save(tmp_path)
+    index.remove(names[:200])
+    (segment,) = index.save(tmp_path)
+    assert index.ghosts == 0
+    rows = np.load(tmp_path / segment["rows"])
+    np.testing.assert_array_equal(rows, descriptors[200:])
