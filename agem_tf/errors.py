@@ -68,6 +68,7 @@ def sentence_of(error: BaseException, destination: str = "") -> str | None:
     return (
         _full_disk_sentence(error, destination)
         or _file_sentence(error)
+        or _memory_sentence(error)
         or _lost_worker_sentence(error)
     )
 
@@ -94,18 +95,38 @@ def _file_sentence(error: BaseException) -> str | None:
     return f"{error.filename}: {reason}; {_ADVICE[error.errno]}."
 
 
+def _memory_sentence(error: BaseException) -> str | None:
+    """Returns a sentence if the memory of the machine or its GPU is too small.
+
+    NumPy and TensorFlow say how large the array was; Python says nothing.
+    """
+    is_tensorflow = _is_of_tensorflow(error, {"ResourceExhaustedError"})
+    if not (is_tensorflow or isinstance(error, MemoryError)):
+        return None
+    reason = cause(error)
+    where = "GPU" if "GPU:" in reason else "machine"
+    told = "" if reason == type(error).__name__ else f" ({reason})"
+    return (
+        f"The memory of the {where} is too small{told}. Use smaller photos "
+        "(--image_size, image.size), fewer at a time (extraction.batch_size, "
+        "mining.num_negatives), fewer --scales, or a larger machine."
+    )
+
+
+def _is_of_tensorflow(error: BaseException, names: set[str]) -> bool:
+    # By name, because TensorFlow is not imported here.
+    kind = type(error)
+    is_tensorflow = kind.__module__.partition(".")[0] == "tensorflow"
+    return is_tensorflow and kind.__name__ in names
+
+
 def _lost_worker_sentence(error: BaseException) -> str | None:
     """Returns a sentence if another worker, or the TPU, has stopped.
 
     TensorFlow notices a worker that died by its connection, or after the ten
     seconds that its heartbeat may be silent.
     """
-    # By name, because TensorFlow is not imported here.
-    kind = type(error)
-    if (
-        kind.__name__ not in _LOST_WORKER_ERRORS
-        or kind.__module__.partition(".")[0] != "tensorflow"
-    ):
+    if not _is_of_tensorflow(error, _LOST_WORKER_ERRORS):
         return None
     if os.environ.get("TF_CONFIG"):
         who = "Another worker"

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 # Files of a TPU's chips: the first up to v4, the second since v5e.
 TPU_DEVICE_FILES = ("/dev/accel*", "/dev/vfio/[0-9]*")
+# Files of NVIDIA's GPUs on Linux, and in its subsystem on Windows.
+GPU_DEVICE_FILES = ("/dev/nvidia[0-9]*", "/dev/dxg")
 
 
 @contextlib.contextmanager
@@ -41,12 +43,22 @@ def is_tpu_attached() -> bool:
     return any(glob.glob(pattern) for pattern in TPU_DEVICE_FILES)
 
 
+def is_gpu_offered() -> bool:
+    """Whether this machine has an NVIDIA GPU that the user does not hide."""
+    attached = any(glob.glob(pattern) for pattern in GPU_DEVICE_FILES)
+    return attached and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1")
+
+
 def prepare_tensorflow_import() -> None:
     """Makes a later import of TensorFlow quiet, and quick without a TPU.
 
     TensorFlow for TPUs looks for a TPU when it is imported: elsewhere it asks
     a metadata server about ten variables, 30 times each, for minutes.
+    TensorFlow for GPUs looks for a GPU, prints an error where there is none,
+    and takes all of its memory unless it is told to grow on demand.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    quiet = "2" if is_gpu_offered() or is_tpu_attached() else "3"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", quiet)
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     if not is_tpu_attached():
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")

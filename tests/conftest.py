@@ -2,7 +2,9 @@
 
 import collections
 import functools
+import hashlib
 import io
+import json
 import pathlib
 import pickle
 import sys
@@ -20,6 +22,22 @@ def write_photo(path: pathlib.Path, seed: int, size=(48, 36)) -> None:
     coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(coarse).resize(size, PIL.Image.BICUBIC).save(path)
+
+
+@pytest.fixture
+def reseal():
+    """Returns a function that makes a manifest fit altered files."""
+
+    def fit(directory: pathlib.Path) -> None:
+        path = directory / "manifest.json"
+        manifest = json.loads(path.read_bytes()) | {"checksum": None}
+        for name, facts in manifest["files"].items():
+            content = (directory / name).read_bytes()
+            facts["bytes"] = len(content)
+            facts["sha256"] = hashlib.sha256(content).hexdigest()
+        path.write_text(json.dumps(manifest))
+
+    return fit
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from agem_tf import errors
 from agem_tf.errors import UserError, cause, sentence_of
 
 
-def lost_worker_error(text):
+def tensorflow_error(name, text):
     """An error that looks like TensorFlow's, without importing TensorFlow."""
     module = "tensorflow.python.framework.errors_impl"
-    return type("UnavailableError", (Exception,), {"__module__": module})(text)
+    return type(name, (Exception,), {"__module__": module})(text)
 
 
 def test_a_user_error_is_its_own_sentence():
@@ -49,7 +49,9 @@ def test_an_error_of_the_file_system_names_the_file_and_the_fix(code, advice):
 def test_a_lost_worker_is_a_sentence_only_where_there_are_workers(monkeypatch):
     monkeypatch.setattr(errors, "is_tpu_attached", lambda: False)
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    error = lost_worker_error("Connection reset by peer\nAdditional GRPC x")
+    error = tensorflow_error(
+        "UnavailableError", "Connection reset by peer\nAdditional GRPC x"
+    )
     assert sentence_of(error) is None
     monkeypatch.setenv("TF_CONFIG", "{}")
     sentence = sentence_of(error)
@@ -58,6 +60,29 @@ def test_a_lost_worker_is_a_sentence_only_where_there_are_workers(monkeypatch):
     monkeypatch.delenv("TF_CONFIG")
     monkeypatch.setattr(errors, "is_tpu_attached", lambda: True)
     assert sentence_of(error).startswith("The TPU has stopped")
+
+
+@pytest.mark.parametrize(
+    ("error", "start"),
+    [
+        (MemoryError(), "The memory of the machine is too small. Use smaller"),
+        (
+            MemoryError("Unable to allocate 3 TiB for an array"),
+            "The memory of the machine is too small (Unable to allocate 3 TiB",
+        ),
+        (
+            tensorflow_error(
+                "ResourceExhaustedError",
+                "Graph execution error:\n\nDetected at node x\nOOM when "
+                "allocating tensor with shape[64,999] on /device:GPU:0\n",
+            ),
+            "The memory of the GPU is too small (OOM when allocating tensor",
+        ),
+    ],
+)
+def test_too_little_memory_says_what_to_lower(error, start):
+    assert sentence_of(error).startswith(start)
+    assert "extraction.batch_size" in sentence_of(error)
 
 
 def test_a_defect_has_no_sentence():

@@ -199,7 +199,10 @@ class PreparedDataset:
         check_local(directory, "the dataset's directory")
         self.directory = pathlib.Path(directory)
         self.manifest = read_manifest(
-            self.directory, KIND, unchecked=[_RECORDS] if skip_corrupt else []
+            self.directory,
+            KIND,
+            unchecked=[_RECORDS] if skip_corrupt else [],
+            unread=[_RECORDS],
         )
         self.lost: dict[str, list[str]] = {}
         self._skip_corrupt = skip_corrupt

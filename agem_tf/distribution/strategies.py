@@ -31,6 +31,7 @@ def create_strategy(
         UserError: The name is unknown, or its devices are not available.
     """
     check_devices(name, tpu_address)
+    _report_unusable_gpu()
     chosen = _choose(tpu_address) if name == "auto" else name
     strategy = _create(chosen, tpu_address or preflight.LOCAL)
     _LOG.info(
@@ -78,6 +79,20 @@ def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
             f"The workers {', '.join(workers.workers)} can't connect: "
             f"{cause(error)}"
         ) from error
+
+
+def _report_unusable_gpu() -> None:
+    """Warns if the machine has a GPU that TensorFlow can't use."""
+    with native_output.captured() as lines:
+        gpus = tf.config.list_physical_devices("GPU")
+    if gpus or not native_output.is_gpu_offered():
+        return
+    _LOG.warning(
+        "TensorFlow can't use this machine's GPU, usually because NVIDIA's "
+        "driver or libraries are missing; the CPU is used. Run: pip install "
+        "'tensorflow[and-cuda]'%s",
+        f" ({lines[-1]})" if lines else "",
+    )
 
 
 def _gpus() -> list[tf.config.LogicalDevice]:

@@ -10,6 +10,7 @@ and is filled from a hidden directory inside it.
 
 import contextlib
 import ctypes
+import errno
 import functools
 import glob
 import json
@@ -39,6 +40,13 @@ _PROGRESS = "progress.json"
 # Arguments of Linux' renameat2(2): relative paths start at the working
 # directory, and the two paths are exchanged.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+# Errors of `_check_movable` if the target can be moved, or is not there.
+_EXPECTED_REFUSALS = (
+    errno.ENOTEMPTY,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOENT,
+)
 
 
 @contextlib.contextmanager
@@ -246,6 +254,8 @@ def _temporary_workspace(
         # leftovers stay.
         with contextlib.suppress(filelock.Timeout, NotImplementedError):
             stack.enter_context(_lock_in(workspace))
+        if place == target.parent:
+            _check_movable(target, workspace)
         yield workspace
 
 
@@ -267,7 +277,31 @@ def _unfinished_workspace(target: Path) -> Iterator[Path]:
             pass  # A network file system without locks.
         except OSError as error:
             raise _not_writable(target, error) from error
+        if place == target.parent:
+            _check_movable(target, workspace)
         yield workspace
+
+
+def _check_movable(target: Path, workspace: Path) -> None:
+    """Checks before the work that the final renaming of the target can work.
+
+    A directory can't be renamed to one with entries, and a file not to a
+    directory. The system refuses that last, after everything that forbids to
+    move the target: an immutable target, another owner in a directory like
+    /tmp, a directory of the lower layer of a container's disk.
+
+    Raises:
+        UserError: the target can't be moved.
+    """
+    obstacle = workspace / "obstacle"
+    (obstacle / "entry").mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(target, obstacle)
+    except OSError as error:
+        if error.errno not in _EXPECTED_REFUSALS:
+            raise _not_writable(target, error) from error
+    finally:
+        shutil.rmtree(obstacle)
 
 
 def _lock_in(directory: Path) -> filelock.FileLock:

@@ -12,9 +12,11 @@ from typing import Any
 
 from agem_tf._version import __version__
 from agem_tf.errors import UserError
+from agem_tf.files.checksums import has_checksum, sha256_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+_CHECKSUM = "checksum"
 
 
 def write_manifest(directory: Path, kind: str, **fields: Any) -> dict[str, Any]:
@@ -28,7 +30,8 @@ def write_manifest(directory: Path, kind: str, **fields: Any) -> dict[str, Any]:
 
     Returns:
         The manifest: {"kind", "format", "created_by", **fields,
-        "files": {relative name: {"bytes", "sha256"}}}.
+        "files": {relative name: {"bytes", "sha256"}}, "checksum"}, where the
+        last is that of all other entries.
     """
     manifest = {
         "kind": kind,
@@ -39,6 +42,7 @@ def write_manifest(directory: Path, kind: str, **fields: Any) -> dict[str, Any]:
             file: file_facts(directory / file) for file in _files(directory)
         },
     }
+    manifest = sealed(manifest)
     text = json.dumps(manifest, indent=2) + "\n"
     (directory / MANIFEST).write_text(text, encoding="utf-8")
     return manifest
@@ -50,19 +54,24 @@ def read_manifest(
     verify: bool = False,
     unchecked: Sequence[str] = (),
     newest: int = FORMAT,
+    unread: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Reads the manifest and checks that its files are all there.
+    """Reads the manifest and checks that its files are there and unaltered.
+
+    A large file that has not changed is read once a month; see `checksums`.
 
     Args:
         directory: Directory that `write_manifest` wrote to.
         kind: Kind that the caller expects.
-        verify: Whether to compare checksums too, which reads every file.
+        verify: Whether to read every file, also those known to be unaltered.
         unchecked: Subdirectories whose files may be missing or damaged.
         newest: Newest format that the caller reads.
+        unread: Subdirectories of which only sizes are checked, unless `verify`,
+            because their files have checksums of their own.
 
     Raises:
         UserError: the directory is missing, of another kind, from a newer
-            version, or a file is missing, truncated or (verify) altered.
+            version, or a file is missing, truncated or altered.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -89,8 +98,11 @@ def read_manifest(
             f"agem_tf reads format {newest}; update agem_tf or write it again."
         )
     for file, facts in manifest["files"].items():
-        if file.partition("/")[0] not in unchecked:
-            check_file(directory / file, facts, verify)
+        folder = file.partition("/")[0]
+        if folder not in unchecked:
+            _check_size(directory / file, facts)
+        if folder not in unchecked and (verify or folder not in unread):
+            _check_content(directory / file, facts, verify)
     return manifest
 
 
@@ -103,35 +115,12 @@ def holds_kind(directory: Path, kind: str) -> bool:
 
 def file_facts(path: Path) -> dict[str, Any]:
     """Returns the entry of a file in the manifest's "files"."""
-    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def check_file(path: Path, facts: dict[str, Any], verify: bool) -> None:
-    """Checks a file against its entry in the manifest's "files".
-
-    Args:
-        path: Path of the file.
-        facts: Its entry, see `file_facts`.
-        verify: Whether to compare the checksum too, which reads the file.
-
-    Raises:
-        UserError: the file is missing, truncated or (verify) altered.
-    """
-    if not path.exists():
-        raise UserError(f"{path} is missing; write its directory again.")
-    if not path.is_file():
-        raise UserError(f"{path} is not a file; write its directory again.")
-    size = path.stat().st_size
-    if size != facts["bytes"]:
-        raise UserError(
-            f"{path} has {size} bytes instead of {facts['bytes']}; copy or "
-            "write its directory again."
-        )
-    if verify and _sha256(path) != facts["sha256"]:
-        raise UserError(
-            f"{path} differs from its checksum; copy or write its directory "
-            "again."
-        )
+def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Returns a manifest with the checksum of its other entries."""
+    return manifest | {_CHECKSUM: _own_checksum(manifest)}
 
 
 def check_replaceable(directory: Path, kind: str | None = None) -> None:
@@ -209,7 +198,13 @@ def _load(path: Path) -> dict[str, Any] | None:
         manifest = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         return None
-    return manifest if _is_complete(manifest) else None
+    if not _is_complete(manifest):
+        return None
+    # Earlier versions wrote none.
+    written = manifest.get(_CHECKSUM)
+    if written not in (None, _own_checksum(manifest)):
+        return None
+    return manifest
 
 
 def _is_complete(manifest: Any) -> bool:
@@ -235,6 +230,28 @@ def _is_complete(manifest: Any) -> bool:
     )
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _check_size(path: Path, facts: dict[str, Any]) -> None:
+    if not path.exists():
+        raise UserError(f"{path} is missing; write its directory again.")
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; write its directory again.")
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        raise UserError(
+            f"{path} has {size} bytes instead of {facts['bytes']}; copy or "
+            "write its directory again."
+        )
+
+
+def _check_content(path: Path, facts: dict[str, Any], afresh: bool) -> None:
+    if not has_checksum(path, facts["sha256"], afresh):
+        raise UserError(
+            f"{path} differs from its checksum; copy or write its directory "
+            "again."
+        )
+
+
+def _own_checksum(manifest: dict[str, Any]) -> str:
+    entries = {k: v for k, v in manifest.items() if k != _CHECKSUM}
+    text = json.dumps(json.loads(json.dumps(entries)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

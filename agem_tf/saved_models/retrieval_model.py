@@ -40,6 +40,7 @@ from agem_tf.files.provenance import check_same_provenance
 from agem_tf.layers import Whitening
 from agem_tf.models import AGeM
 from agem_tf.ops.normalization import l2_normalize
+from agem_tf.saved_models.graph_operations import check_operations
 
 KIND = "saved_model"
 _SIGNATURE = "encoded_crops"
@@ -82,9 +83,11 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
     """Loads a SavedModel of this module.
 
     Raises:
-        UserError: it is missing, altered or of an older version.
+        UserError: it is missing, altered or of an older version, or its graph
+            has operations that no export has.
     """
-    manifest = read_manifest(pathlib.Path(directory), KIND, verify=True)
+    manifest = read_manifest(pathlib.Path(directory), KIND)
+    check_operations(directory)
     model = tf.saved_model.load(os.fspath(directory))
     if _SIGNATURE not in model.signatures:
         raise UserError(

@@ -142,10 +142,13 @@ def test_rows_without_names_are_refused():
 
 
 @pytest.mark.parametrize("mmap", [True, False])
-def test_a_file_that_is_no_array_is_named(tmp_path, mmap):
+def test_a_file_that_is_no_array_is_named(tmp_path, mmap, reseal):
     _write(tmp_path / "set")
     path = tmp_path / "set" / "descriptors.npy"
     path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(UserError, match="differs from its checksum"):
+        DescriptorSet.load(tmp_path / "set", mmap=mmap)
+    reseal(tmp_path / "set")
     with pytest.raises(UserError, match=r"descriptors\.npy is not a readable"):
         DescriptorSet.load(tmp_path / "set", mmap=mmap)
 
@@ -158,12 +161,13 @@ def test_a_truncated_copy_is_named(tmp_path):
         DescriptorSet.load(tmp_path / "set")
 
 
-def test_an_array_of_texts_is_named(tmp_path):
+def test_an_array_of_texts_is_named(tmp_path, reseal):
     _write(tmp_path / "set")
     path = tmp_path / "set" / "descriptors.npy"
     size = path.stat().st_size
     with path.open("wb") as file:
         np.save(file, np.full((5, 3), "a", "U1"))
     assert path.stat().st_size == size
+    reseal(tmp_path / "set")
     with pytest.raises(UserError, match=r"descriptors\.npy holds <U1, not"):
         DescriptorSet.load(tmp_path / "set")

@@ -94,10 +94,11 @@ def test_a_saved_whitening_is_read_back(tmp_path, whitening):
     assert loaded.fingerprint == whitening.fingerprint
 
 
-def test_damaged_arrays_are_named(tmp_path, whitening):
+def test_damaged_arrays_are_named(tmp_path, whitening, reseal):
     whitening.save(tmp_path / "whitening")
     path = tmp_path / "whitening" / "whitening.npz"
     path.write_bytes(b"PK\x03\x04".ljust(path.stat().st_size, b"x"))
+    reseal(tmp_path / "whitening")
     with pytest.raises(UserError, match=r"whitening\.npz.*learn"):
         LinearWhitening.load(tmp_path / "whitening")
 

@@ -48,3 +48,19 @@ def test_workers_must_be_created_before_tensorflow_is_used(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError, match="can.t connect: .*startup"):
         create_strategy("multiworker")
+
+
+def test_a_gpu_that_tensorflow_cannot_use_is_reported(
+    monkeypatch, tmp_path, caplog
+):
+    (tmp_path / "nvidia0").touch()
+    files = (str(tmp_path / "nvidia0"),)
+    monkeypatch.setattr(native_output, "GPU_DEVICE_FILES", files)
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    create_strategy("one")
+    assert "can't use this machine's GPU" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    create_strategy("one")
+    assert "GPU," not in caplog.text

@@ -250,3 +250,25 @@ def test_two_processes_do_not_resume_the_same_directory(tmp_path):
         resumable_directory(tmp_path / "s", {}),
     ):
         pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("writer", [atomic_directory, atomic_file])
+def test_a_target_that_cannot_be_moved_is_found_before_the_work(
+    tmp_path, writer
+):
+    target = tmp_path / "artifact"
+    if writer is atomic_directory:
+        target.mkdir()
+        write_manifest(target, "example")
+    else:
+        target.touch()
+    immutable = ["chattr", "+i", str(target)]
+    if subprocess.run(immutable, capture_output=True, check=False).returncode:
+        pytest.skip("needs root and a file system with attributes")
+    try:
+        with pytest.raises(UserError, match="artifact cannot be written: Op"):
+            with writer(target):
+                pytest.fail("the block must not run")
+        assert os.listdir(tmp_path) == ["artifact"]
+    finally:
+        subprocess.run(["chattr", "-i", str(target)], check=True)

@@ -54,11 +54,24 @@ def test_a_missing_file_is_named(directory):
         read_manifest(directory, "example")
 
 
-def test_only_verification_reads_the_content(directory):
+def test_only_verification_reads_files_with_checksums_of_their_own(directory):
     (directory / "part" / "text").write_text("CONTENT")
-    read_manifest(directory, "example")
-    with pytest.raises(UserError, match="differs from its checksum"):
-        read_manifest(directory, "example", verify=True)
+    read_manifest(directory, "example", unread=["part"])
+    for options in ({}, {"unread": ["part"], "verify": True}):
+        with pytest.raises(UserError, match="differs from its checksum"):
+            read_manifest(directory, "example", **options)
+
+
+def test_any_altered_entry_of_the_manifest_is_detected(directory):
+    path = directory / "manifest.json"
+    altered = path.read_text().replace("landmarks", "lendmarks")
+    path.write_text(altered)
+    with pytest.raises(UserError, match=r"manifest\.json is damaged"):
+        read_manifest(directory, "example")
+    without = json.loads(altered)
+    del without["checksum"]  # As earlier versions wrote.
+    path.write_text(json.dumps(without))
+    assert read_manifest(directory, "example")["dataset"] == "lendmarks"
 
 
 def _listing(name, facts='{"bytes": 0, "sha256": ""}'):
@@ -91,7 +104,7 @@ def test_a_damaged_manifest_is_refused(directory, text):
 
 def test_a_newer_format_is_refused(directory):
     path = directory / "manifest.json"
-    content = json.loads(path.read_text()) | {"format": 2}
+    content = json.loads(path.read_text()) | {"format": 2, "checksum": None}
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="format 2"):
         read_manifest(directory, "example")

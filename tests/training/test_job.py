@@ -304,11 +304,10 @@ def test_another_dataset_is_refused(run, places, tmp_path):
     other.data.directory = str(tmp_path / "other")
     shutil.copytree(places, other.data.directory)
     manifest = tmp_path / "other" / "manifest.json"
-    first_digit = '"sha256": "'
-    text = manifest.read_text()
-    at = text.index(first_digit) + len(first_digit)
-    digit = "0" if text[at] != "0" else "1"
-    manifest.write_text(text[:at] + digit + text[at + 1 :])
+    content = json.loads(manifest.read_text()) | {"checksum": None}
+    records = [name for name in content["files"] if "records/" in name]
+    content["files"][records[0]]["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(content))
     with pytest.raises(UserError, match="another dataset"):
         job.run_recipe(other, workdir)
 
@@ -360,7 +359,9 @@ def test_a_run_is_scored_by_the_protocol_of_its_dataset(
     shutil.copytree(places, tmp_path / "data")
     manifest = tmp_path / "data" / "manifest.json"
     content = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps(content | {"protocol": "instre"}))
+    manifest.write_text(
+        json.dumps(content | {"protocol": "instre", "checksum": None})
+    )
     recipe.data.directory = str(tmp_path / "data")
     recipe.model.backbone, recipe.model.feature_map = "vgg16", "C2"
     recipe.model.attention = "none"

@@ -37,9 +37,9 @@ from agem_tf.files.manifest import (
     MANIFEST,
     file_facts,
     read_manifest,
+    sealed,
     write_manifest,
 )
-from agem_tf.files.verified_files import check_files_once
 from agem_tf.retrieval.indexes import exact_index, faiss_index
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
@@ -116,7 +116,6 @@ class DirectoryStorage(Storage):
 
     def _open(self) -> StoredIndex:
         manifest = self._manifest()
-        check_files_once(self._path, manifest["files"])
         model, whitening = self._path / _MODEL, self._path / _WHITENING
         try:
             factory, dimension = manifest["factory"], manifest["dimension"]
@@ -162,7 +161,9 @@ class DirectoryStorage(Storage):
         # In this folder it is removed by the next change if it is left there.
         written = self._path / SEGMENTS / MANIFEST
         written.parent.mkdir(exist_ok=True)
-        changed = {**old, "format": _FORMAT, **fields, "files": kept | new}
+        changed = sealed(
+            {**old, "format": _FORMAT, **fields, "files": kept | new}
+        )
         written.write_text(json.dumps(changed, indent=2) + "\n")
         flush(written)
         os.replace(written, self._path / MANIFEST)

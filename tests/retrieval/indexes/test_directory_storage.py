@@ -68,7 +68,7 @@ def test_a_damaged_manifest_is_refused(make, tmp_path):
     storage = make("exact")
     path = tmp_path / "index" / "manifest.json"
     manifest = json.loads(path.read_text())
-    del manifest["dimension"]
+    del manifest["dimension"], manifest["checksum"]
     path.write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="has no 'dimension'; index the photos"):
         storage.open()
@@ -79,7 +79,7 @@ def test_a_manifest_of_another_dimension_is_refused(make, tmp_path, factory):
     storage = make(factory)
     path = tmp_path / "index" / "manifest.json"
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest | {"dimension": 18}))
+    path.write_text(json.dumps(manifest | {"dimension": 18, "checksum": None}))
     with pytest.raises(UserError, match="index the photos again"):
         storage.open()
 

@@ -1,0 +1,157 @@
+"""Check of a SavedModel's operations before it is loaded.
+
+A SavedModel is a program: WriteFile, ReadFile, PyFunc or an operation of a
+library can do what its author wants. An index carries one, and may come from
+somebody else. So only the operations are accepted that exports of this package
+consist of; none of them touches files, processes or the network.
+"""
+
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from agem_tf.errors import UserError
+
+_FILE = "saved_model.pb"
+# TensorFlow would prefer the first, and take the second without the file above.
+_OTHER_FORMS = ("saved_model.cpb", "saved_model.pbtxt")
+_MAX_BYTES = 1 << 28
+# What exports of all backbones, poolings and image settings consist of, and
+# further ones that compute and do nothing else.
+OPERATIONS = frozenset(
+    """
+    Abs AddV2 All Any ArgMax ArgMin AsString Assert AssignAddVariableOp
+    AssignSubVariableOp AssignVariableOp AvgPool BatchMatMulV2 BatchMatMulV3
+    BiasAdd Bincount Bitcast BitwiseAnd BitwiseOr BroadcastArgs BroadcastTo
+    Cast Ceil ClipByValue ConcatV2 Const Conv2D Conv2DBackpropInput Cos
+    CropAndResize Cumprod Cumsum DecodeBmp DecodeGif DecodeImage DecodeJpeg
+    DecodePng DecodeRaw DenseBincount DepthToSpace DepthwiseConv2dNative
+    DisableCopyOnRead DivNoNan Einsum Elu EnsureShape Equal Erf Erfc
+    EuclideanNorm Exp ExpandDims Expm1 ExtractImagePatches ExtractJpegShape
+    Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherNd GatherV2 Greater
+    GreaterEqual Identity IdentityN If InvertPermutation IsFinite IsInf
+    IsNan L2Loss LeakyRelu Less LessEqual LinSpace Log Log1p LogSoftmax
+    LogicalAnd LogicalNot LogicalOr MatMul MatrixBandPart MatrixDiagV3 Max
+    MaxPool Maximum Mean Min Minimum MirrorPad Mod Mul MulNoNan Neg NoOp
+    NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NotEqual
+    OneHot OnesLike Pack Pad PadV2 PartitionedCall Placeholder
+    PlaceholderWithDefault Pow PreventGradient Prod RandomUniform Range Rank
+    ReadVariableOp RealDiv Reciprocal Relu Relu6 Reshape ResizeArea
+    ResizeBicubic ResizeBilinear ResizeNearestNeighbor ReverseV2 Rint Roll
+    Round Rsqrt ScaleAndTranslate ScatterNd SegmentSum Select SelectV2 Selu
+    Shape Sigmoid Sign Sin Size Slice Softmax Softplus Softsign SpaceToDepth
+    Split SplitV Sqrt Square SquaredDifference Squeeze
+    StatefulPartitionedCall StatelessIf StatelessRandomGetAlg
+    StatelessRandomGetKeyCounter StatelessRandomUniformV2 StatelessWhile
+    StopGradient StridedSlice StringLength Sub Substr Sum Tan Tanh
+    TensorListConcatV2 TensorListElementShape TensorListFromTensor
+    TensorListGetItem TensorListLength TensorListPopBack TensorListPushBack
+    TensorListReserve TensorListResize TensorListSetItem TensorListStack
+    TensorScatterAdd TensorScatterUpdate Tile TopKV2 Transpose Unique
+    UniqueV2 Unpack UnsortedSegmentSum VarHandleOp VarIsInitializedOp Where
+    While Xdivy ZerosLike
+    """.split()
+)
+# They save and restore the variables, in functions that only TensorFlow's own
+# saver calls; the loader reads the checkpoint without them.
+SAVER_OPERATIONS = frozenset(
+    """
+    MergeV2Checkpoints RestoreV2 SaveV2 ShardedFilename StaticRegexFullMatch
+    StringJoin
+    """.split()
+)
+# Kinds of objects in an export. Tables and assets would read files.
+_OBJECTS = {
+    "bare_concrete_function",
+    "captured_tensor",
+    "constant",
+    "function",
+    "user_object",
+    "variable",
+}
+
+
+def check_operations(directory: str | os.PathLike) -> None:
+    """Checks that a SavedModel consists of what our exports consist of.
+
+    Args:
+        directory: Directory of the SavedModel.
+
+    Raises:
+        UserError: It has another operation or object, which the message names,
+            or it is damaged.
+    """
+    path = pathlib.Path(directory, _FILE)
+    for form in _OTHER_FORMS:
+        if (path.parent / form).exists():
+            raise UserError(f"{path.parent} holds {form}; remove that file.")
+    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+        raise UserError(
+            f"{path} is missing or larger than {_MAX_BYTES >> 20} MiB; export "
+            "the model again with python -m agem_tf.export."
+        )
+    try:
+        saved = SavedModel.FromString(path.read_bytes())
+    except DecodeError as error:
+        raise UserError(
+            f"{path} is damaged; export the model again with python -m "
+            "agem_tf.export."
+        ) from error
+    for fault in _faults(saved):
+        raise UserError(
+            f"{directory} holds {fault}, which exports of agem_tf do not use "
+            "and which may run code of its author; export the model again with "
+            "python -m agem_tf.export."
+        )
+
+
+def _faults(saved: SavedModel) -> Iterator[str]:
+    """Yields a phrase for everything that no export contains."""
+    if len(saved.meta_graphs) != 1 or (
+        not saved.meta_graphs[0].HasField("object_graph_def")
+    ):
+        yield "graphs of TensorFlow 1"
+        return
+    graph = saved.meta_graphs[0].graph_def
+    objects = saved.meta_graphs[0].object_graph_def
+    for item in objects.nodes:
+        kind = item.WhichOneof("kind")
+        if kind not in _OBJECTS or item.registered_saver:
+            yield f"an object of the kind {kind}"
+    functions = {f.signature.name: f for f in graph.library.function}
+    callable_ones = _reachable(functions, objects.concrete_functions)
+    for name, function in functions.items():
+        accepted = OPERATIONS
+        if name not in callable_ones:
+            accepted = OPERATIONS | SAVER_OPERATIONS
+        yield from _unknown(function.node_def, accepted)
+    yield from _unknown(graph.node, OPERATIONS | SAVER_OPERATIONS)
+
+
+def _unknown(nodes: Iterable[NodeDef], accepted: frozenset[str]) -> Iterator:
+    for node in nodes:
+        if node.op not in accepted:
+            yield f"the operation {node.op[:80]!r}"
+
+
+def _reachable(
+    functions: dict[str, FunctionDef], roots: Iterable[str]
+) -> set[str]:
+    """Returns the names of functions that those of the model can call."""
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in functions:
+            continue
+        found.add(name)
+        for node in functions[name].node_def:
+            for value in node.attr.values():
+                waiting.append(value.func.name)
+                waiting.extend(function.name for function in value.list.func)
+    return found
