@@ -7,6 +7,8 @@ import io
 import json
 import pathlib
 import pickle
+import re
+import shlex
 import sys
 import types
 import zipfile
@@ -295,3 +297,22 @@ def sfm_download(tmp_path_factory) -> pathlib.Path:
         path = root / f"retrieval-SfM-120k{suffix}.pkl"
         path.write_bytes(pickle.dumps(content, protocol=2))
     return root
+
+
+def _documented_commands(
+    document: pathlib.Path, section: str = ""
+) -> list[list[str]]:
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    if section:
+        _, _, text = text.partition(f"## {section}\n")
+        text, _, _ = text.partition("\n## ")
+    lines = re.findall(
+        r"^    (?:\S*/)?python3? -m (agem_tf\.\w+.*)$", text, re.MULTILINE
+    )
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.fixture
+def documented_commands():
+    """Returns the function (document, section) -> [module, *arguments]s."""
+    return _documented_commands

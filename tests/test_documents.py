@@ -3,7 +3,6 @@
 import pathlib
 import re
 import runpy
-import shlex
 
 import pytest
 
@@ -48,19 +47,11 @@ def test_links_lead_to_files(document):
             assert (document.parent / target).exists(), target
 
 
-def commands_in(document):
-    """Yields the arguments of each `python -m agem_tf.NAME` of a document."""
-    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
-    for line in text.splitlines():
-        if found := re.match(
-            r"    (?:\S*/)?python3? -m (agem_tf\.\w+.*)", line
-        ):
-            yield shlex.split(found[1], comments=True)
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
-def test_commands_have_the_flags_that_documents_show(document):
-    for module, *arguments in commands_in(document):
+def test_commands_have_the_flags_that_documents_show(
+    document, documented_commands
+):
+    for module, *arguments in documented_commands(document):
         default, alternatives = TABLES["options_of"](module.split(".")[1])
         options = cli.options_from_arguments(
             default, alternatives, [module, *arguments]
