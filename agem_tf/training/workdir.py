@@ -121,5 +121,5 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 def _read_json(path: pathlib.Path) -> Any:
     try:
         return json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}); remove it.") from error

@@ -4,18 +4,21 @@
 
 Each reader gets a small valid file, then mutations of it: flipped bits,
 overwritten, removed, inserted and repeated bytes, and extreme integers, half of
-them in the first or last 512 bytes. A mutation may load, or be refused with one
-UserError; any other exception escapes, and its number is printed. Files with
-checksums (the columns "same" and "other") may not load with other values.
+them in the first or last 512 bytes. In JSON files each value is then replaced
+by values of other types. A mutation may load, or be refused with one UserError;
+any other exception escapes, and its number is printed. Files with checksums may
+not load with other values.
 """
 
+import itertools
 import json
+import math
 import pathlib
 import pickle
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -23,6 +26,8 @@ import keras
 import numpy as np
 from absl import app, flags
 
+from agem_tf.config import Config
+from agem_tf.config.loading import recipe_to_dict
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
@@ -31,11 +36,15 @@ from agem_tf.evaluation.ground_truth_files import load_published
 from agem_tf.files.arrays import load_array, load_arrays
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.matlab_files import read_matlab
+from agem_tf.retrieval.indexes import storage_at
+from agem_tf.retrieval.indexes.storage import Origin
+from agem_tf.training import workdir
 from agem_tf.weights import keras_files, packaged_weights, pytorch_files
 
 _MUTATIONS = flags.DEFINE_integer("mutations", 1000, "Mutations per reader.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the mutations.")
 _EDGE = 512
+_OTHER_VALUES = (None, [], {}, "x", -1, 10**30, math.inf, [[]], {"a": {}}, "\0")
 _EXTREMES = (b"\xff" * 4, b"\xff" * 8, b"\x7f" * 8, b"\0" * 8, b"\x80" * 4)
 
 
@@ -111,6 +120,28 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+def replaced(content: bytes) -> Iterator[bytes]:
+    """Yields JSON in which one value is of another type or extreme."""
+    root = json.loads(content)
+    # Without it, any other value may be altered, as an author could.
+    if "checksum" in root:
+        root["checksum"] = None
+
+    def places(value: Any) -> Iterator[tuple[Any, Any]]:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in list(items):
+            yield value, key
+            if isinstance(item, dict | list):
+                yield from places(item)
+
+    for container, key in places(root):
+        original = container[key]
+        for value in _OTHER_VALUES:
+            container[key] = value
+            yield json.dumps(root).encode()
+        container[key] = original
+
+
 def fuzz(reader: Reader, mutations: int, seed: int = 0) -> Outcomes:
     """Reads mutations of a valid file.
 
@@ -128,8 +159,12 @@ def fuzz(reader: Reader, mutations: int, seed: int = 0) -> Outcomes:
         whole = (directory / reader.file).read_bytes()
         expected = reader.read(directory)
         rng = np.random.default_rng(seed)
-        for number in range(mutations):
-            (directory / reader.file).write_bytes(mutated(whole, rng))
+        contents = itertools.chain(
+            (mutated(whole, rng) for _ in range(mutations)),
+            replaced(whole) if reader.file.endswith(".json") else (),
+        )
+        for number, content in enumerate(contents):
+            (directory / reader.file).write_bytes(content)
             start = time.perf_counter()
             try:
                 value = reader.read(directory)
@@ -156,6 +191,22 @@ def readers() -> dict[str, Reader]:
     """
     return {
         "manifest.json": Reader("manifest.json", _write_manifest, _manifest),
+        "manifest of descriptors": Reader(
+            "manifest.json", _write_descriptors, _descriptors
+        ),
+        "manifest of a whitening": Reader(
+            "manifest.json", _write_whitening, _whitening
+        ),
+        "manifest of an index": Reader(
+            "manifest.json",
+            _write_index,
+            lambda folder: storage_at(str(folder)).open().index.descriptors[:],
+        ),
+        "config.json of a run": Reader(
+            "config.json",
+            lambda folder: workdir.claim_workdir(folder, Config("x"), "0"),
+            lambda folder: recipe_to_dict(workdir.read_recipe(folder)),
+        ),
         "ground truth .json": Reader(
             "gnd.json",
             _write_ground_truth_json,
@@ -299,6 +350,13 @@ def _write_whitening(folder: pathlib.Path) -> None:
 
 def _whitening(folder: pathlib.Path) -> Any:
     return LinearWhitening.load(folder, verify=True).projection
+
+
+def _write_index(folder: pathlib.Path) -> None:
+    storage = storage_at(str(folder))
+    with storage.created() as draft:
+        index = draft.start("exact", 6, Origin(_PROVENANCE))
+        index.add(["a", "b", "c", "d"], _MATRIX)
 
 
 def _write_matlab(folder: pathlib.Path) -> None:

@@ -55,6 +55,8 @@ from agem_tf.retrieval.indexes.storage import (
 KIND = "index"
 # Format of a changed index; format 1 has a single segment and no states.
 _FORMAT = 2
+# Of a descriptor; networks have at most a few thousand.
+_MOST_DIMENSIONS = 1 << 20
 _MODEL = "model"
 _WHITENING = "whitening"
 _SCRATCH = "scratch"
@@ -172,7 +174,9 @@ class DirectoryStorage(Storage):
     def _manifest(self) -> dict[str, Any]:
         manifest = read_manifest(self._path, KIND, newest=_FORMAT)
         listed = manifest["files"].keys()
-        if not _segment_files(manifest) <= listed:
+        if not (
+            _is_well_formed(manifest) and _segment_files(manifest) <= listed
+        ):
             raise UserError(
                 f"The manifest of {self._path} is damaged; index the photos "
                 "again."
@@ -274,6 +278,26 @@ def _fields(
         "segments": source.index.save(directory),
         "states": source.states.save(directory),
     }
+
+
+def _is_well_formed(manifest: dict[str, Any]) -> bool:
+    """Returns whether the fields that are there have their types."""
+    dimension = manifest.get("dimension", 1)
+    segments = manifest.get("segments", [])
+    files = manifest.get("states", [])
+    if not (isinstance(segments, list) and isinstance(files, list)):
+        return False
+    if not all(isinstance(segment, dict) for segment in segments):
+        return False
+    files = [*files, *(file for x in segments for file in x.values())]
+    return (
+        isinstance(manifest.get("factory", ""), str)
+        and type(dimension) is int
+        and 0 < dimension <= _MOST_DIMENSIONS
+        and isinstance(manifest.get("photos"), str | None)
+        and isinstance(manifest.get("unreadable", {}), dict)
+        and all(isinstance(file, str) for file in files)
+    )
 
 
 def _segment_files(manifest: dict[str, Any]) -> set[str]:
