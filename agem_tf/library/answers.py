@@ -78,8 +78,9 @@ def search_by_photos(
     if box is not None:
         size = queries[0].width, queries[0].height
         check_box(box, size, paths[0], "correct --box=x1,y1,x2,y2")
+    boxes = box and [[edge / queries[0].reduction for edge in box]]
     rows = extractor_of(stored).encoded(
-        [query.encoded for query in queries], box and [box]
+        [query.encoded for query in queries], boxes
     )
     found = stored.index.search(rows, top)
     return [

@@ -11,6 +11,7 @@ from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.native_output import captured
 from agem_tf.photos import reading
+from agem_tf.photos.upright_rgb import to_rgb
 
 # The name of a photo -> the photo, or None if it is not at hand.
 Photos = Callable[[str], Image.Image | None]
@@ -69,7 +70,7 @@ def load_photo(split: Split, index: int) -> Image.Image:
     example = tf.train.Example.FromString(split.read(index))
     encoded = example.features.feature["image"].bytes_list.value[0]
     with reading.opened(encoded, split.names[index]) as photo:
-        return reading.to_rgb(photo, upright=False)
+        return to_rgb(photo, upright=False)
 
 
 def _find_file(root: Path, upright: bool, name: str) -> Image.Image | None:
@@ -82,7 +83,7 @@ def _find_file(root: Path, upright: bool, name: str) -> Image.Image | None:
                 try:
                     encoded = reading.read_photo_file(path)
                     with reading.opened(encoded, name) as photo:
-                        return reading.to_rgb(photo, upright)
+                        return to_rgb(photo, upright)
                 except UserError:
                     return None
     return None

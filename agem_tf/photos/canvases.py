@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from agem_tf.config import CANVAS_MULTIPLE, ImageConfig
+from agem_tf.photos import limits
 from agem_tf.photos.decoding import MIN_SIDE
 
 
@@ -89,6 +90,11 @@ def resized_sides(
     Args:
         sizes, boxes, image: see `choose_canvases`.
     """
+    halved = sizes.astype(np.int64).prod(axis=1) > limits.MAX_PIXELS
+    if halved.any():
+        sizes = np.where(halved[:, None], -(-sizes // 2), sizes)
+        if boxes is not None:
+            boxes = np.where(halved[:, None], boxes / 2, boxes)
     target = np.full(len(sizes), image.size, np.float32)
     sides = sizes.astype(np.float32)
     if boxes is not None:

@@ -8,7 +8,8 @@ pixels is read from the header and bounded before anything is decoded.
 import tensorflow as tf
 
 from agem_tf.config import ImageConfig
-from agem_tf.photos.reading import MAX_PIXELS
+from agem_tf.photos import limits
+from agem_tf.photos.exif_orientation import exif_orientation, turned_upright
 
 # Networks of stride 32 that pool without padding, such as VGG, fail below it.
 MIN_SIDE = 32
@@ -21,17 +22,19 @@ def photo_on_canvas(
     config: ImageConfig,
     box: tf.Tensor | None = None,
     canvas: tuple[int, int] | None = None,
+    upright: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Decodes, crops, resizes and pads a photo as a recipe says.
 
     Args:
         encoded: scalar string, a JPEG or PNG.
         config: target size and interpolation.
-        box: (4,) float x1, y1, x2, y2 in pixels of the decoded photo, cut out
-            at full resolution. The box is scaled as the whole photo would be,
-            as in the reference implementation of GeM.
+        box: (4,) float x1, y1, x2, y2 in pixels of the photo, cut out at full
+            resolution. The box is scaled as the whole photo would be, as in the
+            reference implementation of GeM.
         canvas: height and width to pad to; by default a square of
             `config.size`.
+        upright: see `decode_photo`.
 
     Returns:
         {"image": (*canvas, 3) uint8, "valid": (2,) int32 height and width of
@@ -40,11 +43,12 @@ def photo_on_canvas(
     Raises:
         tf.errors.InvalidArgumentError: see `decode_photo`.
     """
-    photo = decode_photo(encoded)
+    photo = decode_photo(encoded, upright)
     size = tf.cast(config.size, tf.float32)
     if box is not None:
         longer_side = _longer_side(photo)
-        photo = crop(photo, box)
+        halved = tf.reduce_prod(encoded_shape(encoded)) > limits.MAX_PIXELS
+        photo = crop(photo, tf.where(halved, box / 2, box))
         size *= _longer_side(photo) / longer_side
     if config.resize == "square":
         sides = (config.size, config.size)
@@ -55,46 +59,76 @@ def photo_on_canvas(
     return {"image": pad(photo, canvas), "valid": tf.shape(photo)[:2]}
 
 
-def decode_photo(encoded: tf.Tensor) -> tf.Tensor:
+def decode_photo(encoded: tf.Tensor, upright: bool = False) -> tf.Tensor:
     """Decodes a JPEG or PNG photo.
 
-    The EXIF orientation is not applied: `photos.encoding` gives upright photos.
+    A JPEG of more than `limits.MAX_PIXELS` is decoded at half its sides.
 
     Args:
         encoded: scalar string.
+        upright: whether to apply the EXIF orientation. The photos that
+            `photos.encoding` gives are upright already, and those of public
+            benchmarks keep the orientation in which they were annotated.
 
     Returns:
         (height, width, 3) uint8 RGB.
 
     Raises:
         tf.errors.InvalidArgumentError: the photo has another format, is broken
-            or has more than `MAX_PIXELS`, which a PNG of a few hundred bytes
-            can state.
+            or has more pixels than `limits` allows, which a PNG of a few
+            hundred bytes can state.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
-    is_png = tf.strings.substr(encoded, 0, 8) == _PNG_SIGNATURE
+    shape = encoded_shape(encoded)
+    pixels = tf.reduce_prod(shape)
+    most = tf.where(is_jpeg, limits.MAX_JPEG_PIXELS, limits.MAX_PIXELS)
     with tf.control_dependencies(
-        [tf.debugging.Assert(is_jpeg | is_png, ["not a JPEG or PNG photo"])]
+        [
+            tf.debugging.Assert(
+                pixels <= tf.cast(most, tf.int64), ["too many pixels", shape]
+            )
+        ]
     ):
-        shape = tf.cond(
-            is_jpeg,
-            lambda: tf.io.extract_jpeg_shape(encoded)[:2],
-            lambda: _png_shape(encoded),
-        )
-    pixels = tf.reduce_prod(tf.cast(shape, tf.int64))
-    with tf.control_dependencies(
-        [tf.debugging.Assert(pixels <= MAX_PIXELS, ["too many pixels", shape])]
-    ):
-        # The decoder's default inverse DCT differs from libjpeg's accurate one
-        # by up to 6 grey levels, and varies between platforms.
         image = tf.cond(
             is_jpeg,
-            lambda: tf.io.decode_jpeg(
-                encoded, channels=3, dct_method="INTEGER_ACCURATE"
+            lambda: tf.cond(
+                pixels > limits.MAX_PIXELS,
+                lambda: _decode_jpeg(encoded, 2),
+                lambda: _decode_jpeg(encoded, 1),
             ),
             lambda: tf.io.decode_png(encoded, channels=3),
         )
+    if upright:
+        image = turned_upright(image, exif_orientation(encoded))
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def is_supported(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns whether the bytes start as a JPEG or PNG does."""
+    is_png = tf.strings.substr(encoded, 0, 8) == _PNG_SIGNATURE
+    return tf.io.is_jpeg(encoded) | is_png
+
+
+def encoded_shape(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns the (2,) int64 height and width that a header states.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the photo has another format, or its
+            header is broken.
+    """
+    with tf.control_dependencies(
+        [
+            tf.debugging.Assert(
+                is_supported(encoded), ["not a JPEG or PNG photo"]
+            )
+        ]
+    ):
+        shape = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.int64),
+            lambda: _png_shape(encoded),
+        )
+    return tf.ensure_shape(shape, (2,))
 
 
 def crop(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
@@ -156,6 +190,14 @@ def pad(image: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
     return tf.ensure_shape(padded, (*canvas, 3))
 
 
+def _decode_jpeg(encoded: tf.Tensor, ratio: int) -> tf.Tensor:
+    # The decoder's default inverse DCT differs from libjpeg's accurate one
+    # by up to 6 grey levels, and varies between platforms.
+    return tf.io.decode_jpeg(
+        encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
+    )
+
+
 def _longer_side(image: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.reduce_max(tf.shape(image)[:2]), tf.float32)
 
@@ -174,4 +216,4 @@ def _png_shape(encoded: tf.Tensor) -> tf.Tensor:
     weights = tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64)
     sides = tf.reshape(tf.cast(values, tf.int64), (2, 4)) * weights
     width, height = tf.unstack(tf.reduce_sum(sides, axis=1))
-    return tf.cast(tf.stack([height, width]), tf.int32)
+    return tf.stack([height, width])

@@ -11,7 +11,14 @@ import PIL.Image
 import tensorflow as tf
 
 from agem_tf.photos import decoding, reading
+from agem_tf.photos.exif_orientation import exif_orientation
+from agem_tf.photos.pixel_budget import PIXEL_BUDGET
 from agem_tf.photos.reading import REMEDY, EncodedPhoto
+from agem_tf.photos.upright_rgb import orientation, to_rgb
+
+_orientation_in_graph = tf.function(
+    exif_orientation, input_signature=[tf.TensorSpec((), tf.string)]
+)
 
 
 def read_encoded_photo(
@@ -55,27 +62,48 @@ def encode_photo(
             photo.format in ("JPEG", "PNG")
             and photo.mode in ("RGB", "L")
             and not photo.has_transparency_data
-            and not (upright and reading.orientation(photo) != 1)
+            and not (upright and orientation(photo) != 1)
         )
-        if plain and _decodes(encoded, photo.size):
-            return EncodedPhoto(encoded, *photo.size)
-        rgb = reading.to_rgb(photo, upright)
-        return EncodedPhoto(_to_png(rgb), *rgb.size)
+        if not plain:
+            return _as_png(photo, upright)
+        decoded = photo.size
+    # Pillow's pixels are free again before TensorFlow's need memory.
+    with PIXEL_BUDGET.held(decoded[0] * decoded[1]):
+        is_kept = _decodes(encoded, decoded, upright)
+    if is_kept:
+        height, width = reading.encoded_sides(encoded)
+        return EncodedPhoto(encoded, width, height)
+    with reading.opened(encoded, name, remedy) as photo:
+        return _as_png(photo, upright)
 
 
-def _to_png(photo: PIL.Image.Image) -> bytes:
+def _as_png(photo: PIL.Image.Image, upright: bool) -> EncodedPhoto:
+    reduction = reading.reduction(photo)
+    rgb = to_rgb(photo, upright)
     buffer = io.BytesIO()
-    photo.save(buffer, format="PNG")
-    if not _decodes(buffer.getvalue(), photo.size):
-        width, height = photo.size
-        raise ValueError(f"TensorFlow refuses {width} x {height} pixels")
-    return buffer.getvalue()
+    rgb.save(buffer, format="PNG")
+    if not _decodes(buffer.getvalue(), rgb.size, upright):
+        raise ValueError(
+            f"TensorFlow refuses {rgb.width} x {rgb.height} pixels"
+        )
+    return EncodedPhoto(
+        buffer.getvalue(),
+        rgb.width * reduction,
+        rgb.height * reduction,
+        reduction,
+    )
 
 
-def _decodes(encoded: bytes, size: tuple[int, int]) -> bool:
-    """Whether TensorFlow decodes the bytes to the size that Pillow sees."""
+def _decodes(encoded: bytes, size: tuple[int, int], upright: bool) -> bool:
+    """Whether TensorFlow decodes the bytes to the size that Pillow sees.
+
+    Also whether it finds no orientation where Pillow finds none, because an
+    exported model turns photos itself.
+    """
+    photo = tf.constant(encoded)
     try:
-        height, width = decoding.decode_photo(tf.constant(encoded)).shape[:2]
+        height, width = decoding.decode_photo(photo).shape[:2]
     except tf.errors.InvalidArgumentError:
         return False
-    return (width, height) == size
+    turned = upright and int(_orientation_in_graph(photo)) != 1
+    return (width, height) == size and not turned

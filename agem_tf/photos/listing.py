@@ -50,12 +50,13 @@ class ListedPhoto(NamedTuple):
         Args:
             photo: the photo at `path`, as read.
         """
+        box = np.asarray(self.box or (0, 0, 0, 0), np.float32)
         return {
             "image": photo.encoded,
             "name": self.name,
             "landmark": self.landmark,
             "label": self.label,
-            "box": np.asarray(self.box or (0, 0, 0, 0), np.float32),
+            "box": box / photo.reduction,
         }
 
 

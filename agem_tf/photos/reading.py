@@ -1,15 +1,17 @@
-"""Reads photo files of any kind into upright RGB pixels; needs no TensorFlow.
+"""Opens photo files of any kind with Pillow; needs no TensorFlow.
 
-Photos come from unknown sources. Only the formats named here are decoded, the
-pixels are counted before they are decoded, and any exception of a decoder means
-a bad photo. Nothing else in the package opens a photo with Pillow.
+Photos come from unknown sources. Only the formats named here are decoded,
+bytes, pixels and scans are bounded before (`photos.limits`), and any exception
+of a decoder means a bad photo. Nothing else in the package opens a photo with
+Pillow.
 """
 
 import contextlib
 import dataclasses
 import io
 import os
-import re
+import struct
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,6 +19,9 @@ import PIL.Image
 from etils import epath
 
 from agem_tf.errors import UserError
+from agem_tf.photos import limits
+from agem_tf.photos.pixel_budget import PIXEL_BUDGET
+from agem_tf.photos.upright_rgb import to_rgb
 
 try:
     import pillow_heif
@@ -29,33 +34,22 @@ SUFFIXES = frozenset(
     ".jpg .jpeg .jfif .mpo .png .webp .bmp .gif .pgm .ppm .pnm .tif .tiff "
     ".avif .heic .heif".split()
 )
-MAX_BYTES = 200_000_000
-MAX_PIXELS = 100_000_000
 REMEDY = "replace or remove it, or pass --skip_bad"
 
 # Pillow opens many more formats; EPS starts Ghostscript, others have no bounds.
 _FORMATS = "JPEG MPO PNG WEBP GIF BMP TIFF PPM AVIF HEIF".split()
+_JPEG_FORMATS = ("JPEG", "MPO")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-# Encoders write about ten. A JPEG of 285 kB with 300 scans decodes in 14 s.
-_MAX_SCANS = 64
-# Markers but restarts, which have no length, and stuffed bytes.
-_JPEG_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
-_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
+# Pillow decodes these in Python, about 2 s per megabyte.
+_SLOW_CODECS = ("ppm", "ppm_plain", "bmp_rle")
+_MAX_SLOW_BYTES = 1_000_000
+# Errors by which Pillow's readers report that the header is not theirs.
+_HEADER_ERRORS = (SyntaxError, IndexError, TypeError, struct.error)
 
-_ORIENTATION_TAG = 0x0112
-# EXIF orientation -> what turns the photo upright.
-_TURNS = {
-    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
-    3: PIL.Image.Transpose.ROTATE_180,
-    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
-    5: PIL.Image.Transpose.TRANSPOSE,
-    6: PIL.Image.Transpose.ROTATE_270,
-    7: PIL.Image.Transpose.TRANSVERSE,
-    8: PIL.Image.Transpose.ROTATE_90,
-}
-
-# Usual depths of integer photos; 10 and 12 bits are often stored in 16.
-_BITS = (8, 10, 12, 16)
+# Pillow warns of damaged metadata, of which only the orientation is used; its
+# warnings have no file name. For the process, because a filter for a block of
+# code disturbs other threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,17 +58,20 @@ class EncodedPhoto:
 
     Attributes:
         encoded: JPEG or PNG bytes.
-        width: pixels per row after decoding.
-        height: rows of pixels after decoding.
+        width: pixels per row of the upright photo.
+        height: rows of pixels of the upright photo.
+        reduction: number by which the sides of a large photo were divided
+            before it was encoded again.
     """
 
     encoded: bytes
     width: int
     height: int
+    reduction: int = 1
 
 
 def read_photo_file(path: str | os.PathLike, remedy: str = REMEDY) -> bytes:
-    """Reads the bytes of a photo, of at most `MAX_BYTES`.
+    """Reads the bytes of a photo, of at most `limits.MAX_BYTES`.
 
     Args:
         path: a local path or a remote one, for instance gs://bucket/photo.jpg.
@@ -88,13 +85,14 @@ def read_photo_file(path: str | os.PathLike, remedy: str = REMEDY) -> bytes:
         file = epath.Path(path)
         size = file.stat().length
         # A pipe has no size, and reading it could block for ever.
-        encoded = file.read_bytes() if 0 < size <= MAX_BYTES else b""
+        encoded = file.read_bytes() if 0 < size <= limits.MAX_BYTES else b""
     # Remote file systems raise errors of their own.
     except Exception as error:
         raise unreadable(name, error, remedy) from error
-    if not 0 < size <= MAX_BYTES:
+    if not 0 < size <= limits.MAX_BYTES:
         raise UserError(
-            f"{name} has {size} bytes, a photo has 1 to {MAX_BYTES}; {remedy}."
+            f"{name} has {size} bytes, a photo has 1 to {limits.MAX_BYTES}; "
+            f"{remedy}."
         )
     return encoded
 
@@ -107,6 +105,9 @@ def opened(
     side: int | None = None,
 ) -> Iterator[PIL.Image.Image]:
     """Decodes a photo for a block of code.
+
+    Threads that decode large photos wait for each other. A JPEG of more than
+    `limits.MAX_PIXELS` is decoded at half its sides; see `reduction`.
 
     Args:
         encoded: a file of one of the supported formats.
@@ -123,15 +124,24 @@ def opened(
             or it does not decode; also any other exception of the block.
     """
     try:
-        with _open(encoded) as photo:
-            width, height = photo.size
-            if width * height > MAX_PIXELS:
+        with contextlib.ExitStack() as stack:
+            photo = stack.enter_context(_open(encoded))
+            is_jpeg = photo.format in _JPEG_FORMATS
+            pixels = photo.width * photo.height
+            most = limits.MAX_JPEG_PIXELS if is_jpeg else limits.MAX_PIXELS
+            if pixels > most:
                 raise UserError(
-                    f"{name} has {width} x {height} pixels, more than "
-                    f"{MAX_PIXELS}; scale it down."
+                    f"{name} has {photo.width} x {photo.height} pixels, more "
+                    f"than {most}; scale it down."
                 )
-            if side is not None:
-                photo.draft("RGB", (side, side))
+            scans = _count_scans(encoded, pixels) if is_jpeg else 1
+            sides = (side, side) if side else photo.size
+            if pixels > limits.MAX_PIXELS:
+                sides = np.minimum(sides, np.array(photo.size) // 2).tolist()
+            photo.draft(None, tuple(sides))
+            # A decoder of several scans holds the coefficients of all pixels.
+            held = photo.width * photo.height + (scans > 1) * pixels
+            stack.enter_context(PIXEL_BUDGET.held(held))
             photo.load()
             yield photo
     except UserError:
@@ -146,40 +156,11 @@ def unreadable(name: str, error: object, remedy: str) -> UserError:
     return UserError(f"{name} is not a readable photo ({error}); {remedy}.")
 
 
-def to_rgb(photo: PIL.Image.Image, upright: bool = True) -> PIL.Image.Image:
-    """Converts a decoded photo to RGB as a person sees it.
-
-    Integers of more than 8 bits are scaled by the smallest of 8, 10, 12 and 16
-    bits that holds their maximum, floats by 1, 255 or 65535 likewise; larger
-    values by their maximum. What is transparent becomes white.
-
-    Args:
-        photo: a photo that `opened` yields.
-        upright: whether to apply the EXIF orientation.
-
-    Raises:
-        ValueError: a float is infinite or NaN.
-    """
-    if upright and orientation(photo) in _TURNS:
-        photo = photo.transpose(_TURNS[orientation(photo)])
-    if photo.mode.startswith(("I", "F")):
-        return _from_deep_grey(photo)
-    if photo.has_transparency_data:
-        # Whatever colour an editor left under the transparent parts is hidden.
-        photo = photo.convert("RGBA")
-        white = PIL.Image.new("RGBA", photo.size, "white")
-        photo = PIL.Image.alpha_composite(white, photo)
-    return photo.convert("RGB")
-
-
-def orientation(photo: PIL.Image.Image) -> int:
-    """Returns the EXIF orientation from 1 to 8, 1 if it can't be read."""
-    try:
-        value = photo.getexif().get(_ORIENTATION_TAG)
-    # Ill-typed EXIF tags raise anything from TypeError to struct.error.
-    except Exception:
-        return 1
-    return value if isinstance(value, int) and value in _TURNS else 1
+def reduction(photo: PIL.Image.Image) -> int:
+    """Returns the number by which `opened` divided the sides of a photo."""
+    if photo.format in _JPEG_FORMATS and photo.decoderconfig:
+        return photo.decoderconfig[0]
+    return 1
 
 
 def read_thumbnail(
@@ -203,7 +184,8 @@ def read_thumbnail(
         with opened(encoded, os.fspath(path), side=draft_side) as photo:
             small = to_rgb(photo)
             if box is not None:
-                small = small.crop([round(edge) for edge in box])
+                factor = reduction(photo)
+                small = small.crop([round(edge / factor) for edge in box])
             small.thumbnail((side, side))
             return small
     except UserError:
@@ -217,56 +199,48 @@ def encoded_sides(encoded: bytes) -> tuple[int, int]:
 
 
 def _open(encoded: bytes) -> PIL.Image.Image:
-    PIL.Image.init()
-    available = [name for name in _FORMATS if name in PIL.Image.OPEN]
-    try:
-        photo = PIL.Image.open(io.BytesIO(encoded), formats=available)
-    except PIL.UnidentifiedImageError as error:
-        if encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS:
-            raise ValueError("HEIF needs pip install pillow-heif") from error
-        raise ValueError(
-            "it is none of JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIF"
-        ) from error
-    if photo.format in ("JPEG", "MPO"):
-        scans = _count_scans(encoded)
-        if scans > _MAX_SCANS:
-            raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
-    return photo
+    """Opens a photo of a supported format without decoding it.
 
-
-def _count_scans(encoded: bytes) -> int:
-    """Counts the scans of a JPEG up to the end of its first image.
-
-    Phones append a video of megabytes, in which any two bytes occur by chance.
+    Unlike PIL.Image.open, whose limit of pixels is one for all formats.
     """
-    scans, position = 0, 0
-    while match := _JPEG_MARKER.search(encoded, position):
-        position = match.end()
-        if match[1] == _END_OF_IMAGE:
-            break
-        if position > 2:  # The first marker, which starts the image, is bare.
-            scans += match[1] == _START_OF_SCAN
-            position += int.from_bytes(encoded[position : position + 2])
+    PIL.Image.init()
+    broken = ""
+    for name in _FORMATS:
+        factory, accepts = PIL.Image.OPEN.get(name, (None, None))
+        if factory is None:
+            continue
+        try:
+            # A text, if Pillow was built without the format.
+            if accepts(encoded[:16]) is not True:
+                continue
+            photo = factory(io.BytesIO(encoded), "")
+        except _HEADER_ERRORS as error:
+            broken = f"a broken header of {name}: {error}"
+            continue
+        codec = photo.tile[0][0] if photo.tile else ""
+        if codec in _SLOW_CODECS and len(encoded) > _MAX_SLOW_BYTES:
+            raise ValueError(
+                f"a {name} of a rare kind with more than {_MAX_SLOW_BYTES} "
+                "bytes, which takes minutes; convert it to PNG"
+            )
+        return photo
+    if broken:
+        raise ValueError(broken)
+    if encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS:
+        raise ValueError("HEIF needs pip install 'agem-tf[heif]'")
+    raise ValueError(
+        "it is none of JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIF"
+    )
+
+
+def _count_scans(encoded: bytes, pixels: int) -> int:
+    """Counts the scans of a JPEG file, and of the photos that it embeds.
+
+    Raises:
+        ValueError: Decoding them takes too long.
+    """
+    scans = sum(map(encoded.count, limits.SCAN_STARTS))
+    most = min(limits.MAX_SCANS, limits.MAX_SCANNED_PIXELS // pixels)
+    if scans > most:
+        raise ValueError(f"{scans} scans, more than {most}")
     return scans
-
-
-def _from_deep_grey(photo: PIL.Image.Image) -> PIL.Image.Image:
-    """Converts grey of 16 or 32 bits; Pillow would clip it at 255."""
-    values = np.asarray(photo)
-    if photo.mode == "F":
-        if not np.isfinite(values).all():
-            raise ValueError("a pixel is infinite or NaN")
-        largest = values.max()
-        white = next((w for w in (1, 255, 65535) if largest <= w), largest)
-        grey = np.round(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
-    else:
-        values = values.astype(np.int64)
-        largest = int(values.max())
-        bits = next((bits for bits in _BITS if largest < 1 << bits), None)
-        grey = np.maximum(values, 0)
-        grey = grey >> (bits - 8) if bits else 255 * grey // largest
-        grey = grey.astype(np.uint8)
-        key = photo.info.get("transparency")
-        if isinstance(key, int):
-            grey[values == key] = 255
-    return PIL.Image.fromarray(grey).convert("RGB")

@@ -4,7 +4,10 @@ import collections
 import io
 import os
 import pathlib
+import re
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -13,8 +16,17 @@ import PIL.TiffImagePlugin
 import pytest
 
 import agem_tf
+from agem_tf.config import ImageConfig
 from agem_tf.errors import UserError
-from agem_tf.photos import decoding, encoding, reading
+from agem_tf.photos import (
+    canvases,
+    decoding,
+    encoding,
+    limits,
+    reading,
+    upright_rgb,
+)
+from agem_tf.photos.upright_rgb import to_rgb
 
 
 def save(path, pixels, **options):
@@ -82,7 +94,7 @@ def test_other_bytes_are_refused_by_name(tmp_path, content):
 
 def test_too_many_pixels_are_refused(tmp_path, pixels, monkeypatch):
     path = save(tmp_path / "large.png", pixels)
-    monkeypatch.setattr(reading, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 1000)
     with pytest.raises(UserError, match="48 x 36 pixels, more than 1000"):
         encoding.read_encoded_photo(path)
 
@@ -239,13 +251,23 @@ def test_other_formats_of_pillow_are_refused(tmp_path, pixels, kind):
         encoding.read_encoded_photo(path)
 
 
-def test_heif_names_the_package_that_it_needs(tmp_path):
-    if reading.pillow_heif is not None:
-        pytest.skip("pillow-heif is installed")
+def test_heif_names_the_package_that_it_needs(tmp_path, monkeypatch):
+    PIL.Image.init()
+    monkeypatch.delitem(PIL.Image.OPEN, "HEIF", raising=False)
     path = tmp_path / "photo.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
-    with pytest.raises(UserError, match="pip install pillow-heif"):
+    with pytest.raises(UserError, match=r"pip install 'agem-tf\[heif\]'"):
         encoding.read_encoded_photo(path)
+
+
+@pytest.mark.skipif(reading.pillow_heif is None, reason="needs pillow-heif")
+def test_heif_is_converted(tmp_path, pixels):
+    photo = encoding.read_encoded_photo(
+        save(tmp_path / "photo.heic", pixels, quality=95)
+    )
+    assert (photo.width, photo.height) == (48, 36)
+    # Colours have half the resolution.
+    assert np.abs(decode(photo) - pixels.astype(int)).mean() < 12
 
 
 def test_many_scans_of_a_progressive_jpeg_are_refused(tmp_path, pixels):
@@ -292,11 +314,123 @@ def test_thumbnails_show_the_pixels_that_are_described(tmp_path, pixels):
     assert reading.read_thumbnail(tmp_path / "missing.jpg", 64) is None
 
 
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_large_jpeg_is_decoded_at_half_its_sides(
+    tmp_path, pixels, monkeypatch, upright
+):
+    monkeypatch.setattr(limits, "MAX_PIXELS", 1500)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    plain = save(tmp_path / "plain.jpg", pixels, quality=95)
+    lying = save(tmp_path / "lying.jpg", pixels, quality=95, exif=exif)
+    half = np.asarray(PIL.Image.fromarray(pixels).reduce(2))
+
+    kept = encoding.read_encoded_photo(plain, upright)
+    assert kept.encoded == plain.read_bytes()
+    assert (kept.width, kept.height, kept.reduction) == (48, 36, 1)
+    np.testing.assert_allclose(decode(kept), half, atol=12)
+
+    turned = encoding.read_encoded_photo(lying, upright)
+    if upright:
+        assert (turned.width, turned.height) == (36, 48)
+        assert turned.reduction == 2
+        np.testing.assert_allclose(decode(turned), np.rot90(half, -1), atol=12)
+    else:
+        assert turned.encoded == lying.read_bytes()
+    thumbnail = reading.read_thumbnail(lying, 100, (4, 8, 24, 40))
+    assert thumbnail.size == (10, 16)
+
+
+def test_a_box_in_a_large_photo_is_in_pixels_of_the_whole(
+    tmp_path, pixels, monkeypatch
+):
+    path = save(
+        tmp_path / "large.jpg", np.kron(pixels, np.ones((2, 2, 1), "u1"))
+    )
+    image = ImageConfig(size=48, resize="aspect")
+    box = np.array([20, 10, 80, 60], np.float32)
+    sizes = np.array([[72, 96]])
+
+    def load():
+        encoded = encoding.read_encoded_photo(path).encoded
+        loaded = decoding.photo_on_canvas(encoded, image, box)
+        sides = canvases.resized_sides(sizes, box[None], image)[0]
+        assert loaded["valid"].numpy().tolist() == sides.tolist()
+        return loaded["image"].numpy()
+
+    whole = load()
+    monkeypatch.setattr(limits, "MAX_PIXELS", 5000)
+    # Halved by the decoder or by the resizing that follows.
+    assert np.abs(whole.astype(int) - load()).mean() < 2
+
+
+def test_jpegs_have_a_limit_of_their_own(tmp_path, pixels, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_JPEG_PIXELS", 1000)
+    path = save(tmp_path / "large.jpg", pixels)
+    with pytest.raises(UserError, match="48 x 36 pixels, more than 1000"):
+        encoding.read_encoded_photo(path)
+
+
+def test_scans_are_bounded_by_the_pixels_they_pass_over(
+    tmp_path, pixels, monkeypatch
+):
+    path = save(tmp_path / "photo.jpg", pixels, progressive=True)
+    monkeypatch.setattr(limits, "MAX_SCANNED_PIXELS", 3 * pixels[..., 0].size)
+    with pytest.raises(UserError, match=r"\d+ scans, more than 3"):
+        encoding.read_encoded_photo(path)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "LA", "I;16", "I", "F", "CMYK"])
+def test_strips_are_converted_as_the_whole(pixels, monkeypatch, mode):
+    photo = PIL.Image.fromarray(pixels)
+    if mode in ("I;16", "I", "F"):
+        grey = np.asarray(photo.convert("L")).astype("uint16") * 100
+        dtype = {"I;16": "uint16", "I": "int32", "F": "float32"}[mode]
+        photo = PIL.Image.fromarray(grey.astype(dtype))
+    else:
+        photo = photo.convert(mode)
+    whole = to_rgb(photo)
+    monkeypatch.setattr(upright_rgb, "_STRIP_PIXELS", 5 * 48)
+    np.testing.assert_array_equal(to_rgb(photo), whole)
+    assert whole.size == (48, 36)
+
+
+def test_formats_that_pillow_decodes_in_python_are_bounded(tmp_path):
+    path = tmp_path / "photo.ppm"
+    path.write_bytes(b"P6 20 10 99\n" + bytes(600))
+    assert decoded_file(path).shape == (10, 20, 3)
+    path.write_bytes(b"P6 2000 1000 99\n" + bytes(6_000_000))
+    with pytest.raises(UserError, match=r"photo\.ppm.*convert it to PNG"):
+        encoding.read_encoded_photo(path)
+
+
+def test_no_warning_of_pillow_is_shown(tmp_path, pixels):
+    # An orientation of two values, and a tag whose value lies beyond the end.
+    entries = struct.pack("<HHIHH", 0x0112, 3, 2, 6, 6)
+    entries += struct.pack("<HHII", 0x011A, 5, 9, 4000)
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    path = save(tmp_path / "photo.jpg", pixels, exif=block)
+    program = (
+        "import sys; from agem_tf.photos import reading; "
+        "encoded = reading.read_photo_file(sys.argv[1])\n"
+        "with reading.opened(encoded, 'photo') as photo: "
+        "print(reading.to_rgb(photo).size)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("(")
+
+
 def test_photos_are_opened_in_one_place():
     package = pathlib.Path(agem_tf.__file__).parent
     opening = [
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
-        if "Image.open(" in path.read_text(encoding="utf-8")
+        if re.search(r"Image\.(open\(|OPEN)", path.read_text(encoding="utf-8"))
     ]
     assert opening == ["photos/reading.py"]

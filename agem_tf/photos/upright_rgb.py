@@ -1,0 +1,127 @@
+"""Converts a decoded photo of any mode to RGB as a person sees it."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import PIL.Image
+
+_ORIENTATION_TAG = 0x0112
+# EXIF orientation -> what turns the photo upright.
+_TURNS = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+
+# Usual depths of integer photos; 10 and 12 bits are often stored in 16.
+_BITS = (8, 10, 12, 16)
+# Values of white in photos of floats.
+_WHITES = (1, 255, 65535)
+# A conversion holds several copies of what it converts.
+_STRIP_PIXELS = 4_000_000
+
+_Convert = Callable[[PIL.Image.Image], PIL.Image.Image]
+
+
+def to_rgb(photo: PIL.Image.Image, upright: bool = True) -> PIL.Image.Image:
+    """Converts a decoded photo to RGB as a person sees it.
+
+    Integers of more than 8 bits are scaled by the smallest of 8, 10, 12 and 16
+    bits that holds their maximum, floats by 1, 255 or 65535 likewise; larger
+    values by their maximum. What is transparent becomes white.
+
+    Args:
+        photo: a photo that `reading.opened` yields.
+        upright: whether to apply the EXIF orientation.
+
+    Raises:
+        ValueError: a float is infinite or NaN.
+    """
+    turn = _TURNS.get(orientation(photo)) if upright else None
+    convert = _converter(photo)
+    if convert is not None:
+        photo = _in_strips(photo, convert)
+    return photo if turn is None else photo.transpose(turn)
+
+
+def orientation(photo: PIL.Image.Image) -> int:
+    """Returns the EXIF orientation from 1 to 8, 1 if it can't be read."""
+    try:
+        value = photo.getexif().get(_ORIENTATION_TAG)
+    # Ill-typed EXIF tags raise anything from TypeError to struct.error.
+    except Exception:
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def _converter(photo: PIL.Image.Image) -> _Convert | None:
+    """Returns what converts a strip of the photo; None if it is RGB."""
+    if photo.mode == "F":
+        return _float_converter(photo)
+    if photo.mode.startswith("I"):
+        return _integer_converter(photo)
+    if photo.has_transparency_data:
+        return _on_white
+    if photo.mode == "RGB":
+        return None
+    return lambda strip: strip.convert("RGB")
+
+
+def _in_strips(photo: PIL.Image.Image, convert: _Convert) -> PIL.Image.Image:
+    rgb = PIL.Image.new("RGB", photo.size)
+    for top, strip in _strips(photo):
+        rgb.paste(convert(strip), (0, top))
+    return rgb
+
+
+def _strips(
+    photo: PIL.Image.Image,
+) -> Iterator[tuple[int, PIL.Image.Image]]:
+    """Yields the first row of each strip, and the strip."""
+    rows = max(_STRIP_PIXELS // photo.width, 1)
+    for top in range(0, photo.height, rows):
+        bottom = min(top + rows, photo.height)
+        yield top, photo.crop((0, top, photo.width, bottom))
+
+
+def _on_white(strip: PIL.Image.Image) -> PIL.Image.Image:
+    # Whatever colour an editor left under the transparent parts is hidden.
+    strip = strip.convert("RGBA")
+    white = PIL.Image.new("RGBA", strip.size, "white")
+    return PIL.Image.alpha_composite(white, strip).convert("RGB")
+
+
+def _float_converter(photo: PIL.Image.Image) -> _Convert:
+    largest = max(np.asarray(strip).max() for _, strip in _strips(photo))
+    white = next((white for white in _WHITES if largest <= white), largest)
+
+    def convert(strip: PIL.Image.Image) -> PIL.Image.Image:
+        values = np.asarray(strip)
+        if not np.isfinite(values).all():
+            raise ValueError("a pixel is infinite or NaN")
+        grey = np.round(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
+        return PIL.Image.fromarray(grey).convert("RGB")
+
+    return convert
+
+
+def _integer_converter(photo: PIL.Image.Image) -> _Convert:
+    """Scales grey of 16 or 32 bits; Pillow would clip it at 255."""
+    largest = max(int(np.asarray(strip).max()) for _, strip in _strips(photo))
+    bits = next((bits for bits in _BITS if largest < 1 << bits), None)
+    key = photo.info.get("transparency")
+
+    def convert(strip: PIL.Image.Image) -> PIL.Image.Image:
+        values = np.asarray(strip).astype(np.int64)
+        grey = np.maximum(values, 0)
+        grey = grey >> (bits - 8) if bits else 255 * grey // largest
+        grey = grey.astype(np.uint8)
+        if isinstance(key, int):
+            grey[values == key] = 255
+        return PIL.Image.fromarray(grey).convert("RGB")
+
+    return convert
