@@ -6,54 +6,26 @@ on a canvas (`photos.decoding`), the network at its scales (`pyramid`).
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from agem_tf.config import ImageConfig
 from agem_tf.errors import UserError
-from agem_tf.extraction.pyramid import ScalePyramid
-from agem_tf.photos.decoding import photo_on_canvas
 from agem_tf.photos.encoding import read_encoded_photo
+from agem_tf.photos.screening import PhotoStatus
 from agem_tf.progress import Progress
 
 _BATCH = 32
+_BATCH_BYTES = 200_000_000
 _THREADS = os.cpu_count() or 1
 _WHOLE = (0.0, 0.0, 0.0, 0.0)
-
-
-def encoded_photo_descriptors(
-    pyramid: ScalePyramid,
-    image: ImageConfig,
-    encoded: tf.Tensor,
-    boxes: tf.Tensor,
-) -> tf.Tensor:
-    """Computes descriptors of encoded photos inside a graph.
-
-    Args:
-        pyramid: the network.
-        image: how photos are resized.
-        encoded: (batch,) strings, JPEG or PNG.
-        boxes: (batch, 4) float32 x1, y1, x2, y2 in pixels, cut out first; zeros
-            for the whole photo.
-
-    Returns:
-        (batch, dimension) float32.
-    """
-
-    def load(crop: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        photo = photo_on_canvas(crop[0], image, crop[1])
-        return photo["image"], photo["valid"]
-
-    pixels, valid = tf.map_fn(
-        load, (encoded, boxes), fn_output_signature=(tf.uint8, tf.int32)
-    )
-    return pyramid.descriptors(pixels, valid)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +34,8 @@ class FileExtractor:
 
     Attributes:
         function: maps `encoded_images` (batch,) and `boxes` (batch, 4) to
-            {"descriptors": (batch, dimension)}.
+            {"descriptors": (batch, dimension), "status": (batch,)}; models that
+            earlier versions exported return no status.
         dimension: dimension of the descriptors.
         provenance: how the descriptors are made; see `files.provenance`.
     """
@@ -86,6 +59,10 @@ class FileExtractor:
 
         Returns:
             (photos, dimension) float32.
+
+        Raises:
+            UserError: the network refuses a photo, which it does not if
+                `read_encoded_photo` accepts it.
         """
         boxes = [_WHOLE] * len(encoded) if boxes is None else boxes
         rows = np.empty((len(encoded), self.dimension), np.float32)
@@ -97,6 +74,12 @@ class FileExtractor:
                 boxes=tf.constant(boxes[part], tf.float32, (count, 4)),
             )
             rows[part] = outputs["descriptors"].numpy()
+            for position, status in enumerate(outputs.get("status", ())):
+                if status != PhotoStatus.VALID:
+                    raise UserError(
+                        f"Encoded photo {start + position} can't be used: "
+                        f"{PhotoStatus(int(status)).name}."
+                    )
         return rows
 
     def files(
@@ -119,10 +102,79 @@ class FileExtractor:
         """
         readable = _readable(paths, skip)
         with Progress("Descriptors", len(paths), "photos") as progress:
-            while batch := list(itertools.islice(readable, _BATCH)):
+            for batch in _batches(readable):
                 rows = self.encoded([encoded for _, encoded in batch])
                 yield [path for path, _ in batch], rows
                 progress.update(len(batch))
+
+
+def _batches(
+    photos: Iterator[tuple[str, bytes]],
+) -> Iterator[list[tuple[str, bytes]]]:
+    """Yields batches of bounded number and size."""
+    batch: list[tuple[str, bytes]] = []
+    for photo in photos:
+        batch.append(photo)
+        size = sum(len(encoded) for _, encoded in batch)
+        if len(batch) == _BATCH or size > _BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class _ReadAhead:
+    """Lets threads read photos ahead, while few bytes wait for the network.
+
+    A photo of 100 megapixels that is converted to PNG can have 300 MB.
+    """
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._bytes = 0
+        self._taken = 0
+        self._closed = False
+
+    def read(self, position: int, path: str) -> bytes:
+        """Reads a photo in a thread, as soon as there is room for it."""
+        with self._changed:
+            # The next one that is taken always has room.
+            self._changed.wait_for(
+                lambda: (
+                    self._bytes < _BATCH_BYTES
+                    or position == self._taken
+                    or self._closed
+                )
+            )
+            if self._closed:
+                return b""
+        encoded = read_encoded_photo(path).encoded
+        with self._changed:
+            self._bytes += len(encoded)
+        return encoded
+
+    def take(self, future: concurrent.futures.Future[bytes]) -> bytes:
+        """Returns the photo of the next position.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        size = 0
+        try:
+            encoded = future.result()
+            size = len(encoded)
+            return encoded
+        finally:
+            with self._changed:
+                self._bytes -= size
+                self._taken += 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Makes threads return that wait for room."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 def _readable(
@@ -130,18 +182,23 @@ def _readable(
 ) -> Iterator[tuple[str, bytes]]:
     """Yields paths and encoded photos; threads read two batches ahead."""
     waiting: collections.deque = collections.deque()
-    remaining = iter(paths)
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+    remaining = enumerate(paths)
+    ahead = _ReadAhead()
+    with (
+        concurrent.futures.ThreadPoolExecutor(_THREADS) as pool,
+        contextlib.closing(ahead),
+    ):
         while True:
-            for path in itertools.islice(
+            for position, path in itertools.islice(
                 remaining, 2 * _BATCH + 1 - len(waiting)
             ):
-                waiting.append((path, pool.submit(read_encoded_photo, path)))
+                task = pool.submit(ahead.read, position, path)
+                waiting.append((path, task))
             if not waiting:
                 return
-            path, future = waiting.popleft()
+            path, task = waiting.popleft()
             try:
-                encoded = future.result().encoded
+                encoded = ahead.take(task)
             except UserError as error:
                 if skip is None:
                     raise

@@ -26,33 +26,36 @@ _MAX_BYTES = 1 << 28
 OPERATIONS = frozenset(
     """
     Abs AddV2 All Any ArgMax ArgMin AsString Assert AssignAddVariableOp
-    AssignSubVariableOp AssignVariableOp AvgPool BatchMatMulV2 BatchMatMulV3
-    BiasAdd Bincount Bitcast BitwiseAnd BitwiseOr BroadcastArgs BroadcastTo
-    Cast Ceil ClipByValue ConcatV2 Const Conv2D Conv2DBackpropInput Cos
-    CropAndResize Cumprod Cumsum DecodeBmp DecodeGif DecodeImage DecodeJpeg
-    DecodePng DecodeRaw DenseBincount DepthToSpace DepthwiseConv2dNative
-    DisableCopyOnRead DivNoNan Einsum Elu EnsureShape Equal Erf Erfc
-    EuclideanNorm Exp ExpandDims Expm1 ExtractImagePatches ExtractJpegShape
-    Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherNd GatherV2 Greater
-    GreaterEqual Identity IdentityN If InvertPermutation IsFinite IsInf
-    IsNan L2Loss LeakyRelu Less LessEqual LinSpace Log Log1p LogSoftmax
-    LogicalAnd LogicalNot LogicalOr MatMul MatrixBandPart MatrixDiagV3 Max
-    MaxPool Maximum Mean Min Minimum MirrorPad Mod Mul MulNoNan Neg NoOp
+    AssignSubVariableOp AssignVariableOp AvgPool BatchDatasetV2
+    BatchMatMulV2 BatchMatMulV3 BiasAdd Bincount Bitcast BitwiseAnd
+    BitwiseOr BroadcastArgs BroadcastTo Cast Ceil ClipByValue ConcatV2
+    ConcatenateDataset Const Conv2D Conv2DBackpropInput Cos CropAndResize
+    Cumprod Cumsum DatasetToSingleElement DecodeBmp DecodeGif DecodeImage
+    DecodeJpeg DecodePaddedRaw DecodePng DecodeRaw DenseBincount
+    DepthToSpace DepthwiseConv2dNative DisableCopyOnRead DivNoNan Einsum Elu
+    EnsureShape Equal Erf Erfc EuclideanNorm Exp ExpandDims Expm1
+    ExtractImagePatches ExtractJpegShape Fill Floor FloorDiv FloorMod
+    FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual Identity
+    IdentityN If IgnoreErrorsDataset InvertPermutation IsFinite IsInf IsNan
+    L2Loss LeakyRelu Less LessEqual LinSpace Log Log1p LogSoftmax LogicalAnd
+    LogicalNot LogicalOr MatMul MatrixBandPart MatrixDiagV3 Max MaxPool
+    Maximum Mean Min Minimum MirrorPad Mod Mul MulNoNan Neg NoOp
     NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NotEqual
-    OneHot OnesLike Pack Pad PadV2 PartitionedCall Placeholder
-    PlaceholderWithDefault Pow PreventGradient Prod RandomUniform Range Rank
-    ReadVariableOp RealDiv Reciprocal Relu Relu6 Reshape ResizeArea
-    ResizeBicubic ResizeBilinear ResizeNearestNeighbor ReverseV2 Rint Roll
-    Round Rsqrt ScaleAndTranslate ScatterNd SegmentSum Select SelectV2 Selu
-    Shape Sigmoid Sign Sin Size Slice Softmax Softplus Softsign SpaceToDepth
-    Split SplitV Sqrt Square SquaredDifference Squeeze
+    OneHot OnesLike Pack Pad PadV2 ParallelMapDatasetV2 PartitionedCall
+    Placeholder PlaceholderWithDefault Pow PreventGradient Prod
+    RandomUniform Range Rank ReadVariableOp RealDiv Reciprocal Relu Relu6
+    Reshape ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor
+    ReverseV2 Rint Roll Round Rsqrt ScaleAndTranslate ScatterNd SegmentSum
+    Select SelectV2 Selu Shape Sigmoid Sign Sin Size Slice Softmax Softplus
+    Softsign SpaceToDepth Split SplitV Sqrt Square SquaredDifference Squeeze
     StatefulPartitionedCall StatelessIf StatelessRandomGetAlg
     StatelessRandomGetKeyCounter StatelessRandomUniformV2 StatelessWhile
-    StopGradient StridedSlice StringLength Sub Substr Sum Tan Tanh
-    TensorListConcatV2 TensorListElementShape TensorListFromTensor
-    TensorListGetItem TensorListLength TensorListPopBack TensorListPushBack
-    TensorListReserve TensorListResize TensorListSetItem TensorListStack
-    TensorScatterAdd TensorScatterUpdate Tile TopKV2 Transpose Unique
+    StopGradient StridedSlice StringLength StringSplitV2 Sub Substr Sum
+    TakeDataset Tan Tanh TensorDataset TensorListConcatV2
+    TensorListElementShape TensorListFromTensor TensorListGetItem
+    TensorListLength TensorListPopBack TensorListPushBack TensorListReserve
+    TensorListResize TensorListSetItem TensorListStack TensorScatterAdd
+    TensorScatterUpdate TensorSliceDataset Tile TopKV2 Transpose Unique
     UniqueV2 Unpack UnsortedSegmentSum VarHandleOp VarIsInitializedOp Where
     While Xdivy ZerosLike
     """.split()

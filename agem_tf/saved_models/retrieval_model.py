@@ -7,10 +7,14 @@ Signatures:
     serving_default: images (batch, height, width, 3) float32 RGB in [0, 255]
         -> descriptors (batch, dimension) float32.
     encoded_images: encoded_images (batch,) strings, each a JPEG or PNG
-        -> descriptors; photos are resized as the recipe says.
+        -> descriptors, and status (batch,) int32, a `PhotoStatus`: 0 valid, 1
+        unreadable, 2 unsupported format, 3 too many bytes, 4 too many pixels, 5
+        too many scans. The descriptor of a photo that is not valid is zero, and
+        the others do not depend on it. Photos are turned as their EXIF
+        orientation says, and resized as the recipe says.
     encoded_crops: encoded_images and boxes (batch, 4) float32, x1, y1, x2, y2
-        in pixels of the decoded photo, zeros for the whole photo
-        -> descriptors of the contents of the boxes.
+        in pixels of the upright photo, zeros for the whole photo
+        -> descriptors of the contents of the boxes, and status.
 """
 
 import copy
@@ -29,10 +33,7 @@ from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.extraction.identity import provenance
-from agem_tf.extraction.photo_files import (
-    FileExtractor,
-    encoded_photo_descriptors,
-)
+from agem_tf.extraction.photo_files import FileExtractor
 from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import read_manifest, write_manifest
@@ -40,6 +41,7 @@ from agem_tf.files.provenance import check_same_provenance
 from agem_tf.layers import Whitening
 from agem_tf.models import AGeM
 from agem_tf.ops.normalization import l2_normalize
+from agem_tf.photos.screening import decode_valid
 from agem_tf.saved_models.graph_operations import check_operations
 
 KIND = "saved_model"
@@ -248,10 +250,14 @@ class ExportableModel:
     def _crops_function(self) -> Callable[..., dict[str, tf.Tensor]]:
         @tf.function(input_signature=[_ENCODED, _BOXES], autograph=False)
         def describe_crops(encoded_images, boxes):
-            descriptors = encoded_photo_descriptors(
-                self._pyramid, self._image, encoded_images, boxes
+            photos = decode_valid(encoded_images, boxes, self._image)
+            descriptors = self._finished(
+                self._pyramid.descriptors(photos.pixels, photos.valid)
             )
-            return {"descriptors": self._finished(descriptors)}
+            return {
+                "descriptors": photos.spread(descriptors),
+                "status": photos.status,
+            }
 
         return describe_crops
 

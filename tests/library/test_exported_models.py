@@ -1,11 +1,14 @@
 """An exported model describes photos as the model in memory does."""
 
+import io
+
 import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
 
 from agem_tf.errors import UserError
+from agem_tf.extraction import photo_files
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import write_manifest
 from agem_tf.photos import decoding, encoding
@@ -25,6 +28,12 @@ def run(run_directory):
 @pytest.fixture(scope="module")
 def extractor(indexed):
     return load_exported(storage_at(indexed).open().model)
+
+
+def grey_jpeg():
+    buffer = io.BytesIO()
+    PIL.Image.new("L", (40, 30), 99).save(buffer, "JPEG")
+    return buffer.getvalue()
 
 
 def described(extractor, path, box=None):
@@ -49,6 +58,21 @@ def test_many_files_come_in_bounded_batches(extractor, photos):
     batches = list(extractor.files(paths))
     assert len(batches) > 2
     assert [path for names, _ in batches for path in names] == paths
+
+
+def test_few_bytes_wait_for_the_network(extractor, photos, monkeypatch):
+    paths = list_folder(str(photos)) * 3
+    expected = np.concatenate([rows for _, rows in extractor.files(paths)])
+    monkeypatch.setattr(photo_files, "_BATCH_BYTES", 10_000)
+    batches = list(extractor.files(paths))
+    assert len(batches) > 5
+    assert [path for names, _ in batches for path in names] == paths
+    rows = np.concatenate([rows for _, rows in batches])
+    np.testing.assert_allclose(rows, expected, atol=1e-5)
+    # Threads that wait for room end with an extraction that is given up.
+    unfinished = extractor.files(paths)
+    next(unfinished)
+    unfinished.close()
 
 
 def test_a_photo_rotated_by_its_camera_has_one_descriptor(
@@ -100,6 +124,50 @@ def test_an_unreadable_photo_stops_or_is_skipped(extractor, photos, tmp_path):
     assert len(rows) == 2
     assert [path for path, _ in skipped] == [paths[1], paths[3]]
     assert "has 0 bytes" in skipped[1][1]
+
+
+def test_a_bad_photo_of_a_batch_does_not_disturb_the_others(indexed, photos):
+    saved = tf.saved_model.load(str(storage_at(indexed).open().model))
+    serve = saved.signatures["encoded_images"]
+    good = (photos / "place0 1.jpg").read_bytes()
+    batch = [b"text", good, good[:-400], b"\xff\xd8\xff"]
+    served = serve(encoded_images=tf.constant(batch))
+    assert served["status"].numpy().tolist() == [2, 0, 1, 1]
+    alone = serve(encoded_images=tf.constant([good]))
+    np.testing.assert_array_equal(
+        served["descriptors"][1], alone["descriptors"][0]
+    )
+    assert not served["descriptors"].numpy()[[0, 2, 3]].any()
+    empty = serve(encoded_images=tf.constant([], tf.string))
+    assert empty["descriptors"].shape == (0, alone["descriptors"].shape[1])
+    assert empty["status"].shape == (0,)
+
+
+def test_a_session_gives_a_status_per_photo(indexed, photos):
+    directory = str(storage_at(indexed).open().model)
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], directory)
+        signature = graph.signature_def["encoded_images"]
+        outputs = {key: out.name for key, out in signature.outputs.items()}
+        served = session.run(
+            outputs,
+            {
+                signature.inputs["encoded_images"].name: [
+                    b"text",
+                    (photos / "place0 1.jpg").read_bytes(),
+                ]
+            },
+        )
+    assert served["status"].tolist() == [2, 0]
+    assert np.linalg.norm(served["descriptors"], axis=1).round(3).tolist() == [
+        0,
+        1,
+    ]
+
+
+def test_photos_that_the_network_refuses_are_named(extractor):
+    with pytest.raises(UserError, match="photo 1 can't be used: UNSUPPORTED"):
+        extractor.encoded([grey_jpeg(), b"text"])
 
 
 def test_a_model_of_another_kind_is_refused(tmp_path):

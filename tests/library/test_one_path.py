@@ -71,6 +71,22 @@ def test_all_paths_give_one_descriptor(turned, run_directory, tmp_path):
     encoded = tf.constant([split_image(split, name) for name in names])
     served = signatures["encoded_images"](encoded_images=encoded)
     np.testing.assert_allclose(served["descriptors"], expected, atol=1e-6)
+    assert not served["status"].numpy().any()
+
+    # The files themselves, which the graph turns upright, and a box in one.
+    kept = [i for i, name in enumerate(names) if not name.endswith("webp")]
+    files = [(turned / names[i]).read_bytes() for i in kept]
+    raw = signatures["encoded_images"](encoded_images=tf.constant(files))
+    np.testing.assert_allclose(raw["descriptors"], expected[kept], atol=1e-6)
+    box = (5.0, 10.0, 50.0, 70.0)
+    (query,) = [i for i, name in enumerate(names) if name == "a/turned.jpg"]
+    cropped = signatures["encoded_crops"](
+        encoded_images=tf.constant([(turned / names[query]).read_bytes()]),
+        boxes=tf.constant([box]),
+    )
+    upright = exported.encoded([encoded[query].numpy()], [box])
+    np.testing.assert_allclose(cropped["descriptors"], upright, atol=1e-6)
+
     for photo, row in zip(encoded, expected, strict=True):
         canvas = photo_on_canvas(photo, image)
         height, width = canvas["valid"]
