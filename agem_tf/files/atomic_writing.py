@@ -70,7 +70,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_directory(
-    path: str | os.PathLike, kind: str | None = None
+    path: str | os.PathLike, kind: str | None = None, alone: bool = False
 ) -> Iterator[Path]:
     """Yields an empty directory, which becomes `path` if the block succeeds.
 
@@ -81,16 +81,20 @@ def atomic_directory(
     Args:
         path: Path of the finished directory.
         kind: Kind of a directory that may be replaced; by default any.
+        alone: Refuses a second writer. By default the last of several replaces
+            the results of the others.
 
     Raises:
         UserError: `path` holds files that no manifest lists or is of another
-            kind, or its parent directory can't be written. Raised before the
-            block runs.
+            kind, another process is writing it, or its parent directory can't
+            be written. Raised before the block runs.
     """
     target = _resolved(path)
     place = _working_place(target)
     check = functools.partial(check_replaceable, kind=kind)
     with _temporary_workspace(target, place, check) as workspace:
+        if alone:
+            _check_alone(workspace, target)
         temporary = workspace / target.name
         temporary.mkdir()
         yield temporary
@@ -269,10 +273,7 @@ def _unfinished_workspace(target: Path) -> Iterator[Path]:
             workspace.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_lock_in(workspace))
         except filelock.Timeout as error:
-            raise UserError(
-                f"Another process is writing {target}; wait for it, or choose "
-                "another place."
-            ) from error
+            raise _busy(target) from error
         except NotImplementedError:
             pass  # A network file system without locks.
         except OSError as error:
@@ -308,6 +309,13 @@ def _lock_in(directory: Path) -> filelock.FileLock:
     return filelock.FileLock(directory / _LOCK, timeout=0)
 
 
+def _busy(target: Path) -> UserError:
+    return UserError(
+        f"Another process is writing {target}; wait for it, or choose another "
+        "place."
+    )
+
+
 def _not_writable(target: Path, error: OSError) -> UserError:
     return UserError(
         f"{target} cannot be written: {error.strerror}; choose another place "
@@ -315,9 +323,30 @@ def _not_writable(target: Path, error: OSError) -> UserError:
     )
 
 
+def _check_alone(workspace: Path, target: Path) -> None:
+    """Checks that no other workspace of the target is locked.
+
+    Each writer locks its own before it looks for others, so that of two, at
+    least one finds the other.
+    """
+    for other in _workspaces(target, workspace.parent):
+        if other == workspace:
+            continue
+        try:
+            with _lock_in(other):
+                continue
+        except filelock.Timeout as error:
+            raise _busy(target) from error
+        except (NotImplementedError, OSError):
+            continue  # Without locks, or removed meanwhile.
+
+
+def _workspaces(target: Path, place: Path) -> Iterator[Path]:
+    return place.glob(f".{glob.escape(target.name)}.{_RANDOM_PART}.tmp")
+
+
 def _remove_leftovers(target: Path, place: Path) -> None:
-    pattern = f".{glob.escape(target.name)}.{_RANDOM_PART}.tmp"
-    for leftover in place.glob(pattern):
+    for leftover in _workspaces(target, place):
         try:
             with _lock_in(leftover):
                 _restore(leftover / _REPLACED, target)

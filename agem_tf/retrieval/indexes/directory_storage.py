@@ -70,6 +70,7 @@ class DirectoryStorage(Storage):
 
     def __init__(self, path: str):
         self._path = pathlib.Path(path)
+        self._existed = self.exists
 
     @property
     def exists(self) -> bool:
@@ -95,11 +96,19 @@ class DirectoryStorage(Storage):
         with contextlib.ExitStack() as stack:
             if self.exists:
                 stack.enter_context(self._exclusive())
-            temporary = stack.enter_context(atomic_directory(self._path, KIND))
+            temporary = stack.enter_context(
+                atomic_directory(self._path, KIND, alone=True)
+            )
+            if self.exists and not self._existed:
+                raise UserError(
+                    f"Another process has made an index at {self._path} "
+                    "meanwhile; --add adds to it, --overwrite replaces it."
+                )
             draft = _DirectoryDraft(temporary)
             draft.scratch.mkdir()
             yield draft
             _write(temporary, draft)
+        self._existed = True
 
     @contextlib.contextmanager
     def changed(self) -> Iterator[StoredIndex]:

@@ -157,7 +157,12 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def created(self) -> contextlib.AbstractContextManager[Draft]:
-        """Yields a draft that replaces the index if the block succeeds."""
+        """Yields a draft that replaces the index if the block succeeds.
+
+        Raises:
+            UserError: another process is making the index, or has made it
+                since this storage was opened.
+        """
 
     @abc.abstractmethod
     def changed(self) -> contextlib.AbstractContextManager[StoredIndex]:

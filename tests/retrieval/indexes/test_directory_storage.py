@@ -123,6 +123,29 @@ def test_a_second_change_at_the_same_time_is_refused(make, names):
     assert len(storage.open().index) == 299
 
 
+def test_a_second_new_index_at_the_same_time_is_refused(
+    names, descriptors, tmp_path
+):
+    first, second, late = (
+        storage_at(str(tmp_path / "index")) for _ in range(3)
+    )
+    with first.created() as draft:
+        index = draft.start("exact", 16, Origin({}, "photos"))
+        index.add(names, descriptors)
+        with (
+            pytest.raises(UserError, match="Another process is writing"),
+            second.created(),
+        ):
+            pytest.fail("one of them would be lost")
+    with (
+        pytest.raises(UserError, match="has made an index .* meanwhile"),
+        late.created(),
+    ):
+        pytest.fail("the first would be lost")
+    assert len(first.open().index) == len(names)
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
 def test_model_and_whitening_survive_a_change(tmp_path, names, descriptors):
     whitening = LinearWhitening(
         np.zeros(16), np.eye(16), "pca", {"model": "a1b2"}
