@@ -38,6 +38,8 @@ from agem_tf.progress import Progress
 _LOG = logging.getLogger(__name__)
 
 _LOCK = "lock"
+# Marks files that belong to an interrupted preparation with `overwrite`.
+_OVERWRITING = "overwriting"
 _SHOWN_MISSING = 10
 
 
@@ -59,7 +61,8 @@ def prepare(
         dataset: Name of a builder in the registry.
         directory: Local directory of the finished dataset.
         options: Keyword arguments of the builder.
-        overwrite: Whether to prepare a finished or begun dataset again.
+        overwrite: Whether to prepare a finished or begun dataset again; a call
+            that was interrupted resumes.
         runner: Writes the shards; see `shards`.
         parts_dir: Local or remote (gs://) directory of unfinished shards; None
             for the parent of `directory`.
@@ -195,7 +198,8 @@ def _unfinished_files(
 
     Args:
         directory: Directory of the dataset.
-        overwrite: Whether to remove the files that are there.
+        overwrite: Whether to remove the files that are there, unless those are
+            of an earlier call that did so too and was interrupted.
         parent: Local or remote parent; None for that of the dataset.
 
     Raises:
@@ -217,12 +221,16 @@ def _unfinished_files(
                 ) from error
             except NotImplementedError:
                 pass  # A network file system without locks.
+        overwriting = parts / _OVERWRITING
+        starts_again = overwrite and not overwriting.exists()
         for path in parts.iterdir():
             # A process that was killed, or that filled the disk, leaves a part
             # of a shard, and of each further attempt.
             is_litter = is_local and path.suffix == ".tmp"
-            if path.name != _LOCK and (overwrite or is_litter):
+            if path.name != _LOCK and (starts_again or is_litter):
                 path.unlink()
+        if starts_again:
+            overwriting.touch()
         try:
             yield os.fspath(parts)
         except BaseException:
@@ -230,7 +238,7 @@ def _unfinished_files(
             if finished:
                 _LOG.info(
                     "%d finished files stay in %s; give the same command to "
-                    "resume, or --overwrite to start again.",
+                    "resume, or remove them to start again.",
                     len(finished),
                     parts,
                 )

@@ -196,6 +196,24 @@ def test_other_photos_are_not_mixed_with_finished_ones(
     assert again.manifest["files"] == prepared.manifest["files"]
 
 
+def test_an_interrupted_overwrite_resumes(prepare_folder, tmp_path):
+    data = tmp_path / "data"
+    prepare_folder(data)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folder(data, overwrite=True, runner=stop_after(2))
+    written = []
+
+    def runner(paths):
+        written.extend(paths)
+        return shards.in_process(paths)
+
+    prepare_folder(data, overwrite=True, runner=runner)
+    assert len(written) == 3
+    prepare_folder(data, overwrite=True, runner=runner)
+    assert len(written) == 3 + 5
+    assert not parts_of(data).exists()
+
+
 def test_overwrite_starts_again(prepare_folder, tmp_path):
     data = tmp_path / "data"
     with pytest.raises(KeyboardInterrupt):
