@@ -204,6 +204,11 @@ class PreparedDataset:
             unchecked=[_RECORDS] if skip_corrupt else [],
             unread=[_RECORDS],
         )
+        if not _is_well_formed(self.manifest):
+            raise UserError(
+                f"The manifest of {self.directory} is damaged; prepare the "
+                "dataset with --overwrite."
+            )
         self.lost: dict[str, list[str]] = {}
         self._skip_corrupt = skip_corrupt
         self._damaged: dict[str, np.ndarray] = {}
@@ -370,6 +375,29 @@ class PreparedDataset:
                     "must not be there twice."
                 )
         return parts
+
+
+def _is_well_formed(manifest: Mapping[str, Any]) -> bool:
+    """Returns whether an untrusted manifest has the fields of a dataset."""
+    records, splits = manifest.get("record_files"), manifest.get("splits")
+    skipped, notes = manifest.get("skipped"), manifest.get("notes", [])
+    if not (isinstance(splits, dict) and {"dataset", "options"} <= {*manifest}):
+        return False
+    if not all(isinstance(x, list) for x in (records, skipped, notes)):
+        return False
+    return (
+        all(isinstance(x, str) and x in manifest["files"] for x in records)
+        and all(
+            isinstance(facts, dict)
+            and {"photos", "landmarks"} <= facts.keys()
+            and isinstance(facts.get("lost"), dict | None)
+            for facts in splits.values()
+        )
+        and all(
+            isinstance(photo, dict) and {"photo", "reason"} <= photo.keys()
+            for photo in skipped
+        )
+    )
 
 
 def _describe_split(facts: Mapping[str, Any]) -> str:

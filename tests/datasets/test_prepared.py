@@ -1,5 +1,6 @@
 """A prepared dataset finds its photos, and names its faults."""
 
+import json
 import shutil
 
 import numpy as np
@@ -76,12 +77,33 @@ def test_files_of_a_person_prevent_overwriting(prepared, photo_folder, name):
     assert path.exists()
 
 
-def test_a_damaged_index_of_the_same_size_is_named(prepared):
+def test_a_damaged_index_of_the_same_size_is_named(prepared, reseal):
     path = prepared.directory / "index" / "train.npz"
     content = path.read_bytes()
     path.write_bytes(content[:-30] + bytes(30))
+    with pytest.raises(UserError, match=r"train\.npz differs from its check"):
+        PreparedDataset(prepared.directory)
+    reseal(prepared.directory)
     with pytest.raises(UserError, match=r"train\.npz.*--overwrite"):
         PreparedDataset(prepared.directory).split("train")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("record_files", ["../other"]),
+        ("record_files", None),
+        ("splits", {"train": []}),
+        ("skipped", [{}]),
+        ("notes", 7),
+    ],
+)
+def test_a_manifest_of_other_types_is_refused(prepared, key, value):
+    path = prepared.directory / "manifest.json"
+    content = json.loads(path.read_text()) | {"checksum": None, key: value}
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="manifest of .* is damaged"):
+        PreparedDataset(prepared.directory)
 
 
 def test_the_fingerprint_follows_the_photos(prepared, photo_folder, tmp_path):

@@ -11,7 +11,7 @@ from agem_tf.models import AGeM
 from agem_tf.saved_models.graph_operations import check_operations
 from agem_tf.saved_models.retrieval_model import ExportableModel
 
-SCALES = ExtractionConfig(scales=(1.0, 0.7))
+SCALES = ExtractionConfig(scales=(1.0,))
 IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32)
 MARKER = pathlib.Path("/tmp/agem_tf_was_here")
 
