@@ -156,11 +156,7 @@ class LocalFeatureSet:
             UserError: there is no photo of that name, or its features hold
                 NaN or infinite values.
         """
-        if name not in self._index:
-            raise UserError(
-                f"The local features have no photo {name!r}; extract the "
-                "split that it belongs to."
-            )
+        self.check_has([name])
         photo = self._index[name]
         rows = slice(self._offsets[photo], self._offsets[photo + 1])
         x, y, scores, scales = self._places[rows].T
@@ -172,6 +168,20 @@ class LocalFeatureSet:
             scales,
             (height, width),
         )
+
+    def check_has(self, names: Sequence[str]) -> None:
+        """Checks that photos have features.
+
+        Raises:
+            UserError: a photo is missing; the message names the first.
+        """
+        missing = [name for name in names if name not in self._index]
+        if missing:
+            raise UserError(
+                f"The local features lack {len(missing)} of {len(names)} "
+                f"photos, {missing[0]!r} first; extract the split that they "
+                "belong to."
+            )
 
     @property
     def bytes_per_photo(self) -> float:

@@ -1,4 +1,4 @@
-"""Re-ranking from descriptors alone, without another pass of the model.
+"""Re-ranking from stored descriptors, without another pass of the model.
 
 Steps are specified as text, e.g. "dba:20,1", and applied in order.
 """
@@ -12,16 +12,20 @@ from agem_tf.retrieval.reranking.k_reciprocal import KReciprocal
 from agem_tf.retrieval.reranking.pipeline import (
     PRESETS,
     STEPS,
+    Step,
     parse_rerank,
     rank_with,
     rerank,
+    split_verification,
     transform,
+)
+from agem_tf.retrieval.reranking.spatial_verification import (
+    SpatialVerification,
 )
 from agem_tf.retrieval.reranking.steps import (
     DescriptorStep,
     RankingStep,
     Reorder,
-    Step,
 )
 from agem_tf.retrieval.reranking.superglobal import SuperGlobal
 
@@ -36,10 +40,12 @@ __all__ = [
     "QueryExpansion",
     "RankingStep",
     "Reorder",
+    "SpatialVerification",
     "Step",
     "SuperGlobal",
     "parse_rerank",
     "rank_with",
     "rerank",
+    "split_verification",
     "transform",
 ]

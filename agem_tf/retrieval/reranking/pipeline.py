@@ -18,7 +18,14 @@ from agem_tf.retrieval.reranking.expansion import (
     QueryExpansion,
 )
 from agem_tf.retrieval.reranking.k_reciprocal import KReciprocal
-from agem_tf.retrieval.reranking.steps import RankingStep, Reorder, Step
+from agem_tf.retrieval.reranking.spatial_verification import (
+    SpatialVerification,
+)
+from agem_tf.retrieval.reranking.steps import (
+    DescriptorStep,
+    RankingStep,
+    Reorder,
+)
 from agem_tf.retrieval.reranking.superglobal import SuperGlobal
 
 STEPS = {
@@ -28,7 +35,9 @@ STEPS = {
     "offline_diffusion": OfflineDiffusion,
     "qe": QueryExpansion,
     "superglobal": SuperGlobal,
+    "verify": SpatialVerification,
 }
+Step = DescriptorStep | RankingStep | SpatialVerification
 
 # "agem" has the best exponents of the AGeM paper: 1 for the database, 0 for
 # queries.
@@ -49,8 +58,8 @@ def parse_rerank(specifications: Sequence[str]) -> list[Step]:
         The steps, in the given order.
 
     Raises:
-        UserError: a name is unknown, a value is invalid, or a ranking step is
-            not the last one.
+        UserError: a name is unknown, a value is invalid, or the steps cannot
+            follow each other.
     """
     steps = [
         _parse(text)
@@ -133,8 +142,8 @@ def transform(
 
     Raises:
         UserError: a ranking step is not the last one, a step needs more
-            neighbours than there are photos, the dimensions differ, or a
-            descriptor is not finite.
+            neighbours than there are photos or local features, the dimensions
+            differ, or a descriptor is not finite.
     """
     _check_order(steps)
     for step in steps:
@@ -146,6 +155,11 @@ def transform(
                     f"database has {len(database)} photos; choose at most "
                     "as many."
                 )
+    if split_verification(steps)[1] is not None:
+        raise UserError(
+            "The re-ranking verify needs local features; use agem_tf.evaluate "
+            "with --local_features=DIR."
+        )
     for step in steps:
         if isinstance(step, RankingStep):
             return queries, database, step.prepare(database)
@@ -184,9 +198,30 @@ def rank_with(
     return ranks
 
 
+def split_verification(
+    steps: Sequence[Step],
+) -> tuple[list[Step], SpatialVerification | None]:
+    """Returns the steps on descriptors alone, and the one on local features.
+
+    Args:
+        steps: result of `parse_rerank`.
+    """
+    *others, last = steps or [None]
+    if isinstance(last, SpatialVerification):
+        return others, last
+    return list(steps), None
+
+
 def _check_order(steps: Sequence[Step]) -> None:
-    """Refuses steps after a ranking step, which returns no descriptors."""
-    for step in steps[:-1]:
+    """Refuses steps after one that returns no descriptors."""
+    others, _ = split_verification(steps)
+    for step in others:
+        if isinstance(step, SpatialVerification):
+            raise UserError(
+                "verify gives a final ranking by local features; make it the "
+                "last step of re-ranking."
+            )
+    for step in others[:-1]:
         if isinstance(step, RankingStep):
             raise UserError(
                 f"{type(step).__name__} gives a final ranking; make it the "

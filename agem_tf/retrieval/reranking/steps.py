@@ -1,7 +1,7 @@
 """Base classes of re-ranking steps, and what the steps have in common.
 
 A `DescriptorStep` replaces descriptors, a `RankingStep` the order of each
-query.
+query. `SpatialVerification` replaces the order by local features.
 """
 
 import abc
@@ -52,9 +52,6 @@ class RankingStep(abc.ABC):
         Raises:
             UserError: a descriptor is not finite.
         """
-
-
-Step = DescriptorStep | RankingStep
 
 
 def check_positive(**arguments: float) -> None:
