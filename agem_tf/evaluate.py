@@ -4,6 +4,9 @@ r"""Score descriptors against a ground truth.
         --data_dir=runs/quickstart/data --output=scores \
         --rerank=dba:20,1 --rerank=qe:10,0
 
+    python -m agem_tf.evaluate --descriptors=descriptors/test --split=test \
+        --data_dir=data/mine --rerank=verify:100 --local_features=features/test
+
     python -m agem_tf.evaluate --descriptors=roxford5k.npy \
         --queries=queries.npy --ground_truth=gnd_roxford5k.pkl
 
@@ -57,6 +60,12 @@ class EvaluateOptions:
     )
     rerank: tuple[str, ...] = cli.option(
         (), "Re-ranking steps or a preset, in order."
+    )
+    local_features: str | None = cli.option(
+        None, "Local features of the database, for --rerank=verify."
+    )
+    query_features: str | None = cli.option(
+        None, "Local features of the queries cropped to their boxes."
     )
     top: int = cli.option(100, "Photos to keep per ranking.", minimum=1)
     photos: str | None = cli.option(

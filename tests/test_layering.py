@@ -39,6 +39,7 @@ ROOMS = [
         "train",
         "prepare",
         "index",
+        "match",
         "search",
         "convert",
         "extract",
@@ -153,6 +154,7 @@ def test_registered_factories_exist():
         registry.BACKBONES,
         registry.CLASSIFIERS,
         registry.DATASETS,
+        registry.LOCAL_FEATURES,
         registry.LOSSES,
         registry.POOLINGS,
     )

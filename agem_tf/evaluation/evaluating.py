@@ -9,7 +9,7 @@ import numpy as np
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.evaluation.places import search_database
+from agem_tf.evaluation.places import Verify, search_database
 from agem_tf.evaluation.protocols import find_protocol
 from agem_tf.evaluation.protocols.protocol import ProtocolScores
 from agem_tf.files.provenance import check_same_provenance
@@ -66,6 +66,7 @@ def evaluate_descriptors(
     rerank: Rerank | None = None,
     top: int = 100,
     notes: Sequence[str] = (),
+    verify: Verify | None = None,
 ) -> Evaluation:
     """Searches the database for every query and scores what is found.
 
@@ -84,6 +85,8 @@ def evaluate_descriptors(
         top: number of photos kept of each ranking, or the whole database if
             it is smaller.
         notes: sentences to print with every score of the dataset.
+        verify: then re-ranks the order of a query, given by its position, by
+            local features.
 
     Raises:
         UserError: a photo has no descriptor, or one that is not finite; the
@@ -119,7 +122,12 @@ def evaluate_descriptors(
                 query_rows, database_rows
             )
         found = search_database(
-            query_rows, database_rows, ground_truth.queries, top, reorder
+            query_rows,
+            database_rows,
+            ground_truth.queries,
+            top,
+            reorder,
+            verify,
         )
     except NotFiniteError as error:
         named = ground_truth.query_names if error.role == "query" else names

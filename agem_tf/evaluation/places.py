@@ -8,7 +8,7 @@ included, are those of a stable sort.
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -23,6 +23,9 @@ from agem_tf.retrieval.nearest import (
     similarity_blocks,
 )
 from agem_tf.retrieval.reranking import Reorder
+
+# (query, order (photos,) of the database) -> new order.
+Verify = Callable[[int, np.ndarray], np.ndarray]
 
 # Similarities held at a time, 512 MiB: of 133 queries and a million photos.
 _BLOCK_VALUES = 2**27
@@ -85,6 +88,7 @@ def search_database(
     truths: Sequence[QueryTruth],
     top: int,
     reorder: Reorder | None = None,
+    verify: Verify | None = None,
 ) -> Found:
     """Finds the places of labelled photos and the best photos of each query.
 
@@ -100,6 +104,7 @@ def search_database(
             it is smaller.
         reorder: re-ranks the order of one query; by default the order is that
             of the dot products, and the database is not sorted.
+        verify: re-ranks that order by local features.
 
     Raises:
         UserError: the dimensions differ, or a descriptor is not finite.
@@ -111,10 +116,13 @@ def search_database(
 
     def rank(query: int, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         labelled = truths[query].labelled
-        if reorder is None:
+        if reorder is None and verify is None:
             return _order(row, kept)[:kept], count_before(row, labelled)
         order = _order(row, len(row))
-        order = reorder(np.asarray(queries[query], np.float32), row, order)
+        if reorder is not None:
+            order = reorder(np.asarray(queries[query], np.float32), row, order)
+        if verify is not None:
+            order = verify(query, order)
         place_of = np.empty(len(order), np.int64)
         place_of[order] = np.arange(len(order))
         return order[:kept], place_of[labelled]

@@ -1,9 +1,12 @@
 """Local features of photos, and of the photos of a prepared dataset."""
 
+import contextlib
 import dataclasses
 import logging
+import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager as ContextManager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,8 +30,10 @@ from agem_tf.files.provenance import (
     normalize_provenance,
 )
 from agem_tf.models import DELF
+from agem_tf.photos import reading
 from agem_tf.photos.canvases import pixel_box
 from agem_tf.photos.decoding import resize_aspect
+from agem_tf.photos.listing import list_folder
 from agem_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -237,6 +242,62 @@ def write_local_features(
         "crop": crop,
         **({"lost": list(split.lost)} if split.lost else {}),
     }
+
+    @contextlib.contextmanager
+    def windows(start: int) -> Iterator[Iterator[list[_CroppedPhoto]]]:
+        photos = split.find(names)[start:]
+        pipeline = PhotoPipeline(split, ImageConfig())
+        with pipeline.errors_named():
+            boxes = split.boxes[photos] if crop else None
+            yield _windows(pipeline, photos, boxes)
+
+    return _write(extractor, directory, names, made, overwrite, windows)
+
+
+def write_folder_features(
+    extractor: LocalExtractor,
+    directory: str | pathlib.Path,
+    folder: str,
+    overwrite: bool = False,
+) -> LocalFeatureSet:
+    """Extracts the local features of the photos of a folder.
+
+    Args:
+        extractor: Extractor of any kind.
+        directory: Directory to write the set to.
+        folder: Folder of photos; names are relative to it, as in an index.
+        overwrite: Whether to extract a finished set again.
+
+    Raises:
+        UserError: A photo can't be read, the directory holds other files, or
+            the disk is full.
+    """
+    root = os.path.abspath(os.path.expanduser(folder))
+    paths = list_folder(folder)
+    names = [os.path.relpath(path, root) for path in paths]
+
+    @contextlib.contextmanager
+    def windows(start: int) -> Iterator[Iterator[list[_CroppedPhoto]]]:
+        photos = (
+            reading.read_pixels(path, "remove it from the folder")
+            for path in paths[start:]
+        )
+        yield ([_CroppedPhoto(each, (0, 0), each.shape[:2])] for each in photos)
+
+    return _write(
+        extractor, directory, names, extractor.provenance, overwrite, windows
+    )
+
+
+def _write(
+    extractor: LocalExtractor,
+    directory: str | pathlib.Path,
+    names: list[str],
+    made: dict[str, Any],
+    overwrite: bool,
+    windows: Callable[[int], ContextManager[Iterator[list["_CroppedPhoto"]]]],
+) -> LocalFeatureSet:
+    """Writes a set, unless it is finished; `windows` reads from a position."""
     directory = pathlib.Path(directory)
     if overwrite:
         discard_unfinished(directory)
@@ -253,14 +314,11 @@ def write_local_features(
         done = writer.photos_written
         if done:
             _LOG.info("%d of %d photos are done", done, len(names))
-        photos = split.find(names)[done:]
-        pipeline = PhotoPipeline(split, ImageConfig())
         with (
-            pipeline.errors_named(),
-            Progress(f"Features of {split.name}", len(photos)) as progress,
+            windows(done) as remaining,
+            Progress("Local features", len(names) - done) as progress,
         ):
-            boxes = split.boxes[photos] if crop else None
-            for window in _windows(pipeline, photos, boxes):
+            for window in remaining:
                 found = extractor.features([photo.pixels for photo in window])
                 for photo, features in zip(window, found, strict=True):
                     writer.write(photo.placed(features))

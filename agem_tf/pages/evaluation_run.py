@@ -4,12 +4,16 @@ It is part of `pages` because it joins the numbers with the photos.
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
+from agem_tf.descriptors.local_features import LocalFeatureSet
 from agem_tf.errors import UserError
 from agem_tf.evaluation.descriptor_files import (
     load_descriptors,
@@ -24,10 +28,12 @@ from agem_tf.evaluation.ground_truth_files import (
     derive_ground_truth,
     load_ground_truth,
 )
+from agem_tf.evaluation.places import Verify
 from agem_tf.evaluation.protocols import find_protocol, fitting_protocol
 from agem_tf.evaluation.results import KIND, write_numbers
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import check_replaceable, write_manifest
+from agem_tf.files.provenance import check_same_provenance
 from agem_tf.pages.photo_sources import (
     Photos,
     no_photos,
@@ -48,8 +54,19 @@ def run_evaluation(options: Any) -> Evaluation:
         UserError: a fault of the options or of a file. Faults that can be
             found before the search are; existing results then stay.
     """
-    steps = reranking.parse_rerank(options.rerank)
+    steps, verification = reranking.split_verification(
+        reranking.parse_rerank(options.rerank)
+    )
     _check(options)
+    if verification is None and options.local_features:
+        raise UserError(
+            "--local_features is for --rerank=verify, which is not given."
+        )
+    if verification is not None and not options.local_features:
+        raise UserError(
+            "--rerank=verify needs --local_features=DIR; write them with "
+            "agem_tf.extract --local=xfeat."
+        )
     dataset = PreparedDataset(options.data_dir) if options.data_dir else None
     truth, protocol, sets = _load(options, dataset)
     photos = no_photos
@@ -57,6 +74,12 @@ def run_evaluation(options: Any) -> Evaluation:
         photos = photos_in_folder(options.photos, not truth.has_boxes)
     elif dataset is not None:
         photos = photos_of_split(dataset.split(options.split))
+    verify = None
+    if verification is not None:
+        names = list(truth.database_names)
+        if "distractors" in sets:
+            names += sets["distractors"].names
+        verify = _verification(options, verification, truth, names)
     evaluation = evaluate_descriptors(
         **sets,
         ground_truth=truth,
@@ -64,6 +87,7 @@ def run_evaluation(options: Any) -> Evaluation:
         rerank=functools.partial(reranking.transform, steps=steps),
         top=options.top,
         notes=dataset.manifest.get("notes", ()) if dataset else (),
+        verify=verify,
     )
     if options.output is not None:
         _save(options, evaluation, photos, sets["database"])
@@ -77,6 +101,7 @@ def _check(options: Any) -> None:
         ("dimension", "whitening", "only whitened descriptors are shortened"),
         ("labels", "ground_truth", "they are for a solution of GLDv2"),
         ("photos", "output", "they are for the report"),
+        ("query_features", "local_features", "both are verified"),
     ):
         given = getattr(options, option) is not None
         if given and getattr(options, needed) is None:
@@ -124,6 +149,44 @@ def _load(
             for name, each in sets.items()
         }
     return truth, options.protocol or protocol, sets
+
+
+def _verification(
+    options: Any,
+    step: reranking.SpatialVerification,
+    truth: GroundTruth,
+    names: Sequence[str],
+) -> Verify:
+    """Returns what verifies the order of a query by stored local features."""
+    database = LocalFeatureSet.load(options.local_features)
+    queries = database
+    if options.query_features:
+        queries = LocalFeatureSet.load(options.query_features)
+        check_same_provenance(
+            queries.provenance,
+            database.provenance,
+            options.query_features,
+            options.local_features,
+        )
+    elif truth.has_boxes:
+        raise UserError(
+            "The queries of this ground truth are boxes in photos; write their "
+            "local features with agem_tf.extract --local --queries and give "
+            "--query_features=DIR."
+        )
+    # Before hours of verification.
+    database.check_has(names)
+    queries.check_has(truth.query_names)
+
+    def verify(query: int, order: np.ndarray) -> np.ndarray:
+        order, _ = step.reorder(
+            queries[truth.query_names[query]],
+            lambda photo: database[names[photo]],
+            order,
+        )
+        return order
+
+    return verify
 
 
 def _save(

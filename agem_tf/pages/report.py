@@ -154,6 +154,7 @@ class Report:
         figures: curves and charts.
         rank_lists: queries with the photos that they found.
         attention: photos with the model's attention.
+        matches: pairs of photos with their matches.
     """
 
     title: str
@@ -163,6 +164,7 @@ class Report:
     figures: Sequence[Picture] = ()
     rank_lists: Sequence[RankList] = ()
     attention: Sequence[Picture] = ()
+    matches: Sequence[Picture] = ()
 
     @property
     def is_judged(self) -> bool:

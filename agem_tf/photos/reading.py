@@ -97,6 +97,22 @@ def read_photo_file(path: str | os.PathLike, remedy: str = REMEDY) -> bytes:
     return encoded
 
 
+def read_pixels(path: str | os.PathLike, remedy: str = REMEDY) -> np.ndarray:
+    """Reads a photo as (height, width, 3) uint8 pixels, upright RGB.
+
+    Args:
+        path: a local path or a remote one.
+        remedy: what the user can do about an unreadable photo; ends the
+            message.
+
+    Raises:
+        UserError: the photo can't be read.
+    """
+    encoded = read_photo_file(path, remedy)
+    with opened(encoded, os.fspath(path), remedy) as photo:
+        return np.asarray(to_rgb(photo))
+
+
 @contextlib.contextmanager
 def opened(
     encoded: bytes,
