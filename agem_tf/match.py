@@ -49,13 +49,13 @@ class MatchOptions:
         choices=("poselib", "opencv"),
     )
     threshold: float = cli.option(
-        6.0,
+        8.0,
         "Largest residual of an inlier, in pixels of photos whose longer side "
         "is scaled to 1000.",
         above=0,
     )
     ratio: float = cli.option(
-        1.0,
+        0.9,
         "Largest ratio of the distances to the nearest and the second nearest "
         "descriptor; 1 keeps all mutual nearest neighbours.",
         above=0,

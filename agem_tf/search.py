@@ -15,6 +15,7 @@ from agem_tf.errors import UserError
 
 answers = cli.lazy("agem_tf.library.answers")
 storages = cli.lazy("agem_tf.retrieval.indexes")
+verified_answers = cli.lazy("agem_tf.library.verified_answers")
 
 
 @cli.options
@@ -41,6 +42,14 @@ class SearchOptions:
     parameter: tuple[str, ...] = cli.option(
         (), "Search parameter of FAISS or Milvus, for example nprobe=32."
     )
+    rerank: str | None = cli.option(
+        None, "verify:100 orders the 100 best by shared local features."
+    )
+    local_features: str | None = cli.option(
+        None,
+        "Local features of the indexed photos, for --rerank; by default the "
+        "best photos' files are read.",
+    )
     model: str | None = cli.option(
         None, "For Milvus: directory of the SavedModel, if it has moved."
     )
@@ -58,17 +67,33 @@ def main(options: SearchOptions) -> list[answers.Answer]:
         raise UserError("Give photos to search by, or --descriptors=DIR.")
     if box is not None and (len(photos) != 1 or len(box) != 4):
         raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
-    if options.folder is not None and options.output is None:
+    if options.folder is not None and not (options.output or options.rerank):
         raise UserError("--folder is for --output; give both.")
+    if options.local_features is not None and options.rerank is None:
+        raise UserError("--local_features is for --rerank; give both.")
+    verification = None
+    if options.rerank is not None:
+        verification = verified_answers.parse_verification(options.rerank)
+        if options.descriptors:
+            raise UserError(
+                "--rerank=verify compares photos; give photos to search by."
+            )
     stored = storages.storage_at(options.index, options.model).open()
     stored.index.tune(loading.parse_assignments(options.parameter))
-    top = stored.index.num_found(options.top)
+    top = kept = stored.index.num_found(options.top)
+    if verification is not None:
+        candidates = min(verification.num_candidates, len(stored.index))
+        top = max(top, candidates)
     if options.descriptors:
         found = answers.search_by_descriptors(stored, options.descriptors, top)
     else:
         found = answers.search_by_photos(stored, photos, top, box)
+    folder = options.folder or stored.origin.photos
+    if verification is not None:
+        found = verified_answers.verified_answers(
+            found, verification, kept, folder, options.local_features
+        )
     if options.output is not None:
-        folder = options.folder or stored.origin.photos
         answers.save_answers_page(options.output, found, folder)
     for answer in found:
         cli.print_line(answer.lines())

@@ -31,19 +31,35 @@ class Answer:
         matches: photos that were found, best first.
         box: x1, y1, x2, y2 in pixels of the upright query photo, the part that
             was searched for; None for the whole photo.
+        inliers: number of inliers of the first matches, if they are verified.
     """
 
     query: str
     matches: list[Match]
     box: Box | None = None
+    inliers: Sequence[int] | None = None
 
     def lines(self) -> str:
-        """Returns lines of rank, similarity and name."""
+        """Returns lines of rank, similarity, inliers if any, and name."""
         lines = [
-            f"{rank:4} {match.similarity:7.4f}  {match.name}"
+            f"{rank:4} {match.similarity:7.4f}{self._count(rank, 13)}  "
+            f"{match.name}"
             for rank, match in enumerate(self.matches, 1)
         ]
         return "\n".join([self.query, *lines])
+
+    def caption(self, rank: int) -> str:
+        """Returns rank, similarity, and inliers if any, of a match."""
+        similarity = self.matches[rank - 1].similarity
+        return f"{rank}: {similarity:.3f}{self._count(rank)}"
+
+    def _count(self, rank: int, width: int = 0) -> str:
+        if self.inliers is None:
+            return ""
+        count = ""
+        if rank <= len(self.inliers):
+            count = f", {counted(self.inliers[rank - 1], 'inlier')}"
+        return f"{count:{width}}" if width else count
 
 
 def search_by_photos(
@@ -147,7 +163,7 @@ def _rank_list(answer: Answer, folder: str | None) -> RankList:
         Tile(
             match.name,
             "found",
-            f"{rank}: {match.similarity:.3f}",
+            answer.caption(rank),
             read_thumbnail(os.path.join(root, match.name), THUMBNAIL_SIDE),
         )
         for rank, match in enumerate(answer.matches, 1)

@@ -45,8 +45,8 @@ class GeometryOptions:
 
     model: str = "homography"
     estimator: str = "poselib"
-    threshold: float = 6.0
-    ratio: float = 1.0
+    threshold: float = 8.0
+    ratio: float = 0.9
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -2,14 +2,14 @@
 
     python experiments/benchmarks/known_homographies.py xfeat,rootsift
 
-Pairs of views of one building with at least 30 % in common. Per kind of features
-and threshold of an inlier:
+Pairs of views of one building with at least 30 % in common. Per kind of
+features, ratio test and threshold of an inlier:
 
-- MMA: share of the mutual nearest neighbours within 1, 3 and 5 pixels of the true
-  place, the same for all thresholds;
+- MMA: share of the mutual nearest neighbours within 1, 3 and 5 pixels of the
+  true place;
 - precision: share of the inliers within 5 pixels of the true place;
-- corners: share of pairs whose estimated homography puts the corners of the
-  building's visible box within 5 and 10 pixels of their true places, on average.
+- corners: share of pairs whose homography puts the corners of the building's
+  visible box within 5 and 10 pixels of their true places, on average.
 
 Pixels are those of photos of 512 pixels.
 """
@@ -21,7 +21,7 @@ import numpy as np
 from measuring import print_table
 
 from agem_tf import rendered_landmarks
-from agem_tf.extraction.local_extraction import local_extractor
+from agem_tf.extraction.single_scale import single_scale_extractor
 from agem_tf.rendered_landmarks.camera import apply_homography
 from agem_tf.retrieval.local_matching import match_features
 from agem_tf.retrieval.photo_geometry import GeometryOptions, verify
@@ -66,11 +66,11 @@ def corner_error(found, truth, box):
 
 
 def rows(kind, pairs):
-    extractor = local_extractor(kind, COUNT, 1024)
+    extractor = single_scale_extractor(kind, COUNT)
     found = {}
     for photo in itertools.chain.from_iterable(pairs):
         if id(photo) not in found:
-            found[id(photo)] = extractor.features(photo.image)
+            (found[id(photo)],) = extractor.features([photo.image])
     features = [(found[id(one)], found[id(other)]) for one, other in pairs]
     truths = [true_homography(*pair) for pair in pairs]
     errors = []

@@ -29,9 +29,9 @@ class SpatialVerification:
     """
 
     num_candidates: int = 100
-    min_inliers: int = 10
+    min_inliers: int = 8
     model: str = "homography"
-    threshold: float = 6.0
+    threshold: float = 8.0
 
     def __post_init__(self) -> None:
         check_positive(

@@ -1,0 +1,133 @@
+"""Answers ordered by the local features that query and result share."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from agem_tf import native_output, registry
+from agem_tf.descriptors.local_features import LocalFeatures, LocalFeatureSet
+from agem_tf.errors import UserError
+from agem_tf.extraction.single_scale import (
+    SingleScaleExtractor,
+    single_scale_extractor,
+)
+from agem_tf.library.answers import Answer
+from agem_tf.photos.reading import read_pixels
+from agem_tf.retrieval import reranking
+from agem_tf.retrieval.reranking import SpatialVerification
+
+_LOG = logging.getLogger(__name__)
+_DEFAULT_KIND = "xfeat"
+
+
+def parse_verification(text: str) -> SpatialVerification:
+    """Returns the step of a text such as "verify:100".
+
+    Raises:
+        UserError: the text is anything else.
+    """
+    steps = reranking.parse_rerank([text])
+    if len(steps) != 1 or not isinstance(steps[0], SpatialVerification):
+        raise UserError(
+            f"--rerank={text} is for agem_tf.evaluate; a search re-ranks by "
+            "verify or verify:100."
+        )
+    return steps[0]
+
+
+def verified_answers(
+    answers: Sequence[Answer],
+    step: SpatialVerification,
+    top: int,
+    folder: str | None = None,
+    directory: str | None = None,
+) -> list[Answer]:
+    """Orders the photos of answers by their inliers.
+
+    Args:
+        answers: answers of a search by photo files, with all candidates.
+        step: how they are verified.
+        top: number of photos kept per answer.
+        folder: folder of the candidates, whose features are extracted now.
+        directory: stored local features, which are used instead.
+
+    Returns:
+        The answers with their numbers of inliers.
+
+    Raises:
+        UserError: a query can't be read, the local features lack a photo, or
+            there is neither a folder nor local features.
+    """
+    if directory is not None:
+        stored = LocalFeatureSet.load(directory)
+        extractor = _extractor_of(stored, directory)
+        features_of: Callable[[str], LocalFeatures] = stored.__getitem__
+    elif folder is not None:
+        extractor = _create(_DEFAULT_KIND)
+        features_of = _features_of_files(extractor, folder)
+    else:
+        raise UserError(
+            "The index does not know the folder of its photos; give "
+            "--folder=DIR or --local_features=DIR."
+        )
+    verified = []
+    for answer in answers:
+        pixels = read_pixels(answer.query, "give another one")
+        if answer.box is not None:
+            left, top_edge, right, bottom = map(round, answer.box)
+            pixels = pixels[top_edge:bottom, left:right]
+        (query,) = extractor.features([pixels])
+        matches = answer.matches
+        order, inliers = step.reorder(
+            query,
+            lambda place, matches=matches: features_of(matches[place].name),
+            np.arange(len(matches)),
+        )
+        verified.append(
+            dataclasses.replace(
+                answer,
+                matches=[matches[place] for place in order[:top]],
+                inliers=inliers[:top].tolist(),
+            )
+        )
+    return verified
+
+
+def _features_of_files(
+    extractor: SingleScaleExtractor, folder: str
+) -> Callable[[str], LocalFeatures]:
+    """Returns what extracts photos by name; unreadable ones have none."""
+
+    def features_of(name: str) -> LocalFeatures:
+        try:
+            pixels = read_pixels(os.path.join(folder, name), "not verified")
+        except UserError as error:
+            _LOG.warning("%s", error)
+            return LocalFeatures.none(extractor.dimension, (1, 1))
+        return extractor.features([pixels])[0]
+
+    return features_of
+
+
+def _extractor_of(
+    stored: LocalFeatureSet, directory: str
+) -> SingleScaleExtractor:
+    """Returns what extracts queries as the stored features were."""
+    made = stored.provenance
+    for kind in registry.names("local_features"):
+        with native_output.captured():
+            factory = registry.factory("local_features", kind)
+        if factory.name == made.get("model"):
+            return _create(kind, made["most"], made["image"]["size"])
+    raise UserError(
+        f"The local features of {directory} are of a trained network; a search "
+        "verifies by those of agem_tf.extract --local."
+    )
+
+
+def _create(kind: str, *settings: int) -> SingleScaleExtractor:
+    with native_output.captured():
+        return single_scale_extractor(kind, *settings)

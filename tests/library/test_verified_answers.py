@@ -1,0 +1,115 @@
+"""Answers are ordered by the inliers of photos in a folder."""
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from agem_tf import search
+from agem_tf.errors import UserError
+from agem_tf.extraction.local_extractor import write_folder_features
+from agem_tf.extraction.single_scale import single_scale_extractor
+from agem_tf.library.answers import Answer
+from agem_tf.library.verified_answers import (
+    parse_verification,
+    verified_answers,
+)
+from agem_tf.retrieval.indexes import Match
+
+TURN = np.array([[0.95, 0.1, 5], [-0.1, 0.95, 30], [0, 0, 1.0]])
+
+
+def drawing(seed):
+    rng = np.random.default_rng(seed)
+    pixels = np.full((200, 260, 3), 90, np.uint8)
+    for _ in range(80):
+        top, left = rng.integers(0, 190), rng.integers(0, 250)
+        rows, columns = rng.integers(6, 50, 2)
+        pixels[top : top + rows, left : left + columns] = rng.integers(
+            0, 256, 3
+        )
+    return pixels
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Photos 0 to 3; the query is photo 2, turned."""
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        path = tmp_path / "photos" / f"{number}.png"
+        PIL.Image.fromarray(drawing(number)).save(path)
+    query = cv2.warpPerspective(drawing(2), TURN, (260, 200))
+    PIL.Image.fromarray(query).save(tmp_path / "query.png")
+    return tmp_path
+
+
+@pytest.fixture
+def stored(folder):
+    write_folder_features(
+        single_scale_extractor("rootsift", 300, 512),
+        folder / "features",
+        str(folder / "photos"),
+    )
+    return str(folder / "features")
+
+
+def answer(folder, box=None):
+    matches = [Match(f"{number}.png", 0.9 - number / 10) for number in range(4)]
+    return Answer(str(folder / "query.png"), matches, box)
+
+
+@pytest.mark.parametrize("box", [None, (40, 40, 250, 190)])
+def test_the_photo_of_most_inliers_comes_first(folder, stored, box):
+    (found,) = verified_answers(
+        [answer(folder, box)], parse_verification("verify:4"), 3, None, stored
+    )
+    names = [match.name for match in found.matches]
+    assert names == ["2.png", "0.png", "1.png"]
+    assert found.inliers[0] > 30 and max(found.inliers[1:]) < 8
+    first = found.lines().splitlines()[1]
+    assert first.split() == [
+        "1",
+        "0.7000,",
+        str(found.inliers[0]),
+        "inliers",
+        "2.png",
+    ]
+    assert found.caption(1) == f"1: 0.700, {found.inliers[0]} inliers"
+
+
+def test_photos_beyond_the_candidates_follow(folder, stored):
+    (found,) = verified_answers(
+        [answer(folder)], parse_verification("verify:2"), 4, None, stored
+    )
+    assert [match.name for match in found.matches] == [
+        f"{number}.png" for number in range(4)
+    ]
+    assert len(found.inliers) == 2 and found.caption(4) == "4: 0.600"
+
+
+def test_without_features_the_folder_must_be_known(folder):
+    with pytest.raises(UserError, match="--folder=DIR"):
+        verified_answers([answer(folder)], parse_verification("verify"), 3)
+
+
+@pytest.mark.parametrize("text", ["qe:3,0", "agem", "verify:x"])
+def test_other_steps_are_refused(text):
+    with pytest.raises(UserError):
+        parse_verification(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"local_features": "d"}, "--local_features is for --rerank"),
+        (
+            {"photos": (), "descriptors": "d", "rerank": "verify"},
+            "give photos to search by",
+        ),
+        ({"rerank": "qe"}, "is for agem_tf.evaluate"),
+    ],
+)
+def test_options_belong_together(options, message):
+    given = {"photos": ("a.jpg",), "index": "none"} | options
+    with pytest.raises(UserError, match=message):
+        search.main(search.SearchOptions(**given))
