@@ -39,15 +39,18 @@ def match_features(
     squares = _squared_distances(first.descriptors, second.descriptors)
     rows = np.arange(len(first))
     nearest = squares.argmin(axis=1)
-    kept = np.ones(len(first), bool)
-    if mutual:
-        kept &= squares.argmin(axis=0)[nearest] == rows
     if ratio < 1 and len(second) > 1:
         # Rounding leaves squares of equal descriptors slightly off zero.
-        best = np.partition(squares[kept], 1, axis=1)[:, :2]
-        best = np.maximum(best, 0)
-        kept[kept] = best[:, 0] < ratio**2 * best[:, 1]
-    return np.column_stack([rows, nearest])[kept]
+        best = np.maximum(squares[rows, nearest], 0)
+        squares[rows, nearest] = np.inf
+        kept = best < ratio**2 * squares.min(axis=1)
+        squares[rows, nearest] = best
+        rows, nearest = rows[kept], nearest[kept]
+    if mutual:
+        # After the ratio test few columns are left, whose minima are cheap.
+        kept = squares[:, nearest].argmin(axis=0) == rows
+        rows, nearest = rows[kept], nearest[kept]
+    return np.column_stack([rows, nearest])
 
 
 def _squared_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
