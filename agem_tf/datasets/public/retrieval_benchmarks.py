@@ -243,8 +243,16 @@ class Oxford100k(PublishedDataset, skip_registration=True):
         }
 
 
-def _photo_files(folder: epath.Path) -> Iterator[epath.Path]:
-    """Yields the photos of a folder, then those of its folders, by name."""
+def _photo_files(
+    folder: epath.Path, above: frozenset[str] = frozenset()
+) -> Iterator[epath.Path]:
+    """Yields the photos of a folder, then those of its folders, by name.
+
+    Links to folders are followed, except to a folder above them.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        return
     folders = []
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -252,7 +260,7 @@ def _photo_files(folder: epath.Path) -> Iterator[epath.Path]:
         elif path.suffix.lower() in SUFFIXES:
             yield path
     for path in folders:
-        yield from _photo_files(path)
+        yield from _photo_files(path, above | {real})
 
 
 def _scene(name: str) -> tuple[str, int]:

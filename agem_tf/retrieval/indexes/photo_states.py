@@ -37,6 +37,9 @@ class PhotoState(NamedTuple):
 
     def hashed(self, path: str | os.PathLike) -> "PhotoState":
         """Returns the state with the hash, empty if the file has changed."""
+        # A pipe or a device has no size, and reading it may never end.
+        if not self.size:
+            return self
         try:
             with open(path, "rb") as file:
                 digest = hashlib.file_digest(file, _hash).hexdigest()

@@ -1,0 +1,21 @@
+"""The state of a photo file, with and without the hash of its content."""
+
+import os
+
+from agem_tf.retrieval.indexes.photo_states import PhotoState
+
+
+def test_the_hash_follows_the_content(tmp_path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path, content in zip(paths, (b"one", b"one", b"two"), strict=True):
+        path.write_bytes(content)
+    digests = [PhotoState.of(path).hashed(path).digest for path in paths]
+    assert digests[0] and digests[0] == digests[1] != digests[2]
+
+
+def test_a_pipe_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    state = PhotoState.of(tmp_path / "pipe.jpg")
+    assert state.hashed(tmp_path / "pipe.jpg") == state
+    device = PhotoState.of("/dev/zero")
+    assert device.hashed("/dev/zero") == device
