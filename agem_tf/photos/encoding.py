@@ -43,7 +43,7 @@ def encode_photo(
     """Checks a photo and, where TensorFlow needs it, converts it.
 
     A JPEG or PNG in RGB or grey is kept byte by byte. Anything else becomes a
-    PNG: other formats and modes (see `reading.to_rgb`), a photo that its EXIF
+    PNG: other formats and modes (see `upright_rgb.to_rgb`), a photo that its EXIF
     orientation turns, or one with small damage that only Pillow tolerates.
 
     Args:
