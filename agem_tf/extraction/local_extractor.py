@@ -249,7 +249,7 @@ def write_local_features(
         pipeline = PhotoPipeline(split, ImageConfig())
         with pipeline.errors_named():
             boxes = split.boxes[photos] if crop else None
-            yield _windows(pipeline, photos, boxes)
+            yield _windows(pipeline, photos, split.sizes[photos], boxes)
 
     return _write(extractor, directory, names, made, overwrite, windows)
 
@@ -331,33 +331,45 @@ class _CroppedPhoto(NamedTuple):
 
     Attributes:
         pixels: (height, width, 3) uint8.
-        corner: x and y of the first pixel in the whole photo.
+        corner: x and y of the first pixel in the decoded photo.
         size: Height and width of the whole photo.
+        reduction: Pixels of the photo per decoded pixel; 2 for a large JPEG,
+            which is decoded at half its sides.
     """
 
     pixels: np.ndarray
     corner: tuple[int, int]
     size: tuple[int, int]
+    reduction: float = 1.0
 
     def placed(self, features: LocalFeatures) -> LocalFeatures:
         """Returns features of the pixels as those of the whole photo."""
-        keypoints = features.keypoints + np.array(self.corner, np.float32)
+        decoded = features.keypoints + np.array(self.corner, np.float32)
         return dataclasses.replace(
-            features, keypoints=keypoints, size=self.size
+            features,
+            keypoints=self.reduction * (decoded + 0.5) - 0.5,
+            scales=self.reduction * features.scales,
+            size=self.size,
         )
 
 
 def _windows(
-    pipeline: PhotoPipeline, photos: np.ndarray, boxes: np.ndarray | None
+    pipeline: PhotoPipeline,
+    photos: np.ndarray,
+    sizes: np.ndarray,
+    boxes: np.ndarray | None,
 ) -> Iterator[list[_CroppedPhoto]]:
     """Yields photos in order, a few at a time."""
     window = []
     for number, whole in enumerate(pipeline.whole_photos(photos)):
-        pixels, corner, size = whole.numpy(), (0, 0), whole.shape[:2]
+        pixels, corner, shape = whole.numpy(), (0, 0), whole.shape[:2]
+        height, width = map(int, sizes[number])
+        reduction = round(max(height, width) / max(shape))
         if boxes is not None and boxes[number].any():
-            left, top, right, bottom = pixel_box(boxes[number], size)
+            box = pixel_box(boxes[number] / reduction, shape)
+            left, top, right, bottom = box
             pixels, corner = pixels[top:bottom, left:right], (left, top)
-        window.append(_CroppedPhoto(pixels, corner, tuple(size)))
+        window.append(_CroppedPhoto(pixels, corner, (height, width), reduction))
         if len(window) == _WINDOW:
             yield window
             window = []
