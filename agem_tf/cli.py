@@ -52,7 +52,7 @@ __all__ = [
     "shown_value",
 ]
 
-USER_ERROR_STATUS = 2
+USER_ERROR_STATUS = UserError.status
 INTERRUPTED_STATUS = 130  # 128 + SIGINT, as a shell reports it.
 BROKEN_PIPE_STATUS = 141  # 128 + SIGPIPE
 
@@ -123,7 +123,8 @@ def run(
         line = " ".join(_printable(sentence).split())
         print(f"error: {line}", file=sys.stderr)
         interrupted = isinstance(error, KeyboardInterrupt)
-        sys.exit(INTERRUPTED_STATUS if interrupted else USER_ERROR_STATUS)
+        status = getattr(error, "status", USER_ERROR_STATUS)
+        sys.exit(INTERRUPTED_STATUS if interrupted else status)
 
 
 def options_from_arguments(

@@ -15,7 +15,18 @@ class UserError(ValueError):
     """A mistake in what the user gave: a file, a record, a flag, a recipe.
 
     The message is one sentence that names the thing and the fix.
+
+    Attributes:
+        status: exit status of a command that it ends.
     """
+
+    status = 2
+
+
+class PartialResultError(UserError):
+    """Raised after a command finished without much of what it was given."""
+
+    status = 3
 
 
 # Errors of a full disk, and what to do about other errors of files.

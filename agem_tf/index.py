@@ -1,14 +1,19 @@
-"""Make an index of photos, add photos to it, or remove some from it.
+"""Make an index of photos, keep it up to date, add to it or remove from it.
 
     python -m agem_tf.index --photos=photos --index=photos.index
+    python -m agem_tf.index --sync --index=photos.index
     python -m agem_tf.index --photos=more --index=photos.index --add
-    python -m agem_tf.index --remove=beach/1.jpg --index=photos.index
+    python -m agem_tf.index --remove='beach/*.png' --index=photos.index
 
 The folder may have any structure, and no training is needed:
 EfficientNet-lite2 with ImageNet weights extracts the descriptors, or the best
 model of a --workdir. --index=milvus:photos.db uses Milvus Lite,
 --index=milvus:http://host:19530 a server. A descriptor set can be indexed
 instead of photos (--descriptors).
+
+Photos that can't be read are left out and listed in the index; with more than
+--max_bad percent of them the exit status is 3. An interrupted command, given
+again, resumes.
 """
 
 from __future__ import annotations
@@ -17,13 +22,16 @@ from agem_tf import cli
 from agem_tf.config.shared_options import ScaleOptions
 from agem_tf.errors import UserError
 
+index_change = cli.lazy("agem_tf.library.index_change")
 indexing = cli.lazy("agem_tf.library.indexing")
+synchronization = cli.lazy("agem_tf.library.synchronization")
 storages = cli.lazy("agem_tf.retrieval.indexes")
 
 _INDEX = "Directory of the index, or milvus:ADDRESS."
 _PHOTOS = "Folder of the photos."
 _DESCRIPTORS = "Descriptor set to index instead of photos."
-_SKIP_BAD = "Leave out photos that can't be read."
+_SKIP_BAD = "Exit with status 0 however many photos can't be read."
+_MAX_BAD = "Percent of unreadable photos above which the exit status is 3."
 _MODEL = "For Milvus: directory of the SavedModel."
 
 
@@ -36,6 +44,7 @@ class IndexOptions(ScaleOptions):
     descriptors: str | None = cli.option(None, _DESCRIPTORS)
     overwrite: bool = cli.option(False, "Replace an existing index.")
     skip_bad: bool = cli.option(False, _SKIP_BAD)
+    max_bad: float = cli.option(1.0, _MAX_BAD, minimum=0)
     factory: str = cli.option(
         "exact", "Kind of index: exact, or FAISS's HNSW32, IVF256,SQ8, ..."
     )
@@ -60,10 +69,21 @@ class AddOptions:
     photos: str | None = cli.option(None, _PHOTOS)
     descriptors: str | None = cli.option(None, _DESCRIPTORS)
     skip_bad: bool = cli.option(False, _SKIP_BAD)
+    max_bad: float = cli.option(1.0, _MAX_BAD, minimum=0)
     model: str | None = cli.option(None, _MODEL)
 
     def __post_init__(self) -> None:
         _check_source(self, "--photos=DIR and --descriptors=DIR")
+
+
+@cli.options
+class SyncOptions:
+    """Make the index hold what its folder holds now."""
+
+    index: str = cli.required(_INDEX)
+    photos: str | None = cli.option(None, "Folder of the photos, if it moved.")
+    skip_bad: bool = cli.option(False, _SKIP_BAD)
+    max_bad: float = cli.option(1.0, _MAX_BAD, minimum=0)
 
 
 @cli.options
@@ -72,48 +92,53 @@ class RemoveOptions:
 
     index: str = cli.required(_INDEX)
     remove: tuple[str, ...] = cli.required(
-        "Photo to remove, named as searches print it."
+        "Photo to remove, named as searches print it; a folder or a pattern."
     )
     model: str | None = cli.option(None, _MODEL)
 
 
 def main(
-    options: IndexOptions | AddOptions | RemoveOptions,
-) -> indexing.IndexChange:
+    options: IndexOptions | AddOptions | SyncOptions | RemoveOptions,
+) -> index_change.IndexChange:
     """Makes or changes an index, and prints how many photos changed.
 
     Raises:
         UserError: options do not go together, or what is indexed is at fault.
+        PartialResultError: more than `max_bad` percent of the photos can't be
+            read; the index holds the others.
     """
-    storage = storages.storage_at(options.index, options.model)
+    model = getattr(options, "model", None)
+    storage = storages.storage_at(options.index, model)
     if isinstance(options, RemoveOptions):
         change = indexing.remove_photos(storage, options.remove)
+    elif isinstance(options, SyncOptions):
+        change = synchronization.sync_photos(storage, options.photos)
     elif isinstance(options, AddOptions):
         change = _add(storage, options)
     else:
         change = _create(storage, options)
     cli.print_line(change.summary())
     cli.print_line(f"Index: {options.index}")
+    if not getattr(options, "skip_bad", True):
+        change.check_share(options.max_bad)
     return change
 
 
 def _add(
     storage: storages.Storage, options: AddOptions
-) -> indexing.IndexChange:
+) -> index_change.IndexChange:
     if options.descriptors:
         return indexing.add_descriptors(storage, options.descriptors)
-    return indexing.add_photos(
-        storage, options.photos, skip_bad=options.skip_bad
-    )
+    return indexing.add_photos(storage, options.photos)
 
 
 def _create(
     storage: storages.Storage, options: IndexOptions
-) -> indexing.IndexChange:
+) -> index_change.IndexChange:
     if storage.exists and not options.overwrite:
         raise UserError(
-            f"There is an index at {options.index}; --add adds to it, "
-            "--overwrite replaces it."
+            f"There is an index at {options.index}; --sync updates it, --add "
+            "adds to it, --overwrite replaces it."
         )
     made = {
         "factory": options.factory,
@@ -128,7 +153,6 @@ def _create(
         options.photos,
         scales=options.scales,
         image_size=options.image_size,
-        skip_bad=options.skip_bad,
         **made,
     )
 
@@ -143,4 +167,10 @@ def _check_source(options: IndexOptions | AddOptions, sources: str) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, IndexOptions, add=AddOptions, remove=RemoveOptions)
+    cli.run(
+        main,
+        IndexOptions,
+        add=AddOptions,
+        sync=SyncOptions,
+        remove=RemoveOptions,
+    )

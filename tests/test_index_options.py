@@ -7,7 +7,11 @@ from agem_tf.errors import UserError
 
 
 def options_of(*flags):
-    commands = {"add": index.AddOptions, "remove": index.RemoveOptions}
+    commands = {
+        "add": index.AddOptions,
+        "sync": index.SyncOptions,
+        "remove": index.RemoveOptions,
+    }
     return cli.options_from_arguments(
         index.IndexOptions, commands, ["index", *flags]
     )
@@ -26,6 +30,8 @@ def options_of(*flags):
         ("--photos=p --add --dimension=8", "--dimension does not go with"),
         ("--photos=p --add --workdir=run", "--workdir does not go with --add"),
         ("--photos=p --add --overwrite", "--overwrite does not go with --add"),
+        ("--sync --descriptors=d", "--descriptors does not go with --sync"),
+        ("--sync --overwrite", "--overwrite does not go with --sync"),
         ("--descriptors=d --scales=1", "--scales is for --photos"),
         ("--descriptors=d --image_size=64", "--image_size is for --photos"),
         ("--descriptors=d --add --skip_bad", "--skip_bad is for --photos"),

@@ -1,13 +1,16 @@
 """Photos and descriptors become an index, and more of them join it."""
 
+import os
 import shutil
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.whitening_learning import learn_pca
-from agem_tf.errors import UserError
+from agem_tf.errors import PartialResultError, UserError
+from agem_tf.library import describing
 from agem_tf.library.answers import (
     search_by_descriptors,
     search_by_photos,
@@ -17,7 +20,10 @@ from agem_tf.library.indexing import (
     add_photos,
     index_descriptors,
     index_photos,
+    remove_photos,
 )
+from agem_tf.library.synchronization import sync_photos
+from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.saved_models.retrieval_model import load_exported
 
@@ -70,24 +76,136 @@ def test_photos_of_two_folders_join(own_index, photos, tmp_path):
     }
 
 
-def test_a_broken_photo_stops_or_is_skipped(own_index, photos, tmp_path):
+def test_a_broken_photo_is_left_out_and_listed(own_index, photos, tmp_path):
     more = tmp_path / "more"
     more.mkdir()
     (more / "broken.jpg").write_bytes(b"\xff\xd8\xffbroken")
-    with pytest.raises(UserError, match=r"broken\.jpg.*--skip_bad"):
-        run(add_photos, own_index, photos=str(more))
     with pytest.raises(UserError, match="None of the photos"):
-        run(add_photos, own_index, photos=str(more), skip_bad=True)
+        run(add_photos, own_index, photos=str(more))
     assert len(storage_at(own_index).open().index) == 12
     shutil.copy(photos / "place0 0.png", more)
     shutil.copy(photos / "place0 0.png", more / "line\nbreak.png")
-    change = run(add_photos, own_index, photos=str(more), skip_bad=True)
+    change = run(add_photos, own_index, photos=str(more))
     assert (change.added, change.total) == (1, 13)
     assert "2 skipped" in change.summary()
     assert sorted(each["photo"] for each in change.skipped) == [
         repr(str(more / "line\nbreak.png")),
         str(more / "broken.jpg"),
     ]
+    listed = storage_at(own_index).open().unreadable
+    assert {os.path.basename(name) for name in listed} == {
+        "line\nbreak.png",
+        "broken.jpg",
+    }
+    with pytest.raises(PartialResultError, match=r"2 of 3 .*66\.7 %.*--sync"):
+        change.check_share(66)
+    change.check_share(67)
+    assert PartialResultError.status == 3
+    # It is not read again as long as it is the same file.
+    change = run(add_photos, own_index, photos=str(more))
+    assert (change.added, change.present, len(change.skipped)) == (0, 1, 2)
+
+
+@pytest.fixture
+def living(photos, own_index, tmp_path):
+    """A copy of the photos and its index."""
+    folder = shutil.copytree(photos, tmp_path / "living")
+    run(sync_photos, own_index, photos=str(folder))
+    return folder
+
+
+def test_an_index_follows_its_folder(own_index, living, photos, tmp_path):
+    # Described again: another photo under an old name. Not: a touched one.
+    shutil.copy(photos / "deep0" / "place1 1.jpg", living / "place0 1.jpg")
+    os.utime(living / "place0 2.jpg", (1, 1))
+    (living / "new").mkdir()
+    (living / "deep0" / "place1 1.jpg").rename(living / "new" / "moved.jpg")
+    (living / "deep0" / "place1 2.jpg").unlink()
+    PIL.Image.new("RGB", (80, 60), "red").save(living / "new" / "red.png")
+    change = run(sync_photos, own_index)
+    assert (change.added, change.updated, change.renamed) == (1, 1, 1)
+    assert (change.removed, change.total) == (1, 12)
+    matches = best(own_index, living / "new" / "moved.jpg", top=2)
+    assert {match.name for match in matches} == {
+        "place0 1.jpg",
+        "new/moved.jpg",
+    }
+    assert [match.similarity for match in matches] == pytest.approx([1, 1])
+    names = storage_at(own_index).open().index.names()
+    assert sorted(names) == sorted(
+        os.path.relpath(path, living) for path in list_folder(str(living))
+    )
+    change = run(sync_photos, own_index)
+    assert (change.present, change.total) == (12, 12)
+    assert change.summary() == "12 there already; 12 photos"
+
+
+def test_a_folder_that_moved_is_asked_for(own_index, living, tmp_path):
+    moved = living.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="living, which is not there; give"):
+        run(sync_photos, own_index)
+    with pytest.raises(UserError, match=r"12 of their names.*--sync --photos"):
+        run(add_photos, own_index, photos=str(moved))
+    (tmp_path / "other").mkdir()
+    PIL.Image.new("RGB", (80, 60), "red").save(tmp_path / "other" / "red.png")
+    with pytest.raises(UserError, match="None of the 12 photos of the index"):
+        run(sync_photos, own_index, photos=str(tmp_path / "other"))
+    change = run(sync_photos, own_index, photos=str(moved))
+    assert (change.added, change.present, change.total) == (0, 12, 12)
+    assert storage_at(own_index).open().origin.photos == str(moved)
+
+
+def test_a_photo_that_broke_is_dropped(own_index, living):
+    (living / "place0 1.jpg").write_bytes(b"\xff\xd8\xffbroken")
+    change = run(sync_photos, own_index)
+    assert (change.removed, change.total, len(change.skipped)) == (1, 11, 1)
+    change = run(sync_photos, own_index)
+    assert (change.present, change.total, len(change.skipped)) == (11, 11, 1)
+
+
+def test_folders_and_patterns_are_removed(own_index):
+    change = run(remove_photos, own_index, names=["deep0/deep1", "*.png"])
+    # Six in the folder, of which two are PNG, and two more of those.
+    assert (change.removed, change.total) == (8, 4)
+    with pytest.raises(UserError, match=r"no photo 'deep0/x\*'; give names"):
+        run(remove_photos, own_index, names=["deep0/x*"])
+
+
+def test_an_interrupted_extraction_is_resumed(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(describing, "_BLOCK", 4)
+    folder = str(shutil.copytree(photos, tmp_path / "photos"))
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    paths = list_folder(folder)
+    described: list[str] = []
+
+    class Extractor:
+        dimension, provenance = 2, {"model": "m", "scales": (1.0,)}
+
+        def files(self, paths, skip):
+            for path in paths:
+                if len(described) == 10:
+                    raise KeyboardInterrupt
+                described.append(path)
+                yield [path], np.full((1, 2), len(described), np.float32)
+
+    def describe():
+        return describing.describe_photos(
+            Extractor(), paths, folder, workspace
+        ).photos
+
+    with pytest.raises(KeyboardInterrupt):
+        describe()
+    # One photo has changed since.
+    os.utime(paths[1], (1, 1))
+    described = [""]
+    result = describe()
+    assert described == ["", paths[1], *paths[10:]]
+    found = result.descriptors[:, 0].tolist()
+    assert found == [*range(1, 11), 3, 4]
+    Extractor.provenance = {"model": "another"}
+    described = [""] * 20
+    assert describe().descriptors[:, 0].tolist() == list(range(21, 33))
 
 
 def test_a_pca_of_the_photos_shortens_them(photos, run_directory, tmp_path):

@@ -62,10 +62,27 @@ class DescriptorIndex(abc.ABC):
         """
 
     def add(self, names: Sequence[str], descriptors: np.ndarray) -> None:
-        """Adds photos.
+        """Adds photos; see `exchange`."""
+        self.exchange([], names, descriptors)
+
+    def descriptor(self, name: str) -> np.ndarray | None:
+        """Returns the (dimension,) descriptor of a photo.
+
+        None if the photo is not in the index, or its descriptor is not kept.
+        """
+        return None
+
+    def exchange(
+        self,
+        gone: Collection[str],
+        names: Sequence[str],
+        descriptors: np.ndarray,
+    ) -> None:
+        """Removes photos and adds others, which may have the same names.
 
         Args:
-            names: names of the photos, none of them in the index yet.
+            gone: names of photos of the index.
+            names: names of the photos to add.
             descriptors: (photos, dimension) of any real type, possibly a
                 memory map, which must exist as long as the index.
 
@@ -79,14 +96,22 @@ class DescriptorIndex(abc.ABC):
         repeated = [
             n for n, count in collections.Counter(names).items() if count > 1
         ]
-        for name in repeated or sorted(self.known(names)):
+        gone = set(gone)
+        for name in repeated or sorted(self.known(names) - gone):
             raise UserError(
                 f"The index can hold {name!r} only once; remove it first or "
                 "leave it out."
             )
         for start, block in nearest.row_blocks(descriptors):
             self._check_rows(names[start : start + len(block)], block)
-        self._add(names, descriptors)
+        if gone and len(gone) == len(self) and not names:
+            raise UserError(
+                "The index would be empty; delete it instead of its photos."
+            )
+        if gone:
+            self._remove(gone)
+        if names:
+            self._add(names, descriptors)
 
     def remove(self, names: Collection[str]) -> None:
         """Removes photos.
@@ -100,11 +125,7 @@ class DescriptorIndex(abc.ABC):
                 f"The index has no photo {name!r}; give names as the search "
                 "prints them."
             )
-        if len(gone) == len(self):
-            raise UserError(
-                "The index would be empty; delete it instead of its photos."
-            )
-        self._remove(gone)
+        self.exchange(gone, [], np.empty((0, self.dimension), np.float32))
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Renames photos.

@@ -10,6 +10,7 @@ listed beside their segment until half of it is gone.
 """
 
 import dataclasses
+import io
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Self
@@ -84,6 +85,12 @@ class ExactIndex(DescriptorIndex):
             return self._rows
         return self._rows[np.flatnonzero(~self._removed)]
 
+    def descriptor(self, name: str) -> np.ndarray | None:
+        for row, known in enumerate(self._names):
+            if known == name and not self._removed[row]:
+                return np.asarray(self._rows[row], np.float32)
+        return None
+
     def known(self, names: Collection[str]) -> set[str]:
         return set(names).intersection(self.names())
 
@@ -99,7 +106,10 @@ class ExactIndex(DescriptorIndex):
                 self._save_segment(segment, directory)
             elif segment.removed.any() and "removed" not in segment.files:
                 file = f"{new_folder(directory)}/removed.npy"
-                np.save(directory / file, np.flatnonzero(segment.removed))
+                # NumPy's own writing does not say that a disk is full.
+                content = io.BytesIO()
+                np.save(content, np.flatnonzero(segment.removed))
+                (directory / file).write_bytes(content.getvalue())
                 segment.files["removed"] = file
         return [segment.files for segment in self._segments]
 

@@ -345,7 +345,7 @@ class _MilvusDraft(Draft):
     collection: str
     scratch: pathlib.Path
     model: pathlib.Path
-    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+    unreadable: dict[str, list] = dataclasses.field(default_factory=dict)
 
     def start(
         self, factory: str, dimension: int, origin: Origin

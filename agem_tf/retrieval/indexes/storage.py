@@ -47,15 +47,15 @@ class StoredIndex:
         index: the index.
         origin: origin of the descriptors.
         states: states of the photo files; None in Milvus, which keeps none.
-        unreadable: reason by path of each photo that was left out because it
-            can't be read.
+        unreadable: reason, size and time of each photo that was left out
+            because it can't be read, by name.
     """
 
     place: str
     index: DescriptorIndex
     origin: Origin
     states: PhotoStates | None = None
-    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+    unreadable: dict[str, list] = dataclasses.field(default_factory=dict)
 
     @property
     def model(self) -> pathlib.Path:
@@ -104,7 +104,7 @@ class Draft(abc.ABC):
     scratch: pathlib.Path
     model: pathlib.Path
     states: PhotoStates | None = None
-    unreadable: dict[str, str]
+    unreadable: dict[str, list]
 
     @abc.abstractmethod
     def start(

@@ -1,0 +1,195 @@
+"""Descriptors of photo files, kept block by block while they are extracted.
+
+A killed job, or one on a full disk, leaves its finished blocks in a hidden
+directory. The next one takes from there every photo whose size and time are the
+same and whose descriptor was made by the same model with the same settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from agem_tf.descriptors.descriptor_set import DescriptorSet, check_finite
+from agem_tf.errors import UserError
+from agem_tf.files import arrays
+from agem_tf.files.atomic_writing import atomic_file
+from agem_tf.files.provenance import normalize_provenance
+from agem_tf.files.rows import write_rows
+from agem_tf.photos.listing import check_name
+from agem_tf.retrieval.indexes.photo_states import PhotoState
+
+if TYPE_CHECKING:
+    from agem_tf.extraction.photo_files import FileExtractor
+
+_LOG = logging.getLogger(__name__)
+
+# Photos that a killed job may lose: most networks take less than a minute.
+_BLOCK = 512
+_PATTERN = "block-*.json"
+_ROWS = "described.npy"
+
+
+class Unreadable(NamedTuple):
+    """A photo that can't be read.
+
+    Attributes:
+        reason: the message.
+        size, modified: those of `PhotoState`.
+    """
+
+    reason: str
+    size: int
+    modified: int
+
+
+@dataclasses.dataclass
+class Described:
+    """Photos with their descriptors.
+
+    Attributes:
+        photos: names and descriptors.
+        states: states of the files, in the order of the names.
+        unreadable: photos that were left out, by path.
+    """
+
+    photos: DescriptorSet
+    states: list[PhotoState]
+    unreadable: dict[str, Unreadable]
+
+
+def describe_photos(
+    extractor: FileExtractor,
+    paths: Sequence[str],
+    root: str | None,
+    workspace: pathlib.Path,
+) -> Described:
+    """Extracts descriptors of photo files; an interrupted call is resumed.
+
+    Args:
+        extractor: extracts the descriptors.
+        paths: paths of the photos.
+        root: folder that the names become relative to, if any.
+        workspace: directory for the blocks and for all descriptors, which are
+            mapped from there.
+
+    Raises:
+        UserError: a descriptor is not finite.
+    """
+    blocks = _Blocks(workspace, extractor)
+    unreadable: dict[str, Unreadable] = {}
+    states: dict[str, PhotoState] = {}
+
+    def skip(path: str, error: Exception) -> None:
+        size, modified, _ = states.pop(path, PhotoState(0, 0))
+        unreadable[path] = Unreadable(str(error), size, modified)
+
+    for path in paths:
+        try:
+            states[path] = PhotoState.of(path)
+            check_name(path)
+        except (UserError, OSError) as error:
+            skip(path, error)
+    done = blocks.read()
+    kept = {
+        path
+        for path, state in states.items()
+        if path in done and done[path].state.is_like(state)
+    }
+    coming = [path for path in states if path not in kept]
+    if kept:
+        _LOG.info("%d of %d photos are done", len(kept), len(states))
+    if coming:
+        try:
+            for batch, rows in extractor.files(coming, skip):
+                check_finite(rows, batch)
+                hashed = [states[path].hashed(path) for path in batch]
+                blocks.append(batch, hashed, rows)
+        finally:
+            blocks.flush()
+        done = blocks.read()
+    found = list(states)
+    rows = write_rows(
+        workspace / _ROWS,
+        (done[path].row[np.newaxis] for path in found),
+        extractor.dimension,
+    )
+    names = [photo_name(path, root) for path in found]
+    photos = DescriptorSet(names, rows, extractor.provenance)
+    return Described(photos, [done[path].state for path in found], unreadable)
+
+
+def photo_name(path: str, root: str | None) -> str:
+    """Returns the name of a photo in an index of the folder `root`."""
+    return path if root is None else os.path.relpath(path, root)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Finished:
+    """A photo of a block."""
+
+    state: PhotoState
+    row: np.ndarray
+
+
+class _Blocks:
+    """Blocks of descriptors in a directory, of one model and its settings."""
+
+    def __init__(self, directory: pathlib.Path, extractor: FileExtractor):
+        self._directory = directory
+        self._made = normalize_provenance(extractor.provenance)
+        self._paths: list[str] = []
+        self._states: list[PhotoState] = []
+        self._rows: list[np.ndarray] = []
+
+    def read(self) -> dict[str, _Finished]:
+        """Returns the finished photos by path; later blocks prevail."""
+        finished: dict[str, _Finished] = {}
+        for file in sorted(self._directory.glob(_PATTERN)):
+            for path, state, row in self._read_block(file):
+                finished[path] = _Finished(state, row)
+        return finished
+
+    def append(
+        self, paths: list[str], states: list[PhotoState], rows: np.ndarray
+    ) -> None:
+        self._paths += paths
+        self._states += states
+        self._rows.append(rows)
+        if len(self._paths) >= _BLOCK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes a block; its list, which makes it valid, comes last."""
+        if not self._paths:
+            return
+        number = len(list(self._directory.glob(_PATTERN)))
+        listed = self._directory / f"block-{number:06}.json"
+        with atomic_file(listed.with_suffix(".npy")) as temporary:
+            write_rows(temporary, self._rows, self._rows[0].shape[1])
+        block = {
+            "provenance": self._made,
+            "paths": self._paths,
+            "states": self._states,
+        }
+        with atomic_file(listed) as temporary:
+            temporary.write_text(json.dumps(block))
+        self._paths, self._states, self._rows = [], [], []
+
+    def _read_block(
+        self, file: pathlib.Path
+    ) -> Iterator[tuple[str, PhotoState, np.ndarray]]:
+        block: dict[str, Any] = json.loads(file.read_bytes())
+        if block["provenance"] != self._made:
+            return
+        rows = arrays.load_array(file.with_suffix(".npy"), mmap=True)
+        rows = np.asarray(rows)  # Slices of this type are made quickly.
+        states = (PhotoState(*state) for state in block["states"])
+        yield from zip(block["paths"], states, rows, strict=True)
