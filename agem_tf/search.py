@@ -2,16 +2,23 @@
 
     python -m agem_tf.search photo.jpg --index=photos.index
     python -m agem_tf.search a.jpg b.jpg --index=photos.index --output=page.html
+    python -m agem_tf.search folder --index=photos.index --format=csv
+    python -m agem_tf.search --like=a.jpg --unlike=b.jpg --index=photos.index
 
+A query is a photo, a folder of photos or the name of an indexed photo.
 --box=x1,y1,x2,y2 searches for the contents of a box, in pixels of the photo as
 seen. --descriptors searches by an extracted descriptor set instead of photos.
+In folders and lists, photos that can't be read are left out, and the exit
+status is 3.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from agem_tf import cli
 from agem_tf.config import loading
-from agem_tf.errors import UserError
+from agem_tf.errors import PartialResultError, UserError
 
 answers = cli.lazy("agem_tf.library.answers")
 storages = cli.lazy("agem_tf.retrieval.indexes")
@@ -23,21 +30,41 @@ class SearchOptions:
     """Options of a search."""
 
     photos: tuple[str, ...] = cli.option(
-        (), "Photos to search by.", positional=True
+        (), "Photos or folders to search by.", positional=True
     )
     index: str = cli.required("Directory of the index, or milvus:ADDRESS.")
+    list: str | None = cli.option(
+        None, "File with a photo per line to search by; - for standard input."
+    )
+    like: tuple[str, ...] = cli.option(
+        (), "Photo of what to find; all of them make one query."
+    )
+    unlike: tuple[str, ...] = cli.option(
+        (), "With --like, photo of what not to find."
+    )
     descriptors: str | None = cli.option(
         None, "Descriptor set to search by instead of photos."
     )
     top: int | None = cli.option(
-        None, "Number of photos to find per query; default: 10."
+        None, "Number of photos to find per query; default: 10.", minimum=1
+    )
+    min_similarity: float | None = cli.option(
+        None, "Least similarity of a photo to be found."
+    )
+    exclude_self: bool = cli.option(
+        False, "Leave out the query itself and exact copies of it."
     )
     box: tuple[float, ...] | None = cli.option(
         None, "Part of the photo to search for: x1,y1,x2,y2 in pixels."
     )
+    format: str = cli.option(
+        "text",
+        "What to print; json is one object per line, html is the page.",
+        choices=("text", "json", "csv", "html"),
+    )
     output: str | None = cli.option(None, "HTML page to write.")
     folder: str | None = cli.option(
-        None, "Folder of the indexed photos for --output, if it has moved."
+        None, "Folder of the indexed photos for the page, if it has moved."
     )
     parameter: tuple[str, ...] = cli.option(
         (), "Search parameter of FAISS or Milvus, for example nprobe=32."
@@ -54,6 +81,33 @@ class SearchOptions:
         None, "For Milvus: directory of the SavedModel, if it has moved."
     )
 
+    def __post_init__(self) -> None:
+        sources = (self.photos, self.descriptors, self.list, self.like)
+        if sum(map(bool, sources)) != 1:
+            raise UserError(
+                "Give photos to search by, or --descriptors=DIR, --list=FILE "
+                "or --like=PHOTO."
+            )
+        if self.unlike and not self.like:
+            raise UserError("--unlike needs --like=PHOTO.")
+        if self.box is not None and (
+            len(self.photos) != 1 or len(self.box) != 4
+        ):
+            raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
+        if self.folder is not None and not (self.has_page or self.rerank):
+            raise UserError("--folder is for --output; give both.")
+        if self.local_features is not None and self.rerank is None:
+            raise UserError("--local_features is for --rerank; give both.")
+        if self.rerank is not None and (self.descriptors or self.like):
+            raise UserError(
+                "--rerank=verify compares photos; give photos to search by."
+            )
+
+    @property
+    def has_page(self) -> bool:
+        """Whether a page is asked for."""
+        return self.output is not None or self.format == "html"
+
 
 def main(options: SearchOptions) -> list[answers.Answer]:
     """Searches an index and prints what it finds.
@@ -61,45 +115,76 @@ def main(options: SearchOptions) -> list[answers.Answer]:
     Raises:
         UserError: options do not go together, or the index, a query or a
             parameter is at fault.
+        PartialResultError: a photo of a folder or a list can't be read; the
+            answers of the others are printed.
     """
-    photos, box = options.photos, options.box
-    if bool(photos) == bool(options.descriptors):
-        raise UserError("Give photos to search by, or --descriptors=DIR.")
-    if box is not None and (len(photos) != 1 or len(box) != 4):
-        raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
-    if options.folder is not None and not (options.output or options.rerank):
-        raise UserError("--folder is for --output; give both.")
-    if options.local_features is not None and options.rerank is None:
-        raise UserError("--local_features is for --rerank; give both.")
     verification = None
     if options.rerank is not None:
         verification = verified_answers.parse_verification(options.rerank)
-        if options.descriptors:
-            raise UserError(
-                "--rerank=verify compares photos; give photos to search by."
-            )
     stored = storages.storage_at(options.index, options.model).open()
     stored.index.tune(loading.parse_assignments(options.parameter))
-    top = kept = stored.index.num_found(options.top)
-    if verification is not None:
-        candidates = min(verification.num_candidates, len(stored.index))
-        top = max(top, candidates)
-    if options.descriptors:
-        found = answers.search_by_descriptors(stored, options.descriptors, top)
-    else:
-        found = answers.search_by_photos(stored, photos, top, box)
     folder = options.folder or stored.origin.photos
+    top = options.top or stored.index.num_found()
+    candidates = 0 if verification is None else verification.num_candidates
+    limits = answers.SearchLimits(
+        max(top, candidates), options.min_similarity, options.exclude_self
+    )
+    unreadable: list[str] = []
+    found = []
+    if options.format == "csv":
+        cli.print_line("query,rank,similarity,name")
+    coming = _answers(stored, options, limits, unreadable)
     if verification is not None:
-        found = verified_answers.verified_answers(
-            found, verification, kept, folder, options.local_features
+        coming = verified_answers.verified_answers(
+            list(coming), verification, top, folder, options.local_features
         )
+    for answer in coming:
+        found.append(answer)
+        if options.format == "text":
+            cli.print_line(answer.lines())
+        elif options.format == "json":
+            cli.print_line(answer.to_json())
+        elif options.format == "csv" and answer.matches:
+            cli.print_line(answer.to_csv())
+    if options.format == "html":
+        cli.print_line(answers.answers_page(found, folder))
     if options.output is not None:
         answers.save_answers_page(options.output, found, folder)
-    for answer in found:
-        cli.print_line(answer.lines())
-    if options.output is not None:
-        cli.print_line(f"Page: {options.output}")
+        if options.format == "text":
+            cli.print_line(f"Page: {options.output}")
+    if unreadable:
+        raise PartialResultError(
+            f"{len(unreadable)} of {len(unreadable) + len(found)} photos to "
+            f"search by can't be read; the first: {unreadable[0]}"
+        )
     return found
+
+
+def _answers(
+    stored: storages.StoredIndex,
+    options: SearchOptions,
+    limits: answers.SearchLimits,
+    unreadable: list[str],
+) -> Iterable[answers.Answer]:
+    if options.descriptors:
+        return answers.search_by_descriptors(
+            stored, options.descriptors, limits=limits
+        )
+    if options.like:
+        return [
+            answers.search_by_examples(
+                stored, options.like, options.unlike, limits
+            )
+        ]
+    if options.list:
+        queries = answers.listed_queries(options.list)
+        return answers.search_in_batches(stored, queries, limits, unreadable)
+    queries = answers.expand_folders(options.photos)
+    if queries != list(options.photos):
+        return answers.search_in_batches(stored, queries, limits, unreadable)
+    return answers.search_by_photos(
+        stored, queries, box=options.box, limits=limits
+    )
 
 
 if __name__ == "__main__":

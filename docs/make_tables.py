@@ -21,8 +21,8 @@ from agem_tf.option_fields import default_of, fields_of, info_of
 
 DIRECTORY = pathlib.Path(__file__).parent
 COMMANDS = (
-    "index search match prepare train convert extract whiten evaluate "
-    "visualize export tpu_check"
+    "index search match duplicates prepare train convert extract whiten "
+    "evaluate visualize export tpu_check"
 ).split()
 
 COMMANDS_INTRODUCTION = """\

@@ -13,7 +13,7 @@ from agem_tf import cli
 
 COMMANDS = (
     "train prepare extract whiten evaluate export convert visualize index "
-    "search tpu_check"
+    "search duplicates tpu_check"
 ).split()
 
 

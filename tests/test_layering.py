@@ -41,6 +41,7 @@ ROOMS = [
         "index",
         "match",
         "search",
+        "duplicates",
         "convert",
         "extract",
         "whiten",

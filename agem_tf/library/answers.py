@@ -1,25 +1,37 @@
-"""Searches an index, and shows the results as lines or as a page.
+"""Searches an index by many queries, and shows what is found.
 
-TensorFlow is imported only for a search by photos, so that a search by
-descriptors answers at once.
+As lines of text, JSON or CSV, or as a page of photos.
 """
 
+import csv
 import dataclasses
+import io
+import itertools
+import json
 import os
-from collections.abc import Sequence
+import sys
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
 
-from agem_tf import native_output
+import jinja2
+
 from agem_tf.descriptors.descriptor_set import DescriptorSet
-from agem_tf.pages.report import (
-    THUMBNAIL_SIDE,
-    RankList,
-    Report,
-    Tile,
-    counted,
-)
-from agem_tf.photos.boxes import Box, check_box
+from agem_tf.errors import UserError
+from agem_tf.files import arrays
+from agem_tf.files.atomic_writing import atomic_file
+from agem_tf.library.photo_index import PhotoIndex
+from agem_tf.pages.report import counted, jpeg_url, shortened
+from agem_tf.photos.boxes import Box
+from agem_tf.photos.listing import list_folder
 from agem_tf.photos.reading import read_thumbnail
 from agem_tf.retrieval.indexes import Match, StoredIndex
+
+# Longest side in pixels of the photos of a page.
+PAGE_SIDE = 480
+# Queries whose descriptors are extracted and searched for together.
+_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +65,27 @@ class Answer:
         similarity = self.matches[rank - 1].similarity
         return f"{rank}: {similarity:.3f}{self._count(rank)}"
 
+    def to_json(self) -> str:
+        """Returns one line of JSON."""
+        matches = [
+            {"rank": rank, "name": match.name, "similarity": match.similarity}
+            for rank, match in enumerate(self.matches, 1)
+        ]
+        for match, inliers in zip(matches, self.inliers or (), strict=False):
+            match["inliers"] = inliers
+        return json.dumps(
+            {"query": self.query, "box": self.box, "matches": matches}
+        )
+
+    def to_csv(self) -> str:
+        """Returns rows of query, rank, similarity and name."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        for rank, match in enumerate(self.matches, 1):
+            similarity = f"{match.similarity:.6f}"
+            writer.writerow([self.query, rank, similarity, match.name])
+        return buffer.getvalue().removesuffix("\n")
+
     def _count(self, rank: int, width: int = 0) -> str:
         if self.inliers is None:
             return ""
@@ -62,110 +95,250 @@ class Answer:
         return f"{count:{width}}" if width else count
 
 
+@dataclasses.dataclass(frozen=True)
+class SearchLimits:
+    """What of the ranking is an answer; see `PhotoIndex.search`."""
+
+    top: int | None = None
+    min_similarity: float | None = None
+    exclude_self: bool = False
+
+
 def search_by_photos(
     stored: StoredIndex,
     paths: Sequence[str],
     top: int | None = None,
     box: Box | None = None,
+    limits: SearchLimits | None = None,
 ) -> list[Answer]:
     """Searches by photos.
 
     Args:
         stored: the index.
-        paths: paths of the photos.
-        top: number of photos to find per query; see `DescriptorIndex.search`.
+        paths: paths of the photos, or names of indexed ones.
+        top: number of photos to find per query, if there are no `limits`.
         box: x1, y1, x2, y2 in pixels of the upright photo, the part to search
             for; only with a single photo.
+        limits: what to find.
 
     Returns:
         One answer per photo.
 
     Raises:
-        UserError: a photo can't be read, the box is not inside it, the index
-            has no model or another one, or `top` exceeds the index.
+        UserError: a photo can't be read, the box is not inside it, or the
+            index has no model or another one.
     """
-    with native_output.captured():
-        from agem_tf.library.photo_models import extractor_of
-        from agem_tf.photos.encoding import read_encoded_photo
-
-    queries = [
-        read_encoded_photo(path, remedy="give another one") for path in paths
-    ]
-    if box is not None:
-        size = queries[0].width, queries[0].height
-        check_box(box, size, paths[0], "correct --box=x1,y1,x2,y2")
-    boxes = box and [[edge / queries[0].reduction for edge in box]]
-    rows = extractor_of(stored).encoded(
-        [query.encoded for query in queries], boxes
-    )
-    found = stored.index.search(rows, top)
+    index = PhotoIndex(stored)
+    rows = index.descriptors(paths, None if box is None else [box])
+    limits = limits or SearchLimits(top)
+    found = index.search_descriptors(rows, **dataclasses.asdict(limits))
     return [
         Answer(path, matches, box)
         for path, matches in zip(paths, found, strict=True)
     ]
 
 
+def search_in_batches(
+    stored: StoredIndex,
+    paths: Sequence[str],
+    limits: SearchLimits,
+    unreadable: list[str],
+) -> Iterator[Answer]:
+    """Searches by any number of photos, and skips those that can't be read.
+
+    Args:
+        stored, paths, limits: see `search_by_photos`.
+        unreadable: receives the message about each photo that is skipped.
+    """
+    index, remaining = PhotoIndex(stored), iter(paths)
+    while batch := list(itertools.islice(remaining, _BATCH)):
+        rows, readable = [], []
+        try:
+            rows, readable = index.descriptors(batch), batch
+        except UserError:
+            for path in batch:
+                try:
+                    rows.append(index.descriptors([path])[0])
+                    readable.append(path)
+                except UserError as error:
+                    unreadable.append(str(error))
+            if not readable:
+                continue
+        found = index.search_descriptors(rows, **dataclasses.asdict(limits))
+        for path, matches in zip(readable, found, strict=True):
+            yield Answer(path, matches)
+
+
+def search_by_examples(
+    stored: StoredIndex,
+    like: Sequence[str],
+    unlike: Sequence[str],
+    limits: SearchLimits,
+) -> Answer:
+    """Searches once by several photos; see `PhotoIndex.combined`.
+
+    The examples themselves are left out of the answer.
+    """
+    index = PhotoIndex(stored)
+    row = index.combined(like, unlike)
+    settings = dataclasses.asdict(limits)
+    top = stored.index.num_found(None) if limits.top is None else limits.top
+    settings["top"] = top + len(like) + len(unlike)
+    (found,) = index.search_descriptors(row, **settings)
+    examples = {
+        os.path.relpath(path, index.folder) if index.folder else path
+        for path in map(os.path.abspath, (*like, *unlike))
+    }.union(like, unlike)
+    matches = [match for match in found if match.name not in examples][:top]
+    query = " ".join(
+        [f"like {path}" for path in like]
+        + [f"unlike {path}" for path in unlike]
+    )
+    return Answer(query, matches)
+
+
 def search_by_descriptors(
-    stored: StoredIndex, descriptors: str, top: int | None = None
+    stored: StoredIndex,
+    descriptors: str,
+    top: int | None = None,
+    limits: SearchLimits | None = None,
 ) -> list[Answer]:
     """Searches by extracted descriptors.
 
     Args:
         stored: the index.
         descriptors: directory of a descriptor set.
-        top: number of photos to find per query; see `DescriptorIndex.search`.
+        top, limits: see `search_by_photos`.
 
     Returns:
         One answer per descriptor.
 
     Raises:
-        UserError: the descriptors are missing or damaged, another model or
-            other settings made them, or `top` exceeds the index.
+        UserError: the descriptors are missing or damaged, or another model or
+            other settings made them.
     """
     queries = stored.fitted(
         DescriptorSet.load(descriptors, verify=True), descriptors
     )
-    found = stored.index.search(queries.descriptors, top)
+    limits = limits or SearchLimits(top)
+    found = PhotoIndex(stored).search_descriptors(
+        queries.descriptors, **dataclasses.asdict(limits)
+    )
     return [
         Answer(query, matches)
         for query, matches in zip(queries.names, found, strict=True)
     ]
 
 
-def save_answers_page(
-    path: str | os.PathLike, answers: Sequence[Answer], folder: str | None
-) -> None:
-    """Writes queries and their results as one HTML file.
+def listed_queries(path: str) -> list[str]:
+    """Returns the photos of a list, one per line.
+
+    Args:
+        path: path of the list, which relative paths may start from too; "-" for
+            standard input.
+
+    Raises:
+        UserError: it names no photo.
+    """
+    if path == "-":
+        lines, base = sys.stdin.read().splitlines(), ""
+    else:
+        lines, base = arrays.read_names(Path(path)), os.path.dirname(path)
+    beside = [os.path.join(base, line) for line in lines if line]
+    found = [
+        joined if os.path.exists(joined) else line
+        for joined, line in zip(beside, filter(None, lines), strict=True)
+    ]
+    if not found:
+        raise UserError(f"The list {path} names no photo; give one per line.")
+    return found
+
+
+def expand_folders(paths: Sequence[str]) -> list[str]:
+    """Replaces folders by the photos in them."""
+    return [
+        photo
+        for path in paths
+        for photo in (list_folder(path) if os.path.isdir(path) else [path])
+    ]
+
+
+def answers_page(
+    answers: Sequence[Answer],
+    folder: str | None,
+    query_folder: str | None = None,
+    title: str = "Search",
+    noun: str = "query",
+    nouns: str = "queries",
+) -> str:
+    """Returns queries and their results as one HTML file.
 
     A photo that can't be read is shown by its name.
 
     Args:
-        path: path of the page.
         answers: queries and their results.
         folder: folder that the names are relative to, if it is known.
+        query_folder: that of the queries, if it is another one.
+        title: title of the page.
+        noun, nouns: what the page calls one query, and several.
     """
-    queries = counted(len(answers), "query", "queries")
+    query_folder = query_folder or folder
+    source = resources.files("agem_tf.library").joinpath("answers.html")
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(shortened=shortened, photo=jpeg_url)
+    queries = counted(len(answers), noun, nouns)
     count = sum(len(answer.matches) for answer in answers)
-    Report(
-        title="Search",
+    return environment.from_string(source.read_text(encoding="utf-8")).render(
+        title=title,
         subtitle=f"{queries}, {counted(count, 'photo')} found.",
-        rank_lists=[_rank_list(answer, folder) for answer in answers],
-    ).save(path)
+        shown=[
+            (
+                answer,
+                _thumbnail(answer.query, query_folder, answer.box),
+                _link(answer.query, query_folder),
+                [
+                    (
+                        match,
+                        _thumbnail(match.name, folder),
+                        _link(match.name, folder),
+                    )
+                    for match in answer.matches
+                ],
+            )
+            for answer in answers
+        ],
+    )
 
 
-def _rank_list(answer: Answer, folder: str | None) -> RankList:
-    root = folder or ""
-    query_photo = read_thumbnail(
-        answer.query, THUMBNAIL_SIDE, answer.box
-    ) or read_thumbnail(os.path.join(root, answer.query), THUMBNAIL_SIDE)
-    query = Tile(answer.query, "query", "query", query_photo)
-    found = [
-        Tile(
-            match.name,
-            "found",
-            answer.caption(rank),
-            read_thumbnail(os.path.join(root, match.name), THUMBNAIL_SIDE),
-        )
-        for rank, match in enumerate(answer.matches, 1)
-    ]
-    return RankList(answer.query, [query, *found])
+def save_answers_page(
+    path: str | os.PathLike,
+    answers: Sequence[Answer],
+    folder: str | None,
+    **settings: str | None,
+) -> None:
+    """Writes a page to a file; see `answers_page`."""
+    page = answers_page(answers, folder, **settings)
+    with atomic_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _thumbnail(name: str, folder: str | None, box: Box | None = None):
+    photo = (
+        read_thumbnail(name, PAGE_SIDE, box) if os.path.exists(name) else None
+    )
+    return photo or read_thumbnail(
+        os.path.join(folder or "", name), PAGE_SIDE, box
+    )
+
+
+def _link(name: str, folder: str | None) -> str | None:
+    """Returns the address of a photo on this machine, None if it is gone."""
+    path = os.path.abspath(os.path.join(folder or "", name))
+    if not os.path.exists(path):
+        return None
+    return "file://" + urllib.parse.quote(os.fsencode(path))

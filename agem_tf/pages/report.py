@@ -187,8 +187,8 @@ class Report:
         environment.filters.update(
             cell=_format_cell,
             lossless=functools.partial(_data_url, kind="PNG"),
-            photo=functools.partial(_data_url, kind="JPEG"),
-            shortened=_shortened,
+            photo=jpeg_url,
+            shortened=shortened,
         )
         template = environment.from_string(source.read_text(encoding="utf-8"))
         return template.render(
@@ -214,7 +214,12 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number:,} {noun}"
 
 
-def _shortened(name: str) -> str:
+def jpeg_url(image: Image.Image) -> str:
+    """Returns a photo as the address of an embedded JPEG."""
+    return _data_url(image, "JPEG")
+
+
+def shortened(name: str) -> str:
     """Cuts the middle of a long name: folder and file tell photos apart."""
     if len(name) <= _NAME_LENGTH:
         return name

@@ -1,16 +1,27 @@
 """What was found, as lines and as a page."""
 
 import base64
+import csv
 import io
+import json
 import re
 
 import numpy as np
 import PIL.Image
 import pytest
 
-from agem_tf.library.answers import Answer, save_answers_page
-from agem_tf.pages.report import THUMBNAIL_SIDE
-from agem_tf.retrieval.indexes import Match
+from agem_tf.errors import UserError
+from agem_tf.library.answers import (
+    PAGE_SIDE,
+    Answer,
+    SearchLimits,
+    listed_queries,
+    save_answers_page,
+    search_by_examples,
+    search_in_batches,
+)
+from agem_tf.library.photo_index import PhotoIndex
+from agem_tf.retrieval.indexes import Match, Origin, storage_at
 
 
 @pytest.fixture
@@ -35,6 +46,99 @@ def test_lines_have_rank_similarity_and_name(answer):
         "   2  0.5000  deep0/place1 1.jpg",
         "   3 -0.2500  gone & <away>.jpg",
     ]
+
+
+def test_answers_are_read_by_programs(answer):
+    read = json.loads(answer.to_json())
+    assert read["query"] == answer.query
+    assert read["matches"][1] == {
+        "rank": 2,
+        "name": "deep0/place1 1.jpg",
+        "similarity": 0.5,
+    }
+    odd = Answer('a,"b".jpg', answer.matches[:1])
+    (row,) = csv.reader([odd.to_csv()])
+    assert row == ['a,"b".jpg', "1", "0.912340", "place0 1.jpg"]
+
+
+def test_a_library_is_searched_from_python(indexed, photos):
+    index = PhotoIndex.open(indexed)
+    name = "deep0/place1 1.jpg"
+    path = photos / name
+    expected = index.search(path, top=3)
+    assert expected[0].name == name
+    with PIL.Image.open(path) as photo:
+        pixels = np.asarray(photo.convert("RGB"))
+    for query in (name, path.read_bytes(), pixels):
+        found = index.search(query, top=3)
+        assert [m.name for m in found] == [m.name for m in expected]
+        assert found[0].similarity == pytest.approx(1, abs=1e-3)
+    (row,) = index.descriptors([name])
+    assert index.search(row, top=1) == index.search(name, top=1)
+    assert len(index.search(name, top=99)) == len(index) == 12
+    assert index.search(path, box=(10, 10, 60, 50))[0].similarity < 0.9999
+    with pytest.raises(UserError, match=r"not inside the 90 x 70"):
+        index.search(path, box=(10, 10, 91, 50))
+    with pytest.raises(UserError, match=r"uint8 RGB or a descriptor"):
+        index.search(pixels[0])
+
+
+@pytest.fixture
+def angles(tmp_path):
+    """An index of unit vectors at angles in degrees, without a model."""
+    named = {"0": 0, "copy of 0": 0, "10": 10, "40": 40, "90": 90}
+    radians = np.radians(list(named.values()))
+    rows = np.stack([np.cos(radians), np.sin(radians)], 1).astype(np.float32)
+    storage = storage_at(str(tmp_path / "angles"))
+    with storage.created() as draft:
+        index = draft.start("exact", 2, Origin({"model": "m"}))
+        index.add(list(named), rows)
+    return storage.open()
+
+
+def test_copies_and_unlike_photos_are_left_out(angles):
+    index = PhotoIndex(angles)
+    found = index.search("0", top=2, exclude_self=True)
+    assert [match.name for match in found] == ["10", "40"]
+    found = index.search("90", min_similarity=0.5)
+    assert [match.name for match in found] == ["90", "40"]
+    assert len(index.search("90", top=99)) == 5
+    with pytest.raises(UserError, match="no model for photos"):
+        index.search(np.zeros((9, 9, 3), np.uint8))
+
+
+def test_examples_and_counter_examples_make_one_query(angles):
+    limits = SearchLimits(top=2)
+    answer = search_by_examples(angles, ["10", "40"], [], limits)
+    assert [match.name for match in answer.matches] == ["0", "copy of 0"]
+    assert answer.matches[0].similarity == pytest.approx(
+        np.cos(np.radians(25)), abs=1e-6
+    )
+    answer = search_by_examples(angles, ["40"], ["0"], limits)
+    assert [match.name for match in answer.matches] == ["90", "10"]
+    assert answer.query == "like 40 unlike 0"
+
+
+def test_a_list_is_searched_and_what_is_unreadable_reported(
+    indexed, photos, tmp_path
+):
+    (tmp_path / "no.jpg").write_text("no photo")
+    path = photos / "place0 0.png"
+    (tmp_path / "list.txt").write_text(f"{path}\nno.jpg\n\nplace0 1.jpg\n")
+    queries = listed_queries(str(tmp_path / "list.txt"))
+    assert queries == [str(path), str(tmp_path / "no.jpg"), "place0 1.jpg"]
+    unreadable = []
+    stored = storage_at(indexed).open()
+    first, second = search_in_batches(
+        stored, queries, SearchLimits(top=1), unreadable
+    )
+    assert first.matches[0].name == "place0 0.png"
+    assert second.matches[0].name == "place0 1.jpg"
+    assert len(unreadable) == 1
+    assert "no.jpg is not a readable photo" in unreadable[0]
+    (tmp_path / "list.txt").write_text("\n")
+    with pytest.raises(UserError, match="names no photo"):
+        listed_queries(str(tmp_path / "list.txt"))
 
 
 def test_the_page_shows_photos_and_names_what_is_gone(answer, photos, tmp_path):
@@ -71,5 +175,5 @@ def test_large_photos_become_small(tmp_path):
     save_answers_page(tmp_path / "page.html", [answer], str(tmp_path))
     page = (tmp_path / "page.html").read_text()
     sides = [max(photo.size) for photo in pictures(page)]
-    assert max(sides) <= THUMBNAIL_SIDE
+    assert max(sides) <= PAGE_SIDE
     assert len(pictures(page)) == 2

@@ -1,0 +1,227 @@
+"""Search in the index of a photo library from Python.
+
+    index = PhotoIndex.open("photos.index")
+    names = [match.name for match in index.search("photo.jpg", top=5)]
+
+TensorFlow is imported only for a query that is a photo, so that a search by
+descriptors, or by the name of an indexed photo, answers at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import PIL.Image
+
+from agem_tf import cli
+from agem_tf.errors import UserError
+from agem_tf.photos.boxes import Box, check_box
+from agem_tf.photos.reading import EncodedPhoto
+from agem_tf.retrieval.indexes import Match, StoredIndex, storage_at
+
+if TYPE_CHECKING:
+    from agem_tf.extraction.photo_files import FileExtractor
+
+encoding = cli.lazy("agem_tf.photos.encoding")
+photo_models = cli.lazy("agem_tf.library.photo_models")
+
+Query = str | os.PathLike | bytes | np.ndarray
+
+# Copies of a photo, saved again without loss, are more similar than this.
+_COPY = 0.9995
+# Copies that may be left out of a result without making it shorter.
+_SPARE = 20
+_REMEDY = "give another one"
+
+
+class PhotoIndex:
+    """An opened index.
+
+    Args:
+        stored: the index, as a storage opens it.
+
+    Example:
+        >>> index = PhotoIndex.open("photos.index")
+        >>> matches = index.search("photo.jpg", box=(10, 20, 300, 250), top=5)
+    """
+
+    def __init__(self, stored: StoredIndex):
+        self.stored = stored
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, model: str | None = None) -> Self:
+        """Opens an index.
+
+        Args:
+            path: directory of the index, or "milvus:" and an address.
+            model: directory of the SavedModel, for Milvus only.
+
+        Raises:
+            UserError: there is no index, or it is damaged.
+        """
+        return cls(storage_at(os.fspath(path), model).open())
+
+    def __len__(self) -> int:
+        """Number of photos."""
+        return len(self.stored.index)
+
+    @property
+    def folder(self) -> str | None:
+        """Folder that the names of photos are relative to, if there is one."""
+        return self.stored.origin.photos
+
+    def search(
+        self,
+        query: Query,
+        *,
+        box: Box | None = None,
+        top: int | None = None,
+        min_similarity: float | None = None,
+        exclude_self: bool = False,
+    ) -> list[Match]:
+        """Returns the photos that are most similar to a query.
+
+        Args:
+            query: path of a photo or name of an indexed one, bytes of a photo
+                file, pixels (height, width, 3) uint8 RGB, or a descriptor
+                (dimension,).
+            box: x1, y1, x2, y2 in pixels of the upright photo, the part to
+                search for.
+            top: number of photos, 10 by default; fewer in a smaller index.
+            min_similarity: least similarity of a photo to be found.
+            exclude_self: whether to leave out the query and exact copies of it.
+
+        Raises:
+            UserError: the query is not readable, the box is not inside it, or
+                the index has no model for photos.
+        """
+        rows = self.descriptors([query], None if box is None else [box])
+        (matches,) = self.search_descriptors(
+            rows, top, min_similarity, exclude_self
+        )
+        return matches
+
+    def search_descriptors(
+        self,
+        rows: np.ndarray,
+        top: int | None = None,
+        min_similarity: float | None = None,
+        exclude_self: bool = False,
+    ) -> list[list[Match]]:
+        """Searches by several descriptors at once; see `search`.
+
+        Args:
+            rows: (queries, dimension).
+            top, min_similarity, exclude_self: see `search`.
+
+        Returns:
+            The photos per query, best first.
+        """
+        index = self.stored.index
+        if top is None or top > len(self):
+            top = index.num_found(None if top is None else len(self))
+        wanted = min(len(self), top + _SPARE) if exclude_self else top
+        least = -np.inf if min_similarity is None else min_similarity
+        most = _COPY if exclude_self else np.inf
+        return [
+            [m for m in found if least <= m.similarity <= most][:top]
+            for found in index.search(rows, wanted)
+        ]
+
+    def descriptors(
+        self, queries: Sequence[Query], boxes: Sequence[Box] | None = None
+    ) -> np.ndarray:
+        """Returns the (queries, dimension) descriptors of queries.
+
+        Args:
+            queries: see `search`.
+            boxes: the part of each query to search for; all by default.
+
+        Raises:
+            UserError: see `search`.
+        """
+        rows = np.empty((len(queries), self.stored.index.dimension), np.float32)
+        photos: list[int] = []
+        encoded: list[bytes] = []
+        of_photos: list[list[float]] = []
+        for number, query in enumerate(queries):
+            row = self._stored_row(query) if boxes is None else None
+            if row is not None:
+                rows[number] = row
+                continue
+            photo = self._encoded(query)
+            if boxes is not None:
+                size = photo.width, photo.height
+                name = _label(query)
+                check_box(boxes[number], size, name, "correct the box")
+                of_photos.append([x / photo.reduction for x in boxes[number]])
+            photos.append(number)
+            encoded.append(photo.encoded)
+        if photos:
+            rows[photos] = self._extractor.encoded(encoded, of_photos or None)
+        return rows
+
+    def combined(
+        self, like: Sequence[Query], unlike: Sequence[Query] = ()
+    ) -> np.ndarray:
+        """Returns one descriptor for several examples and counter-examples.
+
+        `L2(mean(like) - mean(unlike) / 2)`, Rocchio's formula.
+
+        Args:
+            like: photos of what is searched for.
+            unlike: photos of what is not.
+
+        Returns:
+            (1, dimension).
+
+        Reference:
+            Manning et al., Introduction to Information Retrieval, chapter 9
+        """
+        row = self.descriptors(like).mean(axis=0, keepdims=True)
+        if unlike:
+            row -= self.descriptors(unlike).mean(axis=0, keepdims=True) / 2
+        return row / max(np.linalg.norm(row), np.finfo(np.float32).tiny)
+
+    @functools.cached_property
+    def _extractor(self) -> FileExtractor:
+        return photo_models.extractor_of(self.stored)
+
+    def _stored_row(self, query: Query) -> np.ndarray | None:
+        """Returns the descriptor that a query is, or that is stored for it."""
+        if isinstance(query, np.ndarray) and query.ndim == 1:
+            return query
+        is_name = isinstance(query, str) and not os.path.exists(query)
+        return self.stored.index.descriptor(query) if is_name else None
+
+    def _encoded(self, query: Query) -> EncodedPhoto:
+        if isinstance(query, np.ndarray):
+            query = _png(query)
+        if isinstance(query, bytes):
+            return encoding.encode_photo(query, _label(query), remedy=_REMEDY)
+        path = os.fspath(query)
+        if not os.path.exists(path) and self.stored.index.known([path]):
+            path = os.path.join(self.folder or "", path)
+        return encoding.read_encoded_photo(path, remedy=_REMEDY)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise UserError(
+            "A query array is (height, width, 3) uint8 RGB or a descriptor "
+            f"(dimension,). Received: shape {pixels.shape} of {pixels.dtype}"
+        )
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _label(query: Query) -> str:
+    if isinstance(query, bytes | np.ndarray):
+        return "the query"
+    return os.fspath(query)
