@@ -43,8 +43,8 @@ def encode_photo(
     """Checks a photo and, where TensorFlow needs it, converts it.
 
     A JPEG or PNG in RGB or grey is kept byte by byte. Anything else becomes a
-    PNG: other formats and modes (see `upright_rgb.to_rgb`), a photo that its EXIF
-    orientation turns, or one with small damage that only Pillow tolerates.
+    PNG: other formats and modes (see `upright_rgb.to_rgb`), a photo that its
+    EXIF orientation turns, or one with small damage that only Pillow tolerates.
 
     Args:
         encoded: a file of one of the supported formats.
