@@ -12,7 +12,7 @@ import io
 import os
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import PIL.Image
@@ -229,7 +229,7 @@ def _open(encoded: bytes) -> PIL.Image.Image:
             # A text, if Pillow was built without the format.
             if accepts(encoded[:16]) is not True:
                 continue
-            photo = factory(io.BytesIO(encoded), "")
+            photo = _read_header(factory, encoded)
         except _HEADER_ERRORS as error:
             broken = f"a broken header of {name}: {error}"
             continue
@@ -247,6 +247,20 @@ def _open(encoded: bytes) -> PIL.Image.Image:
     raise ValueError(
         "it is none of JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIF"
     )
+
+
+def _read_header(
+    factory: Callable[..., PIL.Image.Image], encoded: bytes
+) -> PIL.Image.Image:
+    try:
+        return factory(io.BytesIO(encoded), "")
+    except Exception:
+        # Pillow looks for the resolution of a JPEG in its EXIF block, and fails
+        # on some that are damaged; such a photo counts as upright.
+        if b"Exif\0\0" not in encoded:
+            raise
+        unnamed = encoded.replace(b"Exif\0\0", b"Skip\0\0")
+        return factory(io.BytesIO(unnamed), "")
 
 
 def _count_scans(encoded: bytes, pixels: int) -> int:

@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+import PIL.JpegImagePlugin
 import PIL.TiffImagePlugin
 import pytest
 
@@ -241,6 +242,17 @@ def test_an_ill_typed_tag_beside_the_orientation_is_ignored(tmp_path, pixels):
     block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
     path = save(tmp_path / "photo.jpg", pixels, exif=block)
     assert decoded_file(path).shape == (48, 36, 3)
+
+
+def test_a_resolution_that_pillow_fails_on_is_ignored(tmp_path, pixels):
+    entries = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    entries += struct.pack("<HHII", 0x011A, 7, 1, 9)  # A single byte.
+    entries += struct.pack("<HHIHH", 0x0128, 3, 1, 2, 0)
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 3) + entries + bytes(4)
+    path = save(tmp_path / "photo.jpg", pixels, exif=block)
+    with pytest.raises(SyntaxError, match="index out of range"):
+        PIL.JpegImagePlugin.JpegImageFile(path)
+    assert decoded_file(path).shape == (36, 48, 3)
 
 
 @pytest.mark.parametrize("kind", ["PCX", "TGA", "DDS", "ICO", "SGI", "EPS"])
