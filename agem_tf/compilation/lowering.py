@@ -141,7 +141,7 @@ class RecipePrograms:
     def _extraction(self, canvas: tuple[int, int], replicas: int) -> Program:
         def step(image, valid):
             return self._extractor.replica_step(
-                {"image": image, "valid": valid}
+                {"image": image, "valid": valid}, tf.constant(0.0)
             )
 
         def lower(batch: int) -> str:

@@ -5,7 +5,7 @@ import logging
 import tensorflow as tf
 
 from agem_tf import native_output
-from agem_tf.distribution import preflight
+from agem_tf.distribution import preemption, preflight
 from agem_tf.distribution.preflight import check_devices
 from agem_tf.errors import UserError, cause
 
@@ -73,12 +73,14 @@ def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
         ", ".join(workers.others) or "none",
     )
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
             f"The workers {', '.join(workers.workers)} can't connect: "
             f"{cause(error)}"
         ) from error
+    preemption.defer_for_workers()
+    return strategy
 
 
 def _report_unusable_gpu() -> None:

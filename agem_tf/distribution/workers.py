@@ -2,6 +2,10 @@
 
 All workers run the same program on the same files. Only the chief writes, and
 the others read its files, so the workdir must be on a shared file system.
+
+A SIGTERM to any worker ends all of them, in the first collective after it that
+passes it on: a call of the training step, a batch of extraction, or any
+function of this module.
 """
 
 import contextlib
@@ -11,12 +15,18 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from agem_tf.distribution import preemption
 from agem_tf.errors import UserError
+
+
+def has_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Whether there are other processes that run the same program."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the files."""
-    if not _has_workers(strategy):
+    if not has_workers(strategy):
         return True
     resolver = strategy.cluster_resolver
     return resolver.task_type == "chief" or (
@@ -35,22 +45,46 @@ def from_chief(
     Args:
         values: Numbers, equal in shape and type on all workers.
         strategy: Strategy of all workers.
+
+    Raises:
+        SystemExit: A worker has received SIGTERM.
     """
-    if not _has_workers(strategy):
+    if not has_workers(strategy):
         return values
-    results = strategy.run(_of_first_replica, args=(tf.constant(values),))
+    results, stop = strategy.run(
+        _of_first_replica,
+        args=(tf.constant(values), tf.constant(preemption.requested())),
+    )
+    if strategy.experimental_local_results(stop)[0]:
+        preemption.end()
     return strategy.experimental_local_results(results)[0].numpy()
 
 
 # One function for all calls: a function per call would be traced again by each.
-@tf.function
-def _of_first_replica(own: tf.Tensor) -> tf.Tensor:
+@tf.function(reduce_retracing=True)
+def _of_first_replica(
+    own: tf.Tensor, stop: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     context = tf.distribute.get_replica_context()
     is_first = tf.equal(context.replica_id_in_sync_group, 0)
-    return context.all_reduce(
+    first, stops = context.all_reduce(
         tf.distribute.ReduceOp.SUM,
-        tf.where(is_first, own, tf.zeros_like(own)),
+        [tf.where(is_first, own, tf.zeros_like(own)), tf.cast(stop, own.dtype)],
     )
+    return first, stops > 0
+
+
+def agreed_stop(any_worker: bool, strategy: tf.distribute.Strategy) -> bool:
+    """Whether to stop: the same answer on all workers.
+
+    Args:
+        any_worker: Whether any worker had received SIGTERM, as a collective
+            of all has found. A process without workers answers for itself.
+        strategy: Strategy of all workers.
+    """
+    if has_workers(strategy):
+        return any_worker
+    return preemption.requested()
 
 
 def barrier(strategy: tf.distribute.Strategy) -> None:
@@ -83,13 +117,15 @@ def check_agreement(
 @contextlib.contextmanager
 def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Runs a block on the chief, then on the others, which find its files."""
-    chief = is_chief(strategy)
-    if not chief:
+    if not is_chief(strategy):
         barrier(strategy)
-    yield
-    if chief:
+        yield
+        return
+    try:
+        with preemption.immediate():
+            yield
+    except SystemExit:
+        # The others wait in their barrier, and end with this worker.
         barrier(strategy)
-
-
-def _has_workers(strategy: tf.distribute.Strategy) -> bool:
-    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        raise
+    barrier(strategy)

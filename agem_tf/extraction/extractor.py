@@ -18,8 +18,14 @@ from agem_tf.descriptors.descriptor_set import (
     DescriptorWriter,
     check_finite,
 )
+from agem_tf.distribution import preemption
 from agem_tf.distribution.batches import distribute, gather, per_replica
-from agem_tf.distribution.workers import barrier, from_chief, is_chief
+from agem_tf.distribution.workers import (
+    agreed_stop,
+    barrier,
+    from_chief,
+    is_chief,
+)
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.pyramid import ScalePyramid
@@ -63,7 +69,9 @@ class Extractor:
         self._extraction, self._strategy = extraction, strategy
         self._pyramid = ScalePyramid(model, image, extraction.scales)
         self._step = tf.function(
-            lambda batch: strategy.run(self.replica_step, args=(batch,))
+            lambda batch, stop: strategy.run(
+                self.replica_step, args=(batch, stop)
+            )
         )
 
     @property
@@ -247,26 +255,52 @@ class Extractor:
             ),
             self._strategy,
         )
+        results = (
+            self._step(batch, tf.constant(float(preemption.requested())))
+            for batch in dataset
+        )
         remaining = len(indices)
-        for batch in dataset:
+        for result in _one_ahead(results):
             # Equal on all replicas of all workers.
-            values = self._strategy.experimental_local_results(
-                self._step(batch)
-            )[0]
-            yield values.numpy()[:remaining]
+            local = self._strategy.experimental_local_results(result)
+            values = local[0].numpy()
+            if agreed_stop(values[:, -1].any(), self._strategy):
+                preemption.end()
+            yield values[:remaining, :-1]
             progress.update(min(remaining, batch_size))
             remaining -= batch_size
 
-    def replica_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    def replica_step(
+        self, batch: dict[str, tf.Tensor], stop: tf.Tensor
+    ) -> tf.Tensor:
         """Runs the network inside a replica: the program of a device.
 
         Args:
             batch: photos as `PhotoPipeline.photos` yields them.
+            stop: scalar float32, above 0 if this worker is to stop.
 
         Returns:
-            (replicas * batch, dimension) descriptors of all replicas.
+            (replicas * batch, dimension + 1) descriptors of all replicas, and
+            `stop` of each.
         """
-        return gather(self._pyramid.descriptors(batch["image"], batch["valid"]))
+        descriptors = self._pyramid.descriptors(batch["image"], batch["valid"])
+        stops = tf.fill((batch["image"].shape[0], 1), stop)
+        return gather(tf.concat([descriptors, stops], axis=1))
+
+
+def _one_ahead(results: Iterator[Any]) -> Iterator[Any]:
+    """Yields results when the next one is in flight, so no device waits."""
+    ahead = next(results, None)
+    try:
+        for following in results:
+            yield ahead
+            ahead = following
+    except Exception:
+        # The error of a batch does not lose the batch before it.
+        yield ahead
+        raise
+    if ahead is not None:
+        yield ahead
 
 
 def _is_finished(directory, names, provenance):

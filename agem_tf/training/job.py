@@ -17,7 +17,6 @@ from agem_tf.descriptors.whitening_learning import learn_by_method
 from agem_tf.distribution.batches import check_recipe
 from agem_tf.distribution.strategies import create_strategy
 from agem_tf.distribution.workers import (
-    barrier,
     check_agreement,
     chief_first,
     is_chief,
@@ -147,28 +146,28 @@ def run_recipe(
         workdir / "report.html",
         dataset.lost,
     )
-    if is_chief(devices):
-        _write_metrics(workdir / "metrics.json", result)
-        if isinstance(model, DELF):
-            # PCA of local features is learned after training.
-            export_local_model(model, result.saved_model, config.image)
-        else:
-            retrieval_model.export_model(
+    with chief_first(devices):
+        if is_chief(devices):
+            _write_metrics(workdir / "metrics.json", result)
+            if isinstance(model, DELF):
+                # PCA of local features is learned after training.
+                export_local_model(model, result.saved_model, config.image)
+            else:
+                retrieval_model.export_model(
+                    model,
+                    result.saved_model,
+                    config.image,
+                    config.extraction,
+                    scoring.whitening,
+                )
+            reporting.write_report(
+                result.report,
+                config,
+                dataset,
                 model,
-                result.saved_model,
-                config.image,
-                config.extraction,
-                scoring.whitening,
+                scoring.evaluations,
+                history,
             )
-        reporting.write_report(
-            result.report,
-            config,
-            dataset,
-            model,
-            scoring.evaluations,
-            history,
-        )
-    barrier(devices)
     return result
 
 

@@ -15,17 +15,19 @@ class StepResult(NamedTuple):
     """Result of one call of the training step.
 
     Attributes:
-        steps: Number of optimizer steps taken.
+        steps: Number of optimizer steps taken, up to the first with a fault.
         loss: The given sum of losses, plus the losses of these steps.
         waited: Seconds that these steps waited for photos.
-        faults: (quantities,) Above 0 for each quantity of the last step that
-            is NaN or infinite; see `TrainingStep.quantities`.
+        faults: (quantities,) Above 0 for each quantity of the last of `steps`
+            that is NaN or infinite; see `TrainingStep.quantities`.
+        stop: Whether a worker was to stop before these steps.
     """
 
     steps: tf.Tensor
     loss: tf.Tensor
     waited: tf.Tensor
     faults: tf.Tensor
+    stop: tf.Tensor
 
 
 class TrainingStep:
@@ -39,6 +41,9 @@ class TrainingStep:
         optimizer: Optimizer of everything that is trained.
         strategy: Strategy under which the variables were created.
         seed: Determines, with the number of the step, which network is drawn.
+        parts: Number of equal parts of a replica's batch whose gradients are
+            computed one after the other and summed; see
+            `training.accumulate_steps`.
     """
 
     def __init__(
@@ -48,8 +53,10 @@ class TrainingStep:
         optimizer: RuleOptimizer,
         strategy: tf.distribute.Strategy,
         seed: int = 0,
+        parts: int = 1,
     ):
-        self._networks, self._loss, self._seed = networks, loss, seed
+        self._networks, self._loss = networks, loss
+        self._seed, self._parts = seed, parts
         self._optimizer, self._strategy = optimizer, strategy
         # What each step checks, in the order in which it is computed.
         self.quantities = ["outputs of the network", "loss"] + [
@@ -59,34 +66,53 @@ class TrainingStep:
 
     @tf.function
     def run(
-        self, iterator: Iterator, num_steps: tf.Tensor, loss: tf.Tensor
+        self,
+        iterator: Iterator,
+        num_steps: tf.Tensor,
+        loss: tf.Tensor,
+        stop: tf.Tensor,
     ) -> StepResult:
-        """Takes `num_steps` steps, or fewer if a number is not finite.
+        """Takes `num_steps` steps.
+
+        Nothing in them waits for a number from the device: steps after one
+        with a fault are taken too, and don't count.
 
         Args:
             iterator: Iterator of a distributed dataset.
             num_steps: Scalar int32.
             loss: Scalar float32, the sum of the losses so far. Because it is
                 added to here, the sum does not depend on the number of calls.
+            stop: Scalar bool, whether this worker is to stop after them.
         """
+        stop = tf.cast(stop, tf.float32)
         steps, waited = tf.constant(0), tf.constant(0.0, tf.float64)
-        faults = tf.zeros(len(self.quantities))
-        while steps < num_steps and tf.reduce_sum(faults) < 1:
+        stops, faults = tf.constant(0.0), tf.zeros(len(self.quantities))
+        for _ in tf.range(num_steps):
             batch, seconds = _timed_next(iterator)
-            step_loss, faults = self._step(batch)
-            loss += step_loss
+            sums = self._step(batch, stop)
+            sound = tf.reduce_sum(faults) < 1
+            steps += tf.cast(sound, tf.int32)
+            faults = tf.where(sound, sums[2:], faults)
+            loss, stops = loss + sums[0], sums[1]
             waited += seconds
-            steps += 1
-        return StepResult(steps, loss, waited, faults)
+        return StepResult(steps, loss, waited, faults, stops > 0)
 
-    def _step(self, batch: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the loss and the faults of a step, over all replicas."""
+    def _step(self, batch: Tensors, stop: tf.Tensor) -> tf.Tensor:
+        """Returns loss, `stop` and faults of a step, summed over all replicas.
 
-        def step_with(number: int) -> tuple[tf.Tensor, tf.Tensor]:
-            losses, faults = self._strategy.run(
-                lambda batch: self.replica_step(batch, number), args=(batch,)
+        They are one vector, and so one reduction.
+        """
+
+        def step_with(number: int) -> tf.Tensor:
+            def step(batch: Tensors) -> tf.Tensor:
+                loss, faults = self.replica_step(batch, number)
+                return tf.concat([[loss, stop], faults], axis=0)
+
+            return self._strategy.reduce(
+                tf.distribute.ReduceOp.SUM,
+                self._strategy.run(step, args=(batch,)),
+                axis=None,
             )
-            return self._sum(losses), self._sum(faults)
 
         count = len(self._networks)
         if count == 1:
@@ -96,11 +122,6 @@ class TrainingStep:
         )
         branches = [functools.partial(step_with, i) for i in range(count)]
         return tf.switch_case(drawn, branches)
-
-    def _sum(self, values: tf.Tensor) -> tf.Tensor:
-        return self._strategy.reduce(
-            tf.distribute.ReduceOp.SUM, values, axis=None
-        )
 
     def replica_step(
         self, batch: Tensors, number: int = 0
@@ -115,30 +136,65 @@ class TrainingStep:
             The replica's share of the loss, and its (quantities,) float32
             faults, as in `StepResult`.
         """
-        variables = self._optimizer.trainable_variables
+        of_batch = self._differentiate if self._parts == 1 else self._accumulate
+        bad_outputs, loss, *gradients = of_batch(batch, number)
+        self._optimizer.apply(gradients)
+        finite = [
+            tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)
+        ]
+        faults = 1.0 - tf.cast(tf.stack(finite), tf.float32)
+        return loss, tf.concat([[bad_outputs], faults], axis=0)
+
+    def _differentiate(self, batch: Tensors, number: int) -> list[tf.Tensor]:
+        """Returns whether outputs have a fault (1.0), loss and gradients."""
         with tf.GradientTape() as tape:
             outputs = self._networks[number](batch)
             loss = self._loss(outputs, batch)
         gradients = tape.gradient(
             loss,
-            [variable.value for variable in variables],
+            [each.value for each in self._optimizer.trainable_variables],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        self._optimizer.apply(gradients)
-        finite = [
-            tf.reduce_all(
-                [tf.reduce_all(tf.math.is_finite(x)) for x in outputs.values()]
+        finite = tf.reduce_all(
+            [tf.reduce_all(tf.math.is_finite(x)) for x in outputs.values()]
+        )
+        bad_outputs = 1.0 - tf.cast(finite, tf.float32)
+        return [bad_outputs, tf.cast(loss, tf.float32), *gradients]
+
+    def _accumulate(self, batch: Tensors, number: int) -> list[tf.Tensor]:
+        """Returns the sums of what `_differentiate` returns of each part.
+
+        One part after the other: its activations take the memory of one part.
+        """
+        parts = {
+            name: tf.reshape(values, (self._parts, -1, *values.shape[1:]))
+            for name, values in batch.items()
+        }
+
+        def of_part(part):
+            return self._differentiate(
+                {name: values[part] for name, values in parts.items()}, number
+            )
+
+        variables = self._optimizer.trainable_variables
+        zeros = [tf.zeros_like(variable.value) for variable in variables]
+        _, sums = tf.while_loop(
+            lambda part, sums: part < self._parts,
+            lambda part, sums: (
+                part + 1,
+                [a + b for a, b in zip(sums, of_part(part), strict=True)],
             ),
-            *(tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)),
-        ]
-        return loss, 1.0 - tf.cast(tf.stack(finite), tf.float32)
+            (0, [tf.constant(0.0), tf.constant(0.0), *zeros]),
+            parallel_iterations=1,
+        )
+        return sums
 
 
 def _timed_next(iterator: Iterator) -> tuple[Tensors, tf.Tensor]:
     """Returns the next batch and the seconds until it was available.
 
-    The enclosing loop has waited for the previous step, so nothing else runs
-    meanwhile, and these seconds are lost.
+    On a CPU the previous step has ended, and these seconds are lost. A
+    GPU may still be at work on it, so there they are an upper bound.
     """
     start = tf.timestamp()
     with tf.control_dependencies([start]):

@@ -47,3 +47,34 @@ def test_without_a_signal_nothing_ends():
     with preemption.deferred():
         pass
     assert not preemption.requested()
+
+
+def test_an_immediate_block_ends_inside_a_deferred_one():
+    with pytest.raises(SystemExit) as ended, preemption.deferred():
+        with preemption.immediate():
+            signal.raise_signal(signal.SIGTERM)
+            pytest.fail("the block should have ended")
+    assert ended.value.code == preemption.STATUS
+
+
+def test_an_immediate_block_does_not_begin_after_the_signal():
+    with pytest.raises(SystemExit), preemption.deferred():
+        signal.raise_signal(signal.SIGTERM)
+        with preemption.immediate():
+            pytest.fail("the block should not begin")
+
+
+def test_the_inner_of_two_deferred_blocks_does_not_end_the_process():
+    with pytest.raises(SystemExit), preemption.deferred():
+        with preemption.deferred():
+            signal.raise_signal(signal.SIGTERM)
+        reached = True
+    assert reached
+
+
+def test_workers_end_only_when_they_agree(monkeypatch):
+    monkeypatch.setattr(preemption._State, "deferring", 0)
+    # As TensorFlow does when it connects the workers.
+    preemption.defer_for_workers()
+    signal.raise_signal(signal.SIGTERM)
+    assert preemption.requested()

@@ -1,5 +1,7 @@
 """The process that the tests of killed runs start."""
 
+import os
+
 import tensorflow as tf
 
 from agem_tf import train
@@ -7,8 +9,12 @@ from agem_tf.config import Config
 from agem_tf.distribution import preemption
 
 
-def run(recipe: Config, workdir: str, strategy: str) -> None:
+def run(
+    recipe: Config, workdir: str, strategy: str, tf_config: str = ""
+) -> None:
     """Trains as the command does, "mirrored" on two processors."""
+    if tf_config:
+        os.environ["TF_CONFIG"] = tf_config
     if strategy == "mirrored":
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0],

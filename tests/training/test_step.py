@@ -33,11 +33,16 @@ def make_step():
     return TrainingStep([network], loss, optimizer, strategy), dense
 
 
-def run(step, photos, count, loss=0.0):
+def run(step, photos, count, loss=0.0, stop=False):
     batches = tf.data.Dataset.from_tensor_slices(
         {"image": photos[:, np.newaxis], "target": TARGETS[:, np.newaxis]}
     )
-    return step.run(iter(batches), tf.constant(count), tf.constant(loss))
+    return step.run(
+        iter(batches),
+        tf.constant(count),
+        tf.constant(loss),
+        tf.constant(stop),
+    )
 
 
 def test_steps_add_their_losses_and_move_the_weights():
@@ -52,6 +57,13 @@ def test_steps_add_their_losses_and_move_the_weights():
     assert int(run(step, PHOTOS, 3).steps) == 3
 
 
+def test_a_request_to_stop_comes_back_with_the_result():
+    step, _ = make_step()
+    assert not bool(run(step, PHOTOS, 1).stop)
+    result = run(step, PHOTOS, 2, stop=True)
+    assert bool(result.stop) and int(result.steps) == 2
+
+
 def test_a_fault_ends_the_call_and_is_named():
     step, _ = make_step()
     photos = PHOTOS.copy()
@@ -64,3 +76,65 @@ def test_a_fault_ends_the_call_and_is_named():
         "gradient of head/kernel",
     ]
     np.testing.assert_array_equal(result.faults, [1, 1, 1])
+
+
+class RecordedGradients:
+    """An optimizer that keeps the gradients."""
+
+    def __init__(self, variables):
+        self.trainable_variables = variables
+
+    def apply(self, gradients):
+        self.gradients = [tf.convert_to_tensor(each) for each in gradients]
+
+
+def gradients_of(parts, batch):
+    """Gradients of a non-linear float64 network, and what the step returns."""
+    network = keras.Sequential(
+        [
+            keras.layers.Dense(4, "tanh", dtype="float64"),
+            keras.layers.Dense(3, dtype="float64"),
+        ]
+    )
+    network.build((None, 2))
+    rng = np.random.default_rng(1)
+    for weight in network.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    recorded = RecordedGradients(network.trainable_variables)
+    step = TrainingStep(
+        [lambda batch: {"points": network(batch["image"])}],
+        lambda outputs, batch: tf.reduce_sum(
+            (outputs["points"] - batch["target"]) ** 2 * outputs["points"]
+        ),
+        recorded,
+        tf.distribute.get_strategy(),
+        parts=parts,
+    )
+    loss, faults = step.replica_step(batch)
+    return recorded.gradients, float(loss), faults.numpy()
+
+
+def test_five_parts_give_the_gradients_of_one_step():
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": tf.constant(rng.normal(size=(5, 2))),
+        "target": tf.constant(rng.normal(size=(5, 3))),
+    }
+    whole, loss, _ = gradients_of(1, batch)
+    summed, loss_of_parts, faults = gradients_of(5, batch)
+    assert loss_of_parts == pytest.approx(loss, rel=1e-6)
+    assert not faults.any()
+    for one, other in zip(whole, summed, strict=True):
+        assert one.dtype == other.dtype == tf.float64
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_a_fault_in_one_part_is_found():
+    image = np.ones((4, 2))
+    image[2, 0] = np.nan
+    batch = {
+        "image": tf.constant(image),
+        "target": tf.constant(np.zeros((4, 3))),
+    }
+    _, _, faults = gradients_of(2, batch)
+    assert faults[0] == faults[1] == 1
