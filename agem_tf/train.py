@@ -6,7 +6,8 @@ EfficientNet-lite0 pretrained on ImageNet, CBAM attention and GeM pooling.
     python -m agem_tf.train --config=experiments/quickstart.py
 
 The same command resumes an interrupted run and ends with the weights of an
-undisturbed one. SIGTERM saves a checkpoint and ends with status 75.
+undisturbed one, on a GPU up to rounding unless the recipe sets
+training.deterministic. SIGTERM saves a checkpoint and ends with status 75.
 """
 
 from __future__ import annotations

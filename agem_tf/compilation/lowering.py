@@ -82,7 +82,13 @@ class RecipePrograms:
             optimizer.trainable_variables,
             config.training.rescale,
         )
-        self._training = TrainingStep(networks, loss, optimizer, strategy)
+        self._training = TrainingStep(
+            networks,
+            loss,
+            optimizer,
+            strategy,
+            parts=config.training.accumulate_steps,
+        )
         self._extractor = Extractor(
             model, config.image, config.extraction, strategy
         )

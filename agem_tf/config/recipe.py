@@ -278,6 +278,12 @@ class TrainingConfig:
         "none.",
         above=0,
     )
+    accumulate_steps: int = option(
+        1,
+        "Parts of a step's tuples on each replica, computed one after the "
+        "other to need less memory. The gradients are those of the whole step.",
+        minimum=1,
+    )
     steps_per_call: int = option(
         5, "Steps per call of the compiled function.", minimum=1
     )
@@ -301,6 +307,11 @@ class TrainingConfig:
         "float32", "Keras dtype policy of the layers.", choices=PRECISIONS
     )
     seed: int = option(0, "Seed of every random choice.", minimum=0)
+    deterministic: bool = option(
+        False,
+        "Whether a GPU computes the same bits in every run, with slower "
+        "kernels. A CPU always does.",
+    )
 
 
 @dataclasses.dataclass(slots=True)

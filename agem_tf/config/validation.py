@@ -137,6 +137,13 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
             "model.attention agem sits on conv5 of a ResNet, not on "
             f"{model.backbone}; use cbam"
         )
+    if config.training.accumulate_steps > 1 and (
+        model.batch_norm == "trainable"
+    ):
+        yield (
+            "training.accumulate_steps leaves batch statistics the photos of a "
+            "part only; set model.batch_norm to frozen_statistics"
+        )
     if config.image.resize == "aspect" and model.batch_norm == "trainable":
         yield (
             "image.resize aspect runs one photo at a time, too few for batch "

@@ -24,9 +24,7 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
             not static, which a TPU needs, or the TPU is on another machine.
     """
     if config.training.epochs:
-        per_replica(
-            config.training.batch_tuples, strategy, "training.batch_tuples"
-        )
+        share_of_part(config, strategy.num_replicas_in_sync)
     per_replica(config.extraction.batch_size, strategy, "extraction.batch_size")
     if strategy.extended.experimental_require_static_shapes:
         check_static_shapes(config)
@@ -52,6 +50,26 @@ def check_static_shapes(config: Config) -> None:
             "and a TPU compiles one program per shape; set image.buckets to a "
             "few canvases, or take image.resize=square."
         )
+
+
+def share_of_part(config: Config, replicas: int) -> int:
+    """Returns the tuples that a replica computes at a time in training.
+
+    Raises:
+        UserError: The batch does not divide among the replicas and the parts
+            that they accumulate.
+    """
+    parts = config.training.accumulate_steps
+    name = "training.batch_tuples"
+    share = divide_batch(config.training.batch_tuples, replicas, name)
+    if share % parts:
+        raise UserError(
+            f"{name}={config.training.batch_tuples} gives each of {replicas} "
+            f"replica(s) {share} tuples, which do not divide into "
+            f"training.accumulate_steps={parts} equal parts; take "
+            f"training.accumulate_steps={share} or another divisor of {share}."
+        )
+    return share // parts
 
 
 def per_replica(

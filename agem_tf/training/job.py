@@ -108,6 +108,8 @@ def run_recipe(
     workdir = pathlib.Path(workdir)
     validate(config)
     check_workdir(workdir, config)
+    if config.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
     devices = create_strategy(strategy, tpu)
     check_recipe(config, devices)
     keras.utils.set_random_seed(config.training.seed)

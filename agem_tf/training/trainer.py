@@ -93,6 +93,7 @@ class Trainer:
             self._optimizer,
             strategy,
             config.training.seed,
+            config.training.accumulate_steps,
         )
         self._validation = dataset.split(config.data.validation_split)
         self._validation_truth = dataset.ground_truth(

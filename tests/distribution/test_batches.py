@@ -72,6 +72,16 @@ def test_a_batch_that_does_not_divide_is_named(section, field):
     check_recipe(recipe, strategy(1))
 
 
+def test_parts_that_do_not_divide_are_named():
+    recipe = config.Config()
+    recipe.training.batch_tuples, recipe.training.accumulate_steps = 12, 4
+    recipe.extraction.batch_size = 12
+    check_recipe(recipe, strategy(3))
+    message = "gives each of 2 replica.* 6 tuples, .* accumulate_steps=4 equal"
+    with pytest.raises(UserError, match=message):
+        check_recipe(recipe, strategy(2))
+
+
 def test_photos_of_many_shapes_are_not_for_a_tpu():
     recipe = config.Config()
     recipe.image.resize = "aspect"

@@ -6,13 +6,14 @@ import multiprocessing
 import pathlib
 import random
 import signal
+import socket
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from agem_tf.distribution import preemption
+from agem_tf.training.runs import load_model
 
 # Of an epoch's row, what depends on the time that it took.
 TIMES = {"images_per_second", "data_wait"}
@@ -28,8 +29,8 @@ def start(monkeypatch):
     context.set_forkserver_preload(["agem_tf.training.job"])
     started = []
 
-    def start_run(recipe, workdir, strategy="one"):
-        arguments = (copy.deepcopy(recipe), str(workdir), strategy)
+    def start_run(recipe, workdir, strategy="one", tf_config=""):
+        arguments = (copy.deepcopy(recipe), str(workdir), strategy, tf_config)
         process = context.Process(target=child_process.run, args=arguments)
         process.start()
         started.append(process)
@@ -114,7 +115,7 @@ def numbers(workdir):
         for name, dtype in reader.get_variable_to_dtype_map().items()
         if dtype != tf.string and not name.startswith("save_counter")
     }
-    best = keras.saving.load_model(workdir / "best.keras", compile=False)
+    best = load_model(workdir / "best.keras")
     return saved | {weight.path: weight.numpy() for weight in best.weights}
 
 
@@ -141,6 +142,9 @@ def check_equal(workdir, other):
 def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
     recipe, start, tmp_path, strategy, moments
 ):
+    if strategy == "mirrored":
+        recipe.training.accumulate_steps = 2
+        recipe.training.deterministic = True
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     undisturbed = start(recipe, whole, strategy)
     draw = random.Random(strategy)
@@ -154,4 +158,52 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
     finish(undisturbed)
     assert statuses.count(-signal.SIGKILL) >= 2
     assert set(statuses) <= {-signal.SIGKILL, preemption.STATUS, 0}
+    check_equal(whole, broken)
+
+
+def start_workers(start, recipe, workdir):
+    """Starts the chief and another worker."""
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("localhost", 0))
+        second.bind(("localhost", 0))
+        ports = [each.getsockname()[1] for each in (first, second)]
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    tasks = [{"type": "worker", "index": index} for index in range(2)]
+    return [
+        start(
+            recipe,
+            workdir,
+            "multiworker",
+            json.dumps({"cluster": cluster, "task": task}),
+        )
+        for task in tasks
+    ]
+
+
+def terminate(workers, moment):
+    """Ends workers by SIGTERM to some, half a second apart."""
+    chief = workers[0]
+    for worker in workers if moment == "stepping" else workers[:1]:
+        worker.terminate()
+        chief.join(0.5)
+    return [worker.exitcode for worker in workers if worker.join() is None]
+
+
+def test_workers_stop_together_and_lose_nothing(recipe, start, tmp_path):
+    recipe.training.epochs = 2
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for worker in start_workers(start, recipe, whole):
+        finish(worker)
+    for moment, path in {
+        "stepping": "checkpoints/checkpoint",
+        "mining": "history.json",
+        "exporting": "metrics.json",
+    }.items():
+        chief, other = workers = start_workers(start, recipe, broken)
+        wait(chief, changed(broken / path))
+        signalled = [other, chief] if moment == "mining" else workers
+        statuses = terminate(signalled, moment)
+        assert statuses == [preemption.STATUS] * 2, moment
+    for worker in start_workers(start, recipe, broken):
+        finish(worker)
     check_equal(whole, broken)

@@ -112,6 +112,12 @@ class TupleLoss:
     def __init__(self, config: Config):
         self._loss = create_loss(config.loss)
         self._across_batch = getattr(self._loss, "across_batch", False)
+        if self._across_batch and config.training.accumulate_steps > 1:
+            raise UserError(
+                f"Loss {config.loss.name} compares all photos of a step, and "
+                f"training.accumulate_steps={config.training.accumulate_steps} "
+                "would leave it those of a part; set it to 1."
+            )
         self._roles = [QUERY, POSITIVE] + [
             NEGATIVE
         ] * config.mining.num_negatives
