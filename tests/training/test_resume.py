@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 
 from agem_tf.distribution import preemption
-from agem_tf.training.runs import load_model
+from agem_tf.models import AGeM
+from agem_tf.weights.keras_files import load_keras_model
 
 # Of an epoch's row, what depends on the time that it took.
 TIMES = {"images_per_second", "data_wait"}
@@ -115,7 +116,7 @@ def numbers(workdir):
         for name, dtype in reader.get_variable_to_dtype_map().items()
         if dtype != tf.string and not name.startswith("save_counter")
     }
-    best = load_model(workdir / "best.keras")
+    best = load_keras_model(workdir / "best.keras", AGeM)
     return saved | {weight.path: weight.numpy() for weight in best.weights}
 
 
