@@ -77,7 +77,7 @@ def test_parts_that_do_not_divide_are_named():
     recipe.training.batch_tuples, recipe.training.accumulate_steps = 12, 4
     recipe.extraction.batch_size = 12
     check_recipe(recipe, strategy(3))
-    message = "gives each of 2 replica.* 6 tuples, .* accumulate_steps=4 equal"
+    message = "gives each of 2 replica.* 6 tuples, .*accumulate_steps=4 equal"
     with pytest.raises(UserError, match=message):
         check_recipe(recipe, strategy(2))
 
