@@ -143,9 +143,6 @@ def check_equal(workdir, other):
 def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
     recipe, start, tmp_path, strategy, moments
 ):
-    if strategy == "mirrored":
-        recipe.training.accumulate_steps = 2
-        recipe.training.deterministic = True
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     undisturbed = start(recipe, whole, strategy)
     draw = random.Random(strategy)
