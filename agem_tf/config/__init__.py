@@ -9,6 +9,7 @@ from agem_tf.config.recipe import (
     CANVAS_MULTIPLE,
     MERGES,
     STRATEGIES,
+    AugmentationConfig,
     Config,
     DataConfig,
     EvaluationConfig,
@@ -26,6 +27,7 @@ from agem_tf.config.validation import type_faults, validate
 
 __all__ = [
     "ATTENTIONS",
+    "AugmentationConfig",
     "BATCH_NORMS",
     "CANVAS_MULTIPLE",
     "Config",

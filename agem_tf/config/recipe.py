@@ -18,8 +18,17 @@ CANVAS_MULTIPLE = 32
 BATCH_NORMS = ("frozen_statistics", "frozen", "trainable")
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos3")
 MERGES = ("residual", "add", "mul")
+OPTIMIZERS = ("adam", "adamw", "sgd")
 PLACEMENTS = ("C2", "C3", "C4", "C5", "blocks")
 PRECISIONS = ("float32", "mixed_bfloat16")
+SCHEDULES = (
+    "epochs",
+    "constant",
+    "cosine",
+    "exponential",
+    "piecewise",
+    "polynomial",
+)
 RESIZES = ("square", "aspect")
 SELECTIONS = ("validation_loss", "validation_map")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
@@ -84,6 +93,58 @@ class ImageConfig:
         f"smallest that holds it; sides are multiples of {CANVAS_MULTIPLE}. "
         "Descriptors do not depend on the padding. Empty: photos of equal "
         "shape are batched together.",
+    )
+
+
+@dataclasses.dataclass(slots=True)
+class AugmentationConfig:
+    """Random changes of the photos that are trained on; by default none.
+
+    They follow from training.seed, the epoch, the photo and the query of its
+    tuple. Mining, validation and tests see the photos as they are.
+    """
+
+    crop: float = option(
+        1.0,
+        "Least share of the area that a random crop of the same proportions "
+        "keeps; 1: no crop.",
+        above=0,
+        maximum=1,
+    )
+    flip: float = option(
+        0.0, "Probability of mirroring left to right.", minimum=0, maximum=1
+    )
+    colour: float = option(
+        0.0,
+        "Strength of random changes of brightness, contrast and saturation, by "
+        "at most 80%, and hue, by at most 36 degrees.",
+        minimum=0,
+        maximum=1,
+    )
+    blur: float = option(
+        0.0,
+        "Probability of a Gaussian blur of 0.3 to 1.5 pixels.",
+        minimum=0,
+        maximum=1,
+    )
+    noise: float = option(
+        0.0,
+        "Largest standard deviation of Gaussian noise, in grey levels.",
+        minimum=0,
+        maximum=255,
+    )
+    jpeg_quality: int = option(
+        100,
+        "Lowest quality of a random JPEG compression; 100: none.",
+        minimum=1,
+        maximum=100,
+    )
+    erase: float = option(
+        0.0,
+        "Probability of filling a random rectangle of 2 to 20% of the area "
+        "with the mean colour.",
+        minimum=0,
+        maximum=1,
     )
 
 
@@ -212,11 +273,16 @@ class OptimizerRule:
     )
     weight_decay: float = option(
         0.0,
-        "L2 coefficient added to the gradient, as in the published recipes "
-        "(not the decoupled decay of AdamW).",
+        "L2 coefficient added to the gradient, as in the published recipes; "
+        "with adamw, the decoupled decay: each step subtracts decay * learning "
+        "rate * weight.",
         minimum=0,
     )
     optional: bool = option(False, "Whether the pattern may match no variable.")
+    optimizer: str = option(
+        "adam", "Optimizer of these variables.", choices=OPTIMIZERS
+    )
+    momentum: float = option(0.9, "Momentum of sgd.", minimum=0, maximum=1)
 
 
 def default_rules() -> list[OptimizerRule]:
@@ -236,14 +302,15 @@ def default_rules() -> list[OptimizerRule]:
 
 @dataclasses.dataclass(slots=True)
 class OptimizerConfig:
-    """Adam with a learning rate that decays exponentially by epoch."""
+    """Learning rates over time, clipping, and the average of the weights."""
 
     learning_rate: float = option(
         2e-4, "Learning rate before the first epoch.", above=0
     )
     decay: float = option(
         0.01,
-        "Each epoch multiplies the learning rate by exp(-decay).",
+        "With the schedule epochs, each epoch multiplies the learning rate by "
+        "exp(-decay).",
         minimum=0,
     )
     rules: list[OptimizerRule] = option(
@@ -253,6 +320,47 @@ class OptimizerConfig:
     epsilon: float = option(
         1e-7, "Adam's epsilon; 1e-8 in the published training.", above=0
     )
+    schedule: str = option(
+        "epochs",
+        "How the learning rate changes: per epoch, as published, or per step "
+        "by a schedule of Keras. cosine, exponential and polynomial last as "
+        "long as the training, unless schedule_options has decay_steps.",
+        choices=SCHEDULES,
+    )
+    schedule_options: dict[str, Any] = option(
+        factory=dict,
+        help="Keyword arguments of Keras' schedule, as factors of the learning "
+        "rate: {'alpha': 0.1} for cosine, {'boundaries': [400], 'values': "
+        "[1.0, 0.1]} for piecewise.",
+    )
+    warmup_steps: int = option(
+        0,
+        "Steps over which the learning rate rises linearly from 0, before the "
+        "schedule starts.",
+        minimum=0,
+    )
+    clip_norm: float = option(
+        0.0,
+        "Largest global norm of the gradients of the loss, over all variables "
+        "and replicas; 0: no limit.",
+        minimum=0,
+    )
+    average: float = option(
+        0.0,
+        "Momentum of the exponential moving average of the weights, which is "
+        "validated and exported in place of the weights themselves, such as "
+        "0.99; 0: no average.",
+        minimum=0,
+        maximum=0.99999,
+    )
+
+    @property
+    def lasts_the_training(self) -> bool:
+        """Whether the learning rates depend on the number of epochs."""
+        return (
+            self.schedule in ("cosine", "exponential", "polynomial")
+            and "decay_steps" not in self.schedule_options
+        )
 
 
 @dataclasses.dataclass(slots=True)
@@ -352,20 +460,47 @@ class EvaluationConfig:
     )
 
 
+def default_image() -> ImageConfig:
+    """Returns the quickstart's photos, which keep their proportions."""
+    return ImageConfig(160, "aspect")
+
+
+def default_optimizer() -> OptimizerConfig:
+    """Returns the quickstart's optimizer.
+
+    Few small steps that end in a cosine, and the average of the weights: the
+    network stays near its ImageNet weights, which know real photos, and the
+    score depends little on the seed.
+    """
+    return OptimizerConfig(
+        learning_rate=3e-5, schedule="cosine", warmup_steps=35, average=0.99
+    )
+
+
+def default_training() -> TrainingConfig:
+    """Returns the length of the quickstart, minutes on two CPU cores."""
+    return TrainingConfig(epochs=6, batch_tuples=4, steps_per_call=10)
+
+
 @dataclasses.dataclass(slots=True)
 class Config:
     """A whole recipe."""
 
     name: str = option("quickstart", "Name of the recipe and of its run.")
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    image: ImageConfig = dataclasses.field(default_factory=ImageConfig)
+    image: ImageConfig = dataclasses.field(default_factory=default_image)
+    augmentation: AugmentationConfig = dataclasses.field(
+        default_factory=AugmentationConfig
+    )
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     loss: LossConfig = dataclasses.field(default_factory=default_loss)
     mining: MiningConfig = dataclasses.field(default_factory=MiningConfig)
     optimizer: OptimizerConfig = dataclasses.field(
-        default_factory=OptimizerConfig
+        default_factory=default_optimizer
     )
-    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    training: TrainingConfig = dataclasses.field(
+        default_factory=default_training
+    )
     extraction: ExtractionConfig = dataclasses.field(
         default_factory=ExtractionConfig
     )

@@ -112,6 +112,7 @@ def _value_faults(section: Any, path: str = "") -> Iterator[str]:
 def _impossible_combinations(config: Config) -> Iterator[str]:
     yield from _missing_splits(config)
     yield from _unfit_buckets(config)
+    yield from _unfit_schedule(config)
     if config.loss.classifies:
         yield from _classification_faults(config)
     if config.model.pooling == "attentive" and config.training.epochs:
@@ -176,6 +177,34 @@ def _unfit_buckets(config: Config) -> Iterator[str]:
             "image.buckets pads photos, which pooling by regions or components "
             "does not support; use gem, mac, spoc or crow without "
             "model.regional"
+        )
+
+
+def _unfit_schedule(config: Config) -> Iterator[str]:
+    optimizer = config.optimizer
+    if optimizer.schedule == "epochs" and optimizer.warmup_steps:
+        yield (
+            "optimizer.warmup_steps needs a schedule per step, such as "
+            "optimizer.schedule constant"
+        )
+    if optimizer.schedule in ("epochs", "constant"):
+        if optimizer.schedule_options:
+            yield (
+                f"optimizer.schedule {optimizer.schedule} takes no "
+                "optimizer.schedule_options"
+            )
+    elif optimizer.schedule == "piecewise" and set(
+        optimizer.schedule_options
+    ) != {"boundaries", "values"}:
+        yield (
+            "optimizer.schedule piecewise needs optimizer.schedule_options "
+            "with boundaries and values, as in {'boundaries': [400], "
+            "'values': [1.0, 0.1]}"
+        )
+    if optimizer.average and config.model.batch_norm == "trainable":
+        yield (
+            "optimizer.average does not average the statistics of "
+            "model.batch_norm trainable; take frozen_statistics"
         )
 
 

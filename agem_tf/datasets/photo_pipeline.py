@@ -6,15 +6,16 @@ so that shapes are static for the compiler.
 
 import collections
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from agem_tf.config import ImageConfig
+from agem_tf.config import AugmentationConfig, ImageConfig
 from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.photos import canvases, decoding
+from agem_tf.photos.augmentation import Augmentation
 
 # More photos than a pipeline holds between reading and yielding.
 _READ_AHEAD = 4096
@@ -27,11 +28,28 @@ class PhotoPipeline:
 
     TensorFlow reports a corrupt record or photo as a long graph error; iterate
     inside `errors_named()` to get a sentence that names it.
+
+    Args:
+        split: The photos.
+        image: How they are resized and padded.
+        augmentation: Random changes of the photos of `tuples`.
+        seed: Numbers that determine these changes, together with a photo and
+            the query of its tuple; for example the recipe's seed and the epoch.
     """
 
-    def __init__(self, split: Split, image: ImageConfig):
+    def __init__(
+        self,
+        split: Split,
+        image: ImageConfig,
+        augmentation: AugmentationConfig | None = None,
+        seed: Sequence[int] = (),
+    ):
         self._split = split
         self._image = image
+        self._augmentation = None
+        if augmentation and augmentation != AugmentationConfig():
+            self._augmentation = Augmentation(augmentation)
+        self._seed = np.random.SeedSequence(seed).generate_state(1)
         self._error: UserError | None = None
         self._recent: collections.deque[int] = collections.deque(
             maxlen=_READ_AHEAD
@@ -58,13 +76,11 @@ class PhotoPipeline:
             and width of the part that is not padding}.
         """
         canvas = canvas or canvases.largest_canvas(self._image)
-        dataset = tf.data.Dataset.from_tensor_slices(
-            (np.asarray(indices, np.int64), self._split.boxes[indices])
-        )
-        return dataset.map(
-            lambda index, box: self._load(index, box, crop, canvas),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
+        return _mapped(
+            (np.asarray(indices, np.int64), self._split.boxes[indices]),
+            lambda index, box: decoding.photo_on_canvas(
+                self._encoded(index), self._image, box if crop else None, canvas
+            ),
         )
 
     def whole_photos(self, indices: np.ndarray) -> tf.data.Dataset:
@@ -97,9 +113,12 @@ class PhotoPipeline:
             landmark, with leading dimensions (batch_tuples, images per tuple).
         """
         landmarks = self._split.labels[indices.ravel()].astype(np.int32)
+        if self._augmentation:
+            photos = self._augmented(indices)
+        else:
+            photos = self.photos(indices.ravel())
         labelled = tf.data.Dataset.zip(
-            self.photos(indices.ravel()),
-            tf.data.Dataset.from_tensor_slices(landmarks),
+            photos, tf.data.Dataset.from_tensor_slices(landmarks)
         )
         return (
             labelled.map(lambda photo, number: photo | {"landmark": number})
@@ -145,15 +164,21 @@ class PhotoPipeline:
                 )
         return None
 
-    def _load(
-        self,
-        index: tf.Tensor,
-        box: tf.Tensor,
-        crop: bool,
-        canvas: tuple[int, int],
-    ) -> dict[str, tf.Tensor]:
-        return decoding.photo_on_canvas(
-            self._encoded(index), self._image, box if crop else None, canvas
+    def _augmented(self, indices: np.ndarray) -> tf.data.Dataset:
+        """As `photos`, randomly changed; a photo differs between tuples."""
+        canvas = canvases.largest_canvas(self._image)
+        places = indices[:, :1].astype(np.int64) * len(self._split) + indices
+        seeds = np.empty((places.size, 2), np.int64)
+        seeds[:, 0], seeds[:, 1] = self._seed, places.ravel()
+        return _mapped(
+            (indices.ravel().astype(np.int64), seeds),
+            lambda index, seed: decoding.photo_on_canvas(
+                self._encoded(index),
+                self._image,
+                canvas=canvas,
+                augmentation=self._augmentation,
+                seed=seed,
+            ),
         )
 
     def _encoded(self, index: tf.Tensor) -> tf.Tensor:
@@ -169,6 +194,15 @@ class PhotoPipeline:
         except UserError as error:
             self._error = error
             raise
+
+
+def _mapped(
+    values: tuple[np.ndarray, ...],
+    load: Callable[..., dict[str, tf.Tensor]],
+) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(values).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
 
 
 def _parse_image(serialized: tf.Tensor | bytes) -> tf.Tensor:

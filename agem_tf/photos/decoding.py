@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from agem_tf.config import ImageConfig
 from agem_tf.photos import limits
+from agem_tf.photos.augmentation import Augmentation
 from agem_tf.photos.exif_orientation import exif_orientation, turned_upright
 
 # Networks of stride 32 that pool without padding, such as VGG, fail below it.
@@ -23,6 +24,8 @@ def photo_on_canvas(
     box: tf.Tensor | None = None,
     canvas: tuple[int, int] | None = None,
     upright: bool = False,
+    augmentation: Augmentation | None = None,
+    seed: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
     """Decodes, crops, resizes and pads a photo as a recipe says.
 
@@ -35,6 +38,8 @@ def photo_on_canvas(
         canvas: height and width to pad to; by default a square of
             `config.size`.
         upright: see `decode_photo`.
+        augmentation: random changes of a training photo; its shape stays.
+        seed: (2,) integers that determine these changes.
 
     Returns:
         {"image": (*canvas, 3) uint8, "valid": (2,) int32 height and width of
@@ -50,11 +55,15 @@ def photo_on_canvas(
         halved = tf.reduce_prod(encoded_shape(encoded)) > limits.MAX_PIXELS
         photo = crop(photo, tf.where(halved, box / 2, box))
         size *= _longer_side(photo) / longer_side
-    if config.resize == "square":
-        sides = (config.size, config.size)
-        photo = _resample(photo, sides, config.interpolation)
-    else:
-        photo = resize_aspect(photo, size, config.enlarge, config.interpolation)
+    sides = (config.size, config.size)
+    if config.resize == "aspect":
+        sides = _aspect_sides(photo, size, config.enlarge)
+    if augmentation:
+        crop_seed, change_seed = tf.unstack(tf.random.split(seed, 2))
+        photo = augmentation.crop(photo, crop_seed)
+    photo = _resample(photo, sides, config.interpolation)
+    if augmentation:
+        photo = augmentation.change(photo, change_seed)
     canvas = canvas or (config.size, config.size)
     return {"image": pad(photo, canvas), "valid": tf.shape(photo)[:2]}
 
@@ -175,12 +184,7 @@ def resize_aspect(
     Returns:
         (new height, new width, 3) uint8.
     """
-    sides = tf.cast(tf.shape(image)[:2], tf.float32)
-    factor = tf.cast(size, tf.float32) / _longer_side(image)
-    if not enlarge:
-        factor = tf.minimum(factor, 1.0)
-    target = tf.maximum(tf.cast(tf.round(sides * factor), tf.int32), MIN_SIDE)
-    return _resample(image, target, interpolation)
+    return _resample(image, _aspect_sides(image, size, enlarge), interpolation)
 
 
 def pad(image: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
@@ -196,6 +200,16 @@ def _decode_jpeg(encoded: tf.Tensor, ratio: int) -> tf.Tensor:
     return tf.io.decode_jpeg(
         encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
     )
+
+
+def _aspect_sides(
+    image: tf.Tensor, size: tf.Tensor | int, enlarge: bool
+) -> tf.Tensor:
+    sides = tf.cast(tf.shape(image)[:2], tf.float32)
+    factor = tf.cast(size, tf.float32) / _longer_side(image)
+    if not enlarge:
+        factor = tf.minimum(factor, 1.0)
+    return tf.maximum(tf.cast(tf.round(sides * factor), tf.int32), MIN_SIDE)
 
 
 def _longer_side(image: tf.Tensor) -> tf.Tensor:

@@ -1,42 +1,51 @@
-"""One Adam per optimizer rule, so that p may have a higher learning rate.
+"""One optimizer per rule, so that p may have a higher learning rate.
 
 Scaling a gradient has no effect under Adam, whose steps do not depend on the
 scale of the gradient; a faster variable needs its own learning rate.
 """
 
+import contextlib
 import fnmatch
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
 from agem_tf.config import OptimizerConfig, OptimizerRule
 from agem_tf.errors import UserError
+from agem_tf.training.schedules import create_schedule
 
 _LOG = logging.getLogger(__name__)
 
 
 class RuleOptimizer:
-    """Adam with a learning rate and a weight decay per rule.
+    """An optimizer of Keras with a learning rate and a weight decay per rule.
 
     The first rule that matches a variable's path applies. Weight decay is the
-    gradient of 1/2 * decay * ||w||^2, added before Adam, as in the published
-    GeM training.
+    gradient of 1/2 * decay * ||w||^2, added after clipping and before Adam, as
+    in the published GeM training; that of AdamW is decoupled.
 
     Args:
-        config: Learning rate, decay and rules.
+        config: Learning rate, schedule, clipping, average and rules.
         variables: The trainable variables.
+        steps_per_epoch, epochs: Length of the training, for schedules per step.
 
     Raises:
-        UserError: A rule applies to no variable, or no rule covers a variable.
+        UserError: A rule applies to no variable, no rule covers a variable, or
+            the schedule does not take its options.
     """
 
     def __init__(
-        self, config: OptimizerConfig, variables: Sequence[keras.Variable]
+        self,
+        config: OptimizerConfig,
+        variables: Sequence[keras.Variable],
+        steps_per_epoch: int = 1,
+        epochs: int = 1,
     ):
-        self._config = config
+        self._config, self._steps_per_epoch = config, steps_per_epoch
+        self._schedule = create_schedule(config, steps_per_epoch * epochs)
         self._groups = []
         for rule, members in assign_rules(config.rules, variables):
             scale = rule.learning_rate_scale
@@ -48,11 +57,12 @@ class RuleOptimizer:
             )
             if not members or not scale:
                 continue
-            adam = keras.optimizers.Adam(
-                config.learning_rate, epsilon=config.epsilon
-            )
-            adam.build(members)
-            self._groups.append((rule, adam, members))
+            rate = config.learning_rate
+            if self._schedule:
+                rate = self._schedule.scaled(scale)
+            optimizer = _create(rule, config, rate)
+            optimizer.build(members)
+            self._groups.append((rule, optimizer, members))
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -62,7 +72,7 @@ class RuleOptimizer:
     @property
     def variables(self) -> list[keras.Variable]:
         """Variables of the optimizers, for checkpoints."""
-        return [v for _, adam, _ in self._groups for v in adam.variables]
+        return [v for _, each, _ in self._groups for v in each.variables]
 
     @property
     def steps(self) -> tf.Tensor:
@@ -72,13 +82,17 @@ class RuleOptimizer:
     def start_epoch(self, epoch: int) -> float:
         """Sets the learning rates of a 0-based epoch; returns the base rate.
 
-        The first epoch's rate is already decayed by one step, as published.
+        By epoch, the first rate is already decayed once, as published. With a
+        schedule per step, the returned rate is that of the epoch's last step.
         """
+        if self._schedule:
+            last = (epoch + 1) * self._steps_per_epoch - 1
+            return float(self._schedule(last))
         rate = self._config.learning_rate * math.exp(
             -self._config.decay * (epoch + 1)
         )
-        for rule, adam, _ in self._groups:
-            adam.learning_rate.assign(rate * rule.learning_rate_scale)
+        for rule, optimizer, _ in self._groups:
+            optimizer.learning_rate.assign(rate * rule.learning_rate_scale)
         return rate
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
@@ -90,17 +104,75 @@ class RuleOptimizer:
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         remaining = list(gradients)
-        for rule, adam, members in self._groups:
+        if self._config.clip_norm:
+            remaining = self._clipped(remaining, replicas)
+        for rule, optimizer, members in self._groups:
             own, remaining = (
                 remaining[: len(members)],
                 remaining[len(members) :],
             )
+            if rule.optimizer == "adamw":  # Decays the weights itself.
+                optimizer.apply(own, members)
+                continue
             share = rule.weight_decay / replicas
             decayed = [
                 gradient + share * tf.cast(variable.value, gradient.dtype)
                 for gradient, variable in zip(own, members, strict=True)
             ]
-            adam.apply(decayed, members)
+            optimizer.apply(decayed, members)
+
+    def _clipped(
+        self, gradients: list[tf.Tensor], replicas: int
+    ) -> list[tf.Tensor]:
+        """Clips the sum over the replicas; returns each replica's share."""
+        summed = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.SUM, gradients
+        )
+        clipped, _ = tf.clip_by_global_norm(summed, self._config.clip_norm)
+        return [gradient / replicas for gradient in clipped]
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Replaces the variables by their averages for a block of code.
+
+        Without `OptimizerConfig.average`, and before the first step, nothing
+        is replaced.
+        """
+        groups = []
+        if self._config.average:
+            groups = [
+                (optimizer, members)
+                for _, optimizer, members in self._groups
+                if optimizer.iterations.numpy()
+            ]
+        kept = [[v.numpy() for v in members] for _, members in groups]
+        for optimizer, members in groups:
+            optimizer.finalize_variable_values(members)
+        try:
+            yield
+        finally:
+            for (_, members), values in zip(groups, kept, strict=True):
+                for variable, value in zip(members, values, strict=True):
+                    variable.assign(value)
+
+
+def _create(
+    rule: OptimizerRule,
+    config: OptimizerConfig,
+    rate: float | keras.optimizers.schedules.LearningRateSchedule,
+) -> keras.optimizers.Optimizer:
+    average = {
+        "use_ema": bool(config.average),
+        "ema_momentum": config.average,
+    }
+    if rule.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=rule.momentum, **average)
+    adam = {"epsilon": config.epsilon} | average
+    if rule.optimizer == "adamw":
+        return keras.optimizers.AdamW(
+            rate, weight_decay=rule.weight_decay, **adam
+        )
+    return keras.optimizers.Adam(rate, **adam)
 
 
 def assign_rules(

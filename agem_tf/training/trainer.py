@@ -77,6 +77,8 @@ class Trainer:
             self._optimizer = RuleOptimizer(
                 config.optimizer,
                 [*model.trainable_variables, *self._task.variables],
+                self._task.num_tuples // config.training.batch_tuples,
+                config.training.epochs,
             )
         if self._task.num_tuples < config.training.batch_tuples:
             raise UserError(
@@ -144,7 +146,9 @@ class Trainer:
                 num_steps = len(state.tuples) // training.batch_tuples
                 if state.progress.step < num_steps:
                     self._take_steps(num_steps)
-                row = self._training_row(num_steps, rate) | self._validate()
+                with self._optimizer.averaged():
+                    scores = self._validate()
+                row = self._training_row(num_steps, rate) | scores
                 with preemption.deferred():
                     state.end_epoch(row)
                     self._save_checkpoint()
@@ -162,7 +166,12 @@ class Trainer:
         """Takes the remaining steps of the epoch, and saves a checkpoint."""
         training, progress = self._config.training, self._state.progress
         tuples, every = self._state.tuples, training.checkpoint_steps
-        pipeline = PhotoPipeline(self._task.split, self._config.image)
+        pipeline = PhotoPipeline(
+            self._task.split,
+            self._config.image,
+            self._config.augmentation,
+            (training.seed, progress.epoch),
+        )
         batches = distribute(
             tuples[progress.step * training.batch_tuples :],
             training.batch_tuples,
@@ -257,4 +266,5 @@ class Trainer:
 
     def _write_epoch_files(self) -> None:
         if self._epoch_files:
-            self._epoch_files.on_epoch_end(self._state.progress.history)
+            with self._optimizer.averaged():
+                self._epoch_files.on_epoch_end(self._state.progress.history)

@@ -49,9 +49,10 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
         loading.recipe_to_dict(read_recipe(workdir)),
         loading.recipe_to_dict(config),
     )
-    differing = [
-        line for line in differing if not line.startswith(_FREE_FIELDS)
-    ]
+    free = set(_FREE_FIELDS)
+    if config.optimizer.lasts_the_training:
+        free.remove("training.epochs")
+    differing = [line for line in differing if not line.startswith(tuple(free))]
     if differing:
         raise UserError(
             f"{workdir} holds a run of another recipe; it differs in "

@@ -77,11 +77,11 @@ def _recipe() -> config.Config:
         "image_size": 64,
     }
     recipe.data.test_split = ""
-    recipe.image.size = 32
+    recipe.image = config.ImageConfig(32)
     recipe.model.backbone, recipe.model.weights = "vgg16", None
     recipe.model.feature_map, recipe.model.attention = "C2", "none"
-    recipe.optimizer.rules = [config.OptimizerRule("*")]
-    recipe.training.epochs = _EPOCHS.value
+    recipe.optimizer = config.OptimizerConfig(rules=[config.OptimizerRule("*")])
+    recipe.training = config.TrainingConfig(epochs=_EPOCHS.value)
     return recipe
 
 

@@ -6,7 +6,14 @@ import pathlib
 import pytest
 
 from agem_tf.compilation.lowering import RecipePrograms, without_copies
-from agem_tf.config import Config, OptimizerRule, loading, validate
+from agem_tf.config import (
+    Config,
+    ImageConfig,
+    OptimizerConfig,
+    OptimizerRule,
+    loading,
+    validate,
+)
 from agem_tf.errors import UserError
 
 SMALL = pathlib.Path(__file__).parents[2] / "experiments/tpu_check_small.py"
@@ -18,14 +25,16 @@ lowers = pytest.mark.skipif(FOR_TPUS, reason="needs a TensorFlow for CPUs")
 @pytest.fixture
 def recipe():
     recipe = Config()
-    recipe.image.size = 64
+    recipe.image = ImageConfig(64)
     recipe.model.backbone = "vgg16"
     # Never read: programs do not depend on them.
     recipe.model.weights = "missing.pth"
     recipe.model.feature_map = "C2"
     recipe.model.attention = "none"
     recipe.mining.num_negatives = 3
-    recipe.optimizer.rules = [OptimizerRule("*", weight_decay=1e-6)]
+    recipe.optimizer = OptimizerConfig(
+        rules=[OptimizerRule("*", weight_decay=1e-6)]
+    )
     recipe.training.batch_tuples = 4
     recipe.extraction.batch_size = 6
     return recipe

@@ -102,7 +102,7 @@ def test_default_rules_freeze_only_blocks_of_efficientnets(path, scale):
     [
         ("model.poling=mac", "did you mean 'pooling'"),
         ("modle.pooling=mac", "'modle.pooling'; did you mean 'model'"),
-        ("zzz=1", r"no field 'zzz'\. Known here: data"),
+        ("zzz=1", r"no field 'zzz'\. Known here: augmentation, data"),
         ("image.size=large", "image.size must be of type int"),
         ("image.size", "name=value"),
         ("loss.options.margin=1", "dictionary is set as a whole, as in loss"),
@@ -212,6 +212,14 @@ def test_an_evaluation_needs_no_training_split():
         ["model.attention_placement=('C4', 'blocks')"],
         ["data.validation_split="],
         ["extraction.scales=()"],
+        ["optimizer.schedule=epochs", "optimizer.warmup_steps=3"],
+        ["optimizer.schedule=constant", "optimizer.schedule_options={'a': 1}"],
+        ["optimizer.schedule=piecewise", "optimizer.schedule_options={}"],
+        [
+            "image.resize=square",
+            "optimizer.average=0.9",
+            "model.batch_norm=trainable",
+        ],
     ],
 )
 def test_impossible_combinations_are_refused(assignments):
@@ -247,7 +255,7 @@ def test_differences_name_the_fields():
     second = loading.recipe_to_dict(
         loading.override_recipe(config.Config(), ["image.size=64"])
     )
-    assert loading.recipe_differences(first, second) == ["image.size (128, 64)"]
+    assert loading.recipe_differences(first, second) == ["image.size (160, 64)"]
 
 
 def test_a_recipe_file_may_have_any_name(tmp_path):

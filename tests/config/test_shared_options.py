@@ -27,7 +27,7 @@ def test_a_recipe_that_is_given_stays_as_it_is():
     given = config.Config(name="given")
     recipe = RecipeOptions(config=given, set=("image.size=96",)).recipe()
     assert (recipe.name, recipe.image.size) == ("given", 96)
-    assert given.image.size == 128
+    assert given.image.size == 160
 
 
 def test_faults_are_reported():

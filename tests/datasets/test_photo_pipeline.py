@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf.config import ImageConfig
+from agem_tf.config import AugmentationConfig, ImageConfig
 from agem_tf.datasets.photo_pipeline import PhotoPipeline
 from agem_tf.datasets.preparation import prepare
 from agem_tf.errors import UserError
@@ -43,6 +43,24 @@ def test_tuples_are_batches_of_equal_length(split):
     ] * 2
     photos = list(pipeline.photos(np.arange(12)).as_numpy_iterator())
     np.testing.assert_array_equal(batches[1]["image"][0, 2], photos[8]["image"])
+
+
+def test_augmented_tuples_depend_on_seed_photo_and_query_only(split):
+    indices = np.array([[0, 3], [1, 3], [2, 4], [0, 3]])
+
+    def images(rows, seed=(7, 1)):
+        augmentation = AugmentationConfig(crop=0.5, noise=30.0)
+        image = ImageConfig(size=40, resize="aspect")
+        pipeline = PhotoPipeline(split, image, augmentation, seed)
+        batches = pipeline.tuples(rows, 1).as_numpy_iterator()
+        return np.stack([batch["image"][0] for batch in batches])
+
+    whole = images(indices)
+    # One of two workers reads every other row.
+    np.testing.assert_array_equal(images(indices[1::2]), whole[1::2])
+    np.testing.assert_array_equal(whole[3], whole[0])
+    assert not np.array_equal(whole[0, 1], whole[1, 1])
+    assert not np.array_equal(images(indices, (7, 2)), whole)
 
 
 def test_a_corrupt_record_is_named(split):

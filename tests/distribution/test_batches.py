@@ -63,7 +63,7 @@ def strategy(replicas=1, static=False):
     [("training", "batch_tuples"), ("extraction", "batch_size")],
 )
 def test_a_batch_that_does_not_divide_is_named(section, field):
-    recipe = config.Config()
+    recipe = config.Config(image=config.ImageConfig())
     recipe.training.batch_tuples = recipe.extraction.batch_size = 12
     setattr(getattr(recipe, section), field, 7)
     message = f"{section}.{field}=7 does not .* 4 replicas; .* for example 8"

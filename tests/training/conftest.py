@@ -66,19 +66,19 @@ def tiny_recipe(places: pathlib.Path) -> config.Config:
     recipe = config.Config(name="tiny")
     recipe.data.dataset = "photo_folder"
     recipe.data.directory = str(places)
-    recipe.image.size = 64
+    recipe.image = config.ImageConfig(64)
     # Few layers, so quickly traced.
     recipe.model.feature_map = "C3"
     recipe.model.attention_placement = ("C3",)
     # All of them learn: the default rules would freeze most.
-    recipe.optimizer.rules = [config.OptimizerRule("*")]
+    recipe.optimizer = config.OptimizerConfig(
+        1e-3, rules=[config.OptimizerRule("*")]
+    )
     recipe.model.weights = None
     recipe.mining.num_negatives = 2
-    recipe.training.epochs = 2
-    recipe.training.batch_tuples = 4
+    recipe.training = config.TrainingConfig(epochs=2, batch_tuples=4)
     recipe.extraction.batch_size = 4
     recipe.extraction.whitening = "learned"
-    recipe.optimizer.learning_rate = 1e-3
     return recipe
 
 

@@ -113,3 +113,106 @@ def test_a_variable_without_a_rule_is_an_error(variables):
         RuleOptimizer(
             OptimizerConfig(rules=[OptimizerRule("head/*")]), variables
         )
+
+
+def take_steps(optimizer, sizes):
+    """Takes a step per size, with equal gradients for all variables."""
+    for size in sizes:
+        optimizer.apply(
+            [tf.fill(v.shape, size) for v in optimizer.trainable_variables]
+        )
+
+
+def test_the_average_replaces_the_weights_inside_the_block_only(variables):
+    momentum, steps = 0.75, [1.0, -2.0, 0.5]
+    config = OptimizerConfig(0.1, 0.0, [OptimizerRule("*")], average=momentum)
+    optimizer = RuleOptimizer(config, variables)
+    with optimizer.averaged():  # No step is taken, so nothing is averaged.
+        assert np.ptp(variables[0].numpy()) > 0
+    averages = None
+    for size in steps:
+        take_steps(optimizer, [size])
+        weights = [v.numpy().astype(np.float64) for v in variables]
+        if averages is None:
+            averages = weights
+        averages = [
+            momentum * average + (1 - momentum) * weight
+            for average, weight in zip(averages, weights, strict=True)
+        ]
+    with optimizer.averaged():
+        for variable, average in zip(variables, averages, strict=True):
+            np.testing.assert_allclose(variable.numpy(), average, rtol=1e-5)
+    for variable, weight in zip(variables, weights, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), weight)
+
+
+def test_gradients_are_clipped_by_the_norm_of_all(variables):
+    settings = {"epsilon": 1.0, "clip_norm": 0.5}  # A step has a length.
+    rules = [OptimizerRule("pooling/*"), OptimizerRule("*")]
+    config = OptimizerConfig(0.01, 0.0, rules, **settings)
+    before = {v.path: v.numpy() for v in variables}
+    take_steps(RuleOptimizer(config, variables), [3.0])
+    count = sum(value.size for value in before.values())
+    for variable in variables:
+        expected = adam_step(
+            before[variable.path], 0.5 / np.sqrt(count), 0.01, epsilon=1.0
+        )
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-5)
+
+
+def test_a_schedule_sets_the_rate_of_every_step_and_rule(variables):
+    rules = [OptimizerRule("pooling/*", 10.0), OptimizerRule("*")]
+    config = OptimizerConfig(
+        0.01,
+        0.0,
+        rules,
+        schedule="polynomial",
+        warmup_steps=1,
+        schedule_options={"end_learning_rate": 0.0},
+    )
+    optimizer = RuleOptimizer(config, variables, steps_per_epoch=2, epochs=2)
+    rates = []
+    for _ in range(4):
+        before = [v.numpy() for v in variables]
+        # Equal gradients: every step of Adam has the length of the rate.
+        take_steps(optimizer, [1.0])
+        rates.append(
+            [
+                float(np.mean(value - variable.numpy()))
+                for value, variable in zip(before, variables, strict=True)
+            ]
+        )
+    base = 0.01 * np.array([1 / 2, 1, 2 / 3, 1 / 3])
+    for variable, steps in zip(variables, np.transpose(rates), strict=True):
+        scale = 10 if variable.path.startswith("pooling/") else 1
+        np.testing.assert_allclose(steps, scale * base, rtol=1e-3)
+    # The row of an epoch has the rate of its last step.
+    assert optimizer.start_epoch(0) == pytest.approx(0.01)
+    assert optimizer.start_epoch(1) == pytest.approx(0.01 / 3)
+
+
+def test_sgd_keeps_its_momentum_and_adds_the_decay(variables):
+    rule = OptimizerRule("*", 2.0, 0.5, optimizer="sgd", momentum=0.75)
+    optimizer = RuleOptimizer(OptimizerConfig(0.01, 0.0, [rule]), variables)
+    optimizer.start_epoch(0)
+    expected = [v.numpy().astype(np.float64) for v in variables]
+    velocities = [0.0] * len(variables)
+    for size in (1.0, -3.0):
+        take_steps(optimizer, [size])
+        for i, value in enumerate(expected):
+            velocities[i] = 0.75 * velocities[i] - 0.02 * (size + 0.5 * value)
+            expected[i] = value + velocities[i]
+    for variable, value in zip(variables, expected, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-4)
+
+
+def test_the_decay_of_adamw_is_decoupled(variables):
+    rule = OptimizerRule("*", 1.0, 0.5, optimizer="adamw")
+    optimizer = RuleOptimizer(OptimizerConfig(0.01, 0.0, [rule]), variables)
+    before = [v.numpy() for v in variables]
+    take_steps(optimizer, [0.2])
+    for variable, value in zip(variables, before, strict=True):
+        decayed = value - 0.01 * 0.5 * value
+        np.testing.assert_allclose(
+            variable.numpy(), adam_step(decayed, 0.2, 0.01), rtol=1e-4
+        )
