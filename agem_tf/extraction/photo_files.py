@@ -26,6 +26,7 @@ _BATCH = 32
 _BATCH_BYTES = 200_000_000
 _THREADS = os.cpu_count() or 1
 _WHOLE = (0.0, 0.0, 0.0, 0.0)
+_REMEDY = "replace or remove it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +149,7 @@ class _ReadAhead:
             )
             if self._closed:
                 return b""
-        encoded = read_encoded_photo(path).encoded
+        encoded = read_encoded_photo(path, remedy=_REMEDY).encoded
         with self._changed:
             self._bytes += len(encoded)
         return encoded

@@ -92,8 +92,14 @@ def list_landmarks(source: str) -> dict[str, list[ListedPhoto]]:
     return _list_csv(root) if root.is_file() else _list_folder(root)
 
 
-def check_name(name: str) -> None:
+def check_name(
+    name: str, remedy: str = "rename it, or pass --skip_bad"
+) -> None:
     """Checks that a name fits on one line of a UTF-8 file.
+
+    Args:
+        name: Name or path of a photo.
+        remedy: What the user can do, which ends the error.
 
     Raises:
         UserError: It has a line break, or bytes that are not UTF-8.
@@ -101,8 +107,7 @@ def check_name(name: str) -> None:
     encodable = name.encode(errors="ignore").decode() == name
     if not encodable or "\n" in name or "\r" in name:
         raise UserError(
-            f"The name {name!r} has a line break or is not UTF-8; rename it, "
-            "or pass --skip_bad."
+            f"The name {name!r} has a line break or is not UTF-8; {remedy}."
         )
 
 

@@ -117,7 +117,7 @@ class PublishedDataset(LandmarkBuilder, skip_registration=True):
 
     def _check_listed(self, split: str, listed: list[ListedPhoto]) -> None:
         for photo in listed:
-            check_name(photo.name)
+            check_name(photo.name, "download the published files again")
             if photo.name.startswith("/") or ".." in photo.name.split("/"):
                 raise UserError(
                     f"The photo {photo.name!r} would lie outside "
