@@ -47,7 +47,7 @@ def sync_photos(storage: Storage, photos: str | None = None) -> IndexChange:
     plan = _compare(stored, paths, photos or root)
     change = IndexChange(renamed=len(plan.moved), removed=len(plan.gone))
     change.skip({paths[n]: stored.unreadable[n] for n in plan.unreadable})
-    is_same = not (plan.states or plan.gone or plan.coming)
+    is_same = not (plan.states or plan.gone or plan.coming or plan.forgotten)
     if is_same and root == stored.origin.photos:
         change.present = plan.present
         change.count(stored.index)
@@ -63,11 +63,15 @@ def sync_photos(storage: Storage, photos: str | None = None) -> IndexChange:
             )
         with storage.changed() as stored:
             index = stored.index
-            before, still = index.known(plan.coming), index.known(plan.moved)
-            index.rename({old: plan.moved[old] for old in still})
+            before = index.known(plan.coming)
+            moved = {old: plan.moved[old] for old in index.known(plan.moved)}
+            # Another process may have added a photo in its new place meanwhile.
+            taken = index.known(moved.values())
+            twice = {old for old, new in moved.items() if new in taken}
+            index.rename({o: n for o, n in moved.items() if o not in twice})
             for name, state in plan.states.items():
                 stored.states.record(name, state)
-            gone = index.known(plan.gone) | before
+            gone = index.known(plan.gone) | before | twice
             if described is None:
                 if gone:
                     index.remove(gone)
@@ -80,8 +84,8 @@ def sync_photos(storage: Storage, photos: str | None = None) -> IndexChange:
                 change.removed += len(before) - change.updated
                 record_described(stored, described, root, change)
             stored.origin = dataclasses.replace(stored.origin, photos=root)
-            for name in stored.unreadable.keys() - paths.keys():
-                del stored.unreadable[name]
+            for name in plan.forgotten:
+                stored.unreadable.pop(name, None)
             change.present = len(index) - change.added - change.updated
             change.count(index)
     return change
@@ -97,6 +101,7 @@ class _Plan:
         moved: new names by old ones.
         states: states of photos that were moved or touched.
         unreadable: names of photos that still can't be read.
+        forgotten: names of unreadable photos that are gone.
         present: number of unchanged photos.
     """
 
@@ -105,6 +110,7 @@ class _Plan:
     moved: dict[str, str] = dataclasses.field(default_factory=dict)
     states: dict[str, PhotoState] = dataclasses.field(default_factory=dict)
     unreadable: list[str] = dataclasses.field(default_factory=list)
+    forgotten: list[str] = dataclasses.field(default_factory=list)
     present: int = 0
 
 
@@ -118,6 +124,11 @@ def _compare(
     plan.gone = inside - paths.keys()
     lost = {states[n].digest: n for n in plan.gone if n in states}
     lost.pop("", None)
+    plan.forgotten = [
+        name
+        for name in stored.unreadable.keys() - paths.keys()
+        if not _is_outside(name)
+    ]
     sizes = {states[name].size for name in lost.values()}
     for name, path in paths.items():
         if is_still_unreadable(stored, name, path):

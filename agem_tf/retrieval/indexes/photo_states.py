@@ -31,8 +31,14 @@ class PhotoState(NamedTuple):
 
     @classmethod
     def of(cls, path: str | os.PathLike) -> "PhotoState":
-        """Returns the state of a file, without its hash."""
-        status = os.stat(path)
+        """Returns the state of a file, without its hash.
+
+        All zeros if there is none, as behind a broken link.
+        """
+        try:
+            status = os.stat(path)
+        except OSError:
+            return cls(0, 0)
         return cls(status.st_size, status.st_mtime_ns)
 
     def hashed(self, path: str | os.PathLike) -> "PhotoState":

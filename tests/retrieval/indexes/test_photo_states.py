@@ -19,3 +19,11 @@ def test_a_pipe_is_not_read(tmp_path):
     assert state.hashed(tmp_path / "pipe.jpg") == state
     device = PhotoState.of("/dev/zero")
     assert device.hashed("/dev/zero") == device
+
+
+def test_a_broken_link_has_a_state(tmp_path):
+    link = tmp_path / "link.jpg"
+    link.symlink_to("nowhere.jpg")
+    state = PhotoState.of(link)
+    assert state == (0, 0, "") == state.hashed(link)
+    assert not state.is_like(PhotoState.of(tmp_path))
