@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agem_tf.errors import PartialResultError
+from agem_tf.errors import PartialResultError, UserError
+from agem_tf.files.provenance import check_same_provenance
 from agem_tf.files.rows import SelectedRows
 from agem_tf.library.describing import Described, Unreadable, photo_name
+from agem_tf.photos.listing import check_name
+from agem_tf.photos.reading import opened, read_photo_file
 from agem_tf.retrieval.indexes import DescriptorIndex, Draft, StoredIndex
 from agem_tf.retrieval.indexes.photo_states import PhotoState
 
@@ -66,8 +69,8 @@ class IndexChange:
         if percent > most:
             raise PartialResultError(
                 f"{len(self.skipped)} of {seen} photos ({percent:.1f} %) can't "
-                "be read and were left out; repair them and give --sync, or "
-                f"accept more than --max_bad={most:g} percent."
+                "be read and were left out; repair them and give --sync or "
+                f"--add, or accept more than --max_bad={most:g} percent."
             )
 
     def summary(self) -> str:
@@ -106,8 +109,19 @@ def add_described(
 
     Returns:
         The number of added photos.
+
+    Raises:
+        UserError: another process has replaced the index meanwhile, and another
+            model makes its descriptors.
     """
     photos = described.photos
+    try:
+        check_same_provenance(photos.provenance, stored.origin.provenance)
+    except UserError as error:
+        raise UserError(
+            f"Another process has replaced {stored.place} meanwhile, with "
+            "another model or other settings; give the same command again."
+        ) from error
     known = stored.index.known(photos.names) - gone
     rows = [i for i, name in enumerate(photos.names) if name not in known]
     stored.index.exchange(
@@ -137,9 +151,20 @@ def record_described(
 
 
 def is_still_unreadable(stored: StoredIndex, name: str, path: str) -> bool:
-    """Whether an unreadable photo of the index is the same file as before."""
+    """Whether an unreadable photo of the index is one still.
+
+    A file that has not changed is tried again, because its permissions may have
+    changed, or its format may be supported now.
+    """
     if name not in stored.unreadable:
         return False
     noted = Unreadable(*stored.unreadable[name])
     state = PhotoState.of(path)
-    return state.is_like(PhotoState(noted.size, noted.modified))
+    if not state.is_like(PhotoState(noted.size, noted.modified)):
+        return False
+    try:
+        check_name(path)
+        with opened(read_photo_file(path), path):
+            return False
+    except UserError:
+        return True
