@@ -205,7 +205,9 @@ class ExactIndex(DescriptorIndex):
         """Prepares segments to be written again where that saves reading."""
         self._segments = [s for s in self._segments if s.kept]
         for number, segment in enumerate(self._segments):
-            if 2 * segment.kept < len(segment.names):
+            # What is written for the first time has no list of removed photos.
+            most = 2 * segment.kept if segment.files else segment.kept
+            if most < len(segment.names):
                 self._segments[number] = _joined([segment])
         while len(self._segments) > 1:
             first, second = self._segments[-2:]

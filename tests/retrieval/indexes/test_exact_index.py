@@ -69,3 +69,16 @@ def test_a_segment_is_written_again_when_most_of_it_is_removed(
     assert index.ghosts == 0
     rows = np.load(tmp_path / segment["rows"])
     np.testing.assert_array_equal(rows, descriptors[200:])
+
+
+def test_a_photo_removed_before_it_was_saved_stays_removed(
+    tmp_path, names, descriptors
+):
+    index = ExactIndex(16)
+    index.add(names[:9], descriptors[:9])
+    index.remove(names[2:4])
+    segments = index.save(tmp_path)
+    index = ExactIndex.load(tmp_path, 16, segments)
+    assert index.names() == [*names[:2], *names[4:9]]
+    rows = [0, 1, *range(4, 9)]
+    np.testing.assert_array_equal(index.descriptors, descriptors[rows])
