@@ -30,9 +30,10 @@ def create_model(config: Config) -> AGeM:
         UserError: Its parts do not fit together.
     """
     options = dataclasses.asdict(config.model)
-    start = None
-    if config.model.weights and pathlib.Path(config.model.weights).is_dir():
-        start = load_best_model(config.model.weights)
+    start, weights = None, config.model.weights
+    # A folder called imagenet is not meant by the name of the weights.
+    if weights not in (None, "imagenet") and pathlib.Path(weights).is_dir():
+        start = load_best_model(weights)
         options["weights"] = None
     try:
         model = model_class(config.model)(
@@ -54,7 +55,15 @@ def _start_from(source: AGeM, model: AGeM) -> None:
 
     Layers that only the model has keep their random weights, like the
     attention of DELF after its backbone was trained with another pooling.
+
+    Raises:
+        UserError: The networks have different backbones.
     """
+    if source.backbone != model.backbone:
+        raise UserError(
+            f"model.weights is a run of {source.backbone}, and model.backbone "
+            f"is {model.backbone}; take the same network."
+        )
     layers = {layer.name: layer for layer in source.layers}
     new = []
     for layer in model.layers:
@@ -64,11 +73,6 @@ def _start_from(source: AGeM, model: AGeM) -> None:
             layer.set_weights(twin.get_weights())
         else:
             new.append(layer.name)
-    if source.backbone != model.backbone:
-        raise UserError(
-            f"model.weights is a run of {source.backbone}, and model.backbone "
-            f"is {model.backbone}; take the same network."
-        )
     _LOG.info(
         "Started from %s; layers with new weights: %s",
         source.name,
