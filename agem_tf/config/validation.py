@@ -139,11 +139,11 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
             f"{model.backbone}; use cbam"
         )
     if config.training.accumulate_steps > 1 and (
-        model.batch_norm == "trainable"
+        field := _field_of_statistics(config)
     ):
         yield (
             "training.accumulate_steps leaves batch statistics the photos of a "
-            "part only; set model.batch_norm to frozen_statistics"
+            f"part only; set {field} to frozen_statistics"
         )
     if config.image.resize == "aspect" and model.batch_norm == "trainable":
         yield (
@@ -185,7 +185,7 @@ def _unfit_schedule(config: Config) -> Iterator[str]:
     if optimizer.schedule == "epochs" and optimizer.warmup_steps:
         yield (
             "optimizer.warmup_steps needs a schedule per step, such as "
-            "optimizer.schedule constant"
+            "optimizer.schedule constant; choose one or set it to 0"
         )
     if optimizer.schedule in ("epochs", "constant"):
         if optimizer.schedule_options:
@@ -201,11 +201,25 @@ def _unfit_schedule(config: Config) -> Iterator[str]:
             "with boundaries and values, as in {'boundaries': [400], "
             "'values': [1.0, 0.1]}"
         )
-    if optimizer.average and config.model.batch_norm == "trainable":
+    if optimizer.average and (field := _field_of_statistics(config)):
         yield (
             "optimizer.average does not average the statistics of "
-            "model.batch_norm trainable; take frozen_statistics"
+            f"{field} trainable; take frozen_statistics"
         )
+
+
+def _field_of_statistics(config: Config) -> str | None:
+    """Returns the field by which training learns batch statistics, if any."""
+    model = config.model
+    if not config.training.epochs:
+        return None
+    if model.batch_norm == "trainable":
+        return "model.batch_norm"
+    # The attention has its own, unlike the backbone trainable by default.
+    kind = model.pooling_options.get("batch_norm", "trainable")
+    if model.pooling == "attentive" and kind == "trainable":
+        return "batch_norm in model.pooling_options"
+    return None
 
 
 def _classification_faults(config: Config) -> Iterator[str]:

@@ -204,6 +204,15 @@ def test_an_evaluation_needs_no_training_split():
     assert config.validate(recipe) is recipe
 
 
+_ATTENTIVE = [
+    "model.pooling=attentive",
+    "loss.name=softmax",
+    "image.resize=square",
+    "training.select_best=validation_map",
+    "extraction.whitening=none",
+]
+
+
 @pytest.mark.parametrize(
     "assignments",
     [
@@ -220,11 +229,27 @@ def test_an_evaluation_needs_no_training_split():
             "optimizer.average=0.9",
             "model.batch_norm=trainable",
         ],
+        _ATTENTIVE + ["optimizer.average=0.9"],
+        _ATTENTIVE + ["optimizer.average=0", "training.accumulate_steps=2"],
     ],
 )
 def test_impossible_combinations_are_refused(assignments):
     with pytest.raises(UserError, match="Recipe: "):
         config.validate(loading.override_recipe(config.Config(), assignments))
+
+
+def test_frozen_statistics_of_the_attention_may_be_averaged():
+    assignments = [
+        *_ATTENTIVE,
+        "model.pooling_options={'batch_norm': 'frozen_statistics'}",
+        "optimizer.average=0.9",
+        "training.accumulate_steps=2",
+    ]
+    recipe = loading.override_recipe(config.Config(), assignments)
+    assert config.validate(recipe) is recipe
+    recipe.model.pooling_options = {}
+    with pytest.raises(UserError, match="model.pooling_options to frozen_stat"):
+        config.validate(recipe)
 
 
 def test_json_round_trip():
