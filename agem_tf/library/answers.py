@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+import PIL.Image
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
@@ -278,11 +279,12 @@ def answers_page(
     Args:
         answers: queries and their results.
         folder: folder that the names are relative to, if it is known.
-        query_folder: that of the queries, if it is another one.
+        query_folder: folder that the queries are relative to; by default the
+            working directory and then `folder`.
         title: title of the page.
         noun, nouns: what the page calls one query, and several.
     """
-    query_folder = query_folder or folder
+    query_folders = (query_folder or "", folder)
     source = resources.files("agem_tf.library").joinpath("answers.html")
     environment = jinja2.Environment(
         autoescape=True,
@@ -299,14 +301,9 @@ def answers_page(
         shown=[
             (
                 answer,
-                _thumbnail(answer.query, query_folder, answer.box),
-                _link(answer.query, query_folder),
+                *_shown(find_photo(answer.query, *query_folders), answer.box),
                 [
-                    (
-                        match,
-                        _thumbnail(match.name, folder),
-                        _link(match.name, folder),
-                    )
+                    (match, *_shown(find_photo(match.name, folder, "")))
                     for match in answer.matches
                 ],
             )
@@ -327,18 +324,22 @@ def save_answers_page(
         temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
-def _thumbnail(name: str, folder: str | None, box: Box | None = None):
-    photo = (
-        read_thumbnail(name, PAGE_SIDE, box) if os.path.exists(name) else None
-    )
-    return photo or read_thumbnail(
-        os.path.join(folder or "", name), PAGE_SIDE, box
-    )
+def find_photo(name: str, *folders: str | None) -> str:
+    """Returns the path of a photo in the first of some folders that has it.
+
+    Args:
+        name: path of the photo, relative to one of the folders.
+        *folders: the folders; "" is the working directory, None no folder.
+    """
+    paths = [os.path.join(f, name) for f in folders if f is not None]
+    return next(filter(os.path.exists, paths), paths[0])
 
 
-def _link(name: str, folder: str | None) -> str | None:
-    """Returns the address of a photo on this machine, None if it is gone."""
-    path = os.path.abspath(os.path.join(folder or "", name))
+def _shown(
+    path: str, box: Box | None = None
+) -> tuple[PIL.Image.Image | None, str | None]:
+    """Returns a photo and its address on this machine, None if it is gone."""
     if not os.path.exists(path):
-        return None
-    return "file://" + urllib.parse.quote(os.fsencode(path))
+        return None, None
+    address = urllib.parse.quote(os.fsencode(os.path.abspath(path)))
+    return read_thumbnail(path, PAGE_SIDE, box), f"file://{address}"

@@ -14,7 +14,7 @@ from agem_tf.extraction.single_scale import (
     SingleScaleExtractor,
     single_scale_extractor,
 )
-from agem_tf.library.answers import Answer
+from agem_tf.library.answers import Answer, find_photo
 from agem_tf.photos.reading import read_pixels
 from agem_tf.retrieval import reranking
 from agem_tf.retrieval.reranking import SpatialVerification
@@ -48,11 +48,13 @@ def verified_answers(
     """Orders the photos of answers by their inliers.
 
     Args:
-        answers: answers of a search by photo files, with all candidates.
+        answers: answers of a search by photos, with all candidates.
         step: how they are verified.
         top: number of photos kept per answer.
-        folder: folder of the candidates, whose features are extracted now.
-        directory: stored local features, which are used instead.
+        folder: folder of the candidates, whose features are extracted now,
+            and of queries that are names of indexed photos.
+        directory: stored local features of the candidates, which are used
+            instead.
 
     Returns:
         The answers with their numbers of inliers.
@@ -75,10 +77,8 @@ def verified_answers(
         )
     verified = []
     for answer in answers:
-        pixels = read_pixels(answer.query, "give another one")
-        if answer.box is not None:
-            left, top_edge, right, bottom = map(round, answer.box)
-            pixels = pixels[top_edge:bottom, left:right]
+        path = find_photo(answer.query, "", folder)
+        pixels = read_pixels(path, "give another one", answer.box)
         (query,) = extractor.features([pixels])
         matches = answer.matches
         order, inliers = step.reorder(

@@ -97,20 +97,25 @@ def read_photo_file(path: str | os.PathLike, remedy: str = REMEDY) -> bytes:
     return encoded
 
 
-def read_pixels(path: str | os.PathLike, remedy: str = REMEDY) -> np.ndarray:
+def read_pixels(
+    path: str | os.PathLike,
+    remedy: str = REMEDY,
+    box: Sequence[float] | None = None,
+) -> np.ndarray:
     """Reads a photo as (height, width, 3) uint8 pixels, upright RGB.
 
     Args:
         path: a local path or a remote one.
         remedy: what the user can do about an unreadable photo; ends the
             message.
+        box: x1, y1, x2, y2 in pixels of the upright photo, cut out.
 
     Raises:
         UserError: the photo can't be read.
     """
     encoded = read_photo_file(path, remedy)
     with opened(encoded, os.fspath(path), remedy) as photo:
-        return np.asarray(to_rgb(photo))
+        return np.asarray(_cut(photo, to_rgb(photo), box))
 
 
 @contextlib.contextmanager
@@ -198,14 +203,24 @@ def read_thumbnail(
     try:
         encoded = read_photo_file(path)
         with opened(encoded, os.fspath(path), side=draft_side) as photo:
-            small = to_rgb(photo)
-            if box is not None:
-                factor = reduction(photo)
-                small = small.crop([round(edge / factor) for edge in box])
+            small = _cut(photo, to_rgb(photo), box)
             small.thumbnail((side, side))
             return small
     except UserError:
         return None
+
+
+def _cut(
+    opened_photo: PIL.Image.Image,
+    rgb: PIL.Image.Image,
+    box: Sequence[float] | None,
+) -> PIL.Image.Image:
+    """Cuts a box out of an opened photo in RGB, at least a pixel per side."""
+    if box is None:
+        return rgb
+    factor = reduction(opened_photo)
+    left, top, right, bottom = (round(edge / factor) for edge in box)
+    return rgb.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
 
 
 def encoded_sides(encoded: bytes) -> tuple[int, int]:

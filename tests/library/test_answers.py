@@ -177,3 +177,20 @@ def test_large_photos_become_small(tmp_path):
     sides = [max(photo.size) for photo in pictures(page)]
     assert max(sides) <= PAGE_SIDE
     assert len(pictures(page)) == 2
+
+
+def test_the_page_shows_the_indexed_photo_of_a_name_that_is_here_too(
+    tmp_path, monkeypatch
+):
+    for name, side in (("here", 20), ("indexed", 30)):
+        (tmp_path / name).mkdir()
+        PIL.Image.new("RGB", (side, side)).save(tmp_path / name / "a.png")
+    monkeypatch.chdir(tmp_path / "here")
+    folder = str(tmp_path / "indexed")
+    save_answers_page(
+        "page.html", [Answer("a.png", [Match("a.png", 1)])], folder
+    )
+    page = (tmp_path / "here" / "page.html").read_text()
+    assert [photo.size for photo in pictures(page)] == [(20, 20), (30, 30)]
+    assert f'href="file://{tmp_path}/here/a.png"' in page
+    assert f'href="file://{folder}/a.png"' in page

@@ -77,6 +77,18 @@ def test_the_photo_of_most_inliers_comes_first(folder, stored, box):
     assert found.caption(1) == f"1: 0.700, {found.inliers[0]} inliers"
 
 
+def test_a_query_may_be_the_name_of_an_indexed_photo(folder, stored):
+    named = Answer("2.png", answer(folder).matches)
+    (found,) = verified_answers(
+        [named],
+        parse_verification("verify:4"),
+        1,
+        str(folder / "photos"),
+        stored,
+    )
+    assert [match.name for match in found.matches] == ["2.png"]
+
+
 def test_photos_beyond_the_candidates_follow(folder, stored):
     (found,) = verified_answers(
         [answer(folder)], parse_verification("verify:2"), 4, None, stored
