@@ -58,7 +58,9 @@ class IndexOptions(ScaleOptions):
     model: str | None = cli.option(None, _MODEL)
 
     def __post_init__(self) -> None:
-        _check_source(self, "--photos=DIR, --descriptors=DIR and --remove=NAME")
+        _check_source(
+            self, "--photos=DIR, --descriptors=DIR, --sync, --remove=NAME"
+        )
 
 
 @cli.options

@@ -14,6 +14,7 @@ status is 3.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from agem_tf import cli
@@ -64,7 +65,9 @@ class SearchOptions:
     )
     output: str | None = cli.option(None, "HTML page to write.")
     folder: str | None = cli.option(
-        None, "Folder of the indexed photos for the page, if it has moved."
+        None,
+        "Folder of the indexed photos, for the page and --rerank, if it has "
+        "moved.",
     )
     parameter: tuple[str, ...] = cli.option(
         (), "Search parameter of FAISS or Milvus, for example nprobe=32."
@@ -90,12 +93,16 @@ class SearchOptions:
             )
         if self.unlike and not self.like:
             raise UserError("--unlike needs --like=PHOTO.")
-        if self.box is not None and (
-            len(self.photos) != 1 or len(self.box) != 4
-        ):
+        is_one_photo = len(self.photos) == 1 and not os.path.isdir(
+            self.photos[0]
+        )
+        if self.box is not None and not (is_one_photo and len(self.box) == 4):
             raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
         if self.folder is not None and not (self.has_page or self.rerank):
-            raise UserError("--folder is for --output; give both.")
+            raise UserError(
+                "--folder is for --output, --format=html and --rerank; give "
+                "one of them too."
+            )
         if self.local_features is not None and self.rerank is None:
             raise UserError("--local_features is for --rerank; give both.")
         if self.rerank is not None and (self.descriptors or self.like):

@@ -83,6 +83,7 @@ def test_what_does_not_go_together_is_refused(tmp_path):
         (["a.jpg"], {"descriptors": "d"}, "Give photos to search by, or"),
         (["a.jpg", "b.jpg"], {"box": (1, 2, 3, 4)}, "of exactly one photo"),
         (["a.jpg"], {"box": (1, 2, 3)}, "--box takes x1,y1,x2,y2"),
+        ([str(tmp_path)], {"box": (1, 2, 3, 4)}, "of exactly one photo"),
         (["a.jpg"], {"folder": "photos"}, "--folder is for --output"),
         (["a.jpg"], {"like": ["b.jpg"]}, "Give photos to search by, or"),
         ([], {"unlike": ["b.jpg"]}, "Give photos to search by, or"),

@@ -20,7 +20,7 @@ def options_of(*flags):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ("", "one of --photos=DIR, --descriptors=DIR and --remove=NAME"),
+        ("", "one of --photos=DIR, --descriptors=DIR, --sync, --remove=NAME"),
         ("--photos=p --descriptors=d", "Give one of"),
         ("--add", "Give one of --photos=DIR and --descriptors=DIR"),
         ("--photos=p --remove=n", "--photos does not go with --remove"),

@@ -55,11 +55,16 @@ def write_names(path: Path, names: Sequence[str]) -> None:
 
 
 def read_names(path: Path) -> list[str]:
-    """Reads what `write_names` or a text editor wrote.
+    """Reads what `write_names` or a text editor wrote."""
+    return split_names(path.read_bytes())
+
+
+def split_names(content: bytes) -> list[str]:
+    """Returns the lines of a list of names, also those not in UTF-8.
 
     Only the newline separates: photos may have U+2028 in their names.
     """
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    text = content.decode("utf-8", "surrogateescape")
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     return lines if text else []
 

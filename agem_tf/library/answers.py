@@ -242,7 +242,7 @@ def listed_queries(path: str) -> list[str]:
         UserError: it names no photo.
     """
     if path == "-":
-        lines, base = sys.stdin.read().splitlines(), ""
+        lines, base = arrays.split_names(sys.stdin.buffer.read()), ""
     else:
         lines, base = arrays.read_names(Path(path)), os.path.dirname(path)
     beside = [os.path.join(base, line) for line in lines if line]

@@ -194,3 +194,11 @@ def test_the_page_shows_the_indexed_photo_of_a_name_that_is_here_too(
     assert [photo.size for photo in pictures(page)] == [(20, 20), (30, 30)]
     assert f'href="file://{tmp_path}/here/a.png"' in page
     assert f'href="file://{folder}/a.png"' in page
+
+
+def test_a_list_from_a_pipe_may_hold_names_of_any_encoding(monkeypatch):
+    piped = io.TextIOWrapper(
+        io.BytesIO("a\u2028b.jpg\n".encode() + b"\xe4.jpg")
+    )
+    monkeypatch.setattr("sys.stdin", piped)
+    assert listed_queries("-") == ["a\u2028b.jpg", "\udce4.jpg"]
