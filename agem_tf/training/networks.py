@@ -31,8 +31,8 @@ def create_model(config: Config) -> AGeM:
     """
     options = dataclasses.asdict(config.model)
     start, weights = None, config.model.weights
-    # A folder called imagenet is not meant by the name of the weights.
-    if weights not in (None, "imagenet") and pathlib.Path(weights).is_dir():
+    # The weights imagenet are meant even where a folder is called so.
+    if weights and weights != "imagenet" and pathlib.Path(weights).is_dir():
         start = load_best_model(weights)
         options["weights"] = None
     try:
