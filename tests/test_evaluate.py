@@ -289,7 +289,7 @@ def test_two_evaluations_are_compared_query_by_query(compared, capsys):
     assert f"{100 * difference:+.1f}" in printed
 
 
-def test_the_page_of_a_comparison_shows_both_rank_lists(tmp_path):
+def test_the_page_of_a_comparison_shows_both_rank_lists(tmp_path, compared):
     photos = tmp_path / "photos"
     rng = np.random.default_rng(0)
     for name in ("a/1", "a/2", "b/1", "b/2", "c/1", "c/2"):
@@ -325,6 +325,14 @@ def test_the_page_of_a_comparison_shows_both_rank_lists(tmp_path):
     (name, first, *_), *_ = comparison.changed_queries()
     assert f"{name}, A: {first:.1f} %" in page.read_text()
     assert "data:image/jpeg" in page.read_text()
+    with pytest.raises(UserError, match="other photos than those of --data_d"):
+        evaluate.main(
+            evaluate.CompareOptions(
+                compare=",".join(compared),
+                data_dir=data,
+                output=str(tmp_path / "other.html"),
+            )
+        )
 
 
 def test_evaluations_that_differ_in_kind_are_not_compared(

@@ -10,6 +10,7 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation.intervals import mean_interval
+from agem_tf.evaluation.protocols.protocol import WHOLE
 from agem_tf.evaluation.results import StoredScores
 
 
@@ -71,6 +72,9 @@ def compare_scores(
 ) -> list[PartComparison]:
     """Compares each difficulty of two evaluations.
 
+    Difficulties that are equal in both, as without hard photos, are one,
+    `WHOLE`.
+
     Raises:
         UserError: they have other queries, another protocol, or one that
             gives single queries no score.
@@ -85,20 +89,22 @@ def compare_scores(
             "The evaluations have different queries; compare evaluations of "
             "one ground truth."
         )
-    parts = [part for part in first.per_query if part in second.per_query]
-    if not parts:
+    scores = {
+        part: np.stack([first.per_query[part], second.per_query[part]])
+        for part in first.per_query
+        if part in second.per_query
+    }
+    if not scores:
         raise UserError(
             f"The protocol {first.protocol} gives single queries no score; "
             "evaluate both with another --protocol."
         )
+    one, *others = scores.values()
+    if others and all(np.array_equal(one, x, equal_nan=True) for x in others):
+        scores = {WHOLE: one}
     return [
-        PartComparison(
-            part,
-            first.per_query[part],
-            second.per_query[part],
-            mean_interval(second.per_query[part] - first.per_query[part]),
-        )
-        for part in parts
+        PartComparison(part, *both, mean_interval(both[1] - both[0]))
+        for part, both in scores.items()
     ]
 
 

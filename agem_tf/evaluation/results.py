@@ -78,8 +78,7 @@ class StoredScores:
         query_names: names of the queries.
         per_query: difficulty -> (queries,) values in [0, 1] of the score that
             stands for it, for example the average precision; NaN where a query
-            is not scored. Difficulties without any score are left out, and
-            equal ones are one, `WHOLE`.
+            is not scored. Difficulties without any score are left out.
         ranking: the best photos of each query.
     """
 
@@ -168,9 +167,6 @@ def _main_scores(
             values = np.array([float(row[column] or "nan") for row in rows])
             if not np.isnan(values).all():
                 scores[part] = values
-    first, *others = scores.values() or [np.empty(0)]
-    if others and all(np.array_equal(first, v, equal_nan=True) for v in others):
-        return {WHOLE: first}
     return scores
 
 

@@ -85,8 +85,8 @@ def run_comparison(options: Any) -> Comparison:
         options: an `agem_tf.evaluate.CompareOptions`.
 
     Raises:
-        UserError: a fault of the options or of an evaluation, or the two
-            cannot be compared.
+        UserError: a fault of the options or of an evaluation, the two cannot
+            be compared, or they scored another dataset.
     """
     names = options.compare.split(",")
     if len(names) != 2:
@@ -105,13 +105,27 @@ def run_comparison(options: Any) -> Comparison:
     )
     if options.output:
         dataset = PreparedDataset(options.data_dir)
-        page = _page(
-            comparison,
-            dataset.ground_truth(options.split),
-            photos_of_split(dataset.split(options.split)),
-        )
-        page.save(options.output)
+        truth = dataset.ground_truth(options.split)
+        _check_scored_photos(comparison, truth)
+        photos = photos_of_split(dataset.split(options.split))
+        _page(comparison, truth, photos).save(options.output)
     return comparison
+
+
+def _check_scored_photos(comparison: Comparison, truth: GroundTruth) -> None:
+    """Checks that the names and indices of both evaluations are the truth's."""
+    photos = list(truth.database_names)
+    for stored in comparison.stored:
+        ranking = stored.ranking
+        # Distractors follow the photos of the dataset.
+        scored = list(ranking.database_names)[: len(photos)]
+        if scored != photos or list(ranking.query_names) != list(
+            truth.query_names
+        ):
+            raise UserError(
+                "The evaluations scored other photos than those of --data_dir "
+                "and --split; give the dataset of both evaluations."
+            )
 
 
 def _page(comparison: Comparison, truth: GroundTruth, photos: Photos) -> Report:
