@@ -15,7 +15,11 @@ import tensorflow as tf
 
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import PreparedDataset
-from agem_tf.distribution.batches import check_static_shapes, divide_batch
+from agem_tf.distribution.batches import (
+    check_static_shapes,
+    divide_batch,
+    share_of_part,
+)
 from agem_tf.errors import UserError, cause
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
@@ -134,13 +138,12 @@ class RecipePrograms:
                 tf.TensorSpec((batch, photos), tf.int32),
             )
 
-        name, batch = "training.batch_tuples", config.training.batch_tuples
         return Program(
             f"training {height}x{width}"
             + (f" at {scale:g}" if scale != 1.0 else ""),
             "tuples",
             photos,
-            divide_batch(batch, replicas, name),
+            share_of_part(config, replicas) * config.training.accumulate_steps,
             functools.cache(lower),
         )
 
