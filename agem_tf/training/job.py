@@ -21,6 +21,7 @@ from agem_tf.distribution.workers import (
     chief_first,
     is_chief,
 )
+from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import (
     Evaluation,
     Rerank,
@@ -195,6 +196,13 @@ class _Scoring:
         self._rerankings: dict[str, Rerank | None] = {"": None}
         steps = config.evaluation.rerank
         if parsed := reranking.parse_rerank(steps.split()):
+            # Refused here, before hours of extraction.
+            if reranking.split_verification(parsed)[1]:
+                raise UserError(
+                    "evaluation.rerank has verify, which needs local features; "
+                    "leave it out and pass --rerank=verify to agem_tf.evaluate "
+                    "with --local_features."
+                )
             self._rerankings[f", {steps}"] = functools.partial(
                 reranking.transform, steps=parsed
             )

@@ -256,6 +256,7 @@ def test_photos_of_any_shape_keep_their_proportions(recipe, tmp_path):
         ({"data": {"directory": "gone"}}, "agem_tf.prepare"),
         ({"evaluation": {"rerank": "dba:2 aqe"}}, "Unknown re-ranking 'aqe'"),
         ({"evaluation": {"rerank": "agem"}}, "num_neighbours=20, .* 9 photos"),
+        ({"evaluation": {"rerank": "verify"}}, "evaluation.rerank has verify"),
     ],
 )
 def test_a_recipe_that_cannot_run_says_why(recipe, tmp_path, override, message):
