@@ -94,9 +94,7 @@ class ExtractLocalOptions:
         "Kind of local features.", choices=registry.names("local_features")
     )
     output: str = cli.required("Directory to write the features to.")
-    data_dir: str | None = cli.option(
-        None, "Directory of a prepared dataset; default: the recipe's."
-    )
+    data_dir: str | None = cli.option(None, "Directory of a prepared dataset.")
     photos: str | None = cli.option(
         None, "For --local: folder of photos in place of --data_dir."
     )

@@ -171,7 +171,7 @@ def _verification(
     elif truth.has_boxes:
         raise UserError(
             "The queries of this ground truth are boxes in photos; write their "
-            "local features with agem_tf.extract --local --queries and give "
+            "local features as those of the photos, with --queries, and give "
             "--query_features=DIR."
         )
     # Before hours of verification.

@@ -22,6 +22,11 @@ from agem_tf.retrieval.photo_geometry import (
     verify,
 )
 
+_NOUNS = {
+    "affine": "affine transform",
+    "fundamental": "fundamental matrix",
+    "homography": "homography",
+}
 _PAGES, _PICTURES = (".html", ".htm"), (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -54,7 +59,7 @@ class MatchedPhotos:
             f"{_with_article(self.model)}"
         )
         if transform is None:
-            yield f"no {self.model} agrees with enough matches"
+            yield f"no {_NOUNS[self.model]} agrees with enough matches"
         else:
             for row in transform:
                 yield "  ".join(f"{value:13.6g}" for value in row)
@@ -143,6 +148,4 @@ def _check_output(path: Path) -> None:
 
 
 def _with_article(model: str) -> str:
-    return {"affine": "an affine transform", "homography": "a homography"}.get(
-        model, "a fundamental matrix"
-    )
+    return f"{'an' if model == 'affine' else 'a'} {_NOUNS[model]}"
