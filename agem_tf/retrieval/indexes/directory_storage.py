@@ -304,8 +304,17 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
         and type(dimension) is int
         and 0 < dimension <= _MOST_DIMENSIONS
         and isinstance(manifest.get("photos"), str | None)
-        and isinstance(manifest.get("unreadable", {}), dict)
+        and _is_noted(manifest.get("unreadable", {}))
         and all(isinstance(file, str) for file in files)
+    )
+
+
+def _is_noted(unreadable: Any) -> bool:
+    """Returns whether these are reason, size and time of photos by name."""
+    return isinstance(unreadable, dict) and all(
+        isinstance(noted, list)
+        and [type(value) for value in noted] == [str, int, int]
+        for noted in unreadable.values()
     )
 
 

@@ -135,14 +135,22 @@ class ExactIndex(DescriptorIndex):
             rows = arrays.load_array(directory / files["rows"], mmap=True)
             names = arrays.read_names(directory / files["names"])
             removed = np.zeros(len(names), bool)
-            if rows.shape != (len(names), dimension):
+            shape = len(names), dimension
+            if rows.shape != shape or rows.dtype.kind != "f":
                 raise UserError(
-                    f"{directory / files['rows']} has shape {rows.shape} for "
-                    f"{len(names)} photos and {dimension} dimensions; index "
-                    "the photos again."
+                    f"{directory / files['rows']} holds {rows.shape} of "
+                    f"{rows.dtype} instead of {shape} floats; index the photos "
+                    "again."
                 )
             if "removed" in files:
-                removed[arrays.load_array(directory / files["removed"])] = True
+                path = directory / files["removed"]
+                try:
+                    removed[arrays.load_array(path)] = True
+                except IndexError as error:
+                    raise UserError(
+                        f"{path} does not fit the {len(names)} photos; index "
+                        "the photos again."
+                    ) from error
             half = rows.dtype == np.float16
             segment = _Segment(names, rows, removed, half, dict(files))
             index._segments.append(segment)

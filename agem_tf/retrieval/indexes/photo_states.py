@@ -11,6 +11,9 @@ import pathlib
 import uuid
 from typing import NamedTuple
 
+from agem_tf.errors import UserError
+from agem_tf.files import arrays
+
 SEGMENTS = "segments"
 # A hash that equals no other, of a file that changed while it was read.
 _UNKNOWN = ""
@@ -72,14 +75,22 @@ class PhotoStates:
         self._new: dict[str, PhotoState] = {}
 
     def read(self) -> dict[str, PhotoState]:
-        """Returns the state of each photo name, also of removed photos."""
+        """Returns the state of each photo name, also of removed photos.
+
+        Raises:
+            UserError: a file is damaged.
+        """
         states: dict[str, PhotoState] = {}
         for file in self.files:
-            content = (self._directory / file).read_bytes()
-            for line in content.decode("utf-8", "surrogateescape").split("\n"):
-                if line:
+            try:
+                for line in arrays.read_names(self._directory / file):
                     size, modified, digest, name = line.split("\t", 3)
                     states[name] = PhotoState(int(size), int(modified), digest)
+            except ValueError as error:
+                raise UserError(
+                    f"{self._directory / file} is damaged; index the photos "
+                    "again."
+                ) from error
         return states | self._new
 
     def record(self, name: str, state: PhotoState) -> None:

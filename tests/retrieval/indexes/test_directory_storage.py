@@ -74,6 +74,18 @@ def test_a_damaged_manifest_is_refused(make, tmp_path):
         storage.open()
 
 
+@pytest.mark.parametrize("noted", [[], "text", ["reason", 1], [1, 2, 3]])
+def test_a_manifest_with_other_unreadable_photos_is_refused(
+    make, tmp_path, noted
+):
+    storage = make("exact")
+    path = tmp_path / "index" / "manifest.json"
+    manifest = json.loads(path.read_text()) | {"checksum": None}
+    path.write_text(json.dumps(manifest | {"unreadable": {"a.jpg": noted}}))
+    with pytest.raises(UserError, match="is damaged; index the photos again"):
+        storage.open()
+
+
 @pytest.mark.parametrize("factory", ["exact", "HNSW16"])
 def test_a_manifest_of_another_dimension_is_refused(make, tmp_path, factory):
     storage = make(factory)

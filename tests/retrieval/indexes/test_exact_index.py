@@ -1,7 +1,9 @@
 """Exact indexes."""
 
 import numpy as np
+import pytest
 
+from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes import ExactIndex
 
 
@@ -82,3 +84,18 @@ def test_a_photo_removed_before_it_was_saved_stays_removed(
     assert index.names() == [*names[:2], *names[4:9]]
     rows = [0, 1, *range(4, 9)]
     np.testing.assert_array_equal(index.descriptors, descriptors[rows])
+
+
+def test_arrays_that_do_not_fit_are_one_sentence(tmp_path, names, descriptors):
+    index = ExactIndex(16)
+    index.add(names[:9], descriptors[:9])
+    (segment,) = index.save(tmp_path)
+    for removed in (np.array([9]), np.array([0.5]), np.ones(8, bool)):
+        np.save(tmp_path / "removed.npy", removed)
+        listed = [segment | {"removed": "removed.npy"}]
+        with pytest.raises(UserError, match=r"removed\.npy does not fit the 9"):
+            ExactIndex.load(tmp_path, 16, listed)
+    for rows in (np.ones((8, 16), np.float32), np.full((9, 16), "a")):
+        np.save(tmp_path / segment["rows"], rows)
+        with pytest.raises(UserError, match="index the photos again"):
+            ExactIndex.load(tmp_path, 16, [segment])

@@ -2,7 +2,10 @@
 
 import os
 
-from agem_tf.retrieval.indexes.photo_states import PhotoState
+import pytest
+
+from agem_tf.errors import UserError
+from agem_tf.retrieval.indexes.photo_states import PhotoState, PhotoStates
 
 
 def test_the_hash_follows_the_content(tmp_path):
@@ -27,3 +30,15 @@ def test_a_broken_link_has_a_state(tmp_path):
     state = PhotoState.of(link)
     assert state == (0, 0, "") == state.hashed(link)
     assert not state.is_like(PhotoState.of(tmp_path))
+
+
+def test_damaged_states_are_one_sentence(tmp_path):
+    states = PhotoStates(tmp_path, [])
+    # Only the newline ends a line.
+    states.record("a\u2028b.jpg", PhotoState(1, 2, "f"))
+    files = states.save(tmp_path)
+    assert states.read() == {"a\u2028b.jpg": (1, 2, "f")}
+    for content in ("1\tnoon\tf\ta.jpg\n", "1\t2\n"):
+        (tmp_path / files[0]).write_text(content)
+        with pytest.raises(UserError, match=r"states\.tsv is damaged; index"):
+            states.read()
