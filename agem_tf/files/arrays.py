@@ -69,6 +69,18 @@ def split_names(content: bytes) -> list[str]:
     return lines if text else []
 
 
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Writes an .npy file.
+
+    Unlike `np.save`, whose error does not say that the disk is full.
+    """
+    array = np.ascontiguousarray(array)
+    header = np.lib.format.header_data_from_array_1_0(array)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)
+
+
 def load_array(path: Path, mmap: bool = False) -> np.ndarray:
     """Loads an .npy file, optionally without reading it into memory.
 

@@ -65,7 +65,7 @@ class Ranking:
     def save(self, directory: str | os.PathLike) -> None:
         """Writes ranks.npy, two lists of names and manifest.json."""
         with atomic_directory(directory) as temporary:
-            np.save(temporary / _ARRAY, self.ranks)
+            arrays.write_array(temporary / _ARRAY, self.ranks)
             arrays.write_names(temporary / _QUERIES, self.query_names)
             arrays.write_names(temporary / _DATABASE, self.database_names)
             write_manifest(temporary, KIND, provenance=self.provenance)

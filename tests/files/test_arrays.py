@@ -1,13 +1,15 @@
 """Arrays come back as they were saved, and a damaged file is named."""
 
+import errno
 import io
+import pathlib
 import zipfile
 
 import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.files.arrays import load_array, load_arrays
+from agem_tf.files.arrays import load_array, load_arrays, write_array
 
 
 @pytest.fixture
@@ -94,3 +96,24 @@ def test_an_array_is_read(tmp_path, mmap):
     array = np.asfortranarray(np.arange(6, dtype="f2").reshape(2, 3))
     np.save(tmp_path / "a.npy", array)
     np.testing.assert_array_equal(load_array(tmp_path / "a.npy", mmap), array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=np.int64),
+        np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+        np.empty((0, 3), np.float16),
+    ],
+)
+def test_an_array_is_written_as_numpy_reads_it(tmp_path, array):
+    write_array(tmp_path / "a.npy", array)
+    found = np.load(tmp_path / "a.npy")
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array)
+
+
+def test_a_full_disk_is_recognised_by_its_error():
+    with pytest.raises(OSError) as caught:
+        write_array(pathlib.Path("/dev/full"), np.arange(6))
+    assert caught.value.errno == errno.ENOSPC

@@ -10,7 +10,6 @@ listed beside their segment until half of it is gone.
 """
 
 import dataclasses
-import io
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Self
@@ -106,10 +105,8 @@ class ExactIndex(DescriptorIndex):
                 self._save_segment(segment, directory)
             elif segment.removed.any() and "removed" not in segment.files:
                 file = f"{new_folder(directory)}/removed.npy"
-                # NumPy's own writing does not say that a disk is full.
-                content = io.BytesIO()
-                np.save(content, np.flatnonzero(segment.removed))
-                (directory / file).write_bytes(content.getvalue())
+                gone = np.flatnonzero(segment.removed)
+                arrays.write_array(directory / file, gone)
                 segment.files["removed"] = file
         return [segment.files for segment in self._segments]
 

@@ -128,7 +128,7 @@ class FaissIndex(DescriptorIndex):
         files = {role: place + file for role, file in FILES.items()}
         vectors = str(directory / files["vectors"])
         _import_faiss().write_index(self._index, vectors)
-        np.save(directory / files["ids"], self._numbers)
+        arrays.write_array(directory / files["ids"], self._numbers)
         arrays.write_names(directory / files["names"], self._names)
         self._files = files
         return [files]
