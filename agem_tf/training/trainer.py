@@ -86,6 +86,17 @@ class Trainer:
                 "single photos, fewer than training.batch_tuples="
                 f"{config.training.batch_tuples}; lower it."
             )
+        steps = config.training.epochs * (
+            self._task.num_tuples // config.training.batch_tuples
+        )
+        if steps <= config.optimizer.warmup_steps:
+            _LOG.warning(
+                "The learning rate never reaches optimizer.learning_rate: the "
+                "training has %d steps, and optimizer.warmup_steps is %d; "
+                "lower it.",
+                steps,
+                config.optimizer.warmup_steps,
+            )
         trained = self._optimizer.trainable_variables
         self._step = TrainingStep(
             training_networks(
