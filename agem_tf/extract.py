@@ -200,7 +200,9 @@ def _write_local_features(options, run, devices, split, names):
         options.queries,
         options.overwrite,
     )
-    _report_features(extracted, options.output)
+    _report_features(
+        extracted, options.output, "no score reaches --score_threshold"
+    )
     return extracted
 
 
@@ -226,11 +228,11 @@ def _write_untrained_features(options):
             options.queries,
             options.overwrite,
         )
-    _report_features(extracted, options.output)
+    _report_features(extracted, options.output, "no keypoint stands out")
     return extracted
 
 
-def _report_features(extracted, output):
+def _report_features(extracted, output, or_else):
     cli.print_line(
         f"Local features of {len(extracted)} photos, on average "
         f"{extracted.features_per_photo:.0f} of {extracted.dimension} "
@@ -239,8 +241,7 @@ def _report_features(extracted, output):
     )
     if empty := extracted.photos_without_features:
         cli.print_line(
-            f"{empty} photo(s) without a feature: too small, or no score "
-            "reaches --score_threshold"
+            f"{empty} photo(s) without a feature: too small, or {or_else}"
         )
 
 
