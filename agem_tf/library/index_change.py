@@ -79,7 +79,10 @@ class IndexChange:
         lines = [f"skipped {s['photo']}: {s['reason']}" for s in shown]
         if len(shown) < len(self.skipped):
             more = len(self.skipped) - len(shown)
-            lines.append(f"skipped {more} more, which the manifest lists")
+            lines.append(
+                f"skipped {more} more; the manifest of an index in a directory "
+                "lists all"
+            )
         counts = {
             "added": self.added,
             "there already": self.present,
