@@ -33,6 +33,7 @@ _DESCRIPTORS = "Descriptor set to index instead of photos."
 _SKIP_BAD = "Exit with status 0 however many photos can't be read."
 _MAX_BAD = "Percent of unreadable photos above which the exit status is 3."
 _MODEL = "For Milvus: directory of the SavedModel."
+_DEFAULT_MAX_BAD = 1.0
 
 
 @cli.options
@@ -44,7 +45,7 @@ class IndexOptions(ScaleOptions):
     descriptors: str | None = cli.option(None, _DESCRIPTORS)
     overwrite: bool = cli.option(False, "Replace an existing index.")
     skip_bad: bool = cli.option(False, _SKIP_BAD)
-    max_bad: float = cli.option(1.0, _MAX_BAD, minimum=0)
+    max_bad: float = cli.option(_DEFAULT_MAX_BAD, _MAX_BAD, minimum=0)
     factory: str = cli.option(
         "exact", "Kind of index: exact, or FAISS's HNSW32, IVF256,SQ8, ..."
     )
@@ -71,7 +72,7 @@ class AddOptions:
     photos: str | None = cli.option(None, _PHOTOS)
     descriptors: str | None = cli.option(None, _DESCRIPTORS)
     skip_bad: bool = cli.option(False, _SKIP_BAD)
-    max_bad: float = cli.option(1.0, _MAX_BAD, minimum=0)
+    max_bad: float = cli.option(_DEFAULT_MAX_BAD, _MAX_BAD, minimum=0)
     model: str | None = cli.option(None, _MODEL)
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ class SyncOptions:
     index: str = cli.required(_INDEX)
     photos: str | None = cli.option(None, "Folder of the photos, if it moved.")
     skip_bad: bool = cli.option(False, _SKIP_BAD)
-    max_bad: float = cli.option(1.0, _MAX_BAD, minimum=0)
+    max_bad: float = cli.option(_DEFAULT_MAX_BAD, _MAX_BAD, minimum=0)
 
 
 @cli.options
@@ -163,9 +164,15 @@ def _check_source(options: IndexOptions | AddOptions, sources: str) -> None:
     """Checks that there are either photos or descriptors to index."""
     if bool(options.photos) == bool(options.descriptors):
         raise UserError(f"Give one of {sources}.")
-    for name in ("scales", "image_size", "skip_bad"):
-        if options.descriptors and getattr(options, name, None):
-            raise UserError(f"--{name} is for --photos; leave it out.")
+    given = [
+        name
+        for name in ("scales", "image_size", "skip_bad")
+        if getattr(options, name, None)
+    ]
+    if options.max_bad != _DEFAULT_MAX_BAD:
+        given.append("max_bad")
+    if options.descriptors and given:
+        raise UserError(f"--{given[0]} is for --photos; leave it out.")
 
 
 if __name__ == "__main__":

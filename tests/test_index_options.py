@@ -35,6 +35,7 @@ def options_of(*flags):
         ("--descriptors=d --scales=1", "--scales is for --photos"),
         ("--descriptors=d --image_size=64", "--image_size is for --photos"),
         ("--descriptors=d --add --skip_bad", "--skip_bad is for --photos"),
+        ("--descriptors=d --max_bad=5", "--max_bad is for --photos"),
     ],
 )
 def test_flags_without_effect_are_refused(flags, sentence):

@@ -13,8 +13,8 @@ from agem_tf.library.answers import Answer
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes import Match
 
-# Neighbours per photo; a group of more photos is still found as a whole, unless
-# so many copies of a photo are its only neighbours.
+# Neighbours per photo. A group may have more photos, because pairs connect it;
+# more exact copies than this may come as several groups.
 _NEIGHBOURS = 50
 _BLOCK = 2048
 

@@ -123,8 +123,7 @@ class PhotoIndex:
             The photos per query, best first.
         """
         index = self.stored.index
-        if top is None or top > len(self):
-            top = index.num_found(None if top is None else len(self))
+        top = index.num_found(None if top is None else min(top, len(self)))
         wanted = min(len(self), top + _SPARE) if exclude_self else top
         least = -np.inf if min_similarity is None else min_similarity
         most = _COPY if exclude_self else np.inf

@@ -192,11 +192,11 @@ class DescriptorIndex(abc.ABC):
 
     @abc.abstractmethod
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
-        """Adds photos; `add` has checked them."""
+        """Adds photos; `exchange` has checked them."""
 
     @abc.abstractmethod
     def _remove(self, names: set[str]) -> None:
-        """Removes photos; `remove` has checked the names."""
+        """Removes photos, all of which are in the index."""
 
     @abc.abstractmethod
     def _rename(self, names: Mapping[str, str]) -> None:
