@@ -172,7 +172,7 @@ class ScalePyramid:
 
     def _scaled(self, images, scale):
         """Resizes bilinearly without antialiasing, as the reference does."""
-        if isinstance(scale, float) and scale == 1.0:
+        if not tf.is_tensor(scale) and scale == 1.0:
             return images
         sides = self._scaled_sides(tf.shape(images)[1:3], scale)
         return tf.image.resize(images, sides, "bilinear", antialias=False)

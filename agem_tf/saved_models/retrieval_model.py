@@ -93,8 +93,9 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
     model = tf.saved_model.load(os.fspath(directory))
     if _SIGNATURE not in model.signatures:
         raise UserError(
-            f"The model {directory} has no signature {_SIGNATURE}; export it "
-            "again with python -m agem_tf.export."
+            f"The model {directory} has no signature {_SIGNATURE}, as one of "
+            "local features or of an earlier version; give the export of a "
+            "run of descriptors, written again by python -m agem_tf.export."
         )
     signature = model.signatures[_SIGNATURE]
     dimension = signature.structured_outputs["descriptors"].shape[-1]
