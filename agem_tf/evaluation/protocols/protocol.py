@@ -6,6 +6,7 @@ curve, the ground truths that it reads and the scores that papers report.
 
 import abc
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -41,7 +42,7 @@ class Part:
     curve: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     in_percent: bool = True
 
-    @property
+    @functools.cached_property
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of the first metric over the queries.
 
