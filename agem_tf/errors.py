@@ -1,8 +1,8 @@
 """The error type for mistakes of the user, and the sentences for others.
 
 A command prints what `sentence_of` returns as a single line and exits with
-status 2; any other exception is a defect of this package and keeps its
-traceback.
+status 2, or that of the error; any other exception is a defect of this package
+and keeps its traceback.
 """
 
 import errno

@@ -88,14 +88,14 @@ def describe_photos(
     states: dict[str, PhotoState] = {}
 
     def skip(path: str, error: Exception) -> None:
-        size, modified, _ = states.pop(path)
+        size, modified, _ = states.pop(path, PhotoState(0, 0))
         unreadable[path] = Unreadable(str(error), size, modified)
 
     for path in paths:
-        states[path] = PhotoState.of(path)
         try:
+            states[path] = PhotoState.of(path)
             check_name(path, "rename it")
-        except UserError as error:
+        except (UserError, OSError) as error:
             skip(path, error)
     done = blocks.read()
     kept = {

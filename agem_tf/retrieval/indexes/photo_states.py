@@ -5,6 +5,7 @@ the hash of the content decides whether a photo that looks new was only touched,
 moved or renamed.
 """
 
+import errno
 import hashlib
 import os
 import pathlib
@@ -17,6 +18,7 @@ from agem_tf.files import arrays
 SEGMENTS = "segments"
 # A hash that equals no other, of a file that changed while it was read.
 _UNKNOWN = ""
+_BROKEN_LINK = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class PhotoState(NamedTuple):
@@ -37,10 +39,16 @@ class PhotoState(NamedTuple):
         """Returns the state of a file, without its hash.
 
         All zeros if there is none, as behind a broken link.
+
+        Raises:
+            OSError: the file system refuses to say, for example for a folder
+                without permissions, whose photos are not gone.
         """
         try:
             status = os.stat(path)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _BROKEN_LINK:
+                raise
             return cls(0, 0)
         return cls(status.st_size, status.st_mtime_ns)
 

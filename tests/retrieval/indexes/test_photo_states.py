@@ -26,9 +26,11 @@ def test_a_pipe_is_not_read(tmp_path):
 
 def test_a_broken_link_has_a_state(tmp_path):
     link = tmp_path / "link.jpg"
-    link.symlink_to("nowhere.jpg")
-    state = PhotoState.of(link)
-    assert state == (0, 0, "") == state.hashed(link)
+    for target in ("nowhere.jpg", "link.jpg"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        state = PhotoState.of(link)
+        assert state == (0, 0, "") == state.hashed(link)
     assert not state.is_like(PhotoState.of(tmp_path))
 
 
