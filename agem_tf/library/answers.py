@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import PIL.Image
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
@@ -165,7 +166,9 @@ def search_in_batches(
                     unreadable.append(str(error))
             if not readable:
                 continue
-        found = index.search_descriptors(rows, **dataclasses.asdict(limits))
+        found = index.search_descriptors(
+            np.stack(rows), **dataclasses.asdict(limits)
+        )
         for path, matches in zip(readable, found, strict=True):
             yield Answer(path, matches)
 

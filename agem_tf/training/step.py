@@ -1,9 +1,11 @@
 """The compiled training step: several optimizer steps per call."""
 
 import functools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from agem_tf.training.optimizers import RuleOptimizer
@@ -44,6 +46,8 @@ class TrainingStep:
         parts: Number of equal parts of a replica's batch whose gradients are
             computed one after the other and summed; see
             `training.accumulate_steps`.
+        clock: Returns the time in seconds; `host_clock` with deterministic
+            kernels.
     """
 
     def __init__(
@@ -54,9 +58,10 @@ class TrainingStep:
         strategy: tf.distribute.Strategy,
         seed: int = 0,
         parts: int = 1,
+        clock: Callable[[], tf.Tensor] = tf.timestamp,
     ):
         self._networks, self._loss = networks, loss
-        self._seed, self._parts = seed, parts
+        self._seed, self._parts, self._clock = seed, parts, clock
         self._optimizer, self._strategy = optimizer, strategy
         # What each step checks, in the order in which it is computed.
         self.quantities = ["outputs of the network", "loss"] + [
@@ -88,7 +93,7 @@ class TrainingStep:
         steps, waited = tf.constant(0), tf.constant(0.0, tf.float64)
         stops, faults = tf.constant(0.0), tf.zeros(len(self.quantities))
         for _ in tf.range(num_steps):
-            batch, seconds = _timed_next(iterator)
+            batch, seconds = self._timed_next(iterator)
             sums = self._step(batch, stop)
             sound = tf.reduce_sum(faults) < 1
             steps += tf.cast(sound, tf.int32)
@@ -189,16 +194,24 @@ class TrainingStep:
         )
         return sums
 
+    def _timed_next(self, iterator: Iterator) -> tuple[Tensors, tf.Tensor]:
+        """Returns the next batch and the seconds until it was available.
 
-def _timed_next(iterator: Iterator) -> tuple[Tensors, tf.Tensor]:
-    """Returns the next batch and the seconds until it was available.
+        On a CPU the previous step has ended, and these seconds are lost. A
+        GPU may still be at work on it, so there they are an upper bound.
+        """
+        start = self._clock()
+        with tf.control_dependencies([start]):
+            batch = next(iterator)
+        tensors = tf.nest.flatten(batch, expand_composites=True)
+        with tf.control_dependencies(tensors):
+            return batch, self._clock() - start
 
-    On a CPU the previous step has ended, and these seconds are lost. A
-    GPU may still be at work on it, so there they are an upper bound.
+
+def host_clock() -> tf.Tensor:
+    """Returns the time in seconds, read by Python.
+
+    Where deterministic kernels are enabled, TensorFlow refuses tf.timestamp().
     """
-    start = tf.timestamp()
-    with tf.control_dependencies([start]):
-        batch = next(iterator)
-    tensors = tf.nest.flatten(batch, expand_composites=True)
-    with tf.control_dependencies(tensors):
-        return batch, tf.timestamp() - start
+    seconds = tf.numpy_function(lambda: np.float64(time.time()), [], tf.float64)
+    return tf.ensure_shape(seconds, ())

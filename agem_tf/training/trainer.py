@@ -37,7 +37,7 @@ from agem_tf.training.callbacks import StepProfiler, epoch_files
 from agem_tf.training.checkpoints import RunState
 from agem_tf.training.networks import training_networks
 from agem_tf.training.optimizers import RuleOptimizer
-from agem_tf.training.step import TrainingStep
+from agem_tf.training.step import TrainingStep, host_clock
 from agem_tf.training.tasks import create_task
 
 _LOG = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class Trainer:
             strategy,
             config.training.seed,
             config.training.accumulate_steps,
+            host_clock if config.training.deterministic else tf.timestamp,
         )
         self._validation = dataset.split(config.data.validation_split)
         self._validation_truth = dataset.ground_truth(

@@ -1,5 +1,8 @@
 """The training step runs any network and any loss."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -138,3 +141,36 @@ def test_a_fault_in_one_part_is_found():
     }
     _, _, faults = gradients_of(2, batch)
     assert faults[0] == faults[1] == 1
+
+
+def test_deterministic_kernels_allow_the_step():
+    """They are switched on for a whole process, and refuse tf.timestamp()."""
+    code = """
+import numpy as np, tensorflow as tf
+from agem_tf.config import OptimizerConfig, OptimizerRule
+from agem_tf.training.optimizers import RuleOptimizer
+from agem_tf.training.step import TrainingStep, host_clock
+import keras
+tf.config.experimental.enable_op_determinism()
+keras.utils.set_random_seed(0)
+dense = keras.layers.Dense(1)
+dense.build((None, 2))
+rules = OptimizerConfig(0.01, 0.0, [OptimizerRule("*")])
+step = TrainingStep(
+    [lambda batch: {"points": dense(batch["image"])}],
+    lambda outputs, batch: tf.reduce_sum(outputs["points"]),
+    RuleOptimizer(rules, dense.trainable_variables),
+    tf.distribute.get_strategy(),
+    clock=host_clock,
+)
+photos = {"image": np.ones((2, 1, 2), np.float32)}
+batches = iter(tf.data.Dataset.from_tensor_slices(photos))
+result = step.run(
+    batches, tf.constant(2), tf.constant(0.0), tf.constant(False)
+)
+assert int(result.steps) == 2 and float(result.waited) >= 0
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
