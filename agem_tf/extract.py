@@ -149,7 +149,10 @@ def main(
         if options.queries
         else dataset.database_names(options.split)
     )
-    devices = strategies.create_strategy(options.strategy, options.tpu)
+    strategy = options.strategy
+    if strategy == "auto" and recipe.model.pooling == "attentive":
+        strategy = "one"  # Local features are extracted on one device.
+    devices = strategies.create_strategy(strategy, options.tpu)
     run = runs.open_run(options.workdir, devices).with_settings(
         options.scales, options.image_size
     )

@@ -414,7 +414,9 @@ class TrainingConfig:
     precision: str = option(
         "float32", "Keras dtype policy of the layers.", choices=PRECISIONS
     )
-    seed: int = option(0, "Seed of every random choice.", minimum=0)
+    seed: int = option(
+        0, "Seed of every random choice.", minimum=0, maximum=2**31 - 1
+    )
     deterministic: bool = option(
         False,
         "Whether a GPU computes the same bits in every run, with slower "
