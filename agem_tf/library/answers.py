@@ -16,7 +16,6 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
-import numpy as np
 import PIL.Image
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
@@ -151,24 +150,24 @@ def search_in_batches(
     Args:
         stored, paths, limits: see `search_by_photos`.
         unreadable: receives the message about each photo that is skipped.
+
+    Raises:
+        UserError: the index has no model, or another one.
     """
     index, remaining = PhotoIndex(stored), iter(paths)
+    skipped: set[str] = set()
+
+    def skip(path: str, error: UserError) -> None:
+        skipped.add(path)
+        unreadable.append(str(error))
+
     while batch := list(itertools.islice(remaining, _BATCH)):
-        rows, readable = [], []
-        try:
-            rows, readable = index.descriptors(batch), batch
-        except UserError:
-            for path in batch:
-                try:
-                    rows.append(index.descriptors([path])[0])
-                    readable.append(path)
-                except UserError as error:
-                    unreadable.append(str(error))
-            if not readable:
-                continue
-        found = index.search_descriptors(
-            np.stack(rows), **dataclasses.asdict(limits)
-        )
+        skipped.clear()
+        rows = index.descriptors(batch, skip=skip)
+        readable = [path for path in batch if path not in skipped]
+        if not readable:
+            continue
+        found = index.search_descriptors(rows, **dataclasses.asdict(limits))
         for path, matches in zip(readable, found, strict=True):
             yield Answer(path, matches)
 

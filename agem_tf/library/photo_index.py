@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -133,13 +133,18 @@ class PhotoIndex:
         ]
 
     def descriptors(
-        self, queries: Sequence[Query], boxes: Sequence[Box] | None = None
+        self,
+        queries: Sequence[Query],
+        boxes: Sequence[Box] | None = None,
+        skip: Callable[[Query, UserError], None] | None = None,
     ) -> np.ndarray:
         """Returns the (queries, dimension) descriptors of queries.
 
         Args:
             queries: see `search`.
             boxes: the part of each query to search for; all by default.
+            skip: called with each unreadable query and its error; the query
+                then has no row. Without it, the first one is raised.
 
         Raises:
             UserError: see `search`.
@@ -147,13 +152,21 @@ class PhotoIndex:
         rows = np.empty((len(queries), self.stored.index.dimension), np.float32)
         photos: list[int] = []
         encoded: list[bytes] = []
+        skipped: list[int] = []
         of_photos: list[list[float]] = []
         for number, query in enumerate(queries):
             row = self._stored_row(query) if boxes is None else None
             if row is not None:
                 rows[number] = row
                 continue
-            photo = self._encoded(query)
+            try:
+                photo = self._encoded(query)
+            except UserError as error:
+                if skip is None:
+                    raise
+                skip(query, error)
+                skipped.append(number)
+                continue
             if boxes is not None:
                 size = photo.width, photo.height
                 name = _label(query)
@@ -163,7 +176,7 @@ class PhotoIndex:
             encoded.append(photo.encoded)
         if photos:
             rows[photos] = self._extractor.encoded(encoded, of_photos or None)
-        return rows
+        return np.delete(rows, skipped, axis=0) if skipped else rows
 
     def combined(
         self, like: Sequence[Query], unlike: Sequence[Query] = ()

@@ -119,6 +119,22 @@ def test_examples_and_counter_examples_make_one_query(angles):
     assert answer.query == "like 40 unlike 0"
 
 
+def test_an_index_without_a_model_is_not_taken_for_unreadable_photos(
+    angles, tmp_path
+):
+    unreadable = []
+    queries = ["10", str(tmp_path / "missing.jpg"), "90"]
+    limits = SearchLimits(top=1)
+    found = list(search_in_batches(angles, queries, limits, unreadable))
+    assert [answer.query for answer in found] == ["10", "90"]
+    assert [answer.matches[0].name for answer in found] == ["10", "90"]
+    assert len(unreadable) == 1 and "missing.jpg" in unreadable[0]
+    PIL.Image.new("RGB", (40, 40)).save(tmp_path / "photo.png")
+    queries.append(str(tmp_path / "photo.png"))
+    with pytest.raises(UserError, match="has no model for photos"):
+        list(search_in_batches(angles, queries, limits, unreadable))
+
+
 def test_a_list_is_searched_and_what_is_unreadable_reported(
     indexed, photos, tmp_path
 ):
