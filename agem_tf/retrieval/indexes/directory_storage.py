@@ -96,6 +96,9 @@ class DirectoryStorage(Storage):
         with contextlib.ExitStack() as stack:
             if self.exists:
                 stack.enter_context(self._exclusive())
+                # What a killed change has left is not of another origin.
+                with contextlib.suppress(UserError):
+                    self._remove_unlisted()
             temporary = stack.enter_context(
                 atomic_directory(self._path, KIND, alone=True)
             )

@@ -123,6 +123,15 @@ def test_a_killed_change_changes_nothing(make, tmp_path, descriptors):
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
+def test_what_a_killed_change_left_does_not_hinder_a_new_index(make, tmp_path):
+    make("exact")
+    left = tmp_path / "index" / "segments" / "1a2b" / "descriptors.npy"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    assert len(make("exact", count=9).open().index) == 9
+    assert not left.exists()
+
+
 def test_a_second_change_at_the_same_time_is_refused(make, names):
     storage = make("exact")
     with storage.changed() as stored:
