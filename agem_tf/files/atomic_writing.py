@@ -37,6 +37,10 @@ _RANDOM_PART = "?" * 8
 _REPLACED = "replaced"
 _LOCK = ".lock"
 _PROGRESS = "progress.json"
+# Workspaces that other writers may take before one is locked.
+_ATTEMPTS = 5
+# Errors of a lock if another process works in the directory, or removes it.
+_TAKEN = (filelock.Timeout, FileNotFoundError, FileExistsError)
 # Arguments of Linux' renameat2(2): relative paths start at the working
 # directory, and the two paths are exchanged.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -241,26 +245,51 @@ def _temporary_workspace(
     check: Callable[[Path], None] = lambda target: None,
 ) -> Iterator[Path]:
     """Yields a locked, hidden directory in `place` after `check(target)`."""
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target, place)
-        check(target)
+    with contextlib.ExitStack() as stack:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(target, place)
+            check(target)
+            workspace = _locked_workspace(target, place, stack)
+        except OSError as error:
+            raise _not_writable(target, error) from error
+        if place == target.parent:
+            _check_movable(target, workspace)
+        yield workspace
+
+
+def _locked_workspace(
+    target: Path, place: Path, stack: contextlib.ExitStack
+) -> Path:
+    """Creates a directory that is unlocked and removed when `stack` closes.
+
+    Before it is locked, another writer may take it for a leftover; then there
+    is another one. On file systems without locks nothing is held: writing
+    works, and leftovers stay.
+    """
+    for _ in range(_ATTEMPTS):
         workspace = Path(
             tempfile.mkdtemp(
                 prefix=f".{target.name}.", suffix=".tmp", dir=place
             )
         )
-    except OSError as error:
-        raise _not_writable(target, error) from error
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, workspace)
-        # On file systems without locks nothing is held: writing works, and
-        # leftovers stay.
-        with contextlib.suppress(filelock.Timeout, NotImplementedError):
+        stack.callback(_remove, workspace)
+        try:
             stack.enter_context(_lock_in(workspace))
-        if place == target.parent:
-            _check_movable(target, workspace)
-        yield workspace
+        except NotImplementedError:
+            break
+        except _TAKEN:
+            continue
+        if (workspace / _LOCK).exists():
+            break
+    return workspace
+
+
+def _remove(workspace: Path) -> None:
+    """Removes a workspace; what is left of it, the next writer removes."""
+    # Another writer may be locking or removing it.
+    with contextlib.suppress(OSError):
+        shutil.rmtree(workspace)
 
 
 @contextlib.contextmanager
@@ -350,9 +379,9 @@ def _remove_leftovers(target: Path, place: Path) -> None:
         try:
             with _lock_in(leftover):
                 _restore(leftover / _REPLACED, target)
-                shutil.rmtree(leftover)
-        except (filelock.Timeout, NotImplementedError):
-            continue  # Another process works in it.
+                _remove(leftover)
+        except (*_TAKEN, NotImplementedError):
+            continue
 
 
 def _restore(replaced: Path, target: Path) -> None:

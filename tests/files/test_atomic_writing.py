@@ -1,5 +1,6 @@
 """Atomic files and directories."""
 
+import concurrent.futures
 import errno
 import os
 import pathlib
@@ -272,3 +273,15 @@ def test_a_target_that_cannot_be_moved_is_found_before_the_work(
         assert os.listdir(tmp_path) == ["artifact"]
     finally:
         subprocess.run(["chattr", "-i", str(target)], check=True)
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    def write(text):
+        for _ in range(40):
+            with atomic_file(tmp_path / "file.txt") as temporary:
+                temporary.write_text(text)
+
+    texts = ["one", "two", "three"]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, texts))
+    assert (tmp_path / "file.txt").read_text() in texts
