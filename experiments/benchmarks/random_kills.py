@@ -349,6 +349,7 @@ def _constant_part(path: pathlib.Path) -> bytes:
         ).encode()
     if path.name == "manifest.json":
         manifest = json.loads(path.read_text())
+        manifest.pop("checksum", None)
         manifest["files"] = [
             [name, entry["sha256"] * (not _varies(name))]
             for name, entry in manifest["files"].items()
