@@ -329,9 +329,11 @@ def _digests(target: pathlib.Path) -> Iterator[tuple[str, str]]:
             checkpoints.append(path)
             continue
         yield name, hashlib.sha256(_constant_part(path)).hexdigest()
-    newest = tf.train.latest_checkpoint(str(target / "checkpoints"))
-    if newest:
-        reader = tf.train.load_checkpoint(newest)
+    # Not tf.train.latest_checkpoint: a run that only reads has no list of them.
+    indexes = [path for path in checkpoints if path.suffix == ".index"]
+    if indexes:
+        newest = max(indexes, key=lambda p: int(p.stem.rpartition("-")[2]))
+        reader = tf.train.load_checkpoint(str(newest.with_suffix("")))
         for name, dtype in reader.get_variable_to_dtype_map().items():
             if dtype != tf.string and not name.startswith("save_counter"):
                 numbers = reader.get_tensor(name).tobytes()

@@ -116,8 +116,12 @@ def finish(process):
 
 def numbers(workdir):
     """Weights and Adam's state of the end, and the best weights."""
-    path = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
-    reader = tf.train.load_checkpoint(path)
+    # Not tf.train.latest_checkpoint: a run that only reads has no list of them.
+    newest = max(
+        (workdir / "checkpoints").glob("ckpt-*.index"),
+        key=lambda path: int(path.stem.rpartition("-")[2]),
+    )
+    reader = tf.train.load_checkpoint(str(newest.with_suffix("")))
     saved = {
         name: reader.get_tensor(name)
         for name, dtype in reader.get_variable_to_dtype_map().items()
