@@ -37,9 +37,11 @@ from agem_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
-# So many batches are sorted by the shapes of their photos before they run; as
-# many are lost when the process is killed.
-_BATCHES_PER_PART = 64
+# So many batches are sorted before they run, by canvas or by the shapes of the
+# photos; as many are lost when the process is killed. Each canvas of a part
+# ends with a batch that is not full, so that parts by canvas are longer.
+_BATCHES_BY_CANVAS = 64
+_BATCHES_BY_SHAPE = 8
 
 
 class Extractor:
@@ -222,7 +224,9 @@ class Extractor:
 
         Photos of one shape, or of one canvas, run in one batch.
         """
-        step = _BATCHES_PER_PART * self._extraction.batch_size
+        buckets = self._image.buckets
+        batches = _BATCHES_BY_CANVAS if buckets else _BATCHES_BY_SHAPE
+        step = batches * self._extraction.batch_size
         for start in range(0, len(indices), step):
             part = indices[start:][:step]
             sizes = split.sizes[part]
