@@ -2,7 +2,9 @@
 
 import functools
 import json
+import os
 import pathlib
+import signal
 
 import numpy as np
 import PIL.Image
@@ -11,6 +13,9 @@ import pytest
 from agem_tf import config
 from agem_tf.config import loading
 from agem_tf.datasets.preparation import prepare
+from agem_tf.datasets.records import RecordStore
+from agem_tf.distribution import preemption
+from agem_tf.training import job
 
 TRAIN_PLACES, VALIDATION_PLACES, TEST_PLACES = 5, 3, 3
 PHOTOS = 3
@@ -80,6 +85,33 @@ def tiny_recipe(places: pathlib.Path) -> config.Config:
     recipe.extraction.batch_size = 4
     recipe.extraction.whitening = "learned"
     return recipe
+
+
+@pytest.fixture
+def run_until_sigterm(monkeypatch):
+    """Returns what runs a recipe that gets SIGTERM at its ninth photo."""
+
+    def run(recipe: config.Config, workdir: pathlib.Path) -> int:
+        """Returns the exit status."""
+        monkeypatch.setattr(preemption._State, "requested", False)
+        before = signal.getsignal(signal.SIGTERM)
+        preemption.listen()
+        read, remaining = RecordStore.read, iter(range(4 + 4))
+
+        def read_and_signal(*arguments):
+            if next(remaining, None) is None:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return read(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RecordStore, "read", read_and_signal)
+            with pytest.raises(SystemExit) as ended:
+                job.run_recipe(recipe, workdir)
+        signal.signal(signal.SIGTERM, before)
+        monkeypatch.setattr(preemption._State, "requested", False)
+        return ended.value.code
+
+    return run
 
 
 @pytest.fixture

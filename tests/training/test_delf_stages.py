@@ -2,8 +2,6 @@
 
 import importlib.metadata
 import json
-import os
-import signal
 
 import keras
 import numpy as np
@@ -12,7 +10,6 @@ import pytest
 from agem_tf import config, extract, whiten
 from agem_tf.compilation.lowering import RecipePrograms
 from agem_tf.config import loading
-from agem_tf.datasets.records import RecordStore
 from agem_tf.descriptors.local_features import LocalFeatureSet
 from agem_tf.distribution import preemption
 from agem_tf.errors import UserError
@@ -88,26 +85,11 @@ def test_the_second_stage_starts_from_the_first_and_learns_attention(stages):
 
 
 def test_a_stopped_run_ends_with_the_bits_of_an_undisturbed_one(
-    stages, make_recipe, tmp_path, monkeypatch
+    stages, make_recipe, tmp_path, run_until_sigterm
 ):
     """So a resumed step draws the scale that it would have had."""
     recipe = second_stage(make_recipe(), stages / "first")
-    monkeypatch.setattr(preemption._State, "requested", False)
-    before = signal.getsignal(signal.SIGTERM)
-    preemption.listen()
-    read, remaining = RecordStore.read, iter(range(4 + 4))
-
-    def read_and_signal(*arguments):
-        if next(remaining, None) is None:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return read(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RecordStore, "read", read_and_signal)
-        with pytest.raises(SystemExit):
-            job.run_recipe(recipe, tmp_path)
-    signal.signal(signal.SIGTERM, before)
-    monkeypatch.setattr(preemption._State, "requested", False)
+    assert run_until_sigterm(recipe, tmp_path) == preemption.STATUS
     job.run_recipe(recipe, tmp_path)
     assert losses(tmp_path) == losses(stages / "second")
     ours, theirs = weights_of(tmp_path), weights_of(stages / "second")

@@ -1,7 +1,6 @@
 """Training on classes: single photos, with ArcFace or a plain softmax."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import tensorflow as tf
 from agem_tf import config
 from agem_tf.config import loading
 from agem_tf.datasets.prepared import Split
-from agem_tf.datasets.records import RecordStore
 from agem_tf.distribution import preemption
 from agem_tf.errors import UserError
 from agem_tf.training import job
@@ -249,25 +247,9 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
 
 
 def test_sigterm_saves_inside_an_epoch(
-    recipe, undisturbed, tmp_path, monkeypatch
+    recipe, undisturbed, tmp_path, run_until_sigterm
 ):
-    monkeypatch.setattr(preemption._State, "requested", False)
-    before = signal.getsignal(signal.SIGTERM)
-    preemption.listen()
-    read, remaining = RecordStore.read, iter(range(4 + 4))
-
-    def read_and_signal(*arguments):
-        if next(remaining, None) is None:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return read(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RecordStore, "read", read_and_signal)
-        with pytest.raises(SystemExit) as ended:
-            job.run_recipe(recipe, tmp_path)
-    assert ended.value.code == preemption.STATUS
-    signal.signal(signal.SIGTERM, before)
-    monkeypatch.setattr(preemption._State, "requested", False)
+    assert run_until_sigterm(recipe, tmp_path) == preemption.STATUS
     job.run_recipe(recipe, tmp_path)
     check_equal(undisturbed, tmp_path)
 
