@@ -37,27 +37,33 @@ single_scale = cli.lazy("agem_tf.extraction.single_scale")
 
 
 @cli.options
-class ExtractOptions(ScaleOptions, DeviceOptions):
+class PhotoChoiceOptions:
+    """Which photos are extracted, and how many features of each."""
+
+    split: str = cli.option("test", "Split, or several joined by '+'.")
+    queries: bool = cli.option(
+        False, "Extract the ground truth's queries, cropped to their boxes."
+    )
+    max_features: int | None = cli.option(
+        None,
+        "Most local features per photo, those of the highest scores; default: "
+        "1000.",
+        minimum=1,
+    )
+    skip_corrupt: bool = cli.option(
+        False, "Leave out photos that can't be read, and report them."
+    )
+    overwrite: bool = cli.option(False, "Replace a finished extraction.")
+
+
+@cli.options
+class ExtractOptions(PhotoChoiceOptions, ScaleOptions, DeviceOptions):
     """Options of an extraction."""
 
     workdir: str = cli.required("Directory of the training run.")
     output: str = cli.required("Directory to write the descriptors to.")
     data_dir: str | None = cli.option(
         None, "Directory of a prepared dataset; default: the recipe's."
-    )
-    split: str = cli.option("test", "Split, or several joined by '+'.")
-    queries: bool = cli.option(
-        False, "Extract the ground truth's queries, cropped to their boxes."
-    )
-    skip_corrupt: bool = cli.option(
-        False, "Leave out photos that can't be read, and report them."
-    )
-    overwrite: bool = cli.option(False, "Replace a finished extraction.")
-    max_features: int | None = cli.option(
-        None,
-        "Most local features per photo, those of the highest scores; default: "
-        "1000.",
-        minimum=1,
     )
     score_threshold: float | None = cli.option(
         None,
@@ -87,7 +93,7 @@ class ExtractOptions(ScaleOptions, DeviceOptions):
 
 
 @cli.options
-class ExtractLocalOptions:
+class ExtractLocalOptions(PhotoChoiceOptions):
     """Extract local features that need no training."""
 
     local: str = cli.required(
@@ -98,26 +104,12 @@ class ExtractLocalOptions:
     photos: str | None = cli.option(
         None, "For --local: folder of photos in place of --data_dir."
     )
-    split: str = cli.option("test", "Split, or several joined by '+'.")
-    queries: bool = cli.option(
-        False, "Extract the ground truth's queries, cropped to their boxes."
-    )
-    max_features: int | None = cli.option(
-        None,
-        "Most local features per photo, those of the highest scores; default: "
-        "1000.",
-        minimum=1,
-    )
     image_size: int | None = cli.option(
         None,
         "Longer side that larger photos are scaled to, in pixels; default: "
         "1024.",
         minimum=32,
     )
-    skip_corrupt: bool = cli.option(
-        False, "Leave out photos that can't be read, and report them."
-    )
-    overwrite: bool = cli.option(False, "Replace a finished extraction.")
 
     def __post_init__(self) -> None:
         if bool(self.data_dir) == bool(self.photos):

@@ -11,6 +11,11 @@ from __future__ import annotations
 
 from agem_tf import cli, registry
 from agem_tf.errors import UserError
+from agem_tf.retrieval.geometry_options import (
+    ESTIMATORS,
+    MODELS,
+    GeometryOptions,
+)
 
 pictures = cli.lazy("agem_tf.pages.match_page")
 geometry = cli.lazy("agem_tf.retrieval.photo_geometry")
@@ -38,24 +43,24 @@ class MatchOptions:
         minimum=32,
     )
     model: str = cli.option(
-        "homography",
+        GeometryOptions.model,
         "Transform between the photos.",
-        choices=("homography", "affine", "fundamental"),
+        choices=MODELS,
     )
     estimator: str | None = cli.option(
         None,
         "Library of the robust estimation; default: poselib, and opencv for "
         "affine.",
-        choices=("poselib", "opencv"),
+        choices=ESTIMATORS,
     )
     threshold: float = cli.option(
-        8.0,
+        GeometryOptions.threshold,
         "Largest residual of an inlier, in pixels of photos whose longer side "
         "is scaled to 1000.",
         above=0,
     )
     ratio: float = cli.option(
-        0.9,
+        GeometryOptions.ratio,
         "Largest ratio of the distances to the nearest and the second nearest "
         "descriptor; 1 keeps all mutual nearest neighbours.",
         above=0,

@@ -31,6 +31,8 @@ from agem_tf.files.provenance import normalize_provenance
 from agem_tf.files.rows import GrowingArray
 
 KIND = "local features"
+# Photos with a shorter side in pixels have no features, as in DELF.
+LEAST_PHOTO_SIDE = 10
 _NAMES = "names.txt"
 _PHOTOS = "photos.npy"
 _PLACES = "places.npy"

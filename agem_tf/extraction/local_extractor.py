@@ -17,12 +17,13 @@ from agem_tf.datasets.photo_pipeline import PhotoPipeline
 from agem_tf.datasets.prepared import Split
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.local_features import (
+    LEAST_PHOTO_SIDE,
     LocalFeatures,
     LocalFeatureSet,
     LocalFeatureWriter,
 )
 from agem_tf.extraction.identity import provenance
-from agem_tf.extraction.local_pyramid import MIN_SIDE, LocalPyramid
+from agem_tf.extraction.local_pyramid import LocalPyramid
 from agem_tf.files.atomic_writing import discard_unfinished
 from agem_tf.files.manifest import MANIFEST
 from agem_tf.files.provenance import (
@@ -134,7 +135,7 @@ class DelfExtractor:
             LocalFeatures.none(self.dimension, shape) for shape in shapes
         ]
         for shape in sorted(set(shapes)):
-            if min(shape) < MIN_SIDE:
+            if min(shape) < LEAST_PHOTO_SIDE:
                 continue
             members = [i for i, other in enumerate(shapes) if other == shape]
             resized = tf.stack([self._resized(photos[i]) for i in members])

@@ -13,14 +13,13 @@ import tensorflow as tf
 
 from agem_tf.config import ImageConfig
 from agem_tf.descriptors.linear_whitening import LinearWhitening
+from agem_tf.descriptors.local_features import LEAST_PHOTO_SIDE
 from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.layers import Whitening
 from agem_tf.models import DELF
 from agem_tf.models.receptive_fields import receptive_field
 from agem_tf.ops.normalization import l2_normalize
 
-# As in the released models; a smaller photo gives no features.
-MIN_SIDE = 10
 # Sides whose maps are larger than any border effect.
 _WHOLE_STRIDES = 64
 
@@ -129,7 +128,7 @@ class LocalPyramid:
         )
         return LocalMaps(
             features,
-            tf.where(least >= MIN_SIDE, scores, 0.0),
+            tf.where(least >= LEAST_PHOTO_SIDE, scores, 0.0),
             boxes,
             tf.repeat(1.0 / scale, count),
         )

@@ -12,10 +12,7 @@ import cv2
 import numpy as np
 
 from agem_tf import registry
-from agem_tf.descriptors.local_features import LocalFeatures
-
-# Photos with a shorter side have no features, as in DELF.
-_MIN_SIDE = 10
+from agem_tf.descriptors.local_features import LEAST_PHOTO_SIDE, LocalFeatures
 
 
 class SingleScaleExtractor(abc.ABC):
@@ -64,7 +61,7 @@ class SingleScaleExtractor(abc.ABC):
 
     def _features_of(self, pixels: np.ndarray) -> LocalFeatures:
         height, width = size = pixels.shape[:2]
-        if min(size) < _MIN_SIDE:
+        if min(size) < LEAST_PHOTO_SIDE:
             return LocalFeatures.none(self.dimension, size)
         factor = min(1.0, self.side / max(size))
         scaled = [

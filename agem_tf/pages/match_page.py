@@ -16,11 +16,11 @@ from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.pages.match_drawing import draw_matches
 from agem_tf.pages.report import Picture, Report
 from agem_tf.photos import reading
-from agem_tf.retrieval.photo_geometry import (
+from agem_tf.retrieval.geometry_options import (
     GeometryOptions,
-    VerifiedMatches,
-    verify,
+    default_estimator,
 )
+from agem_tf.retrieval.photo_geometry import VerifiedMatches, verify
 
 _NOUNS = {
     "affine": "affine transform",
@@ -111,10 +111,9 @@ def match_photos(options: Any) -> MatchedPhotos:
     """
     if options.output is not None:
         _check_output(Path(options.output))
-    default = "opencv" if options.model == "affine" else "poselib"
     settings = GeometryOptions(
         options.model,
-        options.estimator or default,
+        options.estimator or default_estimator(options.model),
         options.threshold,
         options.ratio,
         options.seed,

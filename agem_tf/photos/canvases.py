@@ -114,19 +114,21 @@ def pixel_box(
     """Returns left, top, right and bottom of the pixels that `crop` cuts out.
 
     Args:
-        box: (4,) x1, y1, x2, y2 in pixels, not all zero.
+        box: (4,) x1, y1, x2, y2 in pixels; the whole photo if all are zero.
         size: Height and width of the photo.
     """
-    height, width = size
-    corners = np.round(box).astype(np.int64)
-    left = int(np.clip(corners[0], 0, width - 1))
-    top = int(np.clip(corners[1], 0, height - 1))
-    right = int(np.clip(corners[2], left + 1, width))
-    bottom = int(np.clip(corners[3], top + 1, height))
+    (corners,) = _pixel_boxes(np.array([size]), np.array([box]))
+    left, top, right, bottom = corners.tolist()
     return left, top, right, bottom
 
 
 def _cropped_sides(sizes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    left, top, right, bottom = _pixel_boxes(sizes, boxes).T
+    return np.column_stack([bottom - top, right - left])
+
+
+def _pixel_boxes(sizes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Returns the (photos, 4) int64 boxes in whole pixels, not empty."""
     height, width = sizes.astype(np.int64).T
     whole = np.column_stack([0 * width, 0 * width, width, height])
     marked = boxes.any(axis=1, keepdims=True)
@@ -135,7 +137,7 @@ def _cropped_sides(sizes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     top = np.clip(corners[:, 1], 0, height - 1)
     right = np.clip(corners[:, 2], left + 1, width)
     bottom = np.clip(corners[:, 3], top + 1, height)
-    return np.column_stack([bottom - top, right - left])
+    return np.column_stack([left, top, right, bottom])
 
 
 def _smallest_that_holds(sides: np.ndarray, image: ImageConfig) -> np.ndarray:

@@ -23,8 +23,9 @@ from measuring import print_table
 from agem_tf import rendered_landmarks
 from agem_tf.extraction.single_scale import single_scale_extractor
 from agem_tf.rendered_landmarks.camera import apply_homography
+from agem_tf.retrieval.geometry_options import GeometryOptions
 from agem_tf.retrieval.local_matching import match_features
-from agem_tf.retrieval.photo_geometry import GeometryOptions, verify
+from agem_tf.retrieval.photo_geometry import verify
 
 SIZE, COUNT, BUILDINGS, PHOTOS, SEED = 512, 1000, 8, 6, 5
 RATIOS = (1.0, 0.95, 0.9)

@@ -5,12 +5,9 @@ import pytest
 
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
+from agem_tf.retrieval.geometry_options import GeometryOptions
 from agem_tf.retrieval.local_matching import match_features
-from agem_tf.retrieval.photo_geometry import (
-    GeometryOptions,
-    estimate_transform,
-    verify,
-)
+from agem_tf.retrieval.photo_geometry import estimate_transform, verify
 
 HOMOGRAPHY = np.array([[0.9, 0.1, 20], [-0.05, 1.1, -10], [1e-4, -1e-4, 1]])
 AFFINE = np.array([[0.9, 0.2, 30], [-0.1, 1.1, 40], [0, 0, 1.0]])

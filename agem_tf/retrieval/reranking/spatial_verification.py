@@ -6,7 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from agem_tf.descriptors.local_features import LocalFeatures
-from agem_tf.retrieval.photo_geometry import GeometryOptions, verify
+from agem_tf.retrieval.geometry_options import (
+    GeometryOptions,
+    default_estimator,
+)
+from agem_tf.retrieval.photo_geometry import verify
 from agem_tf.retrieval.reranking.steps import check_positive
 
 
@@ -31,7 +35,7 @@ class SpatialVerification:
     num_candidates: int = 100
     min_inliers: int = 8
     model: str = "homography"
-    threshold: float = 8.0
+    threshold: float = GeometryOptions.threshold
 
     def __post_init__(self) -> None:
         check_positive(
@@ -44,7 +48,7 @@ class SpatialVerification:
     @property
     def geometry(self) -> GeometryOptions:
         """How the matches are verified."""
-        estimator = "opencv" if self.model == "affine" else "poselib"
+        estimator = default_estimator(self.model)
         return GeometryOptions(self.model, estimator, self.threshold)
 
     def reorder(
