@@ -1,5 +1,6 @@
 """The embedded default dataset: landmarks rendered from a seed."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ class RenderedSplit(NamedTuple):
         first, landmarks: Number of the first landmark, and how many follow.
         photos: Photos per landmark.
         size: Longer side of a photo in pixels.
+        scene: Fields of `rendered_landmarks.SceneSettings` that differ from
+            their defaults.
     """
 
     split: str
@@ -35,6 +38,7 @@ class RenderedSplit(NamedTuple):
     landmarks: int
     photos: int
     size: int
+    scene: Mapping[str, Any]
 
 
 class _Photo(NamedTuple):
@@ -71,6 +75,7 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
         queries_per_landmark: int = 3,
         image_size: int = 256,
         seed: int = 0,
+        scene: Mapping[str, Any] | None = None,
     ):
         """Sets the size of the dataset.
 
@@ -83,9 +88,12 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
             queries_per_landmark: Largest number of queries per landmark.
             image_size: Longer side of a photo in pixels, at least 64.
             seed: Seed of all landmarks and photos.
+            scene: Fields of `rendered_landmarks.SceneSettings` that differ
+                from their defaults, for example {"mean_trees": 4.0} for more
+                clutter.
 
         Raises:
-            UserError: A number is too small.
+            UserError: A number is too small, or `scene` has an unknown field.
         """
         self._landmarks = {
             "train": train_landmarks,
@@ -104,6 +112,8 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
             validation_landmarks=validation_landmarks,
             test_landmarks=test_landmarks,
         )
+        self._scene = dict(scene or {})
+        _scene_settings(self._scene)
         super().__init__(data_dir=data_dir)
 
     @classmethod
@@ -124,7 +134,7 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
         listed, first = {}, 0
         for split, count in self._landmarks.items():
             if count:
-                settings = (self._photos, self._image_size)
+                settings = (self._photos, self._image_size, self._scene)
                 listed[split] = [
                     RenderedSplit(split, self._seed, first, count, *settings)
                 ]
@@ -140,6 +150,7 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
             range(rendered.first, rendered.first + rendered.landmarks),
             rendered.photos,
             rendered.size,
+            _scene_settings(rendered.scene),
             initializer=end_with_parent,
         )
         photos = []
@@ -224,6 +235,21 @@ def _query_truth(
             relation = rendered_landmarks.relation(views[query], views[photo])
             relations[relation].append(photo)
     return QueryTruth(**relations, box=views[query].box)
+
+
+def _scene_settings(
+    scene: Mapping[str, Any],
+) -> rendered_landmarks.SceneSettings:
+    try:
+        return rendered_landmarks.SceneSettings(**scene)
+    except TypeError:
+        fields = dataclasses.fields(rendered_landmarks.SceneSettings)
+        known = {field.name for field in fields}
+        raise UserError(
+            f"The option `scene` has unknown fields: "
+            f"{', '.join(sorted(set(scene) - known))}. "
+            f"Known: {', '.join(sorted(known))}."
+        ) from None
 
 
 def _check_at_least(least: int, **numbers: int) -> None:

@@ -9,19 +9,23 @@ import cv2
 
 from agem_tf.rendered_landmarks.building import make_landmark
 from agem_tf.rendered_landmarks.photo import View, render
+from agem_tf.rendered_landmarks.scene_settings import SceneSettings
 
 _JPEG_QUALITY = 90
 
 Album = list[tuple[bytes, View]]
 
 
-def render_album(seed: int, count: int, size: int, index: int) -> Album:
+def render_album(
+    seed: int, count: int, size: int, settings: SceneSettings, index: int
+) -> Album:
     """Renders the first photos of one landmark.
 
     Args:
         seed: seed of the dataset.
         count: number of photos.
         size: longer side of each photo in pixels.
+        settings: distribution of viewpoint, light, clutter and image quality.
         index: index of the landmark in the dataset.
 
     Returns:
@@ -31,7 +35,7 @@ def render_album(seed: int, count: int, size: int, index: int) -> Album:
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     album = []
     for number in range(count):
-        photo = render(landmark, number, size)
+        photo = render(landmark, number, size, settings)
         encoded = cv2.imencode(".jpg", photo.image[..., ::-1], options)[1]
         album.append((encoded.tobytes(), photo.view))
     return album
@@ -42,6 +46,7 @@ def render_albums(
     indices: Sequence[int],
     count: int,
     size: int,
+    settings: SceneSettings,
     initializer: Callable[[], None] | None = None,
 ) -> Iterator[Album]:
     """Yields the album of each landmark, in order.
@@ -54,6 +59,7 @@ def render_albums(
         indices: indices of the landmarks in the dataset.
         count: number of photos per landmark.
         size: longer side of each photo in pixels.
+        settings: distribution of viewpoint, light, clutter and image quality.
         initializer: called once in every worker process, if given.
     """
     # Spawned: a fork of a process that runs TensorFlow can deadlock.
@@ -62,7 +68,7 @@ def render_albums(
         initializer=_start_worker,
         initargs=(initializer,),
     ) as pool:
-        task = functools.partial(render_album, seed, count, size)
+        task = functools.partial(render_album, seed, count, size, settings)
         yield from pool.map(task, indices)
 
 

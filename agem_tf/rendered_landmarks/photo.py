@@ -209,6 +209,35 @@ def _scale(homography: np.ndarray, point: np.ndarray) -> float:
     return float(np.sqrt(abs(twice_area) / 2))
 
 
+def landmark_mask(
+    view: View, landmark: Landmark, width: int, height: int
+) -> np.ndarray:
+    """Returns which pixels of a photo show the facade of its landmark.
+
+    Args:
+        view: geometry of the photo.
+        landmark: its landmark, the result of `make_landmark`.
+        width, height: size of the photo in pixels.
+
+    Returns:
+        (height, width) bool, exact to a cell of the facade: a GRID-th of its
+        width and height.
+    """
+    cell = np.array([landmark.width, landmark.height]) / GRID
+    # From columns and rows of `visible` to metres, and to indices of pixels.
+    metres = np.array(
+        [[cell[0], 0, cell[0] / 2], [0, cell[1], cell[1] / 2], [0, 0, 1]]
+    )
+    indices = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+    mask = cv2.warpPerspective(
+        view.visible.astype(np.uint8),
+        indices @ view.homography @ metres,
+        (width, height),
+        flags=cv2.INTER_NEAREST,
+    )
+    return mask.astype(bool)
+
+
 @dataclass(frozen=True)
 class RelationSettings:
     """Thresholds between the relations.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from agem_tf.datasets.preparation import prepare
@@ -48,6 +49,24 @@ def test_another_seed_gives_other_photos(prepared, tmp_path):
     assert np.abs(photos[0] - photos[1]).mean() > 5
 
 
+def test_the_scene_can_have_more_clutter(prepared, tmp_path):
+    crowded = prepare(
+        "synthetic_landmarks",
+        tmp_path / "data",
+        OPTIONS | {"scene": {"mean_trees": 9.0, "foreground_share": 1.0}},
+    )
+    visible = [
+        [float(_feature(split, i, "visible_fraction")) for i in range(3)]
+        for split in (prepared.split("train"), crowded.split("train"))
+    ]
+    assert np.mean(visible[1]) < np.mean(visible[0])
+
+
+def _feature(split, photo, name):
+    example = tf.train.Example.FromString(split.read(photo))
+    return example.features.feature[name].float_list.value[0]
+
+
 def test_ground_truth_is_of_the_query_s_landmark(prepared):
     truth, split = prepared.ground_truth("test"), prepared.split("test")
     label = dict(zip(split.names, split.labels, strict=True))
@@ -78,6 +97,7 @@ def test_records_keep_the_homography(prepared):
     [
         ({"photos_per_landmark": 1}, "photos_per_landmark"),
         ({"image_size": 8}, "image_size"),
+        ({"scene": {"trees": 3}}, "unknown fields: trees"),
         (dict.fromkeys(SIZES, 0), "at least one landmark"),
         ({"test_landmarks": -1}, "test_landmarks"),
         ({"seed": 0.5}, "seed"),

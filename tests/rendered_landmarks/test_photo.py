@@ -169,3 +169,17 @@ def test_invalid_arguments_are_refused(arguments, named):
     with pytest.raises(ValueError, match=f"{named}=") as error:
         rendered_landmarks.render(_landmark(), *arguments)
     assert "Received" in str(error.value)
+
+
+def test_the_mask_covers_the_visible_cells_and_nothing_far_from_them():
+    landmark = _landmark()
+    view = rendered_landmarks.render(landmark, 2, SIZE, CLEAR).view
+    height, width = (96, 128)
+    mask = rendered_landmarks.landmark_mask(view, landmark, width, height)
+    columns, rows = np.floor(_cell_pixels(view, landmark)).astype(int).T
+    assert mask[rows, columns].mean() > 0.95
+    x1, y1, x2, y2 = view.box
+    outside = mask.copy()
+    outside[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))] = False
+    assert not outside.any()
+    assert 0.3 * (x2 - x1) * (y2 - y1) < mask.sum()
