@@ -165,7 +165,7 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
             yield _example(photo)
 
     def ground_truth(self, split: Split) -> GroundTruth:
-        views = [_view(split, i) for i in range(len(split))]
+        views = [read_view(split, i) for i in range(len(split))]
         # Every usable photo may train; a benchmark has a few queries each.
         limit = self._photos if split.name == "train" else self._queries
         queries = [
@@ -202,8 +202,8 @@ def _example(photo: _Photo) -> Example:
     }
 
 
-def _view(split: Split, photo: int) -> rendered_landmarks.View:
-    """Reads the view of a written photo."""
+def read_view(split: Split, photo: int) -> rendered_landmarks.View:
+    """Reads the view of a photo, by its number in a prepared split."""
     features = tf.train.Example.FromString(split.read(photo)).features.feature
     yaw, scale, visible_fraction = (
         features[name].float_list.value[0]

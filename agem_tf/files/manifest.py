@@ -118,9 +118,17 @@ def file_facts(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Returns a manifest with the checksum of its other entries."""
-    return manifest | {_CHECKSUM: _own_checksum(manifest)}
+def sealed(entries: dict[str, Any]) -> dict[str, Any]:
+    """Returns entries, which JSON can hold, with their checksum as one more."""
+    return entries | {_CHECKSUM: _own_checksum(entries)}
+
+
+def is_unaltered(entries: dict[str, Any]) -> bool:
+    """Whether entries are as `sealed` returned them, or have no checksum.
+
+    Those of earlier versions have none.
+    """
+    return entries.get(_CHECKSUM) in (None, _own_checksum(entries))
 
 
 def check_replaceable(directory: Path, kind: str | None = None) -> None:
@@ -200,11 +208,7 @@ def _load(path: Path) -> dict[str, Any] | None:
         return None
     if not _is_complete(manifest):
         return None
-    # Earlier versions wrote none.
-    written = manifest.get(_CHECKSUM)
-    if written not in (None, _own_checksum(manifest)):
-        return None
-    return manifest
+    return manifest if is_unaltered(manifest) else None
 
 
 def _is_complete(manifest: Any) -> bool:
@@ -251,7 +255,7 @@ def _check_content(path: Path, facts: dict[str, Any], afresh: bool) -> None:
         )
 
 
-def _own_checksum(manifest: dict[str, Any]) -> str:
-    entries = {k: v for k, v in manifest.items() if k != _CHECKSUM}
-    text = json.dumps(json.loads(json.dumps(entries)), sort_keys=True)
+def _own_checksum(entries: dict[str, Any]) -> str:
+    others = {k: v for k, v in entries.items() if k != _CHECKSUM}
+    text = json.dumps(json.loads(json.dumps(others)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -14,6 +14,7 @@ from typing import Any
 
 from agem_tf.config import Config, loading
 from agem_tf.errors import UserError
+from agem_tf.files import manifest
 from agem_tf.files.atomic_writing import atomic_file
 
 BEST_MODEL = "best.keras"
@@ -60,7 +61,7 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
             "recipe."
         )
     if (workdir / HISTORY).exists():
-        finished = len(_read_json(workdir / HISTORY))
+        finished = _count_epochs(workdir / HISTORY)
         if finished > config.training.epochs:
             raise UserError(
                 f"{workdir} holds {finished} finished epochs, the recipe has "
@@ -81,22 +82,21 @@ def claim_workdir(workdir: pathlib.Path, config: Config, dataset: str) -> None:
     """
     path = workdir / RECIPE
     if path.exists():
-        before = _read_json(path).get("dataset")
-        if before != dataset:
+        if _read_claim(path).get("dataset") != dataset:
             raise UserError(
                 f"{workdir} was started with another dataset than the recipe "
                 "names now; choose another --workdir."
             )
-    write_json(
-        path, {"recipe": loading.recipe_to_dict(config), "dataset": dataset}
-    )
+    claim = {"recipe": loading.recipe_to_dict(config), "dataset": dataset}
+    write_json(path, manifest.sealed(claim))
 
 
 def read_recipe(workdir: str | pathlib.Path) -> Config:
     """Returns the recipe of the run in a workdir.
 
     Raises:
-        UserError: The workdir holds no run, or one with an unknown recipe.
+        UserError: The workdir holds no run, or its recipe is unknown or was
+            altered.
     """
     path = pathlib.Path(workdir, RECIPE)
     if not path.exists():
@@ -104,11 +104,8 @@ def read_recipe(workdir: str | pathlib.Path) -> Config:
             f"{workdir} holds no training run; give the --workdir of "
             "agem_tf.train."
         )
-    content = _read_json(path)
-    if not isinstance(content, dict) or "recipe" not in content:
-        raise UserError(f"{path} is damaged; choose another --workdir.")
     try:
-        return loading.recipe_from_dict(content["recipe"])
+        return loading.recipe_from_dict(_read_claim(path)["recipe"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -117,6 +114,25 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes JSON under a temporary name and renames it."""
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def _read_claim(path: pathlib.Path) -> dict[str, Any]:
+    claim = _read_json(path)
+    if not isinstance(claim, dict) or "recipe" not in claim:
+        raise UserError(f"{path} is damaged; choose another --workdir.")
+    if not manifest.is_unaltered(claim):
+        raise UserError(
+            f"{path} was altered after agem_tf wrote it; copy it again, or "
+            "train with another recipe in another --workdir."
+        )
+    return claim
+
+
+def _count_epochs(path: pathlib.Path) -> int:
+    rows = _read_json(path)
+    if not isinstance(rows, list):
+        raise UserError(f"{path} is damaged; remove it.")
+    return len(rows)
 
 
 def _read_json(path: pathlib.Path) -> Any:
