@@ -12,10 +12,8 @@ import os
 import sys
 import urllib.parse
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import PIL.Image
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
@@ -23,6 +21,7 @@ from agem_tf.errors import UserError
 from agem_tf.files import arrays
 from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.library.photo_index import PhotoIndex
+from agem_tf.pages import templates
 from agem_tf.pages.report import counted, jpeg_url, shortened
 from agem_tf.photos.boxes import Box
 from agem_tf.photos.listing import list_folder
@@ -287,17 +286,12 @@ def answers_page(
         noun, nouns: what the page calls one query, and several.
     """
     query_folders = (query_folder or "", folder)
-    source = resources.files("agem_tf.library").joinpath("answers.html")
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(shortened=shortened, photo=jpeg_url)
     queries = counted(len(answers), noun, nouns)
     count = sum(len(answer.matches) for answer in answers)
-    return environment.from_string(source.read_text(encoding="utf-8")).render(
+    return templates.rendered(
+        "agem_tf.library",
+        "answers.html",
+        {"shortened": shortened, "photo": jpeg_url},
         title=title,
         subtitle=f"{queries}, {counted(count, 'photo')} found.",
         shown=[

@@ -11,12 +11,11 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
-import jinja2
 from PIL import Image
 
 from agem_tf.files.atomic_writing import atomic_file
+from agem_tf.pages import templates
 
 Cell = str | int | float | None
 
@@ -177,21 +176,16 @@ class Report:
 
     def to_html(self) -> str:
         """Returns the whole page."""
-        source = resources.files("agem_tf.pages").joinpath("report.html")
-        environment = jinja2.Environment(
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        environment.filters.update(
-            cell=_format_cell,
-            lossless=functools.partial(_data_url, kind="PNG"),
-            photo=jpeg_url,
-            shortened=shortened,
-        )
-        template = environment.from_string(source.read_text(encoding="utf-8"))
-        return template.render(
+        filters = {
+            "cell": _format_cell,
+            "lossless": functools.partial(_data_url, kind="PNG"),
+            "photo": jpeg_url,
+            "shortened": shortened,
+        }
+        return templates.rendered(
+            "agem_tf.pages",
+            "report.html",
+            filters,
             report=self,
             colors=FRAME_COLORS,
             marks=_MARKS,
