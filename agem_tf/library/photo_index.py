@@ -183,22 +183,15 @@ class PhotoIndex:
     ) -> np.ndarray:
         """Returns one descriptor for several examples and counter-examples.
 
-        `L2(mean(like) - mean(unlike) / 2)`, Rocchio's formula.
-
         Args:
             like: photos of what is searched for.
             unlike: photos of what is not.
 
         Returns:
-            (1, dimension).
-
-        Reference:
-            Manning et al., Introduction to Information Retrieval, chapter 9
+            (1, dimension); see `rocchio_row`.
         """
-        row = self.descriptors(like).mean(axis=0, keepdims=True)
-        if unlike:
-            row -= self.descriptors(unlike).mean(axis=0, keepdims=True) / 2
-        return row / max(np.linalg.norm(row), np.finfo(np.float32).tiny)
+        others = self.descriptors(unlike) if unlike else None
+        return rocchio_row(self.descriptors(like), others)
 
     @functools.cached_property
     def _extractor(self) -> FileExtractor:
@@ -220,6 +213,27 @@ class PhotoIndex:
         if not os.path.exists(path) and self.stored.index.known([path]):
             path = os.path.join(self.folder or "", path)
         return encoding.read_encoded_photo(path, remedy=_REMEDY)
+
+
+def rocchio_row(like: np.ndarray, unlike: np.ndarray | None) -> np.ndarray:
+    """Returns one descriptor for examples and counter-examples.
+
+    `L2(mean(like) - mean(unlike) / 2)`, Rocchio's formula.
+
+    Args:
+        like: (photos, dimension) descriptors of what is searched for.
+        unlike: (photos, dimension) of what is not, if any.
+
+    Returns:
+        (1, dimension).
+
+    Reference:
+        Manning et al., Introduction to Information Retrieval, chapter 9
+    """
+    row = like.mean(axis=0, keepdims=True)
+    if unlike is not None:
+        row -= unlike.mean(axis=0, keepdims=True) / 2
+    return row / max(np.linalg.norm(row), np.finfo(np.float32).tiny)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -1,0 +1,107 @@
+"""The web application: routes, errors as JSON, the page."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from importlib import resources
+
+import fastapi
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from agem_tf._version import __version__
+from agem_tf.errors import UserError
+from agem_tf.serving import instruments
+from agem_tf.serving.guards import Guards
+from agem_tf.serving.library_routes import library_routes
+from agem_tf.serving.schemas import ErrorAnswer
+from agem_tf.serving.service import Service
+from agem_tf.serving.service_errors import ServiceError
+
+_REFUSALS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+_PAGE = "index.html"
+
+
+def create_application(service: Service, token: str | None = None) -> Guards:
+    """Returns the application of a service, behind its guards.
+
+    Args:
+        service: the index and its model.
+        token: bearer token that requests must carry, if any.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    application = fastapi.FastAPI(
+        title="agem_tf",
+        summary="Search for photos of the same object.",
+        version=__version__,
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses={code: {"model": ErrorAnswer} for code in _REFUSALS},
+    )
+    _answer_errors(application)
+    _add_page(application)
+    application.include_router(library_routes(service))
+
+    @application.get("/health", tags=["operation"])
+    async def health() -> dict[str, str]:
+        """Answers while the service runs."""
+        return {"status": "ok"}
+
+    @application.get("/metrics", tags=["operation"])
+    async def metrics() -> Response:
+        """Returns metrics for Prometheus."""
+        return Response(
+            service.instruments.text(), media_type=instruments.CONTENT_TYPE
+        )
+
+    return Guards(application, service.options, service.instruments, token)
+
+
+def _answer_errors(application: fastapi.FastAPI) -> None:
+    @application.exception_handler(ServiceError)
+    async def refused(_: Request, error: ServiceError) -> Response:
+        return _refusal(error.code, str(error), error.headers)
+
+    @application.exception_handler(UserError)
+    async def mistaken(_: Request, error: UserError) -> Response:
+        return _refusal(400, str(error))
+
+    @application.exception_handler(HTTPException)
+    async def unroutable(_: Request, error: HTTPException) -> Response:
+        return _refusal(
+            error.status_code, str(error.detail), dict(error.headers or {})
+        )
+
+    @application.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return _refusal(422, f"{place}: {first['msg']}.")
+
+
+def _refusal(
+    code: int, sentence: str, headers: dict[str, str] | None = None
+) -> Response:
+    return JSONResponse({"error": sentence}, code, headers)
+
+
+def _add_page(application: fastapi.FastAPI) -> None:
+    folder = resources.files("agem_tf.serving").joinpath("web")
+    page = folder.joinpath(_PAGE)
+
+    @application.get("/", include_in_schema=False)
+    async def root() -> Response:
+        return Response(page.read_bytes(), media_type="text/html")
+
+    application.mount(
+        "/static", StaticFiles(directory=str(folder), check_dir=False)
+    )

@@ -1,0 +1,122 @@
+"""Runs the application in uvicorn, on this machine's addresses."""
+
+import asyncio
+import logging
+import os
+import pathlib
+import socket
+
+from agem_tf import cli
+from agem_tf.errors import UserError
+from agem_tf.serving.service_options import ServeOptions
+
+try:
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    from agem_tf.serving.application import create_application
+    from agem_tf.serving.service import Service
+except ImportError as error:
+    raise UserError(
+        f"The service needs pip install 'agem-tf[serve]' ({error})."
+    ) from error
+
+_TOKEN_VARIABLE = "AGEM_TF_TOKEN"
+# Connections, of which most wait between two requests.
+_MOST_CONNECTIONS = 1000
+_HEADER_SECONDS = 10.0
+_LEAST_TOKEN = 16
+
+
+class ImpatientProtocol(H11Protocol):
+    """HTTP 1.1 that closes a connection without a complete request in time.
+
+    uvicorn waits for ever for the first headers, so that a few thousand
+    half-open connections would take all there may be.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(
+            _HEADER_SECONDS, self._close_if_idle
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        self._deadline.cancel()
+        self._deadline = self.loop.call_later(
+            _HEADER_SECONDS, self._close_if_idle
+        )
+        super().on_response_complete()
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+def serve(options: ServeOptions) -> None:
+    """Serves an index until SIGTERM or SIGINT; then finishes its requests.
+
+    Raises:
+        UserError: the index can't be opened, the token is too short, or the
+            port is taken.
+    """
+    token = _read_token(options)
+    listener = _listen(options)
+    with listener:
+        service = Service(options)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_application(service, token),
+                http=ImpatientProtocol,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(options.trusted_proxy),
+                forwarded_allow_ips=options.trusted_proxy,
+                limit_concurrency=_MOST_CONNECTIONS,
+                timeout_keep_alive=15,
+                timeout_graceful_shutdown=int(options.timeout) + 1,
+            )
+        )
+        address, port = listener.getsockname()[:2]
+        cli.print_line(
+            f"Serving {len(service.index.state)} photos of {options.index} at "
+            f"http://{f'[{address}]' if ':' in address else address}:{port}"
+        )
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        server.run(sockets=[listener])
+
+
+def _read_token(options: ServeOptions) -> str | None:
+    if options.token_file is None:
+        token = os.environ.get(_TOKEN_VARIABLE, "")
+        if not token:
+            return None
+    else:
+        token = pathlib.Path(options.token_file).read_text().strip()
+    if len(token) < _LEAST_TOKEN or not token.isascii():
+        raise UserError(
+            f"The token has fewer than {_LEAST_TOKEN} characters, or others "
+            "than ASCII; make one with: openssl rand -hex 32"
+        )
+    return token
+
+
+def _listen(options: ServeOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((options.host, options.port))
+        listener.listen(128)
+    except OSError as error:
+        raise UserError(
+            f"--host={options.host} --port={options.port} can't be listened "
+            f"on ({error.strerror}); give another one."
+        ) from error
+    return listener

@@ -1,0 +1,203 @@
+"""Routes of a person's library: search, photos, thumbnails."""
+
+import urllib.parse
+from typing import Annotated, Any
+
+import fastapi
+import numpy as np
+from fastapi import File, Form, Query, Request, Response, UploadFile
+
+from agem_tf.errors import UserError
+from agem_tf.photos.boxes import Box
+from agem_tf.retrieval.indexes import Match
+from agem_tf.serving import schemas
+from agem_tf.serving.photo_images import JpegCache, JpegFile
+from agem_tf.serving.served_index import IndexState
+from agem_tf.serving.service import Service
+from agem_tf.serving.service_errors import ServiceError
+
+_PHOTO_SIDE = 2048
+# Deeper pages of a ranking are of no use, and cost a sort of the whole index.
+_MOST_RANKED = 10_000
+_CACHED = "private, max-age=3600"
+
+
+def library_routes(service: Service) -> fastapi.APIRouter:
+    """Returns the routes that read the index."""
+    router = fastapi.APIRouter(tags=["library"])
+    images = JpegCache()
+
+    @router.get("/library")
+    async def library() -> schemas.LibraryAnswer:
+        """Describes the index."""
+        state = await service.state()
+        made = state.stored.origin.provenance
+        return schemas.LibraryAnswer(
+            photos=len(state),
+            version=state.version,
+            model=str(made.get("model", "")),
+            writable=service.options.writable,
+            features=schemas.Features(
+                attention=False,
+                matches=False,
+                duplicates=False,
+                map=False,
+                collapse=False,
+                metadata=[],
+                rerank=[],
+            ),
+        )
+
+    @router.post("/search")
+    async def search(
+        photo: Annotated[list[UploadFile], File()] = (),
+        name: Annotated[list[str], Form()] = (),
+        unlike: Annotated[list[str], Form()] = (),
+        box: Annotated[str, Form()] = "",
+        where: Annotated[str, Form()] = "",
+        top: Annotated[int, Form(ge=1, le=1000)] = 60,
+        offset: Annotated[int, Form(ge=0, le=_MOST_RANKED)] = 0,
+        min_similarity: Annotated[float, Form(ge=-1, le=1)] = -1,
+        collapse: Annotated[bool, Form()] = False,
+        rerank: Annotated[str, Form()] = "",
+    ) -> schemas.SearchAnswer:
+        """Searches by photos, sent or indexed; leaves out indexed examples."""
+        state = await service.state()
+        if where:
+            raise ServiceError(400, "The index has no metadata to filter by.")
+        if collapse or rerank:
+            raise ServiceError(400, "This service has no such option.")
+        parsed = parse_box(box)
+        query = await service.query(
+            state, [await each.read() for each in photo], name, unlike, parsed
+        )
+        found, left_out = await service.run(
+            _ranked,
+            state,
+            query.row,
+            offset + top,
+            min_similarity,
+            {*name, *unlike},
+        )
+        shown = found[offset : offset + top]
+        return schemas.SearchAnswer(
+            query=schemas.QueryAnswer(
+                width=query.size[0] if query.size else None,
+                height=query.size[1] if query.size else None,
+                box=list(parsed) if parsed else None,
+            ),
+            results=[
+                schemas.ResultAnswer(
+                    rank=rank,
+                    similarity=match.similarity,
+                    copies=[],
+                    **listed(match.name),
+                )
+                for rank, match in enumerate(shown, offset + 1)
+            ],
+            total=len(found)
+            if len(found) < offset + top
+            else min(len(state), _MOST_RANKED),
+            sure=None,
+            left_out=left_out,
+        )
+
+    @router.get("/photos")
+    async def photos(
+        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 60,
+        where: str = "",
+    ) -> schemas.PhotosAnswer:
+        """Lists the photos of the index."""
+        state = await service.state()
+        if where:
+            raise ServiceError(400, "The index has no metadata to filter by.")
+        names = await service.run(lambda: state.names)
+        return schemas.PhotosAnswer(
+            photos=[listed(each) for each in names[offset : offset + limit]],
+            total=len(names),
+        )
+
+    @router.get("/photos/{name:path}", response_class=JpegResponse)
+    async def photo(name: str, request: Request) -> Response:
+        """Returns a photo, upright, at most 2048 pixels a side, as JPEG."""
+        return await image(name, _PHOTO_SIDE, request)
+
+    @router.get("/thumbnails/{name:path}", response_class=JpegResponse)
+    async def thumbnail(
+        name: str,
+        request: Request,
+        side: Annotated[int, Query(ge=128, le=640)] = 320,
+    ) -> Response:
+        """Returns a photo as a small JPEG."""
+        return await image(name, side, request)
+
+    async def image(name: str, side: int, request: Request) -> Response:
+        state = await service.state()
+        path = state.path(name)
+        tag = f'"{await service.run(images.tag, path, side)}"'
+        headers = {"ETag": tag, "Cache-Control": _CACHED}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        file: JpegFile = await service.run(images.jpeg, path, side)
+        return JpegResponse(file.content, headers=headers)
+
+    return router
+
+
+class JpegResponse(Response):
+    """A JPEG file."""
+
+    media_type = "image/jpeg"
+
+
+def listed(name: str) -> dict[str, Any]:
+    """Returns the fields of `ListedPhotoAnswer`."""
+    quoted = urllib.parse.quote(name, safe="")
+    return {
+        "name": name,
+        "photo": f"/photos/{quoted}",
+        "thumbnail": f"/thumbnails/{quoted}",
+        "metadata": {},
+    }
+
+
+def parse_box(text: str) -> Box | None:
+    """Returns the box of "left,top,right,bottom", None of an empty text.
+
+    Raises:
+        ServiceError: these are not four finite numbers.
+    """
+    if not text:
+        return None
+    try:
+        edges = tuple(float(edge) for edge in text.split(","))
+    except ValueError:
+        edges = ()
+    if len(edges) != 4 or not np.isfinite(edges).all():
+        raise ServiceError(
+            400,
+            "A box is left,top,right,bottom in pixels, as in 10,20,300,250.",
+        )
+    return edges
+
+
+def _ranked(
+    state: IndexState,
+    row: np.ndarray,
+    count: int,
+    min_similarity: float,
+    examples: set[str],
+) -> tuple[list[Match], int]:
+    """Returns the first results, and how many photos were left out of them."""
+    wanted = min(len(state), count + len(examples), _MOST_RANKED)
+    try:
+        (found,) = state.photos.search_descriptors(row, wanted)
+    except UserError as error:
+        raise ServiceError(400, str(error)) from error
+    kept = [
+        match
+        for match in found
+        if match.name not in examples and match.similarity >= min_similarity
+    ]
+    return kept[:count], len(found) - len(kept)

@@ -1,0 +1,237 @@
+"""The index that is served: it is opened again when it has changed.
+
+A request keeps the state that it began with. A change by another process, or by
+a request, is seen by the next one.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
+import logging
+import os
+import pathlib
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import PIL.Image
+
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.errors import UserError
+from agem_tf.extraction.photo_files import FileExtractor
+from agem_tf.files.manifest import MANIFEST
+from agem_tf.library import photo_models
+from agem_tf.library.photo_index import PhotoIndex
+from agem_tf.retrieval.indexes import StoredIndex, storage_at
+from agem_tf.serving.batched_model import BatchedModel
+from agem_tf.serving.service_errors import ServiceError, not_found
+
+_LOG = logging.getLogger(__name__)
+
+
+def _grey_photo() -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.new("RGB", (64, 64), "grey").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+_WARM_UP = _grey_photo()
+
+
+@dataclasses.dataclass(frozen=True)
+class IndexState:
+    """An index as one request sees it.
+
+    Attributes:
+        photos: the opened index.
+        model: its model; None for an index of descriptors.
+        version: changes with the index.
+        folder: folder that the names are relative to, if it is known.
+    """
+
+    photos: PhotoIndex
+    model: BatchedModel | None
+    version: str
+    folder: str | None
+
+    @property
+    def stored(self) -> StoredIndex:
+        """The index with its origin."""
+        return self.photos.stored
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @functools.cached_property
+    def positions(self) -> dict[str, int] | None:
+        """Position of each name; None in an index that does not list them."""
+        try:
+            names = self.stored.index.names()
+        except UserError:
+            return None
+        return {name: position for position, name in enumerate(names)}
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """All names, in the order of the index.
+
+        Raises:
+            ServiceError: the index does not list them.
+        """
+        if self.positions is None:
+            raise not_found("An index in Milvus does not list its photos.")
+        return list(self.positions)
+
+    def check_name(self, name: str) -> None:
+        """Checks that a photo is in the index.
+
+        Raises:
+            ServiceError: it is not.
+        """
+        if self.positions is not None:
+            is_known = name in self.positions
+        else:
+            is_known = bool(self.stored.index.known([name]))
+        if not is_known:
+            raise not_found(f"The index has no photo {name!r}.")
+
+    def path(self, name: str) -> str:
+        """Returns the path of an indexed photo.
+
+        Raises:
+            ServiceError: it is not in the index, or its folder is not known.
+        """
+        self.check_name(name)
+        if self.folder is None:
+            raise not_found(
+                "The index does not know the folder of its photos; start the "
+                "service with --folder=DIR."
+            )
+        return os.path.join(self.folder, name)
+
+    def descriptors_of(self, names: list[str]) -> np.ndarray:
+        """Returns the (names, dimension) descriptors of indexed photos.
+
+        Raises:
+            ServiceError: a photo is not in the index, or its descriptor is not
+                kept.
+        """
+        rows = []
+        for name in names:
+            self.check_name(name)
+            row = self.stored.index.descriptor(name)
+            if row is None:
+                raise ServiceError(
+                    409,
+                    "This kind of index keeps no descriptors to search by; "
+                    "send the photo.",
+                )
+            rows.append(row)
+        return np.stack(rows)
+
+    def descriptor_set(self) -> DescriptorSet:
+        """Returns all names and descriptors.
+
+        Raises:
+            ServiceError: the index is not exact.
+        """
+        rows = getattr(self.stored.index, "descriptors", None)
+        if rows is None:
+            raise not_found("Only an exact index keeps all descriptors.")
+        return DescriptorSet(self.names, rows, self.stored.origin.provenance)
+
+
+class ServedIndex:
+    """Opens an index, and again when it has changed.
+
+    Args:
+        place: directory of the index, or "milvus:" and an address.
+        model: directory of the SavedModel, for Milvus only.
+        folder: folder of the photos, if it has moved.
+        batched: makes a batched model of an extractor.
+
+    Raises:
+        UserError: the index or its model can't be opened.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        model: str | None = None,
+        folder: str | None = None,
+        batched: Callable[[FileExtractor], BatchedModel] = BatchedModel,
+    ):
+        self.place, self._model_path, self._folder = place, model, folder
+        self._batched = batched
+        self._opening = threading.Lock()
+        self._stamp = self._read_stamp()
+        self._state = self._open(None, self._stamp)
+
+    def storage(self):
+        """Returns the storage, to change the index."""
+        return storage_at(self.place, self._model_path)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the index has changed since it was opened."""
+        stamp = self._read_stamp()
+        return stamp is not None and stamp != self._stamp
+
+    @property
+    def state(self) -> IndexState:
+        """The index as it was opened last."""
+        return self._state
+
+    def refresh(self) -> None:
+        """Opens the index again if it has changed.
+
+        Where that fails, as on an index that is being replaced, the old one is
+        served on.
+        """
+        with self._opening:
+            stamp = self._read_stamp()
+            if stamp is None or stamp == self._stamp:
+                return
+            try:
+                self._state = self._open(self._state, stamp)
+                self._stamp = stamp
+            except (UserError, OSError) as error:
+                _LOG.warning("%s; serving what was opened before", error)
+
+    def close(self) -> None:
+        """Finishes what waits for the model."""
+        if self._state.model is not None:
+            self._state.model.close()
+
+    def _open(
+        self, old: IndexState | None, stamp: tuple[int, ...] | None
+    ) -> IndexState:
+        stored = self.storage().open()
+        model = None
+        if stored.origin.model is not None:
+            origin = stored.origin
+            if old and old.stored.origin.provenance == origin.provenance:
+                model = old.model
+            else:
+                extractor = photo_models.extractor_of(stored)
+                # The first run of a graph takes seconds.
+                extractor.encoded([_WARM_UP])
+                model = self._batched(extractor)
+        state = IndexState(
+            PhotoIndex(stored),
+            model,
+            hashlib.sha256(repr(stamp).encode()).hexdigest()[:16],
+            self._folder or stored.origin.photos,
+        )
+        if old and old.model is not None and old.model is not model:
+            old.model.close()
+        return state
+
+    def _read_stamp(self) -> tuple[int, ...] | None:
+        """Returns what differs after a change; None if there is no file."""
+        with contextlib.suppress(OSError):
+            found = os.stat(pathlib.Path(self.place) / MANIFEST)
+            return found.st_ino, found.st_mtime_ns, found.st_size
+        return None

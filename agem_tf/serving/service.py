@@ -1,0 +1,220 @@
+"""What the routes share: the index, threads, and photos that become queries."""
+
+import asyncio
+import collections
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from agem_tf.errors import UserError
+from agem_tf.library.photo_index import rocchio_row
+from agem_tf.photos.boxes import Box, check_box
+from agem_tf.photos.encoding import encode_photo
+from agem_tf.photos.reading import EncodedPhoto, read_photo_file
+from agem_tf.photos.screening import PhotoStatus
+from agem_tf.serving.batched_model import BatchedModel
+from agem_tf.serving.instruments import Instruments
+from agem_tf.serving.served_index import IndexState, ServedIndex
+from agem_tf.serving.service_errors import ServiceError
+from agem_tf.serving.service_options import ServeOptions
+
+_REMEDY = "send another one"
+# Descriptors of photos that were sent: the next page of results, or the same
+# photo with another filter, does not run the model again. 5 MB at 1,280 floats.
+_MOST_REMEMBERED = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class QueryPhoto:
+    """A photo that is searched for.
+
+    Attributes:
+        descriptor: (dimension,) float32.
+        size: width and height of the upright photo; None if its stored
+            descriptor was taken.
+    """
+
+    descriptor: np.ndarray
+    size: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Query:
+    """A query of one or several photos.
+
+    Attributes:
+        row: (1, dimension) float32.
+        size: width and height of the upright photo, if it is a single one.
+    """
+
+    row: np.ndarray
+    size: tuple[int, int] | None
+
+
+class Service:
+    """The index, its model and the threads of a service.
+
+    Args:
+        options: options of the command.
+
+    Raises:
+        UserError: the index or its model can't be opened.
+    """
+
+    def __init__(self, options: ServeOptions):
+        self.options = options
+        self.instruments = Instruments()
+        # Decoding and searching release the lock of Python's interpreter.
+        self._threads = concurrent.futures.ThreadPoolExecutor(
+            (os.cpu_count() or 1) + 2, "photos"
+        )
+        self._remembered: collections.OrderedDict[tuple, QueryPhoto] = (
+            collections.OrderedDict()
+        )
+        self.changing = asyncio.Lock()
+        self.index = ServedIndex(
+            options.index,
+            options.model,
+            options.folder,
+            functools.partial(
+                BatchedModel,
+                max_batch_size=options.max_batch_size,
+                batch_timeout=options.batch_timeout,
+                observe=self.instruments.observe_batch,
+            ),
+        )
+        self.instruments.watch(self.index)
+
+    async def run(self, function: Callable, *arguments: Any) -> Any:
+        """Runs a function in a thread; cancelling does not wait for it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
+    async def state(self) -> IndexState:
+        """Returns the index, opened again if it has changed."""
+        if self.index.is_outdated:
+            await self.run(self.index.refresh)
+        return self.index.state
+
+    def close(self) -> None:
+        """Finishes what waits."""
+        self._threads.shutdown(cancel_futures=True)
+        self.index.close()
+
+    async def query(
+        self,
+        state: IndexState,
+        photos: Sequence[bytes],
+        names: Sequence[str],
+        unlike: Sequence[str],
+        box: Box | None,
+    ) -> Query:
+        """Describes a query.
+
+        Args:
+            state: the index.
+            photos: files of photos that were sent.
+            names: names of indexed photos.
+            unlike: names of indexed photos that are not searched for.
+            box: part of the photo to search for, if it is a single one.
+
+        Raises:
+            ServiceError: there is no photo, one can't be read or is not in the
+                index, or the box is not inside it.
+        """
+        count = len(photos) + len(names)
+        if not count:
+            raise ServiceError(400, "Send a photo, or the name of one.")
+        if box is not None and count > 1:
+            raise ServiceError(400, "A box is for a single photo; send one.")
+        like = [self.query_photo(state, encoded, box) for encoded in photos]
+        for name in names:
+            state.check_name(name)
+            like.append(self._indexed(state, name, box))
+        found = await asyncio.gather(*like)
+        rows = np.stack([photo.descriptor for photo in found])
+        others = None
+        if unlike:
+            others = await self.run(state.descriptors_of, unlike)
+        size = found[0].size if count == 1 else None
+        if count == 1 and others is None:
+            return Query(rows, size)
+        return Query(rocchio_row(rows, others), size)
+
+    async def query_photo(
+        self, state: IndexState, encoded: bytes, box: Box | None
+    ) -> QueryPhoto:
+        """Describes a photo that was sent.
+
+        Raises:
+            ServiceError: it can't be read, the box is not inside it, or the
+                index has no model.
+        """
+        if state.model is None:
+            raise ServiceError(
+                409,
+                "The index was made of descriptors and has no model for "
+                "photos; send names of indexed ones.",
+            )
+        digest = hashlib.sha256(encoded).digest()
+        key = digest, box, id(state.model)
+        if key in self._remembered:
+            self._remembered.move_to_end(key)
+            return self._remembered[key]
+        photo = await self.run(_readable, encoded)
+        size = photo.width, photo.height
+        crop = (0.0, 0.0, 0.0, 0.0)
+        if box is not None:
+            try:
+                check_box(box, size, "the photo", "correct the box")
+            except UserError as error:
+                raise ServiceError(400, str(error)) from error
+            crop = tuple(edge / photo.reduction for edge in box)
+        (row,) = await state.model.describe([photo.encoded], [crop])
+        if row.status != PhotoStatus.VALID:
+            status = PhotoStatus(row.status).name.lower().replace("_", " ")
+            raise ServiceError(
+                422, f"The model refuses the photo ({status}); {_REMEDY}."
+            )
+        described = QueryPhoto(row.descriptor, size)
+        self._remembered[key] = described
+        if len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return described
+
+    async def read(self, path: str) -> bytes:
+        """Returns the bytes of an indexed photo.
+
+        Raises:
+            ServiceError: its file is gone, or can't be read.
+        """
+        try:
+            return await self.run(read_photo_file, path)
+        except UserError as error:
+            raise ServiceError(
+                404, "The file of this photo is gone, or can't be read."
+            ) from error
+
+    async def _indexed(
+        self, state: IndexState, name: str, box: Box | None
+    ) -> QueryPhoto:
+        row = None
+        if box is None:
+            row = await self.run(state.stored.index.descriptor, name)
+        if row is not None:
+            return QueryPhoto(row)
+        encoded = await self.read(state.path(name))
+        return await self.query_photo(state, encoded, box)
+
+
+def _readable(encoded: bytes) -> EncodedPhoto:
+    try:
+        return encode_photo(encoded, "The file that was sent", remedy=_REMEDY)
+    except UserError as error:
+        raise ServiceError(422, str(error)) from error

@@ -1,0 +1,66 @@
+"""A service of a few photos, and a client that sends it requests."""
+
+import dataclasses
+import pathlib
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+from fastapi.testclient import TestClient
+
+from agem_tf import config
+from agem_tf.library.indexing import index_photos
+from agem_tf.models import AGeM
+from agem_tf.retrieval.indexes import storage_at
+from agem_tf.serving.application import create_application
+from agem_tf.serving.service import Service
+from agem_tf.serving.service_options import ServeOptions
+from agem_tf.training import runs, workdir
+
+PLACES, PHOTOS = 3, 3
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory) -> pathlib.Path:
+    """Nine photos of 90 x 70; a place has its own colours."""
+    root = tmp_path_factory.mktemp("album") / "photos"
+    rng = np.random.default_rng(0)
+    for place in range(PLACES):
+        coarse = rng.integers(0, 255, (4, 5, 3))
+        (root / f"place {place}").mkdir(parents=True)
+        for number in range(PHOTOS):
+            noisy = np.clip(coarse + rng.normal(0, 20, coarse.shape), 0, 255)
+            photo = PIL.Image.fromarray(noisy.astype(np.uint8))
+            photo.resize((90, 70), PIL.Image.BICUBIC).save(
+                root / f"place {place}" / f"{number} ä.jpg", quality=95
+            )
+    return root
+
+
+@pytest.fixture(scope="session")
+def album_index(album, tmp_path_factory) -> str:
+    """Place of an exact index of the photos, by a tiny random network."""
+    directory = tmp_path_factory.mktemp("run")
+    recipe = config.Config()
+    recipe.image = config.ImageConfig(size=64, resize="aspect")
+    recipe.model.weights = None
+    recipe.model.attention = "none"
+    recipe.model.feature_map = "C3"
+    keras.utils.set_random_seed(0)
+    model = AGeM(**dataclasses.asdict(recipe.model))
+    workdir.claim_workdir(directory, recipe, "no dataset")
+    runs.save_model(model, directory / workdir.BEST_MODEL)
+    place = str(tmp_path_factory.mktemp("indexed") / "index")
+    index_photos(storage_at(place), str(album), workdir=str(directory))
+    return place
+
+
+@pytest.fixture(scope="session")
+def service(album_index) -> Service:
+    return Service(ServeOptions(index=album_index, max_body=200_000))
+
+
+@pytest.fixture(scope="session")
+def client(service) -> TestClient:
+    return TestClient(create_application(service), "http://127.0.0.1")

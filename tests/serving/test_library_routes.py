@@ -1,0 +1,114 @@
+"""What the page of the service asks for."""
+
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+
+NAME = "place 1/2 ä.jpg"
+
+
+def search(client, **fields):
+    files = fields.pop("files", None)
+    answer = client.post("/search", data=fields, files=files)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_library_is_described(client):
+    found = client.get("/library").json()
+    assert found["photos"] == 9
+    assert found["writable"] is False
+    assert found["features"]["metadata"] == []
+
+
+def test_a_photo_that_is_sent_finds_its_place(client, album):
+    content = (album / NAME).read_bytes()
+    found = search(client, files=[("photo", content)], top=3)
+    assert found["query"] == {"width": 90, "height": 70, "box": None}
+    names = [result["name"] for result in found["results"]]
+    assert names[0] == NAME
+    assert {name.split("/")[0] for name in names} == {"place 1"}
+    assert found["results"][0]["similarity"] == pytest.approx(1, abs=1e-4)
+    assert [result["rank"] for result in found["results"]] == [1, 2, 3]
+
+
+def test_pages_of_results_continue(client):
+    whole = search(client, name=NAME, top=8)["results"]
+    parts = [
+        search(client, name=NAME, top=3, offset=start)["results"]
+        for start in (0, 3, 6)
+    ]
+    assert sum(parts, []) == whole
+    assert len(whole) == 8  # Without the example itself.
+
+
+def test_more_and_less_like_some(client):
+    found = search(client, name=[NAME, "place 1/0 ä.jpg"], top=1)
+    assert found["results"][0]["name"] == "place 1/1 ä.jpg"
+    away = search(client, name=NAME, unlike="place 1/1 ä.jpg", top=7)
+    assert found["left_out"] == away["left_out"] == 2
+
+
+def test_a_box_changes_the_answer_and_is_checked(client, album):
+    files = [("photo", (album / NAME).read_bytes())]
+    whole = search(client, files=files)
+    part = search(client, files=files, box="0,0,40,35")
+    assert part["query"]["box"] == [0, 0, 40, 35]
+    assert part["results"][0]["similarity"] != pytest.approx(
+        whole["results"][0]["similarity"], abs=1e-4
+    )
+    indexed = search(client, name=NAME, box="0,0,40,35")
+    assert indexed["query"]["width"] == 90
+    for box in ("0,0,400,35", "1,2,3", "nan,0,1,1", "x"):
+        answer = client.post("/search", data={"name": NAME, "box": box})
+        assert answer.status_code == 400
+        assert "box" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("data", "files", "status", "word"),
+    [
+        ({}, None, 400, "photo"),
+        ({"name": "nowhere.jpg"}, None, 404, "nowhere"),
+        ({"name": "../../etc/passwd"}, None, 404, "passwd"),
+        ({}, [("photo", b"no photo")], 422, "none of JPEG"),
+        ({"name": NAME, "top": "0"}, None, 422, "top"),
+        ({"name": NAME, "where": "year>1"}, None, 400, "metadata"),
+    ],
+)
+def test_refused_searches(client, data, files, status, word):
+    answer = client.post("/search", data=data, files=files)
+    assert answer.status_code == status
+    assert word in answer.json()["error"]
+
+
+def test_photos_are_listed_and_sent_without_metadata(client, album):
+    listed = client.get("/photos", params={"limit": 2, "offset": 1}).json()
+    assert listed["total"] == 9
+    assert len(listed["photos"]) == 2
+    thumbnail = client.get(listed["photos"][0]["thumbnail"])
+    assert thumbnail.headers["content-type"] == "image/jpeg"
+    photo = client.get(listed["photos"][0]["photo"])
+    with PIL.Image.open(io.BytesIO(photo.content)) as decoded:
+        assert decoded.size == (90, 70)
+        assert not decoded.getexif()
+    again = client.get(
+        listed["photos"][0]["thumbnail"],
+        headers={"If-None-Match": thumbnail.headers["etag"]},
+    )
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/photos/nowhere.jpg").status_code == 404
+
+
+def test_a_turned_photo_is_upright(client, album, tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    with PIL.Image.open(album / NAME) as photo:
+        photo.rotate(90, expand=True).save(buffer, "JPEG", exif=exif)
+    found = search(client, files=[("photo", buffer.getvalue())], top=1)
+    assert found["query"]["width"] == 90
+    assert found["results"][0]["name"] == NAME
+    assert np.isclose(found["results"][0]["similarity"], 1, atol=0.02)
