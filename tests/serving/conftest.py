@@ -39,8 +39,8 @@ def album(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def album_index(album, tmp_path_factory) -> str:
-    """Place of an exact index of the photos, by a tiny random network."""
+def tiny_run(tmp_path_factory) -> str:
+    """Workdir of a run that ended with a tiny random network, at 64 pixels."""
     directory = tmp_path_factory.mktemp("run")
     recipe = config.Config()
     recipe.image = config.ImageConfig(size=64, resize="aspect")
@@ -51,8 +51,14 @@ def album_index(album, tmp_path_factory) -> str:
     model = AGeM(**dataclasses.asdict(recipe.model))
     workdir.claim_workdir(directory, recipe, "no dataset")
     runs.save_model(model, directory / workdir.BEST_MODEL)
+    return str(directory)
+
+
+@pytest.fixture(scope="session")
+def album_index(album, tiny_run, tmp_path_factory) -> str:
+    """Place of an exact index of the photos."""
     place = str(tmp_path_factory.mktemp("indexed") / "index")
-    index_photos(storage_at(place), str(album), workdir=str(directory))
+    index_photos(storage_at(place), str(album), workdir=tiny_run)
     return place
 
 

@@ -1,0 +1,276 @@
+"""The page in a headless Chromium, on a service over small photos."""
+
+import contextlib
+import re
+import shutil
+import threading
+
+import numpy as np
+import PIL.Image
+import pytest
+import uvicorn
+
+from agem_tf.library.indexing import index_photos
+from agem_tf.retrieval.indexes import storage_at
+from agem_tf.serving.application import create_application
+from agem_tf.serving.service import Service
+from agem_tf.serving.service_options import ServeOptions
+
+sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not installed."
+)
+WIDE, PHONE = {"width": 1200, "height": 800}, {"width": 390, "height": 844}
+MARKUP = "<img src=x onerror=alert(1)>.jpg"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Sixty photos of twenty places, a copy, and a name that is HTML."""
+    root = tmp_path_factory.mktemp("album") / "photos"
+    rng = np.random.default_rng(0)
+    for place in range(20):
+        coarse = rng.integers(0, 255, (4, 5, 3))
+        folder = root / f"place{place:02}"
+        folder.mkdir(parents=True)
+        for number in range(3):
+            noisy = np.clip(coarse + rng.normal(0, 20, coarse.shape), 0, 255)
+            photo = PIL.Image.fromarray(noisy.astype(np.uint8))
+            photo = photo.resize((100, 80), PIL.Image.BICUBIC)
+            photo.save(folder / f"{number}.jpg", quality=95)
+    shutil.copy(root / "place07" / "1.jpg", root / "copy.jpg")
+    shutil.copy(root / "place08" / "1.jpg", root / MARKUP)
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(photos, tiny_run, tmp_path_factory):
+    """Address of a service of the photos, which runs in a thread."""
+    place = str(tmp_path_factory.mktemp("index") / "index")
+    index_photos(storage_at(place), str(photos), workdir=tiny_run)
+    application = create_application(Service(ServeOptions(index=place)))
+    config = uvicorn.Config(application, port=0, log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    with config.bind_socket() as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        # Chromium refuses its sandbox to root, as in containers.
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Opens the page; fails if it reported an error or broke its policy."""
+    complaints = []
+    with contextlib.ExitStack() as contexts:
+
+        def open_(viewport=WIDE, hash_="", **settings):
+            context = contexts.enter_context(
+                browser.new_context(viewport=viewport, **settings)
+            )
+            page = context.new_page()
+            page.set_default_timeout(20_000)
+            page.on("console", note)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(address + hash_)
+            page.wait_for_selector(".card .photo")
+            return page
+
+        def note(message):
+            # Requests that are refused on purpose are reported as errors too.
+            if message.type in ("error", "warning") and not re.match(
+                "Failed to load resource", message.text
+            ):
+                complaints.append(message.text)
+
+        yield open_
+    assert complaints == []
+
+
+def names(page):
+    return page.eval_on_selector_all(
+        "#results .caption .name", "all => all.map(each => each.title)"
+    )
+
+
+def search(page, files, result=".card .score"):
+    page.set_input_files("#choose", files)
+    page.wait_for_selector(result)
+
+
+def test_browsing_loads_more_as_one_scrolls(open_page, photos):
+    page = open_page()
+    count = len(list(photos.rglob("*.jpg")))
+    assert page.inner_text("#library-size") == f"{count} photos"
+    first = len(names(page))
+    assert 0 < first < count
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_function(
+        "count => document.querySelectorAll('.caption').length === count",
+        arg=count,
+    )
+    assert len(set(names(page))) == count
+    # A name that is HTML stays text.
+    assert MARKUP in names(page)
+    assert page.locator("#results img[src=x]").count() == 0
+
+
+def test_an_uploaded_photo_finds_itself_and_its_part(open_page, photos):
+    page = open_page()
+    search(page, photos / "place03" / "1.jpg")
+    assert names(page)[0] == "place03/1.jpg"
+    assert page.inner_text("#found-title") == "Photos like your photo"
+    assert page.locator(".figure").first.inner_text() == "1.00"
+
+    # A box by the mouse, over the middle of the stage.
+    stage = page.locator(".stage").bounding_box()
+    with page.expect_response("**/search") as answered:
+        for x, y, act in ((0.25, 0.25, "down"), (0.75, 0.5, "up")):
+            page.mouse.move(
+                stage["x"] + x * stage["width"],
+                stage["y"] + y * stage["height"],
+            )
+            getattr(page.mouse, act)()
+    query = answered.value.json()["query"]
+    sides = [query["width"], query["height"]] * 2
+    box = np.divide(query["box"], sides)
+    np.testing.assert_allclose(box, [0.25, 0.25, 0.75, 0.5], atol=0.02)
+
+    # The same by the keyboard: one step to the right, one higher.
+    page.locator(".box").focus()
+    with page.expect_response("**/search") as answered:
+        page.keyboard.press("ArrowRight")
+    moved = np.divide(answered.value.json()["query"]["box"], sides)
+    np.testing.assert_allclose(moved - box, [0.02, 0, 0.02, 0], atol=0.02)
+    assert "27 % to 77 % of the width" in page.get_attribute(
+        ".box", "aria-label"
+    )
+    with page.expect_response("**/search") as answered:
+        page.keyboard.press("Delete")
+    assert answered.value.json()["query"]["box"] is None
+
+
+def test_more_and_less_like_a_result(open_page):
+    page = open_page()
+    card = page.locator(".card", has_text="place05/0.jpg")
+    card.hover()
+    card.get_by_role("button", name="Search for place05/0.jpg").click()
+    page.wait_for_selector(".score")
+    before = names(page)
+    second = page.locator(".card").nth(1)
+    second.hover()
+    with page.expect_response("**/search"):
+        second.get_by_role("button", name="Less like").click()
+    page.wait_for_selector(".tiles.unlike")
+    page.wait_for_selector(".score")
+    assert before[1] not in names(page)[:3]
+    first = page.locator(".card").first
+    first.hover()
+    with page.expect_response("**/search"):
+        first.get_by_role("button", name="More like").click()
+    page.wait_for_selector(".tiles.like li >> nth=1")
+    title = page.inner_text("#found-title")
+    assert title == "Photos like 2 examples, unlike 1 photo"
+
+    # The address holds the query; "back" returns to the one before.
+    address = page.url
+    page.go_back()
+    page.wait_for_selector(".tiles.like", state="detached")
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_selector(".score")
+    assert page.inner_text("#found-title") == title
+    page.get_by_role("button", name="Clear").click()
+    page.wait_for_selector("#intake:visible")
+    assert page.inner_text("#found-title") == "All photos"
+
+
+def test_one_photo_large_and_the_next(open_page):
+    page = open_page(hash_="#like=place02%2F0.jpg")
+    page.wait_for_selector(".score")
+    page.locator(".card .photo").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#detail .detail-stage img")
+    assert page.inner_text("#detail-title") == names(page)[1]
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#detail-title") == names(page)[2]
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#detail")
+    # The focus is where it was.
+    focused = "document.activeElement.ariaLabel"
+    assert page.evaluate(focused).startswith(names(page)[1])
+
+
+def test_what_is_refused_or_silent_is_said(open_page, tmp_path):
+    page = open_page()
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff no photo")
+    search(page, broken, "#problem:visible")
+    assert "not a readable photo" in page.inner_text("#problem")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Clear").click()
+    page.wait_for_selector("#offline:visible")
+    page.context.set_offline(False)
+    page.wait_for_selector("#offline", state="hidden")
+    page.wait_for_selector(".card .photo")
+
+
+def test_the_least_similarity_narrows_the_results(open_page):
+    page = open_page(hash_="#like=place02%2F0.jpg")
+    page.wait_for_selector(".score")
+    page.locator("#least").focus()
+    with page.expect_response("**/search") as answered:
+        page.keyboard.press("End")
+    found = answered.value.json()["results"]
+    assert all(result["similarity"] >= 0.95 for result in found)
+    page.wait_for_function("document.querySelector('#found-note').innerText")
+    assert "less similar than 0.95" in page.inner_text("#found-note")
+    assert names(page) == [result["name"] for result in found]
+
+    # As if none were so similar.
+    nothing = {**answered.value.json(), "results": [], "total": 0}
+    page.route("**/search", lambda route: route.fulfill(json=nothing))
+    with page.expect_response("**/search"):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("#nothing:visible")
+    page.unroute("**/search")
+    page.get_by_role("button", name="Remove filters and limits").click()
+    page.wait_for_selector(".score")
+    assert page.input_value("#least") == "0"
+
+
+@pytest.mark.parametrize(
+    "viewport,scheme", [(WIDE, "light"), (PHONE, "dark")], ids=["wide", "phone"]
+)
+def test_every_view_is_accessible_and_fits(open_page, photos, viewport, scheme):
+    page = open_page(viewport, color_scheme=scheme)
+    check_view(page)
+    search(page, photos / "place03" / "1.jpg")
+    page.locator(".examples button", has_text="Draw a box").click()
+    page.wait_for_selector(".box:visible")
+    check_view(page)
+    page.locator(".card .photo").nth(1).click()
+    page.wait_for_selector(".detail-stage > *")
+    check_view(page)
+
+
+def check_view(page):
+    results = axe.Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= page.viewport_size["width"]
