@@ -116,10 +116,12 @@ class ExtractLocalOptions(PhotoChoiceOptions):
             raise UserError(
                 "Give --data_dir=DIR of a prepared dataset, or --photos=DIR."
             )
-        if self.photos and (self.queries or self.skip_corrupt):
+        if self.photos and (
+            self.queries or self.skip_corrupt or self.split != "test"
+        ):
             raise UserError(
-                "--queries and --skip_corrupt are for --data_dir; leave them "
-                "out."
+                "--split, --queries and --skip_corrupt are for --data_dir; "
+                "leave them out."
             )
 
 

@@ -124,6 +124,12 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
         yield (
             "extraction.whitening_shrinkage needs extraction.whitening learned"
         )
+    if model.pooling == "attentive" and extraction.whitening != "none":
+        yield (
+            "extraction.whitening is for global descriptors, and model.pooling "
+            "attentive exports local features; set it to none, and reduce them "
+            "with agem_tf.whiten"
+        )
     if not config.optimizer.rules:
         yield "optimizer.rules is empty, end it with the pattern '*'"
     if model.attention == "cbam" and not model.attention_placement:

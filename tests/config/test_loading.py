@@ -177,6 +177,10 @@ def test_negative_settings_of_a_rule_are_refused(field):
     [
         (["extraction.whitening=learned"], "extraction.whitening learned"),
         (
+            ["model.pooling=attentive", "extraction.whitening=pca"],
+            "attentive exports local features",
+        ),
+        (
             ["extraction.whitening=none", "data.test_split="],
             "data.test_split and data.train_split are empty",
         ),
