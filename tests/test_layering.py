@@ -43,6 +43,7 @@ ROOMS = [
         "match",
         "search",
         "serve",
+        "demo",
         "duplicates",
         "convert",
         "extract",

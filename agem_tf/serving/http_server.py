@@ -5,6 +5,8 @@ import logging
 import os
 import pathlib
 import socket
+import threading
+import webbrowser
 
 from agem_tf import cli
 from agem_tf.errors import UserError
@@ -84,10 +86,16 @@ def serve(options: ServeOptions) -> None:
             )
         )
         address, port = listener.getsockname()[:2]
+        page = f"http://{f'[{address}]' if ':' in address else address}:{port}"
         cli.print_line(
             f"Serving {len(service.index.state)} photos of {options.index} at "
-            f"http://{f'[{address}]' if ':' in address else address}:{port}"
+            f"{page}"
         )
+        if options.browser:
+            # A browser in the terminal returns when it is closed.
+            threading.Thread(
+                target=webbrowser.open, args=(page,), daemon=True
+            ).start()
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         server.run(sockets=[listener])
 

@@ -21,6 +21,7 @@ class ServeOptions:
     port: int = cli.option(
         8080, "Port to listen on; 0 takes a free one.", minimum=0, maximum=65535
     )
+    browser: bool = cli.option(False, "Open the page in the browser.")
     writable: bool = cli.option(
         False, "Let requests add, remove and synchronize photos."
     )
