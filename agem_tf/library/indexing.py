@@ -11,6 +11,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from agem_tf.retrieval.indexes import (
     Storage,
     StoredIndex,
 )
+
+if TYPE_CHECKING:
+    from agem_tf.extraction.photo_files import FileExtractor
 
 photo_models = cli.lazy("agem_tf.library.photo_models")
 
@@ -142,7 +146,13 @@ def index_descriptors(
     return change
 
 
-def add_photos(storage: Storage, photos: str) -> IndexChange:
+def add_photos(
+    storage: Storage,
+    photos: str,
+    *,
+    paths: Sequence[str] | None = None,
+    extractor: FileExtractor | None = None,
+) -> IndexChange:
     """Adds the photos of a folder that the index does not hold.
 
     Unreadable photos are left out and listed in the index.
@@ -150,13 +160,17 @@ def add_photos(storage: Storage, photos: str) -> IndexChange:
     Args:
         storage: where the index is.
         photos: the index's own folder or another one.
+        paths: paths of the photos in it to add; by default all.
+        extractor: extracts the descriptors, if the model of the index is
+            loaded already.
 
     Raises:
         UserError: the index has no model or another one, the folder holds no
             photo that can be read, or it seems to be the folder of the index,
             moved.
     """
-    paths, change, stored = list_folder(photos), IndexChange(), storage.open()
+    change, stored = IndexChange(), storage.open()
+    paths = list_folder(photos) if paths is None else paths
     root = _root_for_additions(stored, photos, paths)
     known = stored.index.known([photo_name(path, root) for path in paths])
     change.present = len(known)
@@ -172,7 +186,7 @@ def add_photos(storage: Storage, photos: str) -> IndexChange:
     if not new:
         change.count(stored.index)
         return change
-    extractor = photo_models.extractor_of(stored)
+    extractor = extractor or photo_models.extractor_of(stored)
     with storage.workspace() as workspace:
         described = describe_photos(extractor, new, root, workspace)
         if not (described.states or known):

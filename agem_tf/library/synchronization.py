@@ -1,8 +1,11 @@
 """Makes an index follow its folder: what is new, changed, moved or gone."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from agem_tf import cli
 from agem_tf.errors import UserError
@@ -17,10 +20,17 @@ from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import Storage, StoredIndex
 from agem_tf.retrieval.indexes.photo_states import PhotoState
 
+if TYPE_CHECKING:
+    from agem_tf.extraction.photo_files import FileExtractor
+
 photo_models = cli.lazy("agem_tf.library.photo_models")
 
 
-def sync_photos(storage: Storage, photos: str | None = None) -> IndexChange:
+def sync_photos(
+    storage: Storage,
+    photos: str | None = None,
+    extractor: FileExtractor | None = None,
+) -> IndexChange:
     """Makes an index hold what its folder holds now.
 
     New photos are added and those that are gone are removed. A photo of another
@@ -31,6 +41,8 @@ def sync_photos(storage: Storage, photos: str | None = None) -> IndexChange:
     Args:
         storage: where the index is.
         photos: the folder, if it has moved.
+        extractor: extracts the descriptors, if the model of the index is
+            loaded already.
 
     Raises:
         UserError: the index keeps no states of photos, or the folder is not
@@ -56,7 +68,7 @@ def sync_photos(storage: Storage, photos: str | None = None) -> IndexChange:
         described = None
         if plan.coming:
             described = describe_photos(
-                photo_models.extractor_of(stored),
+                extractor or photo_models.extractor_of(stored),
                 [paths[name] for name in plan.coming],
                 root,
                 workspace,

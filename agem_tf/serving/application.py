@@ -14,11 +14,15 @@ from starlette.exceptions import HTTPException
 from agem_tf._version import __version__
 from agem_tf.errors import UserError
 from agem_tf.serving import instruments
-from agem_tf.serving.guards import Guards
+from agem_tf.serving.change_routes import change_routes
+from agem_tf.serving.guards import REQUEST_ID, Guards
 from agem_tf.serving.library_routes import library_routes
+from agem_tf.serving.model_requests import ModelRequests
+from agem_tf.serving.open_inference import open_inference_routes
 from agem_tf.serving.schemas import ErrorAnswer
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError
+from agem_tf.serving.tensorflow_serving import tensorflow_serving_routes
 
 _REFUSALS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 _PAGE = "index.html"
@@ -50,6 +54,10 @@ def create_application(service: Service, token: str | None = None) -> Guards:
     _answer_errors(application)
     _add_page(application)
     application.include_router(library_routes(service))
+    application.include_router(change_routes(service))
+    requests = ModelRequests(service)
+    application.include_router(tensorflow_serving_routes(requests))
+    application.include_router(open_inference_routes(requests, service))
 
     @application.get("/health", tags=["operation"])
     async def health() -> dict[str, str]:
@@ -67,6 +75,12 @@ def create_application(service: Service, token: str | None = None) -> Guards:
 
 
 def _answer_errors(application: fastapi.FastAPI) -> None:
+    @application.exception_handler(Exception)
+    async def failed(request: Request, _: Exception) -> Response:
+        # A defect: the guards log it, the client gets its number only.
+        number = request.scope[REQUEST_ID]
+        return _refusal(500, f"Internal error; the log has it at {number}.")
+
     @application.exception_handler(ServiceError)
     async def refused(_: Request, error: ServiceError) -> Response:
         return _refusal(error.code, str(error), error.headers)
@@ -102,6 +116,4 @@ def _add_page(application: fastapi.FastAPI) -> None:
     async def root() -> Response:
         return Response(page.read_bytes(), media_type="text/html")
 
-    application.mount(
-        "/static", StaticFiles(directory=str(folder), check_dir=False)
-    )
+    application.mount("/static", StaticFiles(directory=str(folder)))

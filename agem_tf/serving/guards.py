@@ -41,7 +41,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Key of a request's number in its scope.
+REQUEST_ID = "agem_tf.request_id"
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Answered without a token: a page has to load before it can ask for one.
 _OPEN_PATHS = ("/", "/health", "/favicon.ico", "/v2/health/live")
 _STATIC = "/static/"
@@ -101,11 +103,8 @@ class Guards:
         except TimeoutError:
             await exchange.refuse(exchange.late_error())
         except Exception:
-            # A defect: the log has it, the client its number only.
+            # The application has answered it.
             _LOG.exception("Request %s failed", exchange.id)
-            await exchange.refuse(
-                ServiceError(500, f"Internal error; see {exchange.id}.")
-            )
         finally:
             self._in_flight -= 1
             self._instruments.in_flight.set(self._in_flight)
@@ -223,8 +222,9 @@ class _Exchange:
         self.method: str = scope["method"]
         self.client = (scope.get("client") or ("unknown",))[0]
         given = self.header("x-request-id")
-        is_plain = _REQUEST_ID.fullmatch(given)
+        is_plain = _PLAIN_ID.fullmatch(given)
         self.id = given if is_plain else uuid.uuid4().hex
+        scope[REQUEST_ID] = self.id
         self.status = 0
         self._most_bytes = most_bytes
         self._received = self._sent = 0

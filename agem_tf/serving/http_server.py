@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import socket
+import sys
 import threading
 import webbrowser
 
@@ -18,9 +19,11 @@ try:
 
     from agem_tf.serving.application import create_application
     from agem_tf.serving.service import Service
-except ImportError as error:
+except ModuleNotFoundError as error:
+    if error.name not in ("fastapi", "prometheus_client", "uvicorn"):
+        raise
     raise UserError(
-        f"The service needs pip install 'agem-tf[serve]' ({error})."
+        f"The service needs {error.name}: pip install 'agem-tf[serve]'"
     ) from error
 
 _TOKEN_VARIABLE = "AGEM_TF_TOKEN"
@@ -66,41 +69,50 @@ def serve(options: ServeOptions) -> None:
         UserError: the index can't be opened, the token is too short, or the
             port is taken.
     """
-    token = _read_token(options)
-    listener = _listen(options)
-    with listener:
+    token = read_token(options)
+    with listen(options.host, options.port) as listener:
         service = Service(options)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_application(service, token),
-                http=ImpatientProtocol,
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=bool(options.trusted_proxy),
-                forwarded_allow_ips=options.trusted_proxy,
-                limit_concurrency=_MOST_CONNECTIONS,
-                timeout_keep_alive=15,
-                timeout_graceful_shutdown=int(options.timeout) + 1,
-            )
-        )
-        address, port = listener.getsockname()[:2]
-        page = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+        page = address_of(listener)
         cli.print_line(
             f"Serving {len(service.index.state)} photos of {options.index} at "
             f"{page}"
         )
+        sys.stdout.flush()
         if options.browser:
             # A browser in the terminal returns when it is closed.
             threading.Thread(
                 target=webbrowser.open, args=(page,), daemon=True
             ).start()
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        server.run(sockets=[listener])
+        create_server(service, token).run(sockets=[listener])
 
 
-def _read_token(options: ServeOptions) -> str | None:
+def create_server(service: Service, token: str | None = None) -> uvicorn.Server:
+    """Returns a server that is not running yet.
+
+    Args:
+        service: the index and its model.
+        token: bearer token that requests must carry, if any.
+    """
+    options = service.options
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_application(service, token),
+            http=ImpatientProtocol,
+            ws="none",
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(options.trusted_proxy),
+            forwarded_allow_ips=options.trusted_proxy,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=int(options.timeout) + 1,
+        )
+    )
+
+
+def read_token(options: ServeOptions) -> str | None:
     if options.token_file is None:
         token = os.environ.get(_TOKEN_VARIABLE, "")
         if not token:
@@ -115,16 +127,27 @@ def _read_token(options: ServeOptions) -> str | None:
     return token
 
 
-def _listen(options: ServeOptions) -> socket.socket:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that accepts connections; port 0 is a free one.
+
+    Raises:
+        UserError: the port is taken, or the address is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((options.host, options.port))
+        listener.bind((host, port))
         listener.listen(128)
     except OSError as error:
         raise UserError(
-            f"--host={options.host} --port={options.port} can't be listened "
-            f"on ({error.strerror}); give another one."
+            f"--host={host} --port={port} can't be listened on "
+            f"({error.strerror}); give another one."
         ) from error
     return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Returns the address that clients of this machine use."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ class Service:
         self._remembered: collections.OrderedDict[tuple, QueryPhoto] = (
             collections.OrderedDict()
         )
+        self._kept: set[asyncio.Task] = set()
         self.changing = asyncio.Lock()
         self.index = ServedIndex(
             options.index,
@@ -101,6 +102,13 @@ class Service:
         if self.index.is_outdated:
             await self.run(self.index.refresh)
         return self.index.state
+
+    def keep(self, coroutine: Coroutine) -> asyncio.Task:
+        """Starts what finishes also if nobody waits for it."""
+        task = asyncio.create_task(coroutine)
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+        return task
 
     def close(self) -> None:
         """Finishes what waits."""

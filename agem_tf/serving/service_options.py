@@ -1,9 +1,12 @@
 """Options of the service, and their checks across several of them."""
 
 import ipaddress
+import re
 
 from agem_tf import cli
 from agem_tf.errors import UserError
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @cli.options
@@ -39,6 +42,9 @@ class ServeOptions:
     trusted_proxy: str = cli.option(
         "", "Addresses of proxies whose X-Forwarded-For is believed."
     )
+    model_name: str = cli.option(
+        "agem_tf", "Name of the model in /v1/models and /v2/models."
+    )
     max_batch_size: int = cli.option(
         16, "Most photos that the model is run on at once.", minimum=1
     )
@@ -71,6 +77,11 @@ class ServeOptions:
             raise UserError(
                 f"Others can reach --host={self.host}; give --token_file=FILE, "
                 "or --public to answer anybody."
+            )
+        if not _MODEL_NAME.fullmatch(self.model_name):
+            raise UserError(
+                f"--model_name={self.model_name!r} stands in addresses; give "
+                "letters, digits, '.', '_' and '-' only."
             )
         if self.token_file and self.public:
             raise UserError(

@@ -2,6 +2,9 @@
 
 import dataclasses
 import pathlib
+import shutil
+import threading
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -11,9 +14,11 @@ from fastapi.testclient import TestClient
 
 from agem_tf import config
 from agem_tf.library.indexing import index_photos
+from agem_tf.library.synchronization import sync_photos
 from agem_tf.models import AGeM
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.serving.application import create_application
+from agem_tf.serving.http_server import address_of, create_server, listen
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_options import ServeOptions
 from agem_tf.training import runs, workdir
@@ -70,3 +75,34 @@ def service(album_index) -> Service:
 @pytest.fixture(scope="session")
 def client(service) -> TestClient:
     return TestClient(create_application(service), "http://127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def own_folder(album, album_index, tmp_path_factory) -> pathlib.Path:
+    """A folder with copies of `photos` and `index`, which tests may change."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copytree(album, folder / "photos")
+    place = shutil.copytree(album_index, folder / "index")
+    sync_photos(storage_at(str(place)), str(folder / "photos"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def own_client(own_folder) -> Iterator[TestClient]:
+    """A client of a writable service of `own_folder`."""
+    place = str(own_folder / "index")
+    service = Service(ServeOptions(index=place, writable=True))
+    yield TestClient(create_application(service), "http://127.0.0.1")
+    service.close()
+
+
+@pytest.fixture(scope="session")
+def address(service) -> Iterator[str]:
+    """Address of a running server of the service."""
+    server = create_server(service)
+    with listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, args=[[listener]])
+        thread.start()
+        yield address_of(listener)
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,75 @@
+"""Requests that change the index."""
+
+import io
+
+import PIL.Image
+
+from agem_tf.retrieval.indexes import storage_at
+
+
+def jpeg(color) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.new("RGB", (80, 64), color).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_a_service_that_reads_refuses_changes(client):
+    for method, path in (
+        ("POST", "/photos"),
+        ("DELETE", "/photos/place 0/0 ä.jpg"),
+        ("POST", "/sync"),
+    ):
+        files = {"photo": jpeg("red")} if path == "/photos" else None
+        answer = client.request(method, path, files=files)
+        assert answer.status_code == 403
+        assert "--writable" in answer.json()["error"]
+
+
+def count(client) -> int:
+    return client.get("/library").json()["photos"]
+
+
+def test_add_find_and_remove_a_photo(own_client, own_folder):
+    before = count(own_client)
+    files = [
+        ("photo", ("../../beach <b>.jpg", jpeg("red"))),
+        ("photo", ("copy.jpg", jpeg("red"))),
+        ("photo", ("bad.jpg", b"bad")),
+    ]
+    change = own_client.post("/photos", files=files).json()
+    assert (change["added"], change["photos"]) == (2, before + 2)
+    assert [each["photo"] for each in change["skipped"]] == ["bad.jpg"]
+    name = change["names"][0]
+    assert name.startswith("uploads/beach-b-") and name.endswith(".jpg")
+    assert (own_folder / "photos" / name).read_bytes() == jpeg("red")
+    again = own_client.post("/photos", files=files[:1]).json()
+    assert (again["added"], again["photos"]) == (0, before + 2)
+
+    found = own_client.post("/search", files={"photo": jpeg("red")}).json()
+    first, second = found["results"][:2]
+    assert {first["name"], second["name"]} == set(change["names"])
+    assert own_client.get(first["thumbnail"]).status_code == 200
+
+    for result in (first, second):
+        removed = own_client.delete(result["photo"]).json()
+        assert removed["removed"] == 1
+        assert not (own_folder / "photos" / result["name"]).exists()
+        assert own_client.delete(result["photo"]).status_code == 404
+    assert count(own_client) == before
+    assert len(storage_at(str(own_folder / "index")).open().index) == before
+
+
+def test_the_index_follows_its_folder(own_client, own_folder):
+    (own_folder / "photos" / "new.png").write_bytes(jpeg("blue"))
+    (own_folder / "photos" / "place 0" / "0 ä.jpg").unlink()
+    change = own_client.post("/sync").json()
+    assert (change["added"], change["removed"]) == (1, 1)
+    assert own_client.get("/photos/new.png").status_code == 200
+    assert own_client.get("/photos/place 0/0 ä.jpg").status_code == 404
+
+
+def test_a_change_by_another_process_is_seen(own_client, own_folder):
+    before = count(own_client)
+    with storage_at(str(own_folder / "index")).changed() as stored:
+        stored.index.remove(["place 0/1 ä.jpg"])
+    assert count(own_client) == before - 1
