@@ -70,7 +70,7 @@ def serve(options: ServeOptions) -> None:
             port is taken.
     """
     token = read_token(options)
-    with listen(options.host, options.port) as listener:
+    with listening_socket(options.host, options.port) as listener:
         service = Service(options)
         page = address_of(listener)
         cli.print_line(
@@ -127,7 +127,7 @@ def read_token(options: ServeOptions) -> str | None:
     return token
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """Returns a socket that accepts connections; port 0 is a free one.
 
     Raises:

@@ -18,7 +18,11 @@ from agem_tf.library.synchronization import sync_photos
 from agem_tf.models import AGeM
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.serving.application import create_application
-from agem_tf.serving.http_server import address_of, create_server, listen
+from agem_tf.serving.http_server import (
+    address_of,
+    create_server,
+    listening_socket,
+)
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_options import ServeOptions
 from agem_tf.training import runs, workdir
@@ -100,7 +104,7 @@ def own_client(own_folder) -> Iterator[TestClient]:
 def address(service) -> Iterator[str]:
     """Address of a running server of the service."""
     server = create_server(service)
-    with listen("127.0.0.1", 0) as listener:
+    with listening_socket("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, args=[[listener]])
         thread.start()
         yield address_of(listener)

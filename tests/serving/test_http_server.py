@@ -158,7 +158,7 @@ def test_a_body_that_never_comes_is_given_up(service, monkeypatch, address):
 def test_a_taken_port_and_a_weak_token_are_refused(tmp_path, address):
     port = int(address.rsplit(":", 1)[1])
     with pytest.raises(UserError, match=f"--port={port}"):
-        http_server.listen("127.0.0.1", port)
+        http_server.listening_socket("127.0.0.1", port)
     weak = tmp_path / "token"
     weak.write_text("1234\n")
     with pytest.raises(UserError, match="openssl rand"):
