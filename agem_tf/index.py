@@ -4,6 +4,7 @@
     python -m agem_tf.index --sync --index=photos.index
     python -m agem_tf.index --photos=more --index=photos.index --add
     python -m agem_tf.index --remove='beach/*.png' --index=photos.index
+    python -m agem_tf.index --annotate --metadata=dates.csv --index=photos.index
 
 The folder may have any structure, and no training is needed:
 EfficientNet-lite2 with ImageNet weights extracts the descriptors, or the best
@@ -22,6 +23,7 @@ from agem_tf import cli
 from agem_tf.config.shared_options import ScaleOptions
 from agem_tf.errors import UserError
 
+annotating = cli.lazy("agem_tf.library.annotating")
 index_change = cli.lazy("agem_tf.library.index_change")
 indexing = cli.lazy("agem_tf.library.indexing")
 synchronization = cli.lazy("agem_tf.library.synchronization")
@@ -32,6 +34,8 @@ _PHOTOS = "Folder of the photos."
 _DESCRIPTORS = "Descriptor set to index instead of photos."
 _SKIP_BAD = "Exit with status 0 however many photos can't be read."
 _MAX_BAD = "Percent of unreadable photos above which the exit status is 3."
+_METADATA = "Metadata to add: CSV or JSON lines (.jsonl) with a column photo."
+_EXIF = "Read date and position of the photos' EXIF as metadata."
 _MODEL = "For Milvus: directory of the SavedModel."
 _DEFAULT_MAX_BAD = 1.0
 
@@ -44,6 +48,8 @@ class IndexOptions(ScaleOptions):
     photos: str | None = cli.option(None, _PHOTOS)
     descriptors: str | None = cli.option(None, _DESCRIPTORS)
     overwrite: bool = cli.option(False, "Replace an existing index.")
+    metadata: str | None = cli.option(None, _METADATA)
+    exif: bool = cli.option(False, _EXIF)
     skip_bad: bool = cli.option(False, _SKIP_BAD)
     max_bad: float = cli.option(_DEFAULT_MAX_BAD, _MAX_BAD, minimum=0)
     factory: str = cli.option(
@@ -71,6 +77,8 @@ class AddOptions:
     index: str = cli.required(_INDEX)
     photos: str | None = cli.option(None, _PHOTOS)
     descriptors: str | None = cli.option(None, _DESCRIPTORS)
+    metadata: str | None = cli.option(None, _METADATA)
+    exif: bool = cli.option(False, _EXIF)
     skip_bad: bool = cli.option(False, _SKIP_BAD)
     max_bad: float = cli.option(_DEFAULT_MAX_BAD, _MAX_BAD, minimum=0)
     model: str | None = cli.option(None, _MODEL)
@@ -85,6 +93,8 @@ class SyncOptions:
 
     index: str = cli.required(_INDEX)
     photos: str | None = cli.option(None, "Folder of the photos, if it moved.")
+    metadata: str | None = cli.option(None, _METADATA)
+    exif: bool = cli.option(False, _EXIF)
     skip_bad: bool = cli.option(False, _SKIP_BAD)
     max_bad: float = cli.option(_DEFAULT_MAX_BAD, _MAX_BAD, minimum=0)
 
@@ -100,8 +110,25 @@ class RemoveOptions:
     model: str | None = cli.option(None, _MODEL)
 
 
+@cli.options
+class AnnotateOptions:
+    """Change only the metadata of the indexed photos."""
+
+    index: str = cli.required(_INDEX)
+    metadata: str | None = cli.option(None, _METADATA)
+    exif: bool = cli.option(False, _EXIF)
+
+    def __post_init__(self) -> None:
+        if not (self.metadata or self.exif):
+            raise UserError("--annotate needs --metadata=FILE or --exif.")
+
+
 def main(
-    options: IndexOptions | AddOptions | SyncOptions | RemoveOptions,
+    options: IndexOptions
+    | AddOptions
+    | SyncOptions
+    | RemoveOptions
+    | AnnotateOptions,
 ) -> index_change.IndexChange:
     """Makes or changes an index, and prints how many photos changed.
 
@@ -112,15 +139,31 @@ def main(
     """
     model = getattr(options, "model", None)
     storage = storages.storage_at(options.index, model)
+    annotates = getattr(options, "metadata", None) or getattr(
+        options, "exif", False
+    )
+    if annotates:
+        annotating.check_annotation(storage, options.metadata)
     if isinstance(options, RemoveOptions):
         change = indexing.remove_photos(storage, options.remove)
+    elif isinstance(options, AnnotateOptions):
+        change = index_change.IndexChange()
     elif isinstance(options, SyncOptions):
         change = synchronization.sync_photos(storage, options.photos)
     elif isinstance(options, AddOptions):
         change = _add(storage, options)
     else:
         change = _create(storage, options)
-    cli.print_line(change.summary())
+    if not isinstance(options, AnnotateOptions):
+        cli.print_line(change.summary())
+    if annotates:
+        annotation = annotating.annotate(
+            storage,
+            options.metadata,
+            options.exif,
+            None if isinstance(options, AnnotateOptions) else change.names,
+        )
+        cli.print_line(annotation.summary())
     cli.print_line(f"Index: {options.index}")
     if not getattr(options, "skip_bad", True):
         change.check_share(options.max_bad)
@@ -166,7 +209,7 @@ def _check_source(options: IndexOptions | AddOptions, sources: str) -> None:
         raise UserError(f"Give one of {sources}.")
     given = [
         name
-        for name in ("scales", "image_size", "skip_bad")
+        for name in ("scales", "image_size", "exif", "skip_bad")
         if getattr(options, name, None)
     ]
     if options.max_bad != _DEFAULT_MAX_BAD:
@@ -182,4 +225,5 @@ if __name__ == "__main__":
         add=AddOptions,
         sync=SyncOptions,
         remove=RemoveOptions,
+        annotate=AnnotateOptions,
     )

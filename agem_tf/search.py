@@ -3,6 +3,7 @@
     python -m agem_tf.search photo.jpg --index=photos.index
     python -m agem_tf.search a.jpg b.jpg --index=photos.index --output=page.html
     python -m agem_tf.search folder --index=photos.index --format=csv
+    python -m agem_tf.search a.jpg --where='year>=2020' --index=photos.index
     python -m agem_tf.search --like=a.jpg --unlike=b.jpg --index=photos.index
 
 A query is a photo, a folder of photos or the name of an indexed photo.
@@ -22,6 +23,7 @@ from agem_tf.config import loading
 from agem_tf.errors import PartialResultError, UserError
 
 answers = cli.lazy("agem_tf.library.answers")
+photo_index = cli.lazy("agem_tf.library.photo_index")
 storages = cli.lazy("agem_tf.retrieval.indexes")
 verified_answers = cli.lazy("agem_tf.library.verified_answers")
 
@@ -51,6 +53,11 @@ class SearchOptions:
     )
     min_similarity: float | None = cli.option(
         None, "Least similarity of a photo to be found."
+    )
+    where: str | None = cli.option(
+        None,
+        "Filter of the photos by their metadata, for example 'year>=2020 and "
+        "landmark!=unknown'.",
     )
     exclude_self: bool = cli.option(
         False, "Leave out the query itself and exact copies of it."
@@ -134,12 +141,17 @@ def main(options: SearchOptions) -> list[answers.Answer]:
     top = options.top or stored.index.num_found()
     candidates = 0 if verification is None else verification.num_candidates
     limits = answers.SearchLimits(
-        max(top, candidates), options.min_similarity, options.exclude_self
+        max(top, candidates),
+        options.min_similarity,
+        options.exclude_self,
+        options.where,
     )
     unreadable: list[str] = []
     found = []
+    fields = photo_index.PhotoIndex(stored).metadata_fields
     if options.format == "csv":
-        cli.print_line("query,rank,similarity,name")
+        has_inliers = verification is not None
+        cli.print_line(answers.csv_heading(has_inliers, fields))
     coming = _answers(stored, options, limits, unreadable)
     if verification is not None:
         coming = verified_answers.verified_answers(
@@ -147,12 +159,11 @@ def main(options: SearchOptions) -> list[answers.Answer]:
         )
     for answer in coming:
         found.append(answer)
-        if options.format == "text":
-            cli.print_line(answer.lines())
-        elif options.format == "json":
-            cli.print_line(answer.to_json())
-        elif options.format == "csv" and answer.matches:
-            cli.print_line(answer.to_csv())
+        # Without results there is no row.
+        if options.format == "csv" and not answer.matches:
+            continue
+        if options.format != "html":
+            cli.print_line(answer.shown_as(options.format, fields))
     if options.format == "html":
         cli.print_line(answers.answers_page(found, folder))
     if options.output is not None:

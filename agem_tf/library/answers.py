@@ -52,10 +52,10 @@ class Answer:
     inliers: Sequence[int] | None = None
 
     def lines(self) -> str:
-        """Returns lines of rank, similarity, inliers if any, and name."""
+        """Returns lines of rank, similarity, inliers if any, name, metadata."""
         lines = [
             f"{rank:4} {match.similarity:7.4f}{self._count(rank, 13)}  "
-            f"{match.name}"
+            f"{match.name}{_listed(match)}"
             for rank, match in enumerate(self.matches, 1)
         ]
         return "\n".join([self.query, *lines])
@@ -69,6 +69,7 @@ class Answer:
         """Returns one line of JSON."""
         matches = [
             {"rank": rank, "name": match.name, "similarity": match.similarity}
+            | ({"metadata": dict(match.metadata)} if match.metadata else {})
             for rank, match in enumerate(self.matches, 1)
         ]
         for match, inliers in zip(matches, self.inliers or (), strict=False):
@@ -77,14 +78,33 @@ class Answer:
             {"query": self.query, "box": self.box, "matches": matches}
         )
 
-    def to_csv(self) -> str:
-        """Returns rows of query, rank, similarity and name."""
+    def to_csv(self, fields: Sequence[str] = ()) -> str:
+        """Returns rows of query, rank, similarity, inliers if any, and name.
+
+        Args:
+            fields: metadata to add to each row.
+        """
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        for rank, match in enumerate(self.matches, 1):
-            similarity = f"{match.similarity:.6f}"
-            writer.writerow([self.query, rank, similarity, match.name])
+        inliers = itertools.chain(self.inliers or (), itertools.repeat(""))
+        for rank, (match, count) in enumerate(
+            zip(self.matches, inliers, strict=False), 1
+        ):
+            found = [rank, f"{match.similarity:.6f}"]
+            if self.inliers is not None:
+                found.append(count)
+            values = [match.metadata.get(field, "") for field in fields]
+            shown = [
+                json.dumps(x) if isinstance(x, list) else x for x in values
+            ]
+            writer.writerow([self.query, *found, match.name, *shown])
         return buffer.getvalue().removesuffix("\n")
+
+    def shown_as(self, kind: str, fields: Sequence[str] = ()) -> str:
+        """Returns the answer as "text", "json" or "csv"; see `to_csv`."""
+        if kind == "csv":
+            return self.to_csv(fields)
+        return self.to_json() if kind == "json" else self.lines()
 
     def _count(self, rank: int, width: int = 0) -> str:
         if self.inliers is None:
@@ -95,6 +115,23 @@ class Answer:
         return f"{count:{width}}" if width else count
 
 
+def csv_heading(has_inliers: bool, fields: Sequence[str] = ()) -> str:
+    """Returns the first line of a CSV file of answers; see `Answer.to_csv`."""
+    buffer = io.StringIO()
+    inliers = ["inliers"] if has_inliers else []
+    columns = ["query", "rank", "similarity", *inliers, "name", *fields]
+    csv.writer(buffer, lineterminator="").writerow(columns)
+    return buffer.getvalue()
+
+
+def _listed(match: Match) -> str:
+    """Returns the metadata of a match as they follow its name."""
+    if not match.metadata:
+        return ""
+    listed = (f"{key}={value}" for key, value in match.metadata.items())
+    return f"  [{shortened(', '.join(listed))}]"
+
+
 @dataclasses.dataclass(frozen=True)
 class SearchLimits:
     """What of the ranking is an answer; see `PhotoIndex.search`."""
@@ -102,6 +139,7 @@ class SearchLimits:
     top: int | None = None
     min_similarity: float | None = None
     exclude_self: bool = False
+    where: str | None = None
 
 
 def search_by_photos(

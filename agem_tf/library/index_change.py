@@ -32,6 +32,7 @@ class IndexChange:
         total: number of photos that can be found now.
         ghosts: number of removed photos whose descriptors stay in the files of
             the index.
+        names: names of the photos that were described.
     """
 
     added: int = 0
@@ -42,6 +43,7 @@ class IndexChange:
     skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
     total: int = 0
     ghosts: int = 0
+    names: list[str] = dataclasses.field(default_factory=list)
 
     def skip(self, unreadable: Mapping[str, Sequence]) -> None:
         """Records unreadable photos."""
@@ -142,6 +144,7 @@ def record_described(
     change: IndexChange,
 ) -> None:
     """Records the states of described photos, and those left out."""
+    change.names += described.photos.names
     if target.states is not None:
         for name, state in zip(
             described.photos.names, described.states, strict=True

@@ -238,6 +238,8 @@ def remove_photos(storage: Storage, names: Sequence[str]) -> IndexChange:
     with storage.changed() as stored:
         gone = _matching(stored, names)
         stored.index.remove(gone)
+        if stored.metadata is not None:
+            stored.metadata.forget(gone)
         change = IndexChange(removed=len(gone))
         change.count(stored.index)
     return change

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -20,9 +20,11 @@ import PIL.Image
 
 from agem_tf import cli
 from agem_tf.errors import UserError
+from agem_tf.library.metadata_filter import parse_filter
 from agem_tf.photos.boxes import Box, check_box
 from agem_tf.photos.reading import EncodedPhoto
 from agem_tf.retrieval.indexes import Match, StoredIndex, storage_at
+from agem_tf.retrieval.indexes.photo_metadata import NO_FIELDS, Fields
 
 if TYPE_CHECKING:
     from agem_tf.extraction.photo_files import FileExtractor
@@ -36,6 +38,7 @@ Query = str | os.PathLike | bytes | np.ndarray
 _COPY = 0.9995
 # Copies that may be left out of a result without making it shorter.
 _SPARE = 20
+_MOST_SELECTIONS = 16
 _REMEDY = "give another one"
 
 
@@ -52,6 +55,8 @@ class PhotoIndex:
 
     def __init__(self, stored: StoredIndex):
         self.stored = stored
+        # Names by filter: a page of results asks for the same one again.
+        self._selections: dict[str, set[str]] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike, model: str | None = None) -> Self:
@@ -83,6 +88,7 @@ class PhotoIndex:
         top: int | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
+        where: str | None = None,
     ) -> list[Match]:
         """Returns the photos that are most similar to a query.
 
@@ -95,14 +101,16 @@ class PhotoIndex:
             top: number of photos, 10 by default; fewer in a smaller index.
             min_similarity: least similarity of a photo to be found.
             exclude_self: whether to leave out the query and exact copies of it.
+            where: filter of the photos by their metadata, for example
+                "year >= 2020 and landmark != unknown"; see `metadata_filter`.
 
         Raises:
-            UserError: the query is not readable, the box is not inside it, or
-                the index has no model for photos.
+            UserError: the query is not readable, the box is not inside it, the
+                index has no model for photos, or the filter is malformed.
         """
         rows = self.descriptors([query], None if box is None else [box])
         (matches,) = self.search_descriptors(
-            rows, top, min_similarity, exclude_self
+            rows, top, min_similarity, exclude_self, where
         )
         return matches
 
@@ -112,25 +120,54 @@ class PhotoIndex:
         top: int | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
+        where: str | None = None,
     ) -> list[list[Match]]:
         """Searches by several descriptors at once; see `search`.
 
         Args:
             rows: (queries, dimension).
-            top, min_similarity, exclude_self: see `search`.
+            top, min_similarity, exclude_self, where: see `search`.
 
         Returns:
-            The photos per query, best first.
+            The photos per query, best first, with their metadata.
         """
         index = self.stored.index
         top = index.num_found(None if top is None else min(top, len(self)))
         wanted = min(len(self), top + _SPARE) if exclude_self else top
         least = -np.inf if min_similarity is None else min_similarity
         most = _COPY if exclude_self else np.inf
+        among = None if where is None else self._passing(where)
+        known = self._metadata
         return [
-            [m for m in found if least <= m.similarity <= most][:top]
-            for found in index.search(rows, wanted)
+            [
+                match._replace(metadata=known.get(match.name, NO_FIELDS))
+                for match in found
+                if least <= match.similarity <= most
+            ][:top]
+            for found in index.search(rows, wanted, among)
         ]
+
+    def photo_names(self, where: str | None = None) -> list[str]:
+        """Returns the names of all photos, or of those that pass a filter.
+
+        Raises:
+            UserError: the index does not list its photos, or see `search`.
+        """
+        names = self.stored.index.names()
+        if where is None:
+            return names
+        passing = self._passing(where)
+        return [name for name in names if name in passing]
+
+    def metadata(self, name: str) -> Fields:
+        """Returns the metadata of a photo, empty if it has none."""
+        return self._metadata.get(name, NO_FIELDS)
+
+    @functools.cached_property
+    def metadata_fields(self) -> list[str]:
+        """Names of the fields of the metadata, sorted."""
+        known = self._metadata.values()
+        return sorted({field for fields in known for field in fields})
 
     def descriptors(
         self,
@@ -192,6 +229,32 @@ class PhotoIndex:
         """
         others = self.descriptors(unlike) if unlike else None
         return rocchio_row(self.descriptors(like), others)
+
+    @functools.cached_property
+    def _metadata(self) -> Mapping[str, Fields]:
+        metadata = self.stored.metadata
+        return {} if metadata is None else metadata.read()
+
+    def _passing(self, where: str) -> set[str]:
+        """Returns the names of the photos that pass a filter."""
+        if where in self._selections:
+            return self._selections[where]
+        condition = parse_filter(where)
+        for field in sorted(condition.fields - set(self.metadata_fields)):
+            fields = ", ".join(self.metadata_fields) or "none"
+            raise UserError(
+                f"No photo of the index has the field {field!r}; its fields "
+                f"are: {fields}."
+            )
+        passing = {
+            name
+            for name in self.stored.index.names()
+            if condition.passes(self.metadata(name))
+        }
+        if len(self._selections) >= _MOST_SELECTIONS:
+            self._selections.clear()
+        self._selections[where] = passing
+        return passing
 
     @functools.cached_property
     def _extractor(self) -> FileExtractor:

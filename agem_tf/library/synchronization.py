@@ -80,7 +80,10 @@ def sync_photos(
             # Another process may have added a photo in its new place meanwhile.
             taken = index.known(moved.values())
             twice = {old for old, new in moved.items() if new in taken}
-            index.rename({o: n for o, n in moved.items() if o not in twice})
+            renamed = {o: n for o, n in moved.items() if o not in twice}
+            index.rename(renamed)
+            stored.metadata.rename(renamed)
+            stored.metadata.forget(plan.gone | twice)
             for name, state in plan.states.items():
                 stored.states.record(name, state)
             gone = index.known(plan.gone) | before | twice

@@ -146,7 +146,7 @@ def opened(
     """
     try:
         with contextlib.ExitStack() as stack:
-            photo = stack.enter_context(_open(encoded))
+            photo = stack.enter_context(open_header(encoded))
             is_jpeg = photo.format in _JPEG_FORMATS
             pixels = photo.width * photo.height
             most = limits.MAX_JPEG_PIXELS if is_jpeg else limits.MAX_PIXELS
@@ -225,14 +225,17 @@ def _cut(
 
 def encoded_sides(encoded: bytes) -> tuple[int, int]:
     """Returns the height and width that the header of a photo states."""
-    with _open(encoded) as photo:
+    with open_header(encoded) as photo:
         return photo.height, photo.width
 
 
-def _open(encoded: bytes) -> PIL.Image.Image:
+def open_header(encoded: bytes) -> PIL.Image.Image:
     """Opens a photo of a supported format without decoding it.
 
     Unlike PIL.Image.open, whose limit of pixels is one for all formats.
+
+    Raises:
+        Exception: of any type, because Pillow's readers raise many.
     """
     PIL.Image.init()
     broken = ""

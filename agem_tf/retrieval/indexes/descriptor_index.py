@@ -14,8 +14,11 @@ import numpy as np
 from agem_tf.descriptors.descriptor_set import check_finite
 from agem_tf.errors import UserError
 from agem_tf.retrieval import nearest
+from agem_tf.retrieval.indexes.photo_metadata import NO_FIELDS, Fields
 
 _DEFAULT_TOP = 10
+# How many times as many photos are found, if those before did not suffice.
+_GROWTH = 8
 
 
 class Match(NamedTuple):
@@ -24,10 +27,12 @@ class Match(NamedTuple):
     Attributes:
         name: name of the photo.
         similarity: dot product of its descriptor and the query's.
+        metadata: its metadata, as far as a library adds them.
     """
 
     name: str
     similarity: float
+    metadata: Fields = NO_FIELDS
 
 
 class DescriptorIndex(abc.ABC):
@@ -137,7 +142,10 @@ class DescriptorIndex(abc.ABC):
             self._rename(names)
 
     def search(
-        self, descriptors: np.ndarray, top: int | None = None
+        self,
+        descriptors: np.ndarray,
+        top: int | None = None,
+        among: Collection[str] | None = None,
     ) -> list[list[Match]]:
         """Returns the most similar photos of each query.
 
@@ -145,10 +153,11 @@ class DescriptorIndex(abc.ABC):
             descriptors: (queries, dimension).
             top: number of photos per query; 10 by default, or all photos of a
                 smaller index.
+            among: names of the photos that may be found; all by default.
 
         Returns:
-            One list per query, best first, of length `top`; an approximate
-            index may find fewer.
+            One list per query, best first, of length `top`, or of `among` if
+            that is shorter; an approximate index may find fewer.
 
         Raises:
             UserError: `top` exceeds the size of the index, the dimension
@@ -158,7 +167,10 @@ class DescriptorIndex(abc.ABC):
         names = [f"query {number}" for number in range(len(descriptors))]
         self._check_rows(names, descriptors)
         rows = np.asarray(descriptors, np.float32)
-        return self._search(rows, self.num_found(top))
+        top = self.num_found(top)
+        if among is None:
+            return self._search(rows, top)
+        return self._search_among(rows, top, set(among))
 
     def num_found(self, top: int | None = None) -> int:
         """Returns `top`, or its default: 10, or all photos of a smaller index.
@@ -205,6 +217,21 @@ class DescriptorIndex(abc.ABC):
     @abc.abstractmethod
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
         """Searches; `search` has checked the queries and `top`."""
+
+    def _search_among(
+        self, queries: np.ndarray, top: int, names: set[str]
+    ) -> list[list[Match]]:
+        """Searches for some photos only, by finding more and leaving others."""
+        wanted = top
+        while True:
+            wanted = min(len(self), _GROWTH * wanted)
+            found = [
+                [match for match in matches if match.name in names][:top]
+                for matches in self._search(queries, wanted)
+            ]
+            fewest = min((len(matches) for matches in found), default=top)
+            if wanted == len(self) or fewest >= min(top, len(names)):
+                return found
 
     def _check_rows(self, names: Sequence[str], rows: np.ndarray) -> None:
         """Refuses descriptors that this kind of index does not support."""

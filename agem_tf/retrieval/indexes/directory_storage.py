@@ -6,7 +6,7 @@ INDEX/
   descriptors.npy   for an exact index
   vectors.faiss     for a FAISS index, with ids.npy
   segments/         the same files of later additions; removed photos; sizes,
-                    times and hashes of the photos
+                    times, hashes and metadata of the photos
   model/            SavedModel that extracts descriptors of further photos
   whitening/        whitening applied by the model, if any
 
@@ -44,7 +44,9 @@ from agem_tf.retrieval.indexes import exact_index, faiss_index
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 from agem_tf.retrieval.indexes.faiss_index import FaissIndex
-from agem_tf.retrieval.indexes.photo_states import SEGMENTS, PhotoStates
+from agem_tf.retrieval.indexes.photo_lines import SEGMENTS
+from agem_tf.retrieval.indexes.photo_metadata import PhotoMetadata
+from agem_tf.retrieval.indexes.photo_states import PhotoStates
 from agem_tf.retrieval.indexes.storage import (
     Draft,
     Origin,
@@ -57,6 +59,8 @@ KIND = "index"
 _FORMAT = 2
 # Of a descriptor; networks have at most a few thousand.
 _MOST_DIMENSIONS = 1 << 20
+# Entries of the manifest that list files of lines about photos.
+_LINES = ("states", "metadata")
 _MODEL = "model"
 _WHITENING = "whitening"
 _SCRATCH = "scratch"
@@ -156,6 +160,7 @@ class DirectoryStorage(Storage):
             origin,
             PhotoStates(self._path, manifest.get("states", [])),
             dict(manifest.get("unreadable", {})),
+            PhotoMetadata(self._path, manifest.get("metadata", [])),
         )
 
     def _commit(self, stored: StoredIndex) -> None:
@@ -253,6 +258,7 @@ class _DirectoryDraft(Draft):
         self.scratch = directory / _SCRATCH
         self.model = directory / _MODEL
         self.states = PhotoStates(directory, [])
+        self.metadata = PhotoMetadata(directory, [])
         self.unreadable = {}
 
     def start(
@@ -281,14 +287,18 @@ def _fields(
     directory: pathlib.Path, source: _DirectoryDraft | StoredIndex
 ) -> dict[str, Any]:
     """Writes the parts of an index and returns their entries of a manifest."""
+    index = source.index
+    segments = index.save(directory)
+    present = index.names, len(index) + index.ghosts
     return {
-        "factory": source.index.factory,
-        "dimension": source.index.dimension,
+        "factory": index.factory,
+        "dimension": index.dimension,
         "photos": source.origin.photos,
         "provenance": source.origin.provenance,
         "unreadable": source.unreadable,
-        "segments": source.index.save(directory),
-        "states": source.states.save(directory),
+        "segments": segments,
+        "states": source.states.save(directory, *present),
+        "metadata": source.metadata.save(directory, *present),
     }
 
 
@@ -296,12 +306,13 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
     """Returns whether the fields that are there have their types."""
     dimension = manifest.get("dimension", 1)
     segments = manifest.get("segments", [])
-    files = manifest.get("states", [])
-    if not (isinstance(segments, list) and isinstance(files, list)):
+    lists = [manifest.get(role, []) for role in _LINES]
+    if not all(isinstance(each, list) for each in (segments, *lists)):
         return False
     if not all(isinstance(segment, dict) for segment in segments):
         return False
-    files = [*files, *(file for x in segments for file in x.values())]
+    files = [file for x in segments for file in x.values()]
+    files += [file for each in lists for file in each]
     return (
         isinstance(manifest.get("factory", ""), str)
         and type(dimension) is int
@@ -324,4 +335,4 @@ def _is_noted(unreadable: Any) -> bool:
 def _segment_files(manifest: dict[str, Any]) -> set[str]:
     segments = manifest.get("segments", [])
     files = {file for segment in segments for file in segment.values()}
-    return files.union(manifest.get("states", []))
+    return files.union(*(manifest.get(role, []) for role in _LINES))

@@ -9,6 +9,7 @@ are few of them and a large one is hardly ever written again. Removed photos are
 listed beside their segment until half of it is gone.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +22,7 @@ from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows, StackedRows, write_rows
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
-from agem_tf.retrieval.indexes.photo_states import new_folder
+from agem_tf.retrieval.indexes.photo_lines import new_folder
 
 FACTORY = "exact"
 _NAMES = "names.txt"
@@ -85,9 +86,12 @@ class ExactIndex(DescriptorIndex):
         return self._rows[np.flatnonzero(~self._removed)]
 
     def descriptor(self, name: str) -> np.ndarray | None:
-        for row, known in enumerate(self._names):
-            if known == name and not self._removed[row]:
-                return np.asarray(self._rows[row], np.float32)
+        row = -1
+        with contextlib.suppress(ValueError):
+            # A removed photo may have the same name.
+            while (row := self._names.index(name, row + 1)) >= 0:
+                if not self._removed[row]:
+                    return np.asarray(self._rows[row], np.float32)
         return None
 
     def known(self, names: Collection[str]) -> set[str]:
@@ -182,6 +186,28 @@ class ExactIndex(DescriptorIndex):
         if self.ghosts > _MOST_SEARCHED_GHOSTS:
             kept, wanted = np.flatnonzero(~self._removed), top
             rows = SelectedRows(rows, kept)
+        return self._nearest(queries, rows, kept, wanted, top)
+
+    def _search_among(
+        self, queries: np.ndarray, top: int, names: set[str]
+    ) -> list[list[Match]]:
+        listed = (name in names for name in self._names)
+        wanted = np.fromiter(listed, bool, len(self._names))
+        kept = np.flatnonzero(wanted & ~self._removed)
+        if not kept.size:
+            return [[] for _ in queries]
+        rows = SelectedRows(self._rows, kept)
+        return self._nearest(queries, rows, kept, top, top)
+
+    def _nearest(
+        self,
+        queries: np.ndarray,
+        rows: np.ndarray,
+        kept: np.ndarray,
+        wanted: int,
+        top: int,
+    ) -> list[list[Match]]:
+        """Returns what is near in `rows`, the rows `kept` of the index."""
         indices, similarities = nearest.nearest(queries, rows, wanted)
         return [
             [

@@ -24,7 +24,7 @@ from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
-from agem_tf.retrieval.indexes.photo_states import new_folder
+from agem_tf.retrieval.indexes.photo_lines import new_folder
 
 _LOG = logging.getLogger(__name__)
 

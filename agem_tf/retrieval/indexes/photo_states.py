@@ -9,13 +9,11 @@ import errno
 import hashlib
 import os
 import pathlib
-import uuid
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from agem_tf.errors import UserError
-from agem_tf.files import arrays
+from agem_tf.retrieval.indexes.photo_lines import PhotoLines, damaged
 
-SEGMENTS = "segments"
 # A hash that equals no other, of a file that changed while it was read.
 _UNKNOWN = ""
 _BROKEN_LINK = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -70,78 +68,47 @@ class PhotoState(NamedTuple):
         return self[:2] == other[:2]
 
 
-class PhotoStates:
-    """States of the photos of an index, in files that are only added to.
+class PhotoStates(PhotoLines):
+    """States of the photos of an index; see `PhotoLines`."""
 
-    Args:
-        directory: directory of the index.
-        files: files of the states, relative to it; later ones prevail.
-    """
+    file_name = "states.tsv"
 
-    def __init__(self, directory: pathlib.Path, files: list[str]):
-        self._directory, self.files = directory, list(files)
+    def __init__(self, directory: pathlib.Path, files: Sequence[str]):
+        super().__init__(directory, files)
         self._new: dict[str, PhotoState] = {}
 
     def read(self) -> dict[str, PhotoState]:
-        """Returns the state of each photo name, also of removed photos.
+        """Returns the state of each photo name, also of some removed photos.
 
         Raises:
             UserError: a file is damaged.
         """
         states: dict[str, PhotoState] = {}
-        for file in self.files:
+        for path, line in self._read():
             try:
-                for line in arrays.read_names(self._directory / file):
-                    size, modified, digest, name = line.split("\t", 3)
-                    states[name] = PhotoState(int(size), int(modified), digest)
+                size, modified, digest, name = line.split("\t", 3)
+                states[name] = PhotoState(int(size), int(modified), digest)
             except ValueError as error:
-                raise UserError(
-                    f"{self._directory / file} is damaged; index the photos "
-                    "again."
-                ) from error
+                raise damaged(path) from error
         return states | self._new
 
     def record(self, name: str, state: PhotoState) -> None:
         """Sets the state of a photo."""
         self._new[name] = state
 
-    def save(self, directory: pathlib.Path) -> list[str]:
-        """Writes the new states into the directory of the index.
+    def _new_lines(self) -> list[str]:
+        return [_line(*item) for item in self._new.items()]
 
-        A file is joined with earlier ones that are not larger, so that there
-        are few of them and most are left as they are.
+    def _lines_of(self, names: set[str]) -> list[str]:
+        items = self.read().items()
+        return [_line(name, state) for name, state in items if name in names]
 
-        Returns:
-            All files of states.
-        """
-        if not self._new:
-            return self.files
-        content = "".join(
-            f"{state.size}\t{state.modified}\t{state.digest}\t{name}\n"
-            for name, state in self._new.items()
-        ).encode("utf-8", "surrogateescape")
-        while self.files:
-            last = directory / self.files[-1]
-            if last.stat().st_size > len(content):
-                break
-            content = last.read_bytes() + content
-            self.files.pop()
-        file = f"{new_folder(directory)}/states.tsv"
-        (directory / file).write_bytes(content)
-        self.files.append(file)
+    def _forget_new(self) -> None:
         self._new = {}
-        return self.files
 
 
-def new_folder(directory: pathlib.Path) -> str:
-    """Creates a folder in an index whose name no reader has ever seen.
-
-    Returns:
-        Its path relative to the directory of the index.
-    """
-    folder = f"{SEGMENTS}/{uuid.uuid4().hex}"
-    (directory / folder).mkdir(parents=True)
-    return folder
+def _line(name: str, state: PhotoState) -> str:
+    return f"{state.size}\t{state.modified}\t{state.digest}\t{name}"
 
 
 def _hash() -> "hashlib._Hash":

@@ -16,6 +16,7 @@ from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
+from agem_tf.retrieval.indexes.photo_metadata import PhotoMetadata
 from agem_tf.retrieval.indexes.photo_states import PhotoStates
 
 
@@ -49,6 +50,7 @@ class StoredIndex:
         states: states of the photo files; None in Milvus, which keeps none.
         unreadable: reason, size and time of each photo that was left out
             because it can't be read, by name.
+        metadata: metadata of the photos; None in Milvus, which keeps none.
     """
 
     place: str
@@ -56,6 +58,7 @@ class StoredIndex:
     origin: Origin
     states: PhotoStates | None = None
     unreadable: dict[str, list] = dataclasses.field(default_factory=dict)
+    metadata: PhotoMetadata | None = None
 
     @property
     def model(self) -> pathlib.Path:
@@ -98,13 +101,14 @@ class Draft(abc.ABC):
     Attributes:
         scratch: directory for temporary files.
         model: directory to write the SavedModel to.
-        states, unreadable: see `StoredIndex`.
+        states, unreadable, metadata: see `StoredIndex`.
     """
 
     scratch: pathlib.Path
     model: pathlib.Path
     states: PhotoStates | None = None
     unreadable: dict[str, list]
+    metadata: PhotoMetadata | None = None
 
     @abc.abstractmethod
     def start(

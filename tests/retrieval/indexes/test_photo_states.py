@@ -38,9 +38,23 @@ def test_damaged_states_are_one_sentence(tmp_path):
     states = PhotoStates(tmp_path, [])
     # Only the newline ends a line.
     states.record("a\u2028b.jpg", PhotoState(1, 2, "f"))
-    files = states.save(tmp_path)
+    files = states.save(tmp_path, list, 1)
     assert states.read() == {"a\u2028b.jpg": (1, 2, "f")}
     for content in ("1\tnoon\tf\ta.jpg\n", "1\t2\n"):
         (tmp_path / files[0]).write_text(content)
         with pytest.raises(UserError, match=r"states\.tsv is damaged; index"):
             states.read()
+
+
+def test_states_of_removed_photos_leave_with_the_next_whole_file(tmp_path):
+    states = PhotoStates(tmp_path, [])
+    for number, name in enumerate("abc"):
+        states.record(name, PhotoState(number, 0, "f"))
+    names = ["b", "c"]
+    assert states.save(tmp_path, lambda: names, 3)
+    assert states.read().keys() == set("abc")
+    (file,) = states.save(tmp_path, lambda: names, 2)
+    assert PhotoStates(tmp_path, [file]).read() == {
+        "b": (1, 0, "f"),
+        "c": (2, 0, "f"),
+    }
