@@ -15,6 +15,7 @@ from agem_tf._version import __version__
 from agem_tf.errors import UserError
 from agem_tf.serving import instruments
 from agem_tf.serving.change_routes import change_routes
+from agem_tf.serving.detail_routes import detail_routes
 from agem_tf.serving.guards import REQUEST_ID, Guards
 from agem_tf.serving.library_routes import library_routes
 from agem_tf.serving.model_requests import ModelRequests
@@ -54,6 +55,7 @@ def create_application(service: Service, token: str | None = None) -> Guards:
     _answer_errors(application)
     _add_page(application)
     application.include_router(library_routes(service))
+    application.include_router(detail_routes(service))
     application.include_router(change_routes(service))
     requests = ModelRequests(service)
     application.include_router(tensorflow_serving_routes(requests))

@@ -38,9 +38,9 @@ def library_routes(service: Service) -> fastapi.APIRouter:
             model=str(made.get("model", "")),
             writable=service.options.writable,
             features=schemas.Features(
-                attention=False,
-                matches=False,
-                duplicates=False,
+                attention=service.attention is not None,
+                matches=service.matcher.is_installed,
+                duplicates=hasattr(state.stored.index, "descriptors"),
                 map=False,
                 collapse=False,
                 metadata=[],

@@ -20,6 +20,7 @@ from agem_tf.photos.reading import EncodedPhoto, read_photo_file
 from agem_tf.photos.screening import PhotoStatus
 from agem_tf.serving.batched_model import BatchedModel
 from agem_tf.serving.instruments import Instruments
+from agem_tf.serving.photo_details import AttentionMaps, PhotoMatcher
 from agem_tf.serving.served_index import IndexState, ServedIndex
 from agem_tf.serving.service_errors import ServiceError
 from agem_tf.serving.service_options import ServeOptions
@@ -91,6 +92,11 @@ class Service:
             ),
         )
         self.instruments.watch(self.index)
+        self.matcher = PhotoMatcher()
+        self.attention = None
+        if options.workdir is not None:
+            made = self.index.state.stored.origin.provenance
+            self.attention = AttentionMaps(options.workdir, made["model"])
 
     async def run(self, function: Callable, *arguments: Any) -> Any:
         """Runs a function in a thread; cancelling does not wait for it."""
@@ -208,6 +214,18 @@ class Service:
             raise ServiceError(
                 404, "The file of this photo is gone, or can't be read."
             ) from error
+
+    async def file(
+        self, state: IndexState, photos: Sequence[bytes], names: Sequence[str]
+    ) -> bytes:
+        """Returns the file of the one photo that is sent or named.
+
+        Raises:
+            ServiceError: there is not one, or it is not in the index.
+        """
+        if len(photos) + len(names) != 1:
+            raise ServiceError(400, "Send one photo, or the name of one.")
+        return photos[0] if photos else await self.read(state.path(names[0]))
 
     async def _indexed(
         self, state: IndexState, name: str, box: Box | None

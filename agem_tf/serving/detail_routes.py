@@ -1,0 +1,104 @@
+"""Routes to look closely: attention, matches, duplicates."""
+
+import functools
+from typing import Annotated
+
+import fastapi
+from fastapi import File, Form, Query, Response, UploadFile
+
+from agem_tf.library.answers import Answer
+from agem_tf.library.copies import groups_of_copies
+from agem_tf.serving import schemas
+from agem_tf.serving.library_routes import listed, parse_box
+from agem_tf.serving.served_index import IndexState
+from agem_tf.serving.service import Service
+from agem_tf.serving.service_errors import ServiceError, not_found
+
+# Every photo is compared with every other one.
+_MOST_COMPARED = 20_000
+
+
+def detail_routes(service: Service) -> fastapi.APIRouter:
+    """Returns the routes of single photos, and of copies."""
+    router = fastapi.APIRouter(tags=["details"])
+    groups = functools.lru_cache(maxsize=8)(_groups)
+
+    @router.post("/attention", response_class=PngResponse)
+    async def attention(
+        photo: Annotated[list[UploadFile], File()] = (),
+        name: Annotated[list[str], Form()] = (),
+    ) -> Response:
+        """Returns a photo with the attention of the network over it."""
+        if service.attention is None:
+            raise not_found(
+                "The model has no attention to show; start the service with "
+                "--workdir=RUN."
+            )
+        state = await service.state()
+        sent = [await each.read() for each in photo]
+        encoded = await service.file(state, sent, name)
+        return PngResponse(await service.run(service.attention.png, encoded))
+
+    @router.post("/matches")
+    async def matches(
+        result: Annotated[str, Form()],
+        photo: Annotated[list[UploadFile], File()] = (),
+        name: Annotated[list[str], Form()] = (),
+        box: Annotated[str, Form()] = "",
+    ) -> schemas.MatchesAnswer:
+        """Matches a photo, sent or indexed, with an indexed one."""
+        state = await service.state()
+        parsed = parse_box(box)
+        sent = [await each.read() for each in photo]
+        query = await service.file(state, sent, name)
+        other = await service.read(state.path(result))
+        found = await service.run(service.matcher.match, query, other, parsed)
+        return schemas.MatchesAnswer(
+            inliers=len(found.query_points),
+            query_points=found.query_points.tolist(),
+            result_points=found.result_points.tolist(),
+            query_size=list(found.query_size),
+            result_size=list(found.result_size),
+            transform=None
+            if found.transform is None
+            else found.transform.tolist(),
+        )
+
+    @router.get("/duplicates")
+    async def duplicates(
+        threshold: Annotated[float, Query(ge=-1, le=1)] = 0.9,
+    ) -> schemas.DuplicatesAnswer:
+        """Groups the photos that show the same, the largest group first."""
+        state = await service.state()
+        if len(state) > _MOST_COMPARED:
+            raise ServiceError(
+                409,
+                f"An index of more than {_MOST_COMPARED} photos takes too "
+                "long; use python -m agem_tf.duplicates.",
+            )
+        found = await service.run(groups, state, threshold)
+        return schemas.DuplicatesAnswer(groups=found, threshold=threshold)
+
+    return router
+
+
+class PngResponse(Response):
+    """A PNG file."""
+
+    media_type = "image/png"
+
+
+def _groups(
+    state: IndexState, threshold: float
+) -> list[list[schemas.CopyAnswer]]:
+    found = groups_of_copies(state.descriptor_set(), threshold)
+    return [_group(answer) for answer in found]
+
+
+def _group(answer: Answer) -> list[schemas.CopyAnswer]:
+    first = schemas.CopyAnswer(similarity=1.0, **listed(answer.query))
+    rest = [
+        schemas.CopyAnswer(similarity=match.similarity, **listed(match.name))
+        for match in answer.matches
+    ]
+    return [first, *rest]
