@@ -43,6 +43,7 @@ ROOMS = [
         "match",
         "search",
         "serve",
+        "client",
         "demo",
         "duplicates",
         "convert",

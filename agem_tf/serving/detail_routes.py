@@ -92,13 +92,13 @@ def _groups(
     state: IndexState, threshold: float
 ) -> list[list[schemas.CopyAnswer]]:
     found = groups_of_copies(state.descriptor_set(), threshold)
-    return [_group(answer) for answer in found]
+    return [_group(state, answer) for answer in found]
 
 
-def _group(answer: Answer) -> list[schemas.CopyAnswer]:
-    first = schemas.CopyAnswer(similarity=1.0, **listed(answer.query))
-    rest = [
-        schemas.CopyAnswer(similarity=match.similarity, **listed(match.name))
-        for match in answer.matches
+def _group(state: IndexState, answer: Answer) -> list[schemas.CopyAnswer]:
+    names = [answer.query, *(match.name for match in answer.matches)]
+    similarities = [1.0, *(match.similarity for match in answer.matches)]
+    return [
+        schemas.CopyAnswer(similarity=similarity, **listed(state, name))
+        for name, similarity in zip(names, similarities, strict=True)
     ]
-    return [first, *rest]

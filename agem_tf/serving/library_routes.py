@@ -1,13 +1,12 @@
 """Routes of a person's library: search, photos, thumbnails."""
 
 import urllib.parse
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import fastapi
 import numpy as np
 from fastapi import File, Form, Query, Request, Response, UploadFile
 
-from agem_tf.errors import UserError
 from agem_tf.photos.boxes import Box
 from agem_tf.retrieval.indexes import Match
 from agem_tf.serving import schemas
@@ -43,7 +42,7 @@ def library_routes(service: Service) -> fastapi.APIRouter:
                 duplicates=hasattr(state.stored.index, "descriptors"),
                 map=False,
                 collapse=False,
-                metadata=[],
+                metadata=state.photos.metadata_fields,
                 rerank=[],
             ),
         )
@@ -63,23 +62,21 @@ def library_routes(service: Service) -> fastapi.APIRouter:
     ) -> schemas.SearchAnswer:
         """Searches by photos, sent or indexed; leaves out indexed examples."""
         state = await service.state()
-        if where:
-            raise ServiceError(400, "The index has no metadata to filter by.")
         if collapse or rerank:
-            raise ServiceError(400, "This service has no such option.")
+            raise ServiceError(
+                400, "collapse and rerank are not supported; leave them out."
+            )
         parsed = parse_box(box)
         query = await service.query(
             state, [await each.read() for each in photo], name, unlike, parsed
         )
-        found, left_out = await service.run(
+        ranked = await service.run(
             _ranked,
             state,
             query.row,
-            offset + top,
-            min_similarity,
-            {*name, *unlike},
+            _Wanted(offset + top, min_similarity, where, {*name, *unlike}),
         )
-        shown = found[offset : offset + top]
+        shown = ranked.found[offset : offset + top]
         return schemas.SearchAnswer(
             query=schemas.QueryAnswer(
                 width=query.size[0] if query.size else None,
@@ -91,15 +88,13 @@ def library_routes(service: Service) -> fastapi.APIRouter:
                     rank=rank,
                     similarity=match.similarity,
                     copies=[],
-                    **listed(match.name),
+                    **listed(state, match.name),
                 )
                 for rank, match in enumerate(shown, offset + 1)
             ],
-            total=len(found)
-            if len(found) < offset + top
-            else min(len(state), _MOST_RANKED),
+            total=ranked.total,
             sure=None,
-            left_out=left_out,
+            left_out=ranked.left_out,
         )
 
     @router.get("/photos")
@@ -110,11 +105,11 @@ def library_routes(service: Service) -> fastapi.APIRouter:
     ) -> schemas.PhotosAnswer:
         """Lists the photos of the index."""
         state = await service.state()
-        if where:
-            raise ServiceError(400, "The index has no metadata to filter by.")
-        names = await service.run(lambda: state.names)
+        names = await service.run(state.passing, where)
         return schemas.PhotosAnswer(
-            photos=[listed(each) for each in names[offset : offset + limit]],
+            photos=[
+                listed(state, each) for each in names[offset : offset + limit]
+            ],
             total=len(names),
         )
 
@@ -151,14 +146,14 @@ class JpegResponse(Response):
     media_type = "image/jpeg"
 
 
-def listed(name: str) -> dict[str, Any]:
+def listed(state: IndexState, name: str) -> dict[str, Any]:
     """Returns the fields of `ListedPhotoAnswer`."""
     quoted = urllib.parse.quote(name, safe="")
     return {
         "name": name,
         "photo": f"/photos/{quoted}",
         "thumbnail": f"/thumbnails/{quoted}",
-        "metadata": {},
+        "metadata": state.photos.metadata(name),
     }
 
 
@@ -182,22 +177,54 @@ def parse_box(text: str) -> Box | None:
     return edges
 
 
-def _ranked(
-    state: IndexState,
-    row: np.ndarray,
-    count: int,
-    min_similarity: float,
-    examples: set[str],
-) -> tuple[list[Match], int]:
-    """Returns the first results, and how many photos were left out of them."""
-    wanted = min(len(state), count + len(examples), _MOST_RANKED)
-    try:
-        (found,) = state.photos.search_descriptors(row, wanted)
-    except UserError as error:
-        raise ServiceError(400, str(error)) from error
+class _Wanted(NamedTuple):
+    """What of a ranking is wanted.
+
+    Attributes:
+        count: number of photos.
+        min_similarity: least similarity of a photo.
+        where: filter by metadata, if any.
+        examples: names that are left out.
+    """
+
+    count: int
+    min_similarity: float
+    where: str
+    examples: set[str]
+
+
+class _Ranked(NamedTuple):
+    """The first results.
+
+    Attributes:
+        found: photos, best first.
+        total: number of photos that can be asked for.
+        left_out: number of examples, and of photos too dissimilar, before the
+            last result.
+    """
+
+    found: list[Match]
+    total: int
+    left_out: int
+
+
+def _ranked(state: IndexState, row: np.ndarray, wanted: _Wanted) -> _Ranked:
+    passing = len(state.passing(wanted.where)) if wanted.where else len(state)
+    if not passing:
+        return _Ranked([], 0, 0)
+    examples = wanted.examples
+    count = min(passing, wanted.count + len(examples), _MOST_RANKED)
+    (found,) = state.photos.search_descriptors(
+        row, count, where=wanted.where or None
+    )
     kept = [
         match
         for match in found
-        if match.name not in examples and match.similarity >= min_similarity
+        if match.name not in examples
+        and match.similarity >= wanted.min_similarity
     ]
-    return kept[:count], len(found) - len(kept)
+    shown = kept[: wanted.count]
+    # The photos after those that are too dissimilar are so, too.
+    is_all = len(shown) < wanted.count
+    total = len(shown) if is_all else min(passing, _MOST_RANKED) - len(examples)
+    return _Ranked(shown, total, len(found) - len(kept))

@@ -84,6 +84,15 @@ class IndexState:
             raise not_found("An index in Milvus does not list its photos.")
         return list(self.positions)
 
+    def passing(self, where: str = "") -> list[str]:
+        """Returns the names of the photos that pass a filter, if any.
+
+        Raises:
+            UserError: the filter is malformed.
+            ServiceError: the index does not list its photos.
+        """
+        return self.photos.photo_names(where) if where else self.names
+
     def check_name(self, name: str) -> None:
         """Checks that a photo is in the index.
 

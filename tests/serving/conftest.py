@@ -68,6 +68,13 @@ def album_index(album, tiny_run, tmp_path_factory) -> str:
     """Place of an exact index of the photos."""
     place = str(tmp_path_factory.mktemp("indexed") / "index")
     index_photos(storage_at(place), str(album), workdir=tiny_run)
+    with storage_at(place).changed() as stored:
+        for number in range(PLACES * PHOTOS):
+            of_place, photo = divmod(number, PHOTOS)
+            stored.metadata.update(
+                f"place {of_place}/{photo} ä.jpg",
+                {"place": of_place, "year": 2000 + photo},
+            )
     return place
 
 

@@ -20,7 +20,7 @@ def test_the_library_is_described(client):
     found = client.get("/library").json()
     assert found["photos"] == 9
     assert found["writable"] is False
-    assert found["features"]["metadata"] == []
+    assert found["features"]["metadata"] == ["place", "year"]
 
 
 def test_a_photo_that_is_sent_finds_its_place(client, album):
@@ -75,7 +75,9 @@ def test_a_box_changes_the_answer_and_is_checked(client, album):
         ({"name": "../../etc/passwd"}, None, 404, "passwd"),
         ({}, [("photo", b"no photo")], 422, "none of JPEG"),
         ({"name": NAME, "top": "0"}, None, 422, "top"),
-        ({"name": NAME, "where": "year>1"}, None, 400, "metadata"),
+        ({"name": NAME, "where": "colour=1"}, None, 400, "colour"),
+        ({"name": NAME, "where": "year = ("}, None, 400, "filter"),
+        ({"name": NAME, "collapse": "true"}, None, 400, "collapse"),
     ],
 )
 def test_refused_searches(client, data, files, status, word):
@@ -100,6 +102,21 @@ def test_photos_are_listed_and_sent_without_metadata(client, album):
     )
     assert (again.status_code, again.content) == (304, b"")
     assert client.get("/photos/nowhere.jpg").status_code == 404
+
+
+def test_metadata_filters_searches_and_lists(client):
+    found = search(client, name=NAME, where="place = 1 or year < 2001")
+    assert found["total"] == len(found["results"]) == 4
+    first = found["results"][0]
+    assert first["metadata"] == {
+        "place": 1,
+        "year": int(first["name"][8]) + 2000,
+    }
+    listed = client.get("/photos", params={"where": "year = 2002"}).json()
+    assert listed["total"] == 3
+    assert {p["metadata"]["place"] for p in listed["photos"]} == {0, 1, 2}
+    none = search(client, name=NAME, where="place = 7")
+    assert (none["total"], none["results"]) == (0, [])
 
 
 def test_a_turned_photo_is_upright(client, album, tmp_path):
