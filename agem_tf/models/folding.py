@@ -1,12 +1,14 @@
 """Folds batch normalizations with fixed statistics into convolutions.
 
 Such a normalization is an affine map of each channel:
-`BN(conv(x, kernel)) = conv(x, kernel * scale) + shift`. Gradients are the same,
-but training neither stores nor reads the map between the two.
+`BN(conv(x, kernel)) = conv(x, kernel * scale) + shift`.
+
+In training, `folded` computes kernel * scale in each step: gradients are the
+same, but the map between the two is neither stored nor read. For an export,
+`merged` computes it once: one kernel and one bias instead of five variables.
 """
 
-import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -29,31 +31,90 @@ def folded(
     Returns:
         A model of the same inputs and outputs, up to rounding.
     """
+    ids = {id(variable) for variable in learned}
+    return _rewired(
+        model,
+        lambda convolution, normalization: (
+            id(normalization.gamma) not in ids or id(convolution.kernel) in ids
+        ),
+        _FoldedConvolution,
+    )
+
+
+def merged(model: keras.Model) -> keras.Model:
+    """Returns the same network with fewer variables, for an export.
+
+    Only float32 convolutions are merged: in bfloat16 the rounded products would
+    change descriptors by more than 1e-5. A normalization that learns its
+    statistics in training stays as it is.
+
+    Args:
+        model: The network; its other layers and their variables are shared.
+
+    Returns:
+        A model of the same inputs and outputs, up to rounding.
+    """
+    return _rewired(
+        model,
+        lambda convolution, _: convolution.compute_dtype == "float32",
+        _merged_convolution,
+    )
+
+
+def _rewired(
+    model: keras.Model,
+    is_folded: Callable[[Any, Any], bool],
+    replacement: Callable[[Any, Any], layers.Layer],
+) -> keras.Model:
+    """Returns the network with pairs of layers replaced.
+
+    Args:
+        model: The network.
+        is_folded: Whether a convolution and the fixed normalization after it
+            are replaced.
+        replacement: Returns the layer that replaces the two.
+    """
+
+    def call(layer, *args, **kwargs):
+        fixed = isinstance(layer, FrozenStatisticsBatchNormalization) or (
+            isinstance(layer, layers.BatchNormalization) and not layer.trainable
+        )
+        if fixed:
+            convolution, node, _ = args[0]._keras_history
+            linear = (
+                isinstance(convolution, layers.Conv2D | layers.DepthwiseConv2D)
+                and convolution.activation is keras.activations.linear
+            )
+            if linear and is_folded(convolution, layer):
+                inputs = convolution._inbound_nodes[node].input_tensors
+                return replacement(convolution, layer)(*inputs)
+        return layer(*args, **kwargs)
+
     # `clone_model` takes no `call_function` for a subclass of keras.Model.
     graph = keras.Model(model.input, model.output, name=f"folded_{model.name}")
     return keras.models.clone_model(
-        graph,
-        clone_function=lambda layer: layer,
-        call_function=functools.partial(_call, frozenset(map(id, learned))),
+        graph, clone_function=lambda layer: layer, call_function=call
     )
 
 
-def _call(learned: frozenset[int], layer: Any, *args: Any, **kwargs: Any):
-    fixed = isinstance(layer, FrozenStatisticsBatchNormalization) or (
-        isinstance(layer, layers.BatchNormalization) and not layer.trainable
-    )
-    if fixed:
-        convolution, node, _ = args[0]._keras_history
-        linear = (
-            isinstance(convolution, layers.Conv2D | layers.DepthwiseConv2D)
-            and convolution.activation is keras.activations.linear
-        )
-        if linear and (
-            id(layer.gamma) not in learned or id(convolution.kernel) in learned
-        ):
-            inputs = convolution._inbound_nodes[node].input_tensors
-            return _FoldedConvolution(convolution, layer)(*inputs)
-    return layer(*args, **kwargs)
+def _merged_convolution(convolution, normalization) -> layers.Layer:
+    """Returns a convolution with the kernel and bias of both layers."""
+    scale, shift = _scale_and_shift(convolution, normalization)
+    config = convolution.get_config() | {
+        "use_bias": True,
+        "bias_initializer": "zeros",
+        # Overwritten below; random numbers would take seconds.
+        f"{_kernel_of(convolution)}_initializer": "zeros",
+    }
+    result = type(convolution).from_config(config)
+    result.build(convolution.input.shape)
+    result.set_weights([_scaled_kernel(convolution, scale), shift])
+    return result
+
+
+def _kernel_of(convolution) -> str:
+    is_depthwise = isinstance(convolution, layers.DepthwiseConv2D)
+    return "depthwise" if is_depthwise else "kernel"
 
 
 class _FoldedConvolution(layers.Layer):
@@ -75,34 +136,21 @@ class _FoldedConvolution(layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        scale, shift = self._scale_and_shift()
+        scale, shift = _scale_and_shift(self.convolution, self.normalization)
         outputs = self._convolve(ops.cast(inputs, self.compute_dtype), scale)
         shifted = ops.cast(outputs, shift.dtype) + shift
         return ops.cast(shifted, self.compute_dtype)
 
-    def _scale_and_shift(self):
-        convolution, normalization = self.convolution, self.normalization
-        variance = normalization.moving_variance + normalization.epsilon
-        scale = ops.rsqrt(variance)
-        if normalization.scale:
-            scale = scale * normalization.gamma
-        shift = -normalization.moving_mean * scale
-        if convolution.use_bias:
-            shift = shift + convolution.bias * scale
-        if normalization.center:
-            shift = shift + normalization.beta
-        return scale, shift
-
     def _convolve(self, inputs, scale):
         convolution = self.convolution
-        kernel = ops.convert_to_tensor(convolution.kernel)
+        kernel = ops.cast(
+            _scaled_kernel(convolution, scale), self.compute_dtype
+        )
         if isinstance(convolution, layers.Conv2D):
-            kernel = ops.cast(kernel * scale, self.compute_dtype)
             return convolution.convolution_op(inputs, kernel)
-        kernel = kernel * ops.reshape(scale, kernel.shape[2:])
         return ops.depthwise_conv(
             inputs,
-            ops.cast(kernel, self.compute_dtype),
+            kernel,
             convolution.strides,
             convolution.padding,
             convolution.data_format,
@@ -111,3 +159,24 @@ class _FoldedConvolution(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return self.convolution.compute_output_shape(input_shape)
+
+
+def _scale_and_shift(convolution, normalization):
+    """Returns the affine map of the normalization, per channel."""
+    variance = normalization.moving_variance + normalization.epsilon
+    scale = ops.rsqrt(variance)
+    if normalization.scale:
+        scale = scale * normalization.gamma
+    shift = -normalization.moving_mean * scale
+    if convolution.use_bias:
+        shift = shift + convolution.bias * scale
+    if normalization.center:
+        shift = shift + normalization.beta
+    return scale, shift
+
+
+def _scaled_kernel(convolution, scale):
+    kernel = ops.convert_to_tensor(convolution.kernel)
+    if isinstance(convolution, layers.Conv2D):
+        return kernel * scale
+    return kernel * ops.reshape(scale, kernel.shape[2:])

@@ -40,6 +40,7 @@ from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.layers import Whitening
 from agem_tf.models import AGeM
+from agem_tf.models.folding import merged
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.photos.screening import decode_valid
 from agem_tf.saved_models.graph_operations import check_operations
@@ -125,7 +126,8 @@ class ExportableModel:
     ):
         self.dimension = model.dimension
         self.provenance = provenance(model, image, extraction)
-        self._model = model
+        # One kernel and bias per convolution: fewer variables to save.
+        self._model = merged(model)
         self._whitening: Whitening | None = None
         # Shapes are dynamic here, and canvases change no descriptor.
         self._image = dataclasses.replace(image, buckets=())
@@ -133,14 +135,16 @@ class ExportableModel:
         # A concrete function on several replicas can't be saved.
         self._has_replicas = any(
             isinstance(variable.value, tf.distribute.DistributedValues)
-            for variable in model.variables
+            for variable in self._model.variables
         )
         network = (
             tf.function(
-                lambda images, training: model(images, training=training)
+                lambda images, training: self._model(
+                    images, training=training
+                )
             )
             if self._has_replicas
-            else _traced_once(model)
+            else _traced_once(self._model)
         )
         self._pyramid = ScalePyramid(
             model, self._image, extraction.scales, network=network
@@ -268,7 +272,7 @@ class ExportableModel:
         return l2_normalize(self._whitening(descriptors))
 
 
-def _traced_once(model: AGeM) -> Callable[..., tf.Tensor]:
+def _traced_once(model: keras.Model) -> Callable[..., tf.Tensor]:
     """Returns a network that is traced once per value of `training`.
 
     Four exported functions call it, and TensorFlow traces them again while it

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from agem_tf.models import AGeM
 from agem_tf.models.canvas_padding import padded
-from agem_tf.models.folding import folded
+from agem_tf.models.folding import folded, merged
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +174,14 @@ def test_half_precision_differs_by_rounding_only():
     np.testing.assert_allclose(
         np.asarray(outputs, np.float32), plain, atol=np.abs(plain).max() / 128
     )
+
+
+def test_a_merged_network_has_fewer_variables():
+    keras.config.set_dtype_policy("float32")
+    rng = np.random.default_rng(0)
+    model = create_model("resnet50", rng)
+    images = rng.uniform(0, 255, (2, 40, 33, 3)).astype("float32")
+    network = merged(model)
+    np.testing.assert_allclose(network(images), model(images), atol=1e-5)
+    assert count(network, keras.layers.BatchNormalization) <= 2
+    assert len(network.variables) < len(model.variables) * 0.5
