@@ -15,8 +15,10 @@ from keras import ops
 from agem_tf import registry
 from agem_tf.backbones import create_backbone
 from agem_tf.backbones.options import BLOCKS
+from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.layers import CBAM, L2Normalization, Regional, Whitening
 from agem_tf.layers.attention_units import AttentionUnit
+from agem_tf.models.presets import write_preset
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
@@ -150,6 +152,24 @@ class AGeM(keras.Model):
         single pixel; VGG, which pools four times without padding, takes 16.
         """
         return self._parts.least_side
+
+    def save_preset(
+        self,
+        directory: str | os.PathLike,
+        image: ImageConfig | None = None,
+        extraction: ExtractionConfig | None = None,
+    ) -> None:
+        """Writes a directory that `agem_tf.load` opens.
+
+        Args:
+            directory: Replaced as a whole if it holds an earlier preset.
+            image: How photos are resized.
+            extraction: Scales of the photos.
+
+        Raises:
+            UserError: The directory holds other files.
+        """
+        write_preset(self, directory, image, extraction)
 
     def attention_maps(self, images: Any) -> Any:
         """Returns where the last attention of the network looks.

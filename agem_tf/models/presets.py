@@ -1,0 +1,177 @@
+"""Presets: models as directories that are shared, in KerasHub's manner.
+
+DIR/
+  config.json        class and arguments of the model
+  model.weights.h5   its weights
+  preprocessor.json  size of photos and scales that it was trained for
+  README.md          its card
+  manifest.json      checksums
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+import keras
+
+from agem_tf.config import ExtractionConfig, ImageConfig
+from agem_tf.errors import UserError
+from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.manifest import read_manifest, write_manifest
+from agem_tf.models.card import write_card
+from agem_tf.weights.keras_checks import check_plain_model
+from agem_tf.weights.keras_files import load_keras_weights
+
+# Arguments of AGeM; their backbones have ImageNet weights.
+NAMED_PRESETS = {
+    "agem_resnet101": {"backbone": "resnet101", "attention": "agem"},
+    "cbam_gem_efficientnet_lite0": {
+        "backbone": "efficientnet_lite0",
+        "attention": "cbam",
+    },
+    "gem_resnet101": {"backbone": "resnet101", "attention": "none"},
+}
+_KIND = "preset"
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_PREPROCESSOR = "preprocessor.json"
+_CLASSES = ("agem_tf>AGeM", "agem_tf>DELF")
+_MAX_CONFIG_BYTES = 1 << 20
+_HUB = "hf://"
+_BODY = """\
+{kind} of [agem_tf](https://pypi.org/project/agem-tf/) with the backbone
+{backbone}. It takes RGB photos (batch, height, width, 3) in [0, 255].
+
+```python
+import agem_tf
+
+model = agem_tf.load("DIRECTORY")  # or "hf://USER/REPOSITORY"
+descriptors = model(images)
+```
+
+`preprocessor.json` has the size of the photos and the scales that the model was
+trained for.
+"""
+
+
+def write_preset(
+    model: keras.Model,
+    directory: str | os.PathLike,
+    image: ImageConfig | None = None,
+    extraction: ExtractionConfig | None = None,
+) -> pathlib.Path:
+    """Writes a model as a preset.
+
+    Args:
+        model: An `AGeM` or `DELF`.
+        directory: Replaced as a whole if it holds an earlier preset.
+        image: How photos are resized; by default as in the default recipe.
+        extraction: Scales of the photos; by default as in the default recipe.
+
+    Returns:
+        The directory.
+
+    Raises:
+        UserError: The directory holds other files.
+    """
+    extraction = extraction or ExtractionConfig()
+    settings = {
+        "image": dataclasses.asdict(image or ImageConfig()),
+        "scales": list(extraction.scales),
+    }
+    with atomic_directory(directory, _KIND) as temporary:
+        _write_json(
+            temporary / _CONFIG, keras.saving.serialize_keras_object(model)
+        )
+        _write_json(temporary / _PREPROCESSOR, settings)
+        model.save_weights(temporary / _WEIGHTS)
+        kind = type(model).__name__
+        body = _BODY.format(kind=kind, backbone=model.backbone)
+        write_card(temporary, "keras", f"{kind}, {model.backbone}", body)
+        write_manifest(temporary, _KIND)
+    return pathlib.Path(directory)
+
+
+def open_preset(source: str | os.PathLike) -> keras.Model:
+    """Opens a preset.
+
+    Args:
+        source: Directory of a preset; "hf://USER/REPOSITORY", or with
+            "@REVISION", for one on Hugging Face; or a name of `NAMED_PRESETS`
+            for a network with ImageNet weights and new attention.
+
+    Returns:
+        An `AGeM` or `DELF`.
+
+    Raises:
+        UserError: There is no such preset, or it is damaged or of another
+            class.
+    """
+    text = os.fspath(source)
+    if text.startswith(_HUB):
+        return _read_preset(_downloaded(text))
+    if text in NAMED_PRESETS and not pathlib.Path(text).exists():
+        create = keras.saving.get_registered_object(_CLASSES[0])
+        return create(weights="imagenet", **NAMED_PRESETS[text])
+    if not pathlib.Path(text).is_dir():
+        raise UserError(
+            f"There is no preset {text!r}; give a directory, "
+            f"{_HUB}USER/REPOSITORY, or one of {', '.join(NAMED_PRESETS)}."
+        )
+    return _read_preset(pathlib.Path(text))
+
+
+def _read_preset(directory: pathlib.Path) -> keras.Model:
+    read_manifest(directory, _KIND)
+    path = directory / _CONFIG
+    try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise ValueError(f"more than {_MAX_CONFIG_BYTES} bytes")
+        config = json.loads(path.read_bytes())
+        found = config.get("registered_name")
+        check_plain_model(config, found if found in _CLASSES else _CLASSES[0])
+        model = keras.saving.deserialize_keras_object(config)
+    except Exception as error:  # Keras raises errors of many kinds.
+        raise UserError(
+            f"{path} can't be read as a model ({error}); write the preset "
+            "again with python -m agem_tf.export --preset."
+        ) from error
+    load_keras_weights(model, directory / _WEIGHTS)
+    return model
+
+
+def _downloaded(address: str) -> pathlib.Path:
+    """Downloads a preset from Hugging Face, or finds it in its cache."""
+    parts = re.fullmatch(
+        r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", address, re.ASCII
+    )
+    if not parts:
+        raise UserError(
+            f"{address!r} is no preset on Hugging Face; give "
+            f"{_HUB}USER/REPOSITORY or {_HUB}USER/REPOSITORY@REVISION."
+        )
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise UserError(
+            f"{address} needs huggingface_hub; install agem-tf[hub]."
+        ) from error
+    repository, revision = parts.groups()
+    files = [_CONFIG, _PREPROCESSOR, _WEIGHTS, "manifest.json", "README.md"]
+    try:
+        return pathlib.Path(
+            huggingface_hub.snapshot_download(
+                repository, revision=revision, allow_patterns=files
+            )
+        )
+    except Exception as error:  # Its errors of the network are of many kinds.
+        raise UserError(
+            f"{address} can't be downloaded ({error}); check the name and the "
+            "connection, or give a directory."
+        ) from error
+
+
+def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,99 @@
+"""Presets are written, read, downloaded, and refused."""
+
+import json
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+
+import agem_tf
+from agem_tf.errors import UserError
+from agem_tf.models import AGeM, presets
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return AGeM(pooling_options={"p": 2.5})
+
+
+@pytest.fixture(scope="module")
+def preset(model, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("presets") / "mine"
+    model.save_preset(directory)
+    return directory
+
+
+def check_same(found, model):
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 3))
+    assert found.get_config() == model.get_config()
+    np.testing.assert_array_equal(found(images), model(images))
+
+
+def test_a_preset_is_the_model(preset, model):
+    check_same(agem_tf.load(preset), model)
+    settings = json.loads((preset / "preprocessor.json").read_bytes())
+    assert settings["image"]["size"] == 128
+    assert "library_name: keras" in (preset / "README.md").read_text()
+    model.save_preset(preset)
+
+
+def test_a_preset_is_downloaded(preset, model, monkeypatch, tmp_path):
+    # The cache of huggingface_hub consists of links.
+    for path in preset.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    asked = []
+
+    def download(repository, revision, allow_patterns):
+        asked.append((repository, revision))
+        assert set(allow_patterns) == {path.name for path in preset.iterdir()}
+        return str(tmp_path)
+
+    hub = types.SimpleNamespace(snapshot_download=download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    check_same(agem_tf.load("hf://someone/net@v1.0"), model)
+    assert asked == [("someone/net", "v1.0")]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere", "no preset 'nowhere'; .*gem_resnet101"),
+        ("hf://../..//x", "no preset on Hugging Face"),
+        ("hf://someone/net", r"install agem-tf\[hub\]"),
+    ],
+)
+def test_other_sources_are_refused(source, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(UserError, match=message):
+        agem_tf.load(source)
+
+
+def test_a_preset_of_code_is_refused(preset, reseal, tmp_path):
+    for path in preset.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((preset / "config.json").read_bytes())
+    config["registered_name"] = config["class_name"] = "Sequential"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    reseal(tmp_path)
+    with pytest.raises(UserError, match="can't be read as a model"):
+        agem_tf.load(tmp_path)
+
+
+def test_a_name_is_a_network_with_imagenet_weights():
+    found = agem_tf.load("cbam_gem_efficientnet_lite0")
+    expected = AGeM("efficientnet_lite0", "imagenet")
+    assert found.get_config() == expected.get_config()
+    kernels = [
+        next(
+            weight
+            for weight in network.weights
+            if weight.path.endswith("kernel")
+        )
+        for network in (found, expected)
+    ]
+    np.testing.assert_array_equal(*kernels)
+    for options in presets.NAMED_PRESETS.values():
+        assert AGeM(**options).dimension > 1000
