@@ -5,6 +5,9 @@ r"""Export a trained model as a SavedModel that does not need this package.
 
 A run with attentive pooling (DELF) becomes a SavedModel of local features, with
 the signature of the published TensorFlow Hub module.
+
+--version=1 writes output/1, which TensorFlow Serving finds in output. --preset
+writes a directory that `agem_tf.load` opens as a Keras model.
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ import pathlib
 
 from agem_tf import cli
 from agem_tf.config.shared_options import ScaleOptions
+from agem_tf.errors import UserError
 
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
 local_extractor = cli.lazy("agem_tf.extraction.local_extractor")
 local_model = cli.lazy("agem_tf.saved_models.local_model")
+presets = cli.lazy("agem_tf.models.presets")
 strategies = cli.lazy("agem_tf.distribution.strategies")
 run_files = cli.lazy("agem_tf.training.workdir")
 runs = cli.lazy("agem_tf.training.runs")
@@ -28,12 +33,28 @@ class ExportOptions(ScaleOptions):
     """Options of an export."""
 
     workdir: str = cli.required("Directory of the training run.")
-    output: str = cli.required("Directory to write the SavedModel to.")
+    output: str = cli.required(
+        "Directory to write the SavedModel or preset to."
+    )
     whitening: str | None = cli.option(None, "Whitening to include.")
+    version: int | None = cli.option(
+        None,
+        "Version for TensorFlow Serving: the SavedModel is written to "
+        "output/version, in one step.",
+        minimum=1,
+    )
+    preset: bool = cli.option(
+        False, "Write a preset for agem_tf.load instead of a SavedModel."
+    )
 
 
 def main(options: ExportOptions) -> pathlib.Path:
-    """Writes a SavedModel and returns its path."""
+    """Writes a SavedModel or preset and returns its path."""
+    if options.preset and (options.whitening or options.version):
+        raise UserError(
+            "A preset holds the network alone; omit --whitening and --version, "
+            "or omit --preset."
+        )
     # A wrong path is reported before TensorFlow's import.
     run_files.read_recipe(options.workdir)
     learned = None
@@ -43,10 +64,19 @@ def main(options: ExportOptions) -> pathlib.Path:
         )
     run = runs.open_run(options.workdir, strategies.create_strategy("one"))
     run = run.with_settings(options.scales, options.image_size)
+    output = options.output
+    if options.version:
+        output = str(pathlib.Path(output, str(options.version)))
+    if options.preset:
+        path = presets.write_preset(
+            run.model, output, run.config.image, run.config.extraction
+        )
+        cli.print_line(f"Preset: {path}")
+        return path
     if run.has_local_features:
         path = local_model.export_local_model(
             run.model,
-            options.output,
+            output,
             run.config.image,
             options.scales or local_extractor.DELF_SCALES,
             learned,
@@ -54,7 +84,7 @@ def main(options: ExportOptions) -> pathlib.Path:
     else:
         path = saved_model.export_model(
             run.model,
-            options.output,
+            output,
             run.config.image,
             run.config.extraction,
             learned,

@@ -25,6 +25,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from agem_tf.config import ImageConfig
@@ -38,6 +39,7 @@ from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import write_manifest
 from agem_tf.models import DELF
 from agem_tf.saved_models.retrieval_model import KIND
+from agem_tf.saved_models.warmup import write_warmup
 
 
 def export_local_model(
@@ -93,5 +95,13 @@ def export_local_model(
         tf.saved_model.save(
             root, str(temporary), signatures={"default": describe}
         )
+        pixels = np.full((64, 64, 3), 0.5, np.float32)
+        request = {
+            "image": pixels,
+            "score_threshold": np.float32(0),
+            "image_scales": np.ones(1, np.float32),
+            "max_feature_num": np.int32(1),
+        }
+        write_warmup(temporary, {"default": request})
         write_manifest(temporary, KIND, provenance=made)
     return pathlib.Path(directory)

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from agem_tf.config import ExtractionConfig, ImageConfig
@@ -40,10 +41,12 @@ from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.layers import Whitening
 from agem_tf.models import AGeM
+from agem_tf.models.card import write_card
 from agem_tf.models.folding import merged
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.photos.screening import decode_valid
 from agem_tf.saved_models.graph_operations import check_operations
+from agem_tf.saved_models.warmup import write_warmup
 
 KIND = "saved_model"
 _SIGNATURE = "encoded_crops"
@@ -51,6 +54,19 @@ _SIGNATURE = "encoded_crops"
 _IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
 _ENCODED = tf.TensorSpec((None,), tf.string, name="encoded_images")
 _BOXES = tf.TensorSpec((None, 4), tf.float32, name="boxes")
+
+_BODY = """\
+A SavedModel that turns photos into L2-normalized descriptors of {dimension}
+components. It needs TensorFlow only.
+
+```python
+model = tf.saved_model.load("DIRECTORY")
+serve = model.signatures["encoded_images"]
+serve(encoded_images=tf.constant([jpeg_bytes]))["descriptors"]
+```
+
+Network: {model}. Scales of the photos: {scales}. Whitening: {whitening}.
+"""
 
 
 def export_model(
@@ -79,7 +95,7 @@ def export_model(
     exportable = ExportableModel(model, image, extraction)
     if whitening is not None:
         exportable = exportable.whitened(whitening)
-    return exportable.save(directory)
+    return exportable.save(directory, for_serving=True)
 
 
 def load_exported(directory: str | os.PathLike) -> FileExtractor:
@@ -139,9 +155,7 @@ class ExportableModel:
         )
         network = (
             tf.function(
-                lambda images, training: self._model(
-                    images, training=training
-                )
+                lambda images, training: self._model(images, training=training)
             )
             if self._has_replicas
             else _traced_once(self._model)
@@ -189,11 +203,15 @@ class ExportableModel:
             self._describe_crops, self.dimension, self.provenance
         )
 
-    def save(self, directory: str | os.PathLike) -> pathlib.Path:
+    def save(
+        self, directory: str | os.PathLike, for_serving: bool = False
+    ) -> pathlib.Path:
         """Writes the SavedModel and returns its directory.
 
         Args:
             directory: replaced as a whole if it holds an earlier export.
+            for_serving: whether to add a card and the warm-up requests of
+                TensorFlow Serving.
 
         Raises:
             UserError: the directory holds other files.
@@ -249,8 +267,26 @@ class ExportableModel:
                 str(temporary),
                 signatures=signatures,
             )
+            if for_serving:
+                write_warmup(temporary, self._warmup_requests())
+                body = _BODY.format(dimension=self.dimension, **self.provenance)
+                write_card(temporary, "tensorflow", "Image descriptors", body)
             write_manifest(temporary, KIND, provenance=self.provenance)
         return pathlib.Path(directory)
+
+    def _warmup_requests(self) -> dict[str, dict[str, np.ndarray]]:
+        """Returns one small request per signature."""
+        side = self._image.size
+        pixels = np.full((1, side, side, 3), 127, np.uint8)
+        encoded = np.array([tf.io.encode_jpeg(pixels[0]).numpy()], object)
+        return {
+            "serving_default": {"images": pixels.astype(np.float32)},
+            "encoded_images": {"encoded_images": encoded},
+            "encoded_crops": {
+                "encoded_images": encoded,
+                "boxes": np.zeros((1, 4), np.float32),
+            },
+        }
 
     def _crops_function(self) -> Callable[..., dict[str, tf.Tensor]]:
         @tf.function(input_signature=[_ENCODED, _BOXES], autograph=False)

@@ -7,6 +7,8 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+import agem_tf
+from agem_tf import export
 from agem_tf.errors import UserError
 from agem_tf.extraction import photo_files
 from agem_tf.files.atomic_writing import atomic_directory
@@ -175,3 +177,27 @@ def test_a_model_of_another_kind_is_refused(tmp_path):
         write_manifest(temporary, "descriptors")
     with pytest.raises(UserError, match="holds descriptors"):
         load_exported(tmp_path / "model")
+
+
+def test_the_command_writes_a_version_or_a_preset(
+    run_directory, run, photos, tmp_path
+):
+    options = {"workdir": str(run_directory), "output": str(tmp_path / "net")}
+    for version in (1, 2, 2):
+        path = export.main(export.ExportOptions(**options, version=version))
+        assert path == tmp_path / "net" / str(version)
+    visible = [path.name for path in (tmp_path / "net").iterdir()]
+    assert sorted(name for name in visible if name[0] != ".") == ["1", "2"]
+    assert "tensorflow" in (path / "README.md").read_text()
+    described(load_exported(path), photos / "place0 1.jpg")
+
+    options["output"] = str(tmp_path / "preset")
+    path = export.main(export.ExportOptions(**options, preset=True))
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 48, 64, 3))
+    np.testing.assert_array_equal(agem_tf.load(path)(pixels), run.model(pixels))
+    for wrong in ({"version": 1}, {"whitening": "w"}):
+        with pytest.raises(UserError, match="preset holds the network alone"):
+            export.main(export.ExportOptions(**options, preset=True, **wrong))
+    options["output"] = str(photos)
+    with pytest.raises(UserError, match="holds"):
+        export.main(export.ExportOptions(**options, preset=True))
