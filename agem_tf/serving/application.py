@@ -26,6 +26,7 @@ from agem_tf.serving.service_errors import ServiceError
 from agem_tf.serving.tensorflow_serving import tensorflow_serving_routes
 
 _REFUSALS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+_METRICS = {200: {"content": {"text/plain": {}}}}
 _PAGE = "index.html"
 
 
@@ -66,7 +67,9 @@ def create_application(service: Service, token: str | None = None) -> Guards:
         """Answers while the service runs."""
         return {"status": "ok"}
 
-    @application.get("/metrics", tags=["operation"])
+    @application.get(
+        "/metrics", tags=["operation"], response_model=None, responses=_METRICS
+    )
     async def metrics() -> Response:
         """Returns metrics for Prometheus."""
         return Response(

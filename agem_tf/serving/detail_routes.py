@@ -14,6 +14,7 @@ from agem_tf.serving.served_index import IndexState
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError, not_found
 
+_PNG = {200: {"content": {"image/png": {}}}}
 # Every photo is compared with every other one.
 _MOST_COMPARED = 20_000
 
@@ -23,7 +24,7 @@ def detail_routes(service: Service) -> fastapi.APIRouter:
     router = fastapi.APIRouter(tags=["details"])
     groups = functools.lru_cache(maxsize=8)(_groups)
 
-    @router.post("/attention", response_class=PngResponse)
+    @router.post("/attention", response_model=None, responses=_PNG)
     async def attention(
         photo: Annotated[list[UploadFile], File()] = (),
         name: Annotated[list[str], Form()] = (),

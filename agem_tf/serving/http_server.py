@@ -113,12 +113,23 @@ def create_server(service: Service, token: str | None = None) -> uvicorn.Server:
 
 
 def read_token(options: ServeOptions) -> str | None:
+    """Returns the token that requests must carry, if any.
+
+    Raises:
+        UserError: it is weak, or there is none and others reach the service.
+    """
     if options.token_file is None:
         token = os.environ.get(_TOKEN_VARIABLE, "")
-        if not token:
-            return None
     else:
         token = pathlib.Path(options.token_file).read_text().strip()
+    if options.token_file is None and not token:
+        if options.is_reachable and not options.public:
+            raise UserError(
+                f"Others can reach --host={options.host}; give "
+                f"--token_file=FILE or {_TOKEN_VARIABLE}, or --public to "
+                "answer anybody."
+            )
+        return None
     if len(token) < _LEAST_TOKEN or not token.isascii():
         raise UserError(
             f"The token has fewer than {_LEAST_TOKEN} characters, or others "

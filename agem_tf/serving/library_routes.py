@@ -18,6 +18,7 @@ from agem_tf.serving.service_errors import ServiceError
 _PHOTO_SIDE = 2048
 # Deeper pages of a ranking are of no use, and cost a sort of the whole index.
 _MOST_RANKED = 10_000
+_JPEG = {200: {"content": {"image/jpeg": {}}}}
 _CACHED = "private, max-age=3600"
 
 
@@ -113,12 +114,12 @@ def library_routes(service: Service) -> fastapi.APIRouter:
             total=len(names),
         )
 
-    @router.get("/photos/{name:path}", response_class=JpegResponse)
+    @router.get("/photos/{name:path}", response_model=None, responses=_JPEG)
     async def photo(name: str, request: Request) -> Response:
         """Returns a photo, upright, at most 2048 pixels a side, as JPEG."""
         return await image(name, _PHOTO_SIDE, request)
 
-    @router.get("/thumbnails/{name:path}", response_class=JpegResponse)
+    @router.get("/thumbnails/{name:path}", response_model=None, responses=_JPEG)
     async def thumbnail(
         name: str,
         request: Request,

@@ -35,7 +35,7 @@ class ServeOptions:
         None, "File with the bearer token that requests must carry."
     )
     public: bool = cli.option(
-        False, "Answer anybody on a --host that others can reach, untokened."
+        False, "Answer without a token also where others can reach --host."
     )
     allowed_host: tuple[str, ...] = cli.option(
         (),
@@ -76,11 +76,6 @@ class ServeOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.is_reachable and not (self.token_file or self.public):
-            raise UserError(
-                f"Others can reach --host={self.host}; give --token_file=FILE, "
-                "or --public to answer anybody."
-            )
         if not _MODEL_NAME.fullmatch(self.model_name):
             raise UserError(
                 f"--model_name={self.model_name!r} stands in addresses; give "

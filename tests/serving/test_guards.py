@@ -181,7 +181,6 @@ def test_concurrent_requests_are_bounded():
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        ({"host": "0.0.0.0"}, "--token_file"),
         ({"token_file": "t", "public": True}, "--public"),
         ({"model_name": "a/b"}, "--model_name"),
         ({"concurrency": 0}, "--concurrency"),

@@ -163,3 +163,16 @@ def test_a_taken_port_and_a_weak_token_are_refused(tmp_path, address):
     weak.write_text("1234\n")
     with pytest.raises(UserError, match="openssl rand"):
         http_server.read_token(ServeOptions(index="x", token_file=str(weak)))
+
+
+def test_others_are_not_answered_by_accident(monkeypatch):
+    monkeypatch.delenv("AGEM_TF_TOKEN", raising=False)
+    assert http_server.read_token(ServeOptions(index="x")) is None
+    for host in ("0.0.0.0", "::", "example.org"):
+        with pytest.raises(UserError, match="--public"):
+            http_server.read_token(ServeOptions(index="x", host=host))
+    public = ServeOptions(index="x", host="0.0.0.0", public=True)
+    assert http_server.read_token(public) is None
+    monkeypatch.setenv("AGEM_TF_TOKEN", "0123456789abcdef")
+    reachable = ServeOptions(index="x", host="0.0.0.0")
+    assert http_server.read_token(reachable) == "0123456789abcdef"
