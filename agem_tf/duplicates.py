@@ -3,7 +3,7 @@
     python -m agem_tf.duplicates --index=photos.index --output=copies.html
     python -m agem_tf.duplicates --index=test.index --other=train.index
 
-Photos are grouped that are connected by pairs of at least --min_similarity.
+Photos are grouped that are connected by pairs of the --same shot, or thing.
 With --other, the photos of the first index that the second holds too are
 listed, for example photos for a test that were trained on.
 """
@@ -14,8 +14,10 @@ from agem_tf import cli
 from agem_tf.errors import UserError
 
 answers = cli.lazy("agem_tf.library.answers")
+collapsing = cli.lazy("agem_tf.library.collapsing")
 copies = cli.lazy("agem_tf.library.copies")
 descriptor_files = cli.lazy("agem_tf.evaluation.descriptor_files")
+report = cli.lazy("agem_tf.pages.report")
 storages = cli.lazy("agem_tf.retrieval.indexes")
 
 
@@ -27,8 +29,18 @@ class DuplicatesOptions:
     other: str | None = cli.option(
         None, "Exact index of other photos, made with the same model."
     )
-    min_similarity: float = cli.option(
-        0.9, "Least similarity of a pair.", minimum=-1, maximum=1
+    same: str = cli.option(
+        "shot",
+        "What pairs have in common: one shot, saved or edited again, or one "
+        "thing, in any shot.",
+        choices=("shot", "thing"),
+    )
+    min_similarity: float | None = cli.option(
+        None,
+        "Least similarity of a pair; by default that of --same with the model "
+        "of an index without --workdir.",
+        minimum=-1,
+        maximum=1,
     )
     format: str = cli.option(
         "text",
@@ -52,20 +64,19 @@ def main(options: DuplicatesOptions) -> list[answers.Answer]:
         UserError: an index is missing, not exact or of another model.
     """
     photos = descriptor_files.load_descriptors(options.index)
+    least = options.min_similarity
+    if least is None:
+        is_shot = options.same == "shot"
+        least = collapsing.SAME_SHOT if is_shot else collapsing.SAME_THING
     if options.other is None:
-        found = copies.groups_of_copies(photos, options.min_similarity)
+        found = copies.groups_of_copies(photos, least)
     else:
         others = descriptor_files.load_descriptors(options.other)
-        found = copies.copies_between(photos, others, options.min_similarity)
+        found = copies.copies_between(photos, others, least)
     if options.format == "csv":
         cli.print_line("photo,rank,similarity,copy")
     for answer in found:
-        if options.format == "text":
-            cli.print_line(answer.lines())
-        elif options.format == "json":
-            cli.print_line(answer.to_json())
-        else:
-            cli.print_line(answer.to_csv())
+        cli.print_line(answer.shown_as(options.format))
     if options.output is not None:
         folder = options.folder or _folder(options.index)
         answers.save_answers_page(
@@ -78,11 +89,13 @@ def main(options: DuplicatesOptions) -> list[answers.Answer]:
             nouns="photos with copies",
         )
     if options.format == "text":
-        copied = sum(len(answer.matches) for answer in found)
-        groups = "groups" if options.other is None else "photos"
+        count = sum(len(answer.matches) for answer in found)
+        noun = "group" if options.other is None else "photo"
         cli.print_line(
-            f"{len(found)} {groups} with {copied} copies among "
-            f"{len(photos.names)} photos"
+            f"{report.counted(len(found), noun)} with "
+            f"{report.counted(count, 'copy', 'copies')} among "
+            f"{report.counted(len(photos.names), 'photo')}, from a similarity "
+            f"of {least:g}"
         )
         if options.output is not None:
             cli.print_line(f"Page: {options.output}")

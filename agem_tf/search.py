@@ -59,6 +59,9 @@ class SearchOptions:
         "Filter of the photos by their metadata, for example 'year>=2020 and "
         "landmark!=unknown'.",
     )
+    collapse: bool = cli.option(
+        False, "Show copies of one shot as one result; exact index only."
+    )
     exclude_self: bool = cli.option(
         False, "Leave out the query itself and exact copies of it."
     )
@@ -145,6 +148,7 @@ def main(options: SearchOptions) -> list[answers.Answer]:
         options.min_similarity,
         options.exclude_self,
         options.where,
+        options.collapse,
     )
     unreadable: list[str] = []
     found = []

@@ -61,15 +61,19 @@ class Answer:
         return "\n".join([self.query, *lines])
 
     def caption(self, rank: int) -> str:
-        """Returns rank, similarity, and inliers if any, of a match."""
-        similarity = self.matches[rank - 1].similarity
-        return f"{rank}: {similarity:.3f}{self._count(rank)}"
+        """Returns rank, similarity, and inliers and copies if any."""
+        match = self.matches[rank - 1]
+        caption = f"{rank}: {match.similarity:.3f}{self._count(rank)}"
+        if match.copies:
+            caption += f", {counted(len(match.copies), 'copy', 'copies')}"
+        return caption
 
     def to_json(self) -> str:
         """Returns one line of JSON."""
         matches = [
             {"rank": rank, "name": match.name, "similarity": match.similarity}
             | ({"metadata": dict(match.metadata)} if match.metadata else {})
+            | ({"copies": list(match.copies)} if match.copies else {})
             for rank, match in enumerate(self.matches, 1)
         ]
         for match, inliers in zip(matches, self.inliers or (), strict=False):
@@ -125,11 +129,14 @@ def csv_heading(has_inliers: bool, fields: Sequence[str] = ()) -> str:
 
 
 def _listed(match: Match) -> str:
-    """Returns the metadata of a match as they follow its name."""
-    if not match.metadata:
-        return ""
-    listed = (f"{key}={value}" for key, value in match.metadata.items())
-    return f"  [{shortened(', '.join(listed))}]"
+    """Returns what follows the name of a match: its copies and metadata."""
+    listed = ""
+    if match.copies:
+        listed = f"  (+ {counted(len(match.copies), 'copy', 'copies')})"
+    if match.metadata:
+        values = (f"{key}={value}" for key, value in match.metadata.items())
+        listed += f"  [{shortened(', '.join(values))}]"
+    return listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +147,7 @@ class SearchLimits:
     min_similarity: float | None = None
     exclude_self: bool = False
     where: str | None = None
+    collapse: bool = False
 
 
 def search_by_photos(

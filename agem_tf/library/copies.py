@@ -1,6 +1,6 @@
 """Finds photos of one index, or of two, that show the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -13,10 +13,9 @@ from agem_tf.library.answers import Answer
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes import Match
 
-# Neighbours per photo. A group may have more photos, because pairs connect it;
-# more exact copies than this may come as several groups.
-_NEIGHBOURS = 50
-_BLOCK = 2048
+# Similarities that are computed at once, 16 MiB, and pairs that are held.
+_BLOCK_VALUES = 2**22
+_MOST_PAIRS = 2**22
 
 
 def groups_of_copies(
@@ -32,14 +31,16 @@ def groups_of_copies(
         Per group its first photo and the others with their similarity to it,
         best first; the largest group first.
     """
-    count = len(photos.names)
-    first, second, _ = _similar_pairs(
-        photos.descriptors, photos.descriptors, min_similarity
-    )
-    graph = sparse.coo_array(
-        (np.ones(len(first), bool), (first, second)), (count, count)
-    )
-    _, labels = csgraph.connected_components(graph, directed=False)
+    labels = np.arange(len(photos.names))
+    pending, size = [], 0
+    rows = photos.descriptors
+    for first, second, _ in _similar_pairs(rows, rows, min_similarity):
+        is_new = first < second
+        pending.append((first[is_new], second[is_new]))
+        size += int(is_new.sum())
+        if size > _MOST_PAIRS:
+            labels, pending, size = _connected(labels, pending), [], 0
+    labels = _connected(labels, pending)
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
     groups = [g for g in np.split(order, starts[1:]) if len(g) > 1]
@@ -67,15 +68,15 @@ def copies_between(
     check_same_provenance(
         photos.provenance, others.provenance, "the index", "the other index"
     )
-    first, second, similarities = _similar_pairs(
-        photos.descriptors, others.descriptors, min_similarity
-    )
     found: dict[int, list[Match]] = {}
-    for photo, other, similarity in zip(
-        first, second, similarities, strict=True
+    for pairs in _similar_pairs(
+        photos.descriptors, others.descriptors, min_similarity
     ):
-        match = Match(others.names[other], float(similarity))
-        found.setdefault(int(photo), []).append(match)
+        for photo, other, similarity in zip(*pairs, strict=True):
+            match = Match(others.names[other], float(similarity))
+            found.setdefault(int(photo), []).append(match)
+    for matches in found.values():
+        matches.sort(key=lambda match: -match.similarity)
     answers = [Answer(photos.names[p], matches) for p, matches in found.items()]
     answers.sort(key=lambda answer: -answer.matches[0].similarity)
     return answers
@@ -83,18 +84,32 @@ def copies_between(
 
 def _similar_pairs(
     rows: np.ndarray, others: np.ndarray, least: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns positions and similarities of pairs, best first per row."""
-    parts = []
-    for start in range(0, len(rows), _BLOCK):
-        queries = np.asarray(rows[start : start + _BLOCK], np.float32)
-        indices, values = nearest.nearest(queries, others, _NEIGHBOURS)
-        row, column = np.nonzero(values >= least)
-        parts.append((row + start, indices[row, column], values[row, column]))
-    if not parts:
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields positions and similarities of pairs, block by block."""
+    if not len(rows):
         raise UserError("The index holds no photo.")
-    first, second, values = map(np.concatenate, zip(*parts, strict=True))
-    return first, second, values
+    for start, block in nearest.similarity_blocks(rows, others, _BLOCK_VALUES):
+        row, column = np.nonzero(block >= least)
+        yield row + start, column, block[row, column]
+
+
+def _connected(
+    labels: np.ndarray, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """Returns labels of the groups that some more pairs connect.
+
+    Args:
+        labels: (photos,) label of the group of each, from 0 to photos - 1.
+        pairs: positions of connected photos.
+    """
+    if not pairs:
+        return labels
+    first, second = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
+    graph = sparse.coo_array(
+        (np.ones(len(first), bool), (labels[first], labels[second])),
+        (len(labels), len(labels)),
+    )
+    return csgraph.connected_components(graph, directed=False)[1][labels]
 
 
 def _as_answer(photos: DescriptorSet, group: Sequence[int]) -> Answer:

@@ -20,6 +20,7 @@ import PIL.Image
 
 from agem_tf import cli
 from agem_tf.errors import UserError
+from agem_tf.library.collapsing import collapsed
 from agem_tf.library.metadata_filter import parse_filter
 from agem_tf.photos.boxes import Box, check_box
 from agem_tf.photos.reading import EncodedPhoto
@@ -38,6 +39,8 @@ Query = str | os.PathLike | bytes | np.ndarray
 _COPY = 0.9995
 # Copies that may be left out of a result without making it shorter.
 _SPARE = 20
+# How many times as many photos are found, if too many were copies.
+_GROWTH = 4
 _MOST_SELECTIONS = 16
 _REMEDY = "give another one"
 
@@ -89,6 +92,7 @@ class PhotoIndex:
         min_similarity: float | None = None,
         exclude_self: bool = False,
         where: str | None = None,
+        collapse: bool = False,
     ) -> list[Match]:
         """Returns the photos that are most similar to a query.
 
@@ -103,14 +107,17 @@ class PhotoIndex:
             exclude_self: whether to leave out the query and exact copies of it.
             where: filter of the photos by their metadata, for example
                 "year >= 2020 and landmark != unknown"; see `metadata_filter`.
+            collapse: whether copies of one shot become one result, the best of
+                them, with the names of the others; see `collapsing`.
 
         Raises:
             UserError: the query is not readable, the box is not inside it, the
-                index has no model for photos, or the filter is malformed.
+                index has no model for photos, the filter is malformed, or
+                copies are to be collapsed in an index that is not exact.
         """
         rows = self.descriptors([query], None if box is None else [box])
         (matches,) = self.search_descriptors(
-            rows, top, min_similarity, exclude_self, where
+            rows, top, min_similarity, exclude_self, where, collapse
         )
         return matches
 
@@ -121,12 +128,13 @@ class PhotoIndex:
         min_similarity: float | None = None,
         exclude_self: bool = False,
         where: str | None = None,
+        collapse: bool = False,
     ) -> list[list[Match]]:
         """Searches by several descriptors at once; see `search`.
 
         Args:
             rows: (queries, dimension).
-            top, min_similarity, exclude_self, where: see `search`.
+            top, min_similarity, exclude_self, where, collapse: see `search`.
 
         Returns:
             The photos per query, best first, with their metadata.
@@ -137,14 +145,29 @@ class PhotoIndex:
         least = -np.inf if min_similarity is None else min_similarity
         most = _COPY if exclude_self else np.inf
         among = None if where is None else self._passing(where)
+        while True:
+            found = index.search(rows, wanted, among)
+            kept = [
+                [m for m in each if least <= m.similarity <= most]
+                for each in found
+            ]
+            if not collapse:
+                break
+            kept = [self._collapsed(matches) for matches in kept]
+            is_short = any(
+                len(some) < top and len(each) == wanted
+                for some, each in zip(kept, found, strict=True)
+            )
+            if wanted == len(self) or not is_short:
+                break
+            wanted = min(len(self), _GROWTH * wanted)
         known = self._metadata
         return [
             [
                 match._replace(metadata=known.get(match.name, NO_FIELDS))
-                for match in found
-                if least <= match.similarity <= most
-            ][:top]
-            for found in index.search(rows, wanted, among)
+                for match in matches[:top]
+            ]
+            for matches in kept
         ]
 
     def photo_names(self, where: str | None = None) -> list[str]:
@@ -229,6 +252,15 @@ class PhotoIndex:
         """
         others = self.descriptors(unlike) if unlike else None
         return rocchio_row(self.descriptors(like), others)
+
+    def _collapsed(self, matches: list[Match]) -> list[Match]:
+        rows = self.stored.index.descriptors_of([m.name for m in matches])
+        if rows is None:
+            raise UserError(
+                "Copies can be collapsed in an exact index only; leave that "
+                "out, or index with --factory=exact."
+            )
+        return collapsed(matches, rows)
 
     @functools.cached_property
     def _metadata(self) -> Mapping[str, Fields]:

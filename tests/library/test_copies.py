@@ -6,7 +6,9 @@ import pytest
 from agem_tf import duplicates
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
+from agem_tf.library.answers import Answer
 from agem_tf.library.copies import copies_between, groups_of_copies
+from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.retrieval.indexes import Origin, storage_at
 
 # Directions in degrees: a group that is connected by its middle, and a pair.
@@ -57,7 +59,44 @@ def test_the_command_lists_groups(photos, tmp_path, capsys):
         "   2  0.8660  e",
         "b",
         "   1  0.9962  f",
-        "2 groups with 3 copies among 6 photos",
+        "2 groups with 3 copies among 6 photos, from a similarity of 0.87",
         f"Page: {page}",
     ]
     assert "2 photos with copies, 3 photos found." in page.read_text()
+
+
+def test_a_group_may_be_large(photos):
+    rows = np.repeat(photos.descriptors[:1], 120, axis=0)
+    many = DescriptorSet([f"{n}" for n in range(120)], rows, {"model": "m"})
+    (group,) = groups_of_copies(many, 0.99)
+    assert len(group.matches) == 119
+    (found,) = copies_between(
+        DescriptorSet(["a"], rows[:1], {"model": "m"}), many, 0.99
+    )
+    assert len(found.matches) == 120
+
+
+def test_pairs_that_come_late_connect_groups(photos, monkeypatch):
+    monkeypatch.setattr("agem_tf.library.copies._MOST_PAIRS", 0)
+    monkeypatch.setattr("agem_tf.library.copies._BLOCK_VALUES", 6)
+    first, second = groups_of_copies(photos, np.cos(np.radians(16)))
+    assert [match.name for match in first.matches] == ["a", "e"]
+    assert second.query == "b"
+
+
+def test_copies_become_one_result_of_a_search(tmp_path):
+    degrees = {"a": 0, "copy of a": 1, "another": 2, "b": 60, "c": 80}
+    radians = np.radians(list(degrees.values()))
+    rows = np.stack([np.cos(radians), np.sin(radians)], 1).astype(np.float32)
+    with storage_at(str(tmp_path / "index")).created() as draft:
+        index = draft.start("exact", 2, Origin({"model": "m"}))
+        index.add(list(degrees), rows)
+    index = PhotoIndex.open(tmp_path / "index")
+    first, second = index.search("a", top=2, collapse=True)
+    assert (first.name, first.copies) == ("a", ("copy of a", "another"))
+    assert (second.name, second.copies) == ("b", ("c",))
+    assert len(index.search("a", top=5, collapse=True)) == 2
+    (only,) = index.search("a", collapse=True, exclude_self=True, top=1)
+    assert (only.name, only.copies) == ("another", ())
+    lines = Answer("a", [first]).lines()
+    assert lines.endswith("a  (+ 2 copies)")

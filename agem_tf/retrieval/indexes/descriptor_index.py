@@ -28,11 +28,13 @@ class Match(NamedTuple):
         name: name of the photo.
         similarity: dot product of its descriptor and the query's.
         metadata: its metadata, as far as a library adds them.
+        copies: names of its copies, where those are collapsed.
     """
 
     name: str
     similarity: float
     metadata: Fields = NO_FIELDS
+    copies: tuple[str, ...] = ()
 
 
 class DescriptorIndex(abc.ABC):
@@ -74,6 +76,13 @@ class DescriptorIndex(abc.ABC):
         """Returns the (dimension,) descriptor of a photo.
 
         None if the photo is not in the index, or its descriptor is not kept.
+        """
+        return None
+
+    def descriptors_of(self, names: Sequence[str]) -> np.ndarray | None:
+        """Returns the (names, dimension) descriptors of photos of the index.
+
+        None if this kind of index does not keep descriptors.
         """
         return None
 

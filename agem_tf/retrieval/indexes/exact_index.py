@@ -94,6 +94,14 @@ class ExactIndex(DescriptorIndex):
                     return np.asarray(self._rows[row], np.float32)
         return None
 
+    def descriptors_of(self, names: Sequence[str]) -> np.ndarray:
+        wanted, places = set(names), {}
+        for row, name in enumerate(self._names):
+            if name in wanted and not self._removed[row]:
+                places[name] = row
+        rows = np.array([places[name] for name in names], np.int64)
+        return np.asarray(self._rows[rows], np.float32)
+
     def known(self, names: Collection[str]) -> set[str]:
         return set(names).intersection(self.names())
 
