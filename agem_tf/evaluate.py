@@ -10,6 +10,9 @@ r"""Score descriptors against a ground truth.
     python -m agem_tf.evaluate --descriptors=roxford5k.npy \
         --queries=queries.npy --ground_truth=gnd_roxford5k.pkl
 
+    python -m agem_tf.evaluate --local_index=features.asmk --split=test \
+        --query_features=features/test --data_dir=data/mine
+
 The protocol follows from the ground truth, for example Easy, Medium and Hard
 for revisited Oxford and Paris. Two evaluations are compared query by query:
 
@@ -19,6 +22,7 @@ for revisited Oxford and Paris. Two evaluations are compared query by query:
 from __future__ import annotations
 
 from agem_tf import cli
+from agem_tf.errors import UserError
 
 comparison_page = cli.lazy("agem_tf.pages.comparison_page")
 evaluation_run = cli.lazy("agem_tf.pages.evaluation_run")
@@ -26,7 +30,38 @@ tables = cli.lazy("agem_tf.evaluation.tables")
 
 
 @cli.options
-class EvaluateOptions:
+class ScoringOptions:
+    """What rankings are scored against, and what is written."""
+
+    data_dir: str | None = cli.option(
+        None, "Prepared dataset with the ground truth."
+    )
+    split: str = cli.option("test", "Split to score.")
+    ground_truth: str | None = cli.option(
+        None, "Ground truth in place of --data_dir: .pkl, .mat, .json or .csv."
+    )
+    protocol: str | None = cli.option(
+        None,
+        "revisited, oxford, holidays, instre, leave_one_out, ukbench, gldv2, "
+        "gap or precision_recall; default: the ground truth's own.",
+    )
+    rerank: tuple[str, ...] = cli.option(
+        (), "Re-ranking steps or a preset, in order."
+    )
+    local_features: str | None = cli.option(
+        None, "Local features of the database, for --rerank=verify."
+    )
+    top: int = cli.option(100, "Photos to keep per ranking.", minimum=1)
+    photos: str | None = cli.option(
+        None, "Folder of the photos in the report; default: the dataset's."
+    )
+    output: str | None = cli.option(
+        None, "Directory to write scores, rankings and the report to."
+    )
+
+
+@cli.options
+class EvaluateOptions(ScoringOptions):
     """Options of an evaluation."""
 
     descriptors: str = cli.required(
@@ -39,40 +74,34 @@ class EvaluateOptions:
     distractors: str | None = cli.option(
         None, "Descriptors to append to the database, for example R1M."
     )
-    data_dir: str | None = cli.option(
-        None, "Prepared dataset with the ground truth."
-    )
-    split: str = cli.option("test", "Split to score.")
-    ground_truth: str | None = cli.option(
-        None, "Ground truth in place of --data_dir: .pkl, .mat, .json or .csv."
-    )
     labels: str | None = cli.option(
         None, "CSV file of the database's landmarks, for GLDv2 recognition."
-    )
-    protocol: str | None = cli.option(
-        None,
-        "revisited, oxford, holidays, instre, leave_one_out, ukbench, gldv2, "
-        "gap or precision_recall; default: the ground truth's own.",
     )
     whitening: str | None = cli.option(None, "Whitening to apply.")
     dimension: int | None = cli.option(
         None, "Dimensions to keep when whitening; default: all.", minimum=1
     )
-    rerank: tuple[str, ...] = cli.option(
-        (), "Re-ranking steps or a preset, in order."
-    )
-    local_features: str | None = cli.option(
-        None, "Local features of the database, for --rerank=verify."
-    )
     query_features: str | None = cli.option(
         None, "Local features of the queries cropped to their boxes."
     )
-    top: int = cli.option(100, "Photos to keep per ranking.", minimum=1)
-    photos: str | None = cli.option(
-        None, "Folder of the photos in the report; default: the dataset's."
+
+    def __post_init__(self) -> None:
+        if self.query_features and not self.local_features:
+            raise UserError(
+                "--query_features needs --local_features: both are verified."
+            )
+
+
+@cli.options
+class FeatureEvaluateOptions(ScoringOptions):
+    """Score an index of local features."""
+
+    local_index: str = cli.required(
+        "Index of local features, by agem_tf.aggregate."
     )
-    output: str | None = cli.option(
-        None, "Directory to write scores, rankings and the report to."
+    query_features: str = cli.required(
+        "Local features of the queries, cropped to their boxes if they have "
+        "any."
     )
 
 
@@ -94,7 +123,7 @@ class CompareOptions:
 
 
 def main(
-    options: EvaluateOptions | CompareOptions,
+    options: EvaluateOptions | FeatureEvaluateOptions | CompareOptions,
 ) -> evaluation_run.Evaluation | comparison_page.Comparison:
     """Scores descriptors or compares evaluations, and prints the scores."""
     if isinstance(options, CompareOptions):
@@ -102,9 +131,16 @@ def main(
     return _evaluate(options)
 
 
-def _evaluate(options: EvaluateOptions) -> evaluation_run.Evaluation:
-    evaluation = evaluation_run.run_evaluation(options)
-    name = " ".join([options.descriptors, *options.rerank])
+def _evaluate(
+    options: EvaluateOptions | FeatureEvaluateOptions,
+) -> evaluation_run.Evaluation:
+    if isinstance(options, FeatureEvaluateOptions):
+        scored = options.local_index
+        evaluation = evaluation_run.run_feature_evaluation(options)
+    else:
+        scored = options.descriptors
+        evaluation = evaluation_run.run_evaluation(options)
+    name = " ".join([scored, *options.rerank])
     row = tables.scores_row(name, evaluation.scores)
     cli.print_line(tables.format_table([row]))
     interval = tables.interval_line(evaluation.scores)
@@ -132,4 +168,9 @@ def _compare(options: CompareOptions) -> comparison_page.Comparison:
 
 
 if __name__ == "__main__":
-    cli.run(main, EvaluateOptions, compare=CompareOptions)
+    cli.run(
+        main,
+        EvaluateOptions,
+        local_index=FeatureEvaluateOptions,
+        compare=CompareOptions,
+    )

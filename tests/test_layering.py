@@ -41,6 +41,7 @@ ROOMS = [
         "prepare",
         "index",
         "match",
+        "aggregate",
         "search",
         "serve",
         "client",

@@ -7,13 +7,19 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.local_features import LocalFeatureSet
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.evaluation.places import Verify, search_database
+from agem_tf.evaluation.places import (
+    Verify,
+    rank_similarities,
+    search_database,
+)
 from agem_tf.evaluation.protocols import find_protocol
 from agem_tf.evaluation.protocols.protocol import ProtocolScores
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.files.rows import SelectedRows, StackedRows
+from agem_tf.retrieval.local_indexes import FeatureIndex
 from agem_tf.retrieval.nearest import NotFiniteError
 from agem_tf.retrieval.reranking import Reorder
 
@@ -145,6 +151,74 @@ def evaluate_descriptors(
         names,
         notes,
     )
+
+
+def evaluate_feature_index(
+    index: FeatureIndex,
+    queries: LocalFeatureSet,
+    ground_truth: GroundTruth,
+    protocol: str = "revisited",
+    top: int = 100,
+    notes: Sequence[str] = (),
+    verify: Verify | None = None,
+) -> Evaluation:
+    """Ranks the photos of an index of local features and scores the rankings.
+
+    Args:
+        index: holds every database photo of the ground truth; others count as
+            distractors.
+        queries: local features of the queries, of their boxes if they have any.
+        ground_truth, protocol, top, notes, verify: see `evaluate_descriptors`.
+
+    Raises:
+        UserError: a photo is missing, or the features were made otherwise than
+            those of the index.
+    """
+    scoring = find_protocol(protocol)
+    check_same_provenance(
+        queries.provenance, index.provenance, "the queries", "the index"
+    )
+    queries.check_has(ground_truth.query_names)
+    names = index_names(index, ground_truth)
+    place = {name: i for i, name in enumerate(index.names)}
+    columns = np.array([place[name] for name in names], np.int64)
+    blocks = (
+        (query, index.similarities(queries[name])[np.newaxis, columns])
+        for query, name in enumerate(ground_truth.query_names)
+    )
+    found = rank_similarities(
+        blocks,
+        (len(ground_truth.queries), len(names)),
+        ground_truth.queries,
+        top,
+        verify and (lambda query, row, order: verify(query, order)),
+    )
+    return Evaluation(
+        protocol,
+        scoring.score(found, ground_truth),
+        found.ranks,
+        found.similarities,
+        ground_truth,
+        names,
+        notes,
+    )
+
+
+def index_names(index: FeatureIndex, ground_truth: GroundTruth) -> list[str]:
+    """Returns the names of the ground truth, then those of distractors.
+
+    Raises:
+        UserError: the index lacks a photo of the ground truth.
+    """
+    present, named = set(index.names), set(ground_truth.database_names)
+    missing = [n for n in ground_truth.database_names if n not in present]
+    if missing:
+        raise UserError(
+            f"The index lacks {len(missing)} photos of the ground truth, "
+            f"{missing[0]!r} first; add their local features."
+        )
+    others = [name for name in index.names if name not in named]
+    return [*ground_truth.database_names, *others]
 
 
 def _rows(

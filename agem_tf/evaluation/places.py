@@ -8,7 +8,7 @@ included, are those of a stable sort.
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -109,27 +109,56 @@ def search_database(
     Raises:
         UserError: the dimensions differ, or a descriptor is not finite.
     """
-    kept = num_kept(top, len(database))
-    photos, positions = [], []
-    ranks = np.empty((len(queries), kept), np.int32)
-    similarities = np.empty(ranks.shape, np.float32)
 
-    def rank(query: int, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        labelled = truths[query].labelled
-        if reorder is None and verify is None:
-            return _order(row, kept)[:kept], count_before(row, labelled)
-        order = _order(row, len(row))
+    def rerank(query: int, row: np.ndarray, order: np.ndarray) -> np.ndarray:
         if reorder is not None:
             order = reorder(np.asarray(queries[query], np.float32), row, order)
         if verify is not None:
             order = verify(query, order)
+        return order
+
+    return rank_similarities(
+        similarity_blocks(queries, database, _BLOCK_VALUES),
+        (len(queries), len(database)),
+        truths,
+        top,
+        rerank if reorder or verify else None,
+    )
+
+
+def rank_similarities(
+    blocks: Iterable[tuple[int, np.ndarray]],
+    shape: tuple[int, int],
+    truths: Sequence[QueryTruth],
+    top: int,
+    rerank: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> Found:
+    """Finds the places of labelled photos from similarities.
+
+    Args:
+        blocks: the number of the first query, and the (queries of the block,
+            photos) float32 similarities, block by block.
+        shape: numbers of queries and of photos.
+        truths, top: see `search_database`.
+        rerank: (query, its similarities, its order) -> its new order.
+    """
+    kept = num_kept(top, shape[1])
+    photos, positions = [], []
+    ranks = np.empty((shape[0], kept), np.int32)
+    similarities = np.empty(ranks.shape, np.float32)
+
+    def rank(query: int, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        labelled = truths[query].labelled
+        if rerank is None:
+            return _order(row, kept)[:kept], count_before(row, labelled)
+        order = rerank(query, row, _order(row, len(row)))
         place_of = np.empty(len(order), np.int64)
         place_of[order] = np.arange(len(order))
         return order[:kept], place_of[labelled]
 
     # NumPy sorts and compares without holding the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start, block in similarity_blocks(queries, database, _BLOCK_VALUES):
+        for start, block in blocks:
             ranked = threads.map(rank, itertools.count(start), block)
             for query, (best, places) in enumerate(ranked, start):
                 ranks[query] = best

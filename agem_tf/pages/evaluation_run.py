@@ -4,7 +4,7 @@ It is part of `pages` because it joins the numbers with the photos.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from agem_tf.evaluation.descriptor_files import (
 from agem_tf.evaluation.evaluating import (
     Evaluation,
     evaluate_descriptors,
+    evaluate_feature_index,
+    index_names,
 )
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.ground_truth_files import (
@@ -42,6 +44,7 @@ from agem_tf.pages.photo_sources import (
 )
 from agem_tf.pages.scores_page import scores_page
 from agem_tf.retrieval import reranking
+from agem_tf.retrieval.local_indexes import load_feature_index
 
 
 def run_evaluation(options: Any) -> Evaluation:
@@ -57,23 +60,9 @@ def run_evaluation(options: Any) -> Evaluation:
     steps, verification = reranking.split_verification(
         reranking.parse_rerank(options.rerank)
     )
-    _check(options)
-    if verification is None and options.local_features:
-        raise UserError(
-            "--local_features is for --rerank=verify, which is not given."
-        )
-    if verification is not None and not options.local_features:
-        raise UserError(
-            "--rerank=verify needs --local_features=DIR; write them with "
-            "agem_tf.extract --local=xfeat."
-        )
+    _check(options, verification)
     dataset = PreparedDataset(options.data_dir) if options.data_dir else None
     truth, protocol, sets = _load(options, dataset)
-    photos = no_photos
-    if options.photos is not None:
-        photos = photos_in_folder(options.photos, not truth.has_boxes)
-    elif dataset is not None:
-        photos = photos_of_split(dataset.split(options.split))
     verify = None
     if verification is not None:
         names = list(truth.database_names)
@@ -90,21 +79,79 @@ def run_evaluation(options: Any) -> Evaluation:
         verify=verify,
     )
     if options.output is not None:
-        _save(options, evaluation, photos, sets["database"])
+        photos = _photos(options, dataset, truth)
+        name = " ".join([str(options.descriptors), *options.rerank])
+        _save(options, name, evaluation, photos, sets["database"].provenance)
     return evaluation
 
 
-def _check(options: Any) -> None:
+def run_feature_evaluation(options: Any) -> Evaluation:
+    """Scores an index of local features and writes the results.
+
+    Args:
+        options: an `agem_tf.evaluate.FeatureEvaluateOptions`.
+
+    Raises:
+        UserError: see `run_evaluation`.
+    """
+    steps, verification = reranking.split_verification(
+        reranking.parse_rerank(options.rerank)
+    )
+    if steps:
+        raise UserError(
+            "An index of local features has no descriptors to re-rank with; "
+            "give --rerank=verify:100 alone."
+        )
+    _check(options, verification)
+    dataset = PreparedDataset(options.data_dir) if options.data_dir else None
+    truth, protocol = _load_truth(options, dataset)
+    if truth is None:
+        raise UserError(
+            "The queries are named by a ground truth; give --data_dir=DIR or "
+            "--ground_truth=FILE."
+        )
+    index = load_feature_index(options.local_index)
+    verify = None
+    if verification is not None:
+        names = index_names(index, truth)
+        verify = _verification(options, verification, truth, names)
+    evaluation = evaluate_feature_index(
+        index,
+        LocalFeatureSet.load(options.query_features),
+        truth,
+        options.protocol or protocol,
+        options.top,
+        dataset.manifest.get("notes", ()) if dataset else (),
+        verify,
+    )
+    if options.output is not None:
+        photos = _photos(options, dataset, truth)
+        name = " ".join([options.local_index, *options.rerank])
+        _save(options, name, evaluation, photos, index.provenance)
+    return evaluation
+
+
+def _check(
+    options: Any, verification: reranking.SpatialVerification | None
+) -> None:
+    if verification is None and options.local_features:
+        raise UserError(
+            "--local_features is for --rerank=verify, which is not given."
+        )
+    if verification is not None and not options.local_features:
+        raise UserError(
+            "--rerank=verify needs --local_features=DIR; write them with "
+            "agem_tf.extract --local=xfeat."
+        )
     if options.protocol is not None:
         find_protocol(options.protocol)
     for option, needed, reason in (
         ("dimension", "whitening", "only whitened descriptors are shortened"),
         ("labels", "ground_truth", "they are for a solution of GLDv2"),
         ("photos", "output", "they are for the report"),
-        ("query_features", "local_features", "both are verified"),
     ):
-        given = getattr(options, option) is not None
-        if given and getattr(options, needed) is None:
+        given = getattr(options, option, None) is not None
+        if given and getattr(options, needed, needed) is None:
             raise UserError(f"--{option} needs --{needed}: {reason}.")
     if options.data_dir and options.ground_truth:
         raise UserError(
@@ -122,13 +169,7 @@ def _load(
     options: Any, dataset: PreparedDataset | None
 ) -> tuple[GroundTruth, str, dict[str, DescriptorSet]]:
     """Returns the ground truth, its protocol and the descriptor sets."""
-    truth, protocol = None, None
-    if dataset is not None:
-        truth = dataset.ground_truth(options.split)
-        protocol = dataset.protocol(options.split)
-    elif options.ground_truth:
-        truth = load_ground_truth(options.ground_truth)
-        protocol = fitting_protocol(truth) if truth else None
+    truth, protocol = _load_truth(options, dataset)
     names = None if truth is None else truth.database_names
     sets = {"database": load_descriptors(options.descriptors, names)}
     if truth is None:
@@ -149,6 +190,31 @@ def _load(
             for name, each in sets.items()
         }
     return truth, options.protocol or protocol, sets
+
+
+def _load_truth(
+    options: Any, dataset: PreparedDataset | None
+) -> tuple[GroundTruth | None, str | None]:
+    """Returns the ground truth and its protocol, None if a file has none."""
+    if dataset is not None:
+        return (
+            dataset.ground_truth(options.split),
+            dataset.protocol(options.split),
+        )
+    truth = None
+    if options.ground_truth:
+        truth = load_ground_truth(options.ground_truth)
+    return truth, fitting_protocol(truth) if truth else None
+
+
+def _photos(
+    options: Any, dataset: PreparedDataset | None, truth: GroundTruth
+) -> Photos:
+    if options.photos is not None:
+        return photos_in_folder(options.photos, not truth.has_boxes)
+    if dataset is not None:
+        return photos_of_split(dataset.split(options.split))
+    return no_photos
 
 
 def _verification(
@@ -191,13 +257,13 @@ def _verification(
 
 def _save(
     options: Any,
+    name: str,
     evaluation: Evaluation,
     photos: Photos,
-    database: DescriptorSet,
+    provenance: Mapping[str, Any],
 ) -> None:
     """Writes numbers and page together, or not at all."""
-    name = " ".join([str(options.descriptors), *options.rerank])
-    provenance = {**database.provenance, "rerank": list(options.rerank)}
+    provenance = {**provenance, "rerank": list(options.rerank)}
     with atomic_directory(options.output) as directory:
         write_numbers(directory, evaluation, provenance)
         page = scores_page(evaluation, name, photos)

@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import pathlib
 import random
+import re
 import runpy
 import shutil
 import signal
@@ -26,6 +27,7 @@ import time
 import traceback
 import zipfile
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -233,6 +235,8 @@ class _Trial:
             status = _wait(self._start(self._case.arguments))
             if status:
                 faults.append(f"repeated: status {status}, {self._last_line()}")
+            if litter := _unlisted(self._target) - {".lock"}:
+                faults.append(f"left in it: {min(litter)}")
             found = self._contents()
         if found != wanted:
             faults.append(f"differs: {_differences(wanted, found)}")
@@ -315,10 +319,17 @@ def _wait(process: multiprocessing.Process) -> int:
 
 
 def _digests(target: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """Yields each file and a checksum of what in it does not vary."""
+    """Yields each file and a checksum of what in it does not vary.
+
+    Of an index, only what its manifest lists is read by anyone.
+    """
     checkpoints = []
+    unlisted = _unlisted(target)
+    numbers = _segment_numbers(target)
     for path in sorted(target.rglob("*")):
         name = str(path.relative_to(target))
+        if name in unlisted:
+            continue
         if (
             path.is_dir()
             or name.startswith(_VARYING[:1])
@@ -328,7 +339,11 @@ def _digests(target: pathlib.Path) -> Iterator[tuple[str, str]]:
         if name.startswith("checkpoints/"):
             checkpoints.append(path)
             continue
-        yield name, hashlib.sha256(_constant_part(path)).hexdigest()
+        content = _constant_part(path)
+        for segment, number in numbers.items():
+            name = name.replace(segment, number)
+            content = content.replace(segment.encode(), number.encode())
+        yield name, hashlib.sha256(content).hexdigest()
     # Not tf.train.latest_checkpoint: a run that only reads has no list of them.
     indexes = [path for path in checkpoints if path.suffix == ".index"]
     if indexes:
@@ -338,6 +353,35 @@ def _digests(target: pathlib.Path) -> Iterator[tuple[str, str]]:
             if dtype != tf.string and not name.startswith("save_counter"):
                 numbers = reader.get_tensor(name).tobytes()
                 yield name, hashlib.sha256(numbers).hexdigest()
+
+
+def _index_manifest(target: pathlib.Path) -> dict[str, Any]:
+    """Returns the manifest of an index, or nothing of another directory."""
+    path = target / "manifest.json"
+    manifest = json.loads(path.read_text()) if path.exists() else {}
+    return manifest if manifest.get("kind") == "index" else {}
+
+
+def _unlisted(target: pathlib.Path) -> set[str]:
+    """The files of an index that no manifest lists, but for its lock."""
+    manifest = _index_manifest(target)
+    if not manifest:
+        return set()
+    found = {
+        str(path.relative_to(target))
+        for path in target.rglob("*")
+        if path.is_file()
+    }
+    return found - manifest["files"].keys() - {"manifest.json"}
+
+
+def _segment_numbers(target: pathlib.Path) -> dict[str, str]:
+    """Random names of segments -> their places in the manifest."""
+    manifest = _index_manifest(target)
+    parts = ("segments", "states", "metadata", "removed")
+    text = json.dumps([manifest.get(part) for part in parts])
+    names = dict.fromkeys(re.findall("[0-9a-f]{32}", text))
+    return {name: f"segment{place}" for place, name in enumerate(names)}
 
 
 def _constant_part(path: pathlib.Path) -> bytes:
@@ -352,10 +396,14 @@ def _constant_part(path: pathlib.Path) -> bytes:
     if path.name == "manifest.json":
         manifest = json.loads(path.read_text())
         manifest.pop("checksum", None)
-        manifest["files"] = [
-            [name, entry["sha256"] * (not _varies(name))]
-            for name, entry in manifest["files"].items()
-        ]
+        # Segments have random names, which order the files.
+        manifest["files"] = sorted(
+            (
+                [name, entry["sha256"] * (not _varies(name))]
+                for name, entry in manifest["files"].items()
+            ),
+            key=lambda file: (re.sub("[0-9a-f]{32}", "", file[0]), file[1]),
+        )
         return json.dumps(manifest).encode()
     return path.read_bytes()
 

@@ -58,7 +58,7 @@ class FaissIndex(DescriptorIndex):
             UserError: FAISS can't be imported, or rejects the factory string.
         """
         super().__init__(factory, dimension)
-        faiss = _import_faiss()
+        faiss = import_faiss()
         with self._readable_errors(f"for {dimension} dimensions"):
             index = faiss.index_factory(dimension, factory)
         # Inverted files store numbers themselves and do not work in a map.
@@ -95,7 +95,7 @@ class FaissIndex(DescriptorIndex):
         Raises:
             UserError: there are more cells than `count` photos.
         """
-        inverted = _import_faiss().try_extract_index_ivf(self._index)
+        inverted = import_faiss().try_extract_index_ivf(self._index)
         if inverted is not None and inverted.nlist > count:
             raise UserError(
                 f"{self.factory} has {inverted.nlist} cells for {count} "
@@ -103,7 +103,7 @@ class FaissIndex(DescriptorIndex):
             )
 
     def tune(self, parameters: Mapping[str, int]) -> None:
-        space = _import_faiss().ParameterSpace()
+        space = import_faiss().ParameterSpace()
         for name, value in parameters.items():
             try:
                 space.set_index_parameter(self._index, name, value)
@@ -127,7 +127,7 @@ class FaissIndex(DescriptorIndex):
             place = f"{new_folder(directory)}/"
         files = {role: place + file for role, file in FILES.items()}
         vectors = str(directory / files["vectors"])
-        _import_faiss().write_index(self._index, vectors)
+        import_faiss().write_index(self._index, vectors)
         arrays.write_array(directory / files["ids"], self._numbers)
         arrays.write_names(directory / files["names"], self._names)
         self._files = files
@@ -150,7 +150,7 @@ class FaissIndex(DescriptorIndex):
         index = cls(factory, dimension)
         path = directory / files["vectors"]
         with index._readable_errors(f"from {path}"):
-            index._index = _import_faiss().read_index(str(path))
+            index._index = import_faiss().read_index(str(path))
         index._numbers = arrays.load_array(directory / files["ids"])
         index._names = arrays.read_names(directory / files["names"])
         shape = len(index._names), index._index.d
@@ -167,7 +167,7 @@ class FaissIndex(DescriptorIndex):
         # The map of FAISS also holds the numbers of ghosts.
         used = self._numbers
         if hasattr(self._index, "id_map"):
-            used = _import_faiss().vector_to_array(self._index.id_map)
+            used = import_faiss().vector_to_array(self._index.id_map)
         first = int(used.max(initial=-1)) + 1
         numbers = np.arange(first, first + len(names))
         with self._readable_errors(
@@ -206,7 +206,7 @@ class FaissIndex(DescriptorIndex):
     def _remove(self, names: set[str]) -> None:
         self._files = {}
         kept = np.array([name not in names for name in self._names])
-        selector = _import_faiss().IDSelectorBatch(self._numbers[~kept])
+        selector = import_faiss().IDSelectorBatch(self._numbers[~kept])
         # Kinds for which FAISS has not implemented removal keep ghosts.
         with contextlib.suppress(RuntimeError):
             self._index.remove_ids(selector)
@@ -247,14 +247,14 @@ class FaissIndex(DescriptorIndex):
 
 
 def _is_inverted(index: Any) -> bool:
-    faiss = _import_faiss()
+    faiss = import_faiss()
     if isinstance(index, faiss.IndexPreTransform):
         index = faiss.downcast_index(index.index)
     return isinstance(index, faiss.IndexIVF)
 
 
 @functools.cache
-def _import_faiss() -> ModuleType:
+def import_faiss() -> ModuleType:
     try:
         import faiss
     except ImportError as error:

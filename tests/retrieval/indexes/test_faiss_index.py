@@ -84,7 +84,7 @@ def test_removed_photos_that_stay_in_the_file_are_counted(
 
 def test_a_failed_import_names_its_cause(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    faiss_index._import_faiss.cache_clear()
+    faiss_index.import_faiss.cache_clear()
     with pytest.raises(UserError, match="FAISS .* .*faiss.*; run pip") as error:
         FaissIndex("Flat", 16)
     assert isinstance(error.value.__cause__, ImportError)
