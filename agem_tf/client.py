@@ -3,10 +3,10 @@
     from agem_tf.client import ServiceClient
 
     with ServiceClient("http://127.0.0.1:8080") as service:
-        for result in service.search("photo.jpg", top=5)["results"]:
-            print(result["similarity"], result["name"])
+        found = service.search("photo.jpg", top=5)["results"]
+    [(result["name"], result["similarity"]) for result in found]
 
-Needs: pip install 'agem-tf[client]'. Neither TensorFlow nor the service's own
+Needs: pip install '.[client]'. Neither TensorFlow nor the service's own
 packages are needed.
 """
 
@@ -24,7 +24,7 @@ try:
     import httpx
 except ModuleNotFoundError as error:
     raise UserError(
-        "The client needs httpx: pip install 'agem-tf[client]'"
+        "The client needs httpx: pip install '.[client]'"
     ) from error
 
 # A photo file, or the bytes of one.

@@ -5,7 +5,7 @@
 
 The first time, photos of invented buildings are rendered and indexed; the next
 time the page opens at once. An index of your own photos follows its folder.
-Needs: pip install 'agem-tf[serve]'
+Needs: pip install '.[serve]'
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ the Open Inference Protocol (/v2/models/...); agem_tf.client is one in Python.
 
 Nobody else reaches the service unless --host names another address. The token
 that requests must carry then is in --token_file, or in the environment variable
-AGEM_TF_TOKEN. Needs: pip install 'agem-tf[serve]'
+AGEM_TF_TOKEN. Needs: pip install '.[serve]'
 """
 
 from __future__ import annotations

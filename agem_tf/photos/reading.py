@@ -261,7 +261,7 @@ def open_header(encoded: bytes) -> PIL.Image.Image:
     if broken:
         raise ValueError(broken)
     if encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS:
-        raise ValueError("HEIF needs pip install 'agem-tf[heif]'")
+        raise ValueError("HEIF needs pip install '.[heif]'")
     raise ValueError(
         "it is none of JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIF"
     )

@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
     if error.name not in ("fastapi", "prometheus_client", "uvicorn"):
         raise
     raise UserError(
-        f"The service needs {error.name}: pip install 'agem-tf[serve]'"
+        f"The service needs {error.name}: pip install '.[serve]'"
     ) from error
 
 _TOKEN_VARIABLE = "AGEM_TF_TOKEN"
