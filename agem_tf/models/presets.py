@@ -156,7 +156,7 @@ def _downloaded(address: str) -> pathlib.Path:
         import huggingface_hub
     except ImportError as error:
         raise UserError(
-            f"{address} needs huggingface_hub; install .[hub]."
+            f"{address} needs huggingface_hub; pip install '.[hub]'."
         ) from error
     repository, revision = parts.groups()
     files = [_CONFIG, _PREPROCESSOR, _WEIGHTS, "manifest.json", "README.md"]

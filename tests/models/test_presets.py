@@ -62,7 +62,7 @@ def test_a_preset_is_downloaded(preset, model, monkeypatch, tmp_path):
     [
         ("nowhere", "no preset 'nowhere'; .*gem_resnet101"),
         ("hf://../..//x", "no preset on Hugging Face"),
-        ("hf://someone/net", r"install agem-tf\[hub\]"),
+        ("hf://someone/net", r"pip install '.\[hub\]'"),
     ],
 )
 def test_other_sources_are_refused(source, message, monkeypatch):

@@ -268,7 +268,7 @@ def test_heif_names_the_package_that_it_needs(tmp_path, monkeypatch):
     monkeypatch.delitem(PIL.Image.OPEN, "HEIF", raising=False)
     path = tmp_path / "photo.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
-    with pytest.raises(UserError, match=r"pip install 'agem-tf\[heif\]'"):
+    with pytest.raises(UserError, match=r"pip install '.\[heif\]'"):
         encoding.read_encoded_photo(path)
 
 
