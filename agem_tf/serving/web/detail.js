@@ -163,12 +163,14 @@ export class Detail {
     const form = exampleForm(example, this.#query().box);
     form.set("result", item.name);
     const answer = await service.matches(form, signal);
+    const photos = [example.photo, service.photo(item.name)];
+    const addresses = await Promise.all(photos.map(service.source));
     const isStacked = stage.clientWidth < NARROW;
     const text = answer.inliers
       ? `${counted(answer.inliers, "pair")} of keypoints agree on one transform.`
       : "No pairs of keypoints agree on one transform.";
     return [
-      drawMatches(answer, [example.photo, service.photo(item.name)], isStacked),
+      drawMatches(answer, addresses, isStacked),
       element("p", { class: "soft" }, text),
     ];
   }
@@ -179,7 +181,7 @@ export class Detail {
     const facts = element(
       "dl",
       { class: "facts" },
-      rows.map(([key, value]) => element("div", {}, element("dt", {}, key), element("dd", {}, String(value)))),
+      rows.map(([key, value]) => element("div", {}, element("dt", {}, key), element("dd", {}, [value].flat().join(", ")))),
     );
     if (!item.copies?.length) return facts;
     const copies = item.copies.map((name, number) => {

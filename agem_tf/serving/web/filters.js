@@ -1,6 +1,7 @@
 // Chips that narrow the photos to those with some metadata.
 
 import { element } from "./elements.js";
+import { isYear } from "./query.js";
 
 const MOST_VALUES = 12;
 
@@ -53,10 +54,7 @@ export class Filters {
   #values(key) {
     const counts = new Map();
     for (const metadata of this.#seen.values()) {
-      const value = metadata[key];
-      if (value !== undefined && value !== null && value !== "") {
-        counts.set(String(value), (counts.get(String(value)) ?? 0) + 1);
-      }
+      for (const value of offered(metadata[key])) counts.set(value, (counts.get(value) ?? 0) + 1);
     }
     // A value of one photo only narrows nothing that one would look for.
     const common = [...counts].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1]);
@@ -82,7 +80,17 @@ export class Filters {
         "data-chip": `${key}=${value}`,
         click: toggle,
       },
-      value,
+      isYear(value) ? parseInt(value) : value,
     );
   }
+}
+
+/** The values to choose from that a photo has: one, each of a list, or a year. */
+function offered(value) {
+  if (Array.isArray(value)) return value.flatMap(offered);
+  if (value === undefined || value === null || value === "") return [];
+  // Degrees and the like are hardly ever shared.
+  if (typeof value === "number" && !Number.isInteger(value)) return [];
+  const text = String(value);
+  return [/^\d{4}-\d\d/.test(text) ? text.slice(0, 5) : text];
 }

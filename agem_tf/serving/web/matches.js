@@ -1,14 +1,13 @@
 // Two photos side by side, with a line for each verified pair of keypoints.
 
 import { drawing } from "./elements.js";
-import * as service from "./service.js";
 
 const GAP = 0.02;
 
 /**
  * Draws an answer of /matches.
  *
- * `addresses` are those of the two photos; `isStacked` puts the second below the
+ * `addresses` are those that images of the two photos load; `isStacked` puts the second below the
  * first, for narrow screens.
  */
 export function drawMatches(answer, addresses, isStacked) {
@@ -26,7 +25,7 @@ export function drawMatches(answer, addresses, isStacked) {
   const at = (point, place) => point.map((value, axis) => value * factors[place] + place * shift[axis]);
   const picture = (place, [w, h]) => {
     const image = drawing("image", { x: place * shift[0], y: place * shift[1], width: w, height: h });
-    service.show({ set src(address) { image.setAttribute("href", address); }, addEventListener: image.addEventListener.bind(image) }, addresses[place]);
+    image.setAttribute("href", addresses[place]);
     return image;
   };
   const lines = answer.query_points.map((point, number) => {

@@ -59,9 +59,18 @@ export function withoutExample(query, side, example) {
 /** The filter of the chosen metadata, in the service's language. */
 export function filterText(where) {
   return Object.entries(where)
-    .map(([key, value]) => `${key}=${quoted(value)}`)
+    .map(([key, value]) => {
+      const field = quoted(key);
+      // A year of dates: 2021-05-03 is behind "2021-" and before "2022-".
+      return isYear(value)
+        ? `${field} >= "${value}" and ${field} < "${parseInt(value) + 1}-"`
+        : `${field} = ${NUMBER.test(value) ? value : quoted(value)}`;
+    })
     .join(" and ");
 }
+
+/** Whether a value of a filter is a year of dates, as "2021-". */
+export const isYear = (value) => /^\d{4}-$/.test(value);
 
 /** The form of a search from one place in the ranking. */
 export function searchForm(query, offset, top) {
@@ -124,12 +133,11 @@ export function inWords(query) {
   const what =
     query.like.length > 1
       ? `like ${counted(query.like.length, "example")}`
-      : `like ${first.file ? "your photo" : nameParts(first.name)[1]}`;
-  const part = query.box ? ", in the box" : "";
+      : `like ${query.box ? "the box in " : ""}${first.file ? "your photo" : nameParts(first.name)[1]}`;
   const not = query.unlike.length
     ? `, unlike ${counted(query.unlike.length, "photo")}`
     : "";
-  return `Photos ${what}${part}${not}`;
+  return `Photos ${what}${not}`;
 }
 
 function addExample(form, example) {
@@ -143,6 +151,9 @@ function pixels(box, { width, height }) {
   return box.map((fraction, side) => Math.round(fraction * sides[side]));
 }
 
-function quoted(value) {
-  return /^[\w.-]+$/.test(value) ? value : `"${String(value).replaceAll('"', '\\"')}"`;
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?$/;
+
+// The language has no escapes, but two kinds of quotes.
+function quoted(text) {
+  return text.includes('"') ? `'${text.replaceAll("'", "")}'` : `"${text}"`;
 }

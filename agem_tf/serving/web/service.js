@@ -39,16 +39,16 @@ export async function attention(form, signal) {
 /** Adds photo files to the library; returns their names. */
 export const add = (form) => post("/photos", form);
 
-/** Shows a photo of the service in an image. */
+/** Shows a photo in an image. */
 export async function show(image, address) {
-  if (!token || address.startsWith("blob:")) {
-    image.src = address;
-    return;
-  }
+  image.src = await source(address);
+}
+
+/** Returns the address by which an image can load a photo of the service. */
+export async function source(address) {
+  if (!token || address.startsWith("blob:")) return address;
   // An image alone cannot send the token.
-  const blob = await (await request(address)).blob();
-  image.src = URL.createObjectURL(blob);
-  image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+  return URL.createObjectURL(await (await request(address)).blob());
 }
 
 /** The address of an indexed photo's thumbnail. */
