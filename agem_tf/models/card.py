@@ -5,6 +5,8 @@ Reference: https://huggingface.co/docs/hub/model-cards
 
 import pathlib
 
+# People complete it, so manifests do not check it.
+CARD = "README.md"
 _FRONT_MATTER = """\
 ---
 library_name: {library}
@@ -29,7 +31,7 @@ def write_card(
     """
     text = f"{_FRONT_MATTER.format(library=library)}\n# {title}\n\n{body}"
     licence = (
-        "\nBefore publishing, add the licence of the weights and name the "
+        "\nBefore publishing, add the licence of the weights and name the\n"
         "photos that they were trained on.\n"
     )
-    (directory / "README.md").write_text(text + licence, encoding="utf-8")
+    (directory / CARD).write_text(text + licence, encoding="utf-8")

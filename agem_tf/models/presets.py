@@ -21,7 +21,7 @@ from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import read_manifest, write_manifest
-from agem_tf.models.card import write_card
+from agem_tf.models.card import CARD, write_card
 from agem_tf.weights.keras_checks import check_plain_model
 from agem_tf.weights.keras_files import load_keras_weights
 
@@ -41,7 +41,7 @@ _CLASSES = ("agem_tf>AGeM", "agem_tf>DELF")
 _MAX_CONFIG_BYTES = 1 << 20
 _HUB = "hf://"
 _BODY = """\
-{kind} of [agem_tf](https://pypi.org/project/agem-tf/) with the backbone
+{kind} of agem_tf with the backbone
 {backbone}. It takes RGB photos (batch, height, width, 3) in [0, 255].
 
 ```python
@@ -124,7 +124,7 @@ def open_preset(source: str | os.PathLike) -> keras.Model:
 
 
 def _read_preset(directory: pathlib.Path) -> keras.Model:
-    read_manifest(directory, _KIND)
+    read_manifest(directory, _KIND, unchecked=(CARD,))
     path = directory / _CONFIG
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
@@ -159,7 +159,7 @@ def _downloaded(address: str) -> pathlib.Path:
             f"{address} needs huggingface_hub; pip install '.[hub]'."
         ) from error
     repository, revision = parts.groups()
-    files = [_CONFIG, _PREPROCESSOR, _WEIGHTS, "manifest.json", "README.md"]
+    files = [_CONFIG, _PREPROCESSOR, _WEIGHTS, "manifest.json", CARD]
     try:
         return pathlib.Path(
             huggingface_hub.snapshot_download(

@@ -41,7 +41,7 @@ from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.layers import Whitening
 from agem_tf.models import AGeM
-from agem_tf.models.card import write_card
+from agem_tf.models.card import CARD, write_card
 from agem_tf.models.folding import merged
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.photos.screening import decode_valid
@@ -105,7 +105,7 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
         UserError: it is missing, altered or of an older version, or its graph
             has operations that no export has.
     """
-    manifest = read_manifest(pathlib.Path(directory), KIND)
+    manifest = read_manifest(pathlib.Path(directory), KIND, unchecked=(CARD,))
     check_operations(directory)
     model = tf.saved_model.load(os.fspath(directory))
     if _SIGNATURE not in model.signatures:

@@ -42,7 +42,7 @@ def library_routes(service: Service) -> fastapi.APIRouter:
                 matches=service.matcher.is_installed,
                 duplicates=hasattr(state.stored.index, "descriptors"),
                 map=False,
-                collapse=False,
+                collapse=hasattr(state.stored.index, "descriptors"),
                 metadata=state.photos.metadata_fields,
                 rerank=[],
             ),
@@ -63,10 +63,8 @@ def library_routes(service: Service) -> fastapi.APIRouter:
     ) -> schemas.SearchAnswer:
         """Searches by photos, sent or indexed; leaves out indexed examples."""
         state = await service.state()
-        if collapse or rerank:
-            raise ServiceError(
-                400, "collapse and rerank are not supported; leave them out."
-            )
+        if rerank:
+            raise ServiceError(400, "rerank is not supported; leave it out.")
         parsed = parse_box(box)
         query = await service.query(
             state, [await each.read() for each in photo], name, unlike, parsed
@@ -75,7 +73,13 @@ def library_routes(service: Service) -> fastapi.APIRouter:
             _ranked,
             state,
             query.row,
-            _Wanted(offset + top, min_similarity, where, {*name, *unlike}),
+            _Wanted(
+                offset + top,
+                min_similarity,
+                where,
+                collapse,
+                {*name, *unlike},
+            ),
         )
         shown = ranked.found[offset : offset + top]
         return schemas.SearchAnswer(
@@ -88,7 +92,7 @@ def library_routes(service: Service) -> fastapi.APIRouter:
                 schemas.ResultAnswer(
                     rank=rank,
                     similarity=match.similarity,
-                    copies=[],
+                    copies=list(match.copies),
                     **listed(state, match.name),
                 )
                 for rank, match in enumerate(shown, offset + 1)
@@ -185,12 +189,14 @@ class _Wanted(NamedTuple):
         count: number of photos.
         min_similarity: least similarity of a photo.
         where: filter by metadata, if any.
+        collapse: whether copies of one shot are one result.
         examples: names that are left out.
     """
 
     count: int
     min_similarity: float
     where: str
+    collapse: bool
     examples: set[str]
 
 
@@ -216,7 +222,7 @@ def _ranked(state: IndexState, row: np.ndarray, wanted: _Wanted) -> _Ranked:
     examples = wanted.examples
     count = min(passing, wanted.count + len(examples), _MOST_RANKED)
     (found,) = state.photos.search_descriptors(
-        row, count, where=wanted.where or None
+        row, count, where=wanted.where or None, collapse=wanted.collapse
     )
     kept = [
         match

@@ -189,6 +189,7 @@ def test_the_command_writes_a_version_or_a_preset(
     visible = [path.name for path in (tmp_path / "net").iterdir()]
     assert sorted(name for name in visible if name[0] != ".") == ["1", "2"]
     assert "tensorflow" in (path / "README.md").read_text()
+    (path / "README.md").write_text("A completed card.")
     described(load_exported(path), photos / "place0 1.jpg")
 
     options["output"] = str(tmp_path / "preset")

@@ -38,6 +38,8 @@ def test_a_preset_is_the_model(preset, model):
     assert settings["image"]["size"] == 128
     assert "library_name: keras" in (preset / "README.md").read_text()
     model.save_preset(preset)
+    (preset / "README.md").write_text("A completed card.")
+    agem_tf.load(preset)
 
 
 def test_a_preset_is_downloaded(preset, model, monkeypatch, tmp_path):

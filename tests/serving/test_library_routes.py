@@ -51,6 +51,18 @@ def test_more_and_less_like_some(client):
     assert found["left_out"] == away["left_out"] == 2
 
 
+def test_copies_of_a_shot_are_one_result(client):
+    assert client.get("/library").json()["features"]["collapse"] is True
+    whole = search(client, name="place 0/0 ä.jpg", collapse="false")
+    found = search(client, name="place 0/0 ä.jpg", collapse="true")
+    assert all(result["copies"] == [] for result in whole["results"])
+    shown = {result["name"] for result in found["results"]}
+    copies = {c for result in found["results"] for c in result["copies"]}
+    assert len(shown) < len(whole["results"])
+    assert not shown & copies
+    assert found["total"] == len(shown)
+
+
 def test_a_box_changes_the_answer_and_is_checked(client, album):
     files = [("photo", (album / NAME).read_bytes())]
     whole = search(client, files=files)
@@ -77,7 +89,7 @@ def test_a_box_changes_the_answer_and_is_checked(client, album):
         ({"name": NAME, "top": "0"}, None, 422, "top"),
         ({"name": NAME, "where": "colour=1"}, None, 400, "colour"),
         ({"name": NAME, "where": "year = ("}, None, 400, "filter"),
-        ({"name": NAME, "collapse": "true"}, None, 400, "collapse"),
+        ({"name": NAME, "rerank": "qe"}, None, 400, "rerank"),
     ],
 )
 def test_refused_searches(client, data, files, status, word):

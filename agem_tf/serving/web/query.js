@@ -18,7 +18,7 @@ export const NOTHING = Object.freeze({
   box: null,
   where: {},
   minSimilarity: 0,
-  collapse: true,
+  collapse: false,
   rerank: "",
 });
 
