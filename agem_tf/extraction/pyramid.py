@@ -160,8 +160,6 @@ class ScalePyramid:
                 tf.TensorShape(()),
                 tf.TensorShape((None, dimension)),
             ),
-            # Parallel iterations of the gradient share temporary variables.
-            parallel_iterations=1,
         )
         return descriptors
 

@@ -76,26 +76,6 @@ def test_small_scales_are_not_enlarged(mac):
     )
 
 
-def test_shapes_are_run_one_after_the_other(mac):
-    """Parallel iterations of the gradient collide in the temporary variables
-    that TensorFlow makes of sums in it, and hold the memory of all shapes."""
-    pyramid = ScalePyramid(mac, ImageConfig(64, "aspect"))
-
-    @tf.function
-    def gradients(images, valid):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(pyramid.descriptors(images, valid))
-        weights = [each.value for each in mac.trainable_variables]
-        return tape.gradient(loss, weights)
-
-    graph = gradients.get_concrete_function(
-        tf.TensorSpec((None, None, None, 3)), tf.TensorSpec((None, 2), tf.int32)
-    ).graph
-    loops = [op for op in graph.get_operations() if "While" in op.type]
-    assert len(loops) == 2
-    assert {op.get_attr("parallel_iterations") for op in loops} == {1}
-
-
 class CountingStore:
     """A record store that knows how often it was read."""
 
