@@ -34,6 +34,7 @@ from agem_tf.retrieval import reranking
 from agem_tf.saved_models import retrieval_model
 from agem_tf.saved_models.local_model import export_local_model
 from agem_tf.training import reporting, runs
+from agem_tf.training.graph_rewriting import keep_sums_in_loops
 from agem_tf.training.networks import create_model, start_whitening
 from agem_tf.training.trainer import Trainer
 from agem_tf.training.workdir import (
@@ -113,6 +114,7 @@ def run_recipe(
         tf.config.experimental.enable_op_determinism()
     devices = create_strategy(strategy, tpu)
     check_recipe(config, devices)
+    keep_sums_in_loops()
     keras.utils.set_random_seed(config.training.seed)
     with devices.scope():
         model = create_model(config)
