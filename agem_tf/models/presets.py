@@ -28,6 +28,7 @@ from agem_tf.weights.keras_files import load_keras_weights
 # Arguments of AGeM; their backbones have ImageNet weights.
 NAMED_PRESETS = {
     "agem_resnet101": {"backbone": "resnet101", "attention": "agem"},
+    "agem_cbam_resnet101": {"backbone": "resnet101", "attention": "cbam"},
     "cbam_gem_efficientnet_lite0": {
         "backbone": "efficientnet_lite0",
         "attention": "cbam",
