@@ -7,7 +7,7 @@ def load(source: Any) -> Any:
     Args:
         source: Directory of a preset, "hf://USER/REPOSITORY[@REVISION]", or
             the name of a network with ImageNet weights; see
-            `agem_tf.models.presets.NAMED_PRESETS`.
+            `agem_tf.config.NETWORK_NAMES`.
 
     Returns:
         An `agem_tf.models.AGeM` or `agem_tf.models.DELF`.

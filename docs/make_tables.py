@@ -15,7 +15,13 @@ from unittest import mock
 
 import agem_tf
 from agem_tf import cli
-from agem_tf.config import Config, OptimizerRule
+from agem_tf.config import (
+    NETWORK_NAMES,
+    Config,
+    OptimizerRule,
+    named_network,
+    network_title,
+)
 from agem_tf.distribution import preemption
 from agem_tf.option_fields import default_of, fields_of, info_of
 
@@ -63,6 +69,13 @@ an error that names the nearest one. Setting another `loss.name` empties
 """
 
 
+NETWORKS_INTRODUCTION = """\
+`--set model=NAME` sets the whole section to a network with ImageNet weights;
+fields that are set after it change it. `agem_tf.load(NAME)` opens the same
+network, and `agem_tf.config.named_network(NAME)` is the section of a recipe.
+"""
+
+
 def options_of(command: str) -> tuple[type, dict[str, type]]:
     """Returns a command's dataclass and, by flag, its alternatives."""
     with (
@@ -100,9 +113,18 @@ def recipes_text() -> str:
             default = default_of(Config.__dataclass_fields__[section])
             parts += [f"## {section}\n", f"{_docstring(cls)}\n"]
             parts.append(_fields_table(cls, default))
+        if section == "model":
+            parts += [NETWORKS_INTRODUCTION, _networks_table()]
     parts += ["## A rule of optimizer.rules\n"]
     parts += [f"{_docstring(OptimizerRule)}\n", _fields_table(OptimizerRule)]
     return "\n".join(parts)
+
+
+def _networks_table() -> str:
+    rows = ["| name | network |", "|---|---|"]
+    for name in NETWORK_NAMES:
+        rows.append(f"| `{name}` | {network_title(named_network(name))} |")
+    return "\n".join(rows) + "\n"
 
 
 def _docstring(cls: type) -> str:

@@ -3,6 +3,11 @@
 Nothing here imports TensorFlow.
 """
 
+from agem_tf.config.named_networks import (
+    NETWORK_NAMES,
+    named_network,
+    network_title,
+)
 from agem_tf.config.recipe import (
     ATTENTIONS,
     BATCH_NORMS,
@@ -39,11 +44,14 @@ __all__ = [
     "MERGES",
     "MiningConfig",
     "ModelConfig",
+    "NETWORK_NAMES",
     "OptimizerConfig",
     "OptimizerRule",
     "STRATEGIES",
     "TrainingConfig",
     "default_rules",
+    "named_network",
+    "network_title",
     "type_faults",
     "validate",
 ]

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agem_tf.config import Config, type_faults
+from agem_tf.config import Config, ModelConfig, named_network, type_faults
 from agem_tf.errors import UserError
 
 _LOSS_OPTIONS = {"loss", "loss.options"}
@@ -61,8 +61,9 @@ def _importing_from(folder: pathlib.Path) -> Iterator[None]:
 def override_recipe(config: Config, assignments: Sequence[str]) -> Config:
     """Applies "section.field=value" assignments, in order and in place.
 
-    Values are Python literals; a bare word is a string. Changing loss.name
-    empties loss.options, which belong to one loss, unless they are set too.
+    Values are Python literals; a bare word is a string. model=NAME sets the
+    whole section to a named network. Changing loss.name empties loss.options,
+    which belong to one loss, unless they are set too.
 
     Raises:
         UserError: an unknown field, or a value of another type.
@@ -173,6 +174,8 @@ def _decode(value: Any, hint: Any, path: str) -> Any:
 
 def _convert(value: Any, hint: Any, path: str) -> Any:
     origin = typing.get_origin(hint)
+    if hint is ModelConfig and isinstance(value, str):
+        return named_network(value)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, path)
     if origin in (tuple, list):

@@ -16,7 +16,9 @@ class RecipeOptions:
         None, "Recipe file with get_config(); default: the quickstart."
     )
     set: tuple[str, ...] = cli.option(
-        (), "Override of a field of the recipe, as in model.pooling=mac."
+        (),
+        "Override of a field of the recipe, as in model.pooling=mac, or of its "
+        "network by name, as in model=gem_resnet101.",
     )
 
     def recipe(self) -> Config:

@@ -17,7 +17,13 @@ from typing import Any
 
 import keras
 
-from agem_tf.config import ExtractionConfig, ImageConfig
+from agem_tf.config import (
+    NETWORK_NAMES,
+    ExtractionConfig,
+    ImageConfig,
+    named_network,
+    network_title,
+)
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import read_manifest, write_manifest
@@ -25,16 +31,6 @@ from agem_tf.models.card import CARD, write_card
 from agem_tf.weights.keras_checks import check_plain_model
 from agem_tf.weights.keras_files import load_keras_weights
 
-# Arguments of AGeM; their backbones have ImageNet weights.
-NAMED_PRESETS = {
-    "agem_resnet101": {"backbone": "resnet101", "attention": "agem"},
-    "agem_cbam_resnet101": {"backbone": "resnet101", "attention": "cbam"},
-    "cbam_gem_efficientnet_lite0": {
-        "backbone": "efficientnet_lite0",
-        "attention": "cbam",
-    },
-    "gem_resnet101": {"backbone": "resnet101", "attention": "none"},
-}
 _KIND = "preset"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _PREPROCESSOR = "preprocessor.json"
@@ -42,8 +38,9 @@ _CLASSES = ("agem_tf>AGeM", "agem_tf>DELF")
 _MAX_CONFIG_BYTES = 1 << 20
 _HUB = "hf://"
 _BODY = """\
-{kind} of agem_tf with the backbone
-{backbone}. It takes RGB photos (batch, height, width, 3) in [0, 255].
+A `{kind}` of agem_tf:
+{network}.
+It takes RGB photos (batch, height, width, 3) in [0, 255].
 
 ```python
 import agem_tf
@@ -88,9 +85,9 @@ def write_preset(
         )
         _write_json(temporary / _PREPROCESSOR, settings)
         model.save_weights(temporary / _WEIGHTS)
-        kind = type(model).__name__
-        body = _BODY.format(kind=kind, backbone=model.backbone)
-        write_card(temporary, "keras", f"{kind}, {model.backbone}", body)
+        network = network_title(model)
+        body = _BODY.format(kind=type(model).__name__, network=network)
+        write_card(temporary, "keras", network, body)
         write_manifest(temporary, _KIND)
     return pathlib.Path(directory)
 
@@ -100,8 +97,9 @@ def open_preset(source: str | os.PathLike) -> keras.Model:
 
     Args:
         source: Directory of a preset; "hf://USER/REPOSITORY", or with
-            "@REVISION", for one on Hugging Face; or a name of `NAMED_PRESETS`
-            for a network with ImageNet weights and new attention.
+            "@REVISION", for one on Hugging Face; or one of
+            `config.NETWORK_NAMES` for a network with ImageNet weights and new
+            attention.
 
     Returns:
         An `AGeM` or `DELF`.
@@ -113,13 +111,13 @@ def open_preset(source: str | os.PathLike) -> keras.Model:
     text = os.fspath(source)
     if text.startswith(_HUB):
         return _read_preset(_downloaded(text))
-    if text in NAMED_PRESETS and not pathlib.Path(text).exists():
+    if text in NETWORK_NAMES and not pathlib.Path(text).exists():
         create = keras.saving.get_registered_object(_CLASSES[0])
-        return create(weights="imagenet", **NAMED_PRESETS[text])
+        return create(**dataclasses.asdict(named_network(text)))
     if not pathlib.Path(text).is_dir():
         raise UserError(
             f"There is no preset {text!r}; give a directory, "
-            f"{_HUB}USER/REPOSITORY, or one of {', '.join(NAMED_PRESETS)}."
+            f"{_HUB}USER/REPOSITORY, or one of {', '.join(NETWORK_NAMES)}."
         )
     return _read_preset(pathlib.Path(text))
 

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from agem_tf.config import Config
+from agem_tf.config import Config, network_title
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.evaluation.evaluating import Evaluation
 from agem_tf.evaluation.tables import scores_row
@@ -78,13 +78,13 @@ def _table(
 
 def _subtitle(config: Config, dataset: PreparedDataset) -> str:
     counts = dataset.manifest["splits"].get(config.data.test_split)
-    model, scored = config.model, ""
+    scored = ""
     if counts:
         scored = (
             f", scored on {counts['photos']} photos of {counts['landmarks']} "
             "landmarks that training never saw"
         )
     return (
-        f"{model.backbone} + attention {model.attention} + {model.pooling} on "
+        f"{network_title(config.model)}, on "
         f"{dataset.manifest['dataset']}{scored}."
     )

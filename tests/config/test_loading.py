@@ -43,6 +43,31 @@ def test_overrides_take_the_type_of_their_field():
     assert recipe.extraction.scales == (1.0, 0.5)
 
 
+def test_a_network_is_set_by_name():
+    recipe = loading.override_recipe(
+        config.Config(),
+        ["model.pooling=mac", "model=agem_resnet101", "model.weights=None"],
+    )
+    model = config.named_network("agem_resnet101")
+    assert recipe.model == dataclasses.replace(model, weights=None)
+    assert (model.backbone, model.attention) == ("resnet101", "agem")
+    assert config.validate(recipe).name == "quickstart"
+
+
+def test_names_and_titles_of_networks_agree():
+    words = {"agem": "three", "cbam": "CBAM", "gem": "gem", "rmac": "regional"}
+    for name in config.NETWORK_NAMES:
+        title = config.network_title(config.named_network(name))
+        # CBAM in the place of the paper's units has both words.
+        kinds = name.replace("agem_cbam", "cbam").split("_")
+        assert all(words.get(kind, "") in title for kind in kinds), title
+        assert ("attention" in title) == ("cbam" not in kinds), title
+    blocks = config.ModelConfig(attention_placement=("blocks",))
+    assert config.network_title(blocks) == (
+        "efficientnet_lite0 with CBAM in every block, gem pooling"
+    )
+
+
 @pytest.mark.parametrize("text", ["C4,C5", "('C4', 'C5')", "['C4', 'C5']"])
 def test_names_are_listed_with_or_without_quotes(text):
     recipe = loading.override_recipe(
@@ -110,6 +135,7 @@ def test_default_rules_freeze_only_blocks_of_efficientnets(path, scale):
         ("image.size.more=3", "image.size.more"),
         ("image.size.more.still=3", "image.size.more.still"),
         ("loss=triplet", "loss must be of type LossConfig"),
+        ("model=gem_resnet", "no network called 'gem_resnet'; .*gem_resnet101"),
         ("optimizer.rules=[{'patern': '*'}]", "did you mean 'pattern'"),
         ("optimizer.rules=[{'weight_decay': 1.0}]", "pattern"),
         ("optimizer.decay=1e999", "optimizer.decay must be finite"),
