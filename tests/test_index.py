@@ -68,7 +68,7 @@ def test_two_commands_without_training(photo_folder, tmp_path):
     (answer,) = search.main(
         search.SearchOptions(photos=[str(queries[0])], index=place, top=17)
     )
-    assert "place1/1.png" not in dict(answer.matches)
+    assert "place1/1.png" not in {m.name for m in answer.matches}
     assert len(answer.matches) == 17
     (answer,) = search.main(
         search.SearchOptions(photos=[str(queries[0])], index=place, top=18)

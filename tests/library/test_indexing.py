@@ -70,7 +70,7 @@ def test_photos_of_two_folders_join(own_index, photos, tmp_path):
     change = run(add_photos, own_index, photos=str(more))
     assert (change.added, change.present, change.total) == (0, 6, 18)
     twins = best(own_index, more / "place2 1.jpg", top=2)
-    assert {photos.joinpath(name).resolve() for name, _ in twins} == {
+    assert {photos.joinpath(twin.name).resolve() for twin in twins} == {
         more / "place2 1.jpg",
         photos / "deep0" / "deep1" / "place2 1.jpg",
     }
@@ -345,7 +345,7 @@ def test_descriptors_join_an_index_of_photos(own_index, extracted, tmp_path):
     assert (change.added, change.present, change.total) == (2, 10, 14)
     rows = described.descriptors[3:4]
     twins = storage_at(own_index).open().index.search(rows, 2)[0]
-    assert "new 3" in dict(twins)
+    assert "new 3" in {twin.name for twin in twins}
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,10 @@ def test_exported_and_in_memory_descriptors_agree(run, tmp_path):
         layer(images)["descriptors"], whitened, atol=1e-5
     )
     np.testing.assert_allclose(loaded(images), whitened, atol=1e-5)
-    assert len(loaded.trainable_variables) == len(
-        expected.model.trainable_variables
-    )
+    # Normalizations are folded: their gammas and betas are gone.
+    kernels = [v for v in expected.model.trainable_variables if v.ndim > 1]
+    shapes = [tuple(v.shape) for v in loaded.trainable_variables]
+    assert all(shapes.count(tuple(v.shape)) for v in kernels)
     assert loaded(images, training=True).shape == whitened.shape
 
 
