@@ -125,8 +125,9 @@ def main(
     elif options.method == "vlad":
         _write_vlads(options)
     else:
-        index = _create(options)
-        added = index.add(_load(options.features))
+        features = _load(options.features)
+        index = _create(options, features)
+        added = index.add(features)
         _save(index, options.output, f"{added} added")
 
 
@@ -145,9 +146,10 @@ def _learn_codebook(options: CodebookOptions) -> None:
     )
 
 
-def _create(options: AggregateOptions) -> aggregation.FeatureIndex:
+def _create(
+    options: AggregateOptions, features: local_features.LocalFeatureSet
+) -> aggregation.FeatureIndex:
     if options.method == "votes":
-        features = _load(options.features)
         return aggregation.VotingIndex.learn(
             features.sample_descriptors(_SAMPLE),
             options.factory,

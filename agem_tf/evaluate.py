@@ -59,6 +59,19 @@ class ScoringOptions:
         None, "Directory to write scores, rankings and the report to."
     )
 
+    def __post_init__(self) -> None:
+        self.check_needed("photos", "output", "they are for the report")
+
+    def check_needed(self, option: str, needed: str, reason: str) -> None:
+        """Checks that an option is given only with the one that it needs.
+
+        Raises:
+            UserError: the one that it needs is missing.
+        """
+        given = getattr(self, option) is not None
+        if given and getattr(self, needed) is None:
+            raise UserError(f"--{option} needs --{needed}: {reason}.")
+
 
 @cli.options
 class EvaluateOptions(ScoringOptions):
@@ -86,10 +99,16 @@ class EvaluateOptions(ScoringOptions):
     )
 
     def __post_init__(self) -> None:
-        if self.query_features and not self.local_features:
-            raise UserError(
-                "--query_features needs --local_features: both are verified."
-            )
+        ScoringOptions.__post_init__(self)
+        self.check_needed(
+            "dimension", "whitening", "only whitened descriptors are shortened"
+        )
+        self.check_needed(
+            "labels", "ground_truth", "they are for a solution of GLDv2"
+        )
+        self.check_needed(
+            "query_features", "local_features", "both are verified"
+        )
 
 
 @cli.options

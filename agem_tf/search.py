@@ -152,8 +152,9 @@ def main(options: SearchOptions) -> list[answers.Answer]:
     )
     unreadable: list[str] = []
     found = []
-    fields = photo_index.PhotoIndex(stored).metadata_fields
+    fields = ()
     if options.format == "csv":
+        fields = photo_index.PhotoIndex(stored).metadata_fields
         has_inliers = verification is not None
         cli.print_line(answers.csv_heading(has_inliers, fields))
     coming = _answers(stored, options, limits, unreadable)

@@ -1,6 +1,7 @@
 """Fixtures that several rooms share."""
 
 import collections
+import dataclasses
 import functools
 import hashlib
 import io
@@ -24,6 +25,49 @@ def write_photo(path: pathlib.Path, seed: int, size=(48, 36)) -> None:
     coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(coarse).resize(size, PIL.Image.BICUBIC).save(path)
+
+
+@pytest.fixture(scope="session")
+def place_photos():
+    """Returns a function that yields photos of 90 x 70.
+
+    They come as (place, number, photo); a place has its own colours.
+    """
+
+    def photos(places: int, photos_per_place: int):
+        rng = np.random.default_rng(0)
+        for place in range(places):
+            coarse = rng.integers(0, 255, (4, 5, 3))
+            for number in range(photos_per_place):
+                noise = rng.normal(0, 20, coarse.shape)
+                noisy = np.clip(coarse + noise, 0, 255).astype(np.uint8)
+                photo = PIL.Image.fromarray(noisy)
+                yield place, number, photo.resize((90, 70), PIL.Image.BICUBIC)
+
+    return photos
+
+
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory) -> pathlib.Path:
+    """Workdir of a run that ended with random weights, at 64 pixels."""
+    # Most tests of the rooms below need no TensorFlow.
+    import keras
+
+    from agem_tf import config
+    from agem_tf.models import AGeM
+    from agem_tf.training import runs, workdir
+
+    directory = tmp_path_factory.mktemp("run")
+    recipe = config.Config()
+    recipe.image = config.ImageConfig(size=64, resize="aspect")
+    recipe.model.weights = None
+    recipe.model.attention = "none"
+    recipe.model.feature_map = "C3"
+    keras.utils.set_random_seed(0)
+    model = AGeM(**dataclasses.asdict(recipe.model))
+    workdir.claim_workdir(directory, recipe, "no dataset")
+    runs.save_model(model, directory / workdir.BEST_MODEL)
+    return directory
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from agem_tf.descriptors.local_features import LocalFeatureSet
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.places import (
+    Found,
     Verify,
     rank_similarities,
     search_database,
@@ -99,7 +100,7 @@ def evaluate_descriptors(
             sets were made differently; or the queries have boxes but no
             descriptors of their own.
     """
-    scoring = find_protocol(protocol)
+    find_protocol(protocol)  # An unknown name is found before the search.
     if queries is None:
         if ground_truth.has_boxes:
             raise UserError(
@@ -142,15 +143,7 @@ def evaluate_descriptors(
             "NaN or infinite values; check that photo and the weights of the "
             "model, and extract it again."
         ) from error
-    return Evaluation(
-        protocol,
-        scoring.score(found, ground_truth),
-        found.ranks,
-        found.similarities,
-        ground_truth,
-        names,
-        notes,
-    )
+    return _scored(protocol, found, ground_truth, names, notes)
 
 
 def evaluate_feature_index(
@@ -174,7 +167,7 @@ def evaluate_feature_index(
         UserError: a photo is missing, or the features were made otherwise than
             those of the index.
     """
-    scoring = find_protocol(protocol)
+    find_protocol(protocol)
     check_same_provenance(
         queries.provenance, index.provenance, "the queries", "the index"
     )
@@ -193,15 +186,7 @@ def evaluate_feature_index(
         top,
         verify and (lambda query, row, order: verify(query, order)),
     )
-    return Evaluation(
-        protocol,
-        scoring.score(found, ground_truth),
-        found.ranks,
-        found.similarities,
-        ground_truth,
-        names,
-        notes,
-    )
+    return _scored(protocol, found, ground_truth, names, notes)
 
 
 def index_names(index: FeatureIndex, ground_truth: GroundTruth) -> list[str]:
@@ -219,6 +204,24 @@ def index_names(index: FeatureIndex, ground_truth: GroundTruth) -> list[str]:
         )
     others = [name for name in index.names if name not in named]
     return [*ground_truth.database_names, *others]
+
+
+def _scored(
+    protocol: str,
+    found: Found,
+    ground_truth: GroundTruth,
+    names: Sequence[str],
+    notes: Sequence[str],
+) -> Evaluation:
+    return Evaluation(
+        protocol,
+        find_protocol(protocol).score(found, ground_truth),
+        found.ranks,
+        found.similarities,
+        ground_truth,
+        names,
+        notes,
+    )
 
 
 def _rows(

@@ -64,7 +64,8 @@ def read_manifest(
         directory: Directory that `write_manifest` wrote to.
         kind: Kind that the caller expects.
         verify: Whether to read every file, also those known to be unaltered.
-        unchecked: Subdirectories whose files may be missing or damaged.
+        unchecked: Files, and subdirectories whose files, may be missing or
+            altered.
         newest: Newest format that the caller reads.
         unread: Subdirectories of which only sizes are checked, unless `verify`,
             because their files have checksums of their own.

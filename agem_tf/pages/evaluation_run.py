@@ -145,14 +145,6 @@ def _check(
         )
     if options.protocol is not None:
         find_protocol(options.protocol)
-    for option, needed, reason in (
-        ("dimension", "whitening", "only whitened descriptors are shortened"),
-        ("labels", "ground_truth", "they are for a solution of GLDv2"),
-        ("photos", "output", "they are for the report"),
-    ):
-        given = getattr(options, option, None) is not None
-        if given and getattr(options, needed, needed) is None:
-            raise UserError(f"--{option} needs --{needed}: {reason}.")
     if options.data_dir and options.ground_truth:
         raise UserError(
             "--data_dir and --ground_truth both name a ground truth; give one."

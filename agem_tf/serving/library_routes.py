@@ -40,9 +40,9 @@ def library_routes(service: Service) -> fastapi.APIRouter:
             features=schemas.Features(
                 attention=service.attention is not None,
                 matches=service.matcher.is_installed,
-                duplicates=hasattr(state.stored.index, "descriptors"),
+                duplicates=state.keeps_descriptors,
                 map=False,
-                collapse=hasattr(state.stored.index, "descriptors"),
+                collapse=state.keeps_descriptors,
                 metadata=state.photos.metadata_fields,
                 rerank=[],
             ),

@@ -102,6 +102,17 @@ def _decoded(texts: Sequence[Any]) -> list[bytes]:
         ) from error
 
 
+def json_body(example: dict[str, Any]) -> dict[str, Any]:
+    """Returns the OpenAPI description of a JSON body that routes read alone."""
+    content = {"schema": {"type": "object", "example": example}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": content},
+        }
+    }
+
+
 def checked_boxes(rows: Any, count: int) -> list[Box]:
     """Returns boxes of a request.
 

@@ -27,6 +27,7 @@ from agem_tf.serving.model_requests import (
     VERSION,
     ModelRequests,
     checked_boxes,
+    json_body,
 )
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError
@@ -43,16 +44,7 @@ _EXAMPLE = {
         }
     ]
 }
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "example": _EXAMPLE}
-            }
-        },
-    }
-}
+_BODY = json_body(_EXAMPLE)
 
 
 def open_inference_routes(

@@ -84,6 +84,11 @@ class IndexState:
             raise not_found("An index in Milvus does not list its photos.")
         return list(self.positions)
 
+    @property
+    def keeps_descriptors(self) -> bool:
+        """Whether the index is exact, and keeps all descriptors."""
+        return hasattr(self.stored.index, "descriptors")
+
     def passing(self, where: str = "") -> list[str]:
         """Returns the names of the photos that pass a filter, if any.
 
@@ -146,10 +151,13 @@ class IndexState:
         Raises:
             ServiceError: the index is not exact.
         """
-        rows = getattr(self.stored.index, "descriptors", None)
-        if rows is None:
+        if not self.keeps_descriptors:
             raise not_found("Only an exact index keeps all descriptors.")
-        return DescriptorSet(self.names, rows, self.stored.origin.provenance)
+        return DescriptorSet(
+            self.names,
+            self.stored.index.descriptors,
+            self.stored.origin.provenance,
+        )
 
 
 class ServedIndex:

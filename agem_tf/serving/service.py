@@ -177,7 +177,8 @@ class Service:
                 "photos; send names of indexed ones.",
             )
         digest = hashlib.sha256(encoded).digest()
-        key = digest, box, id(state.model)
+        # Not the address of the model, which another one may get after it.
+        key = digest, box, state.version
         if key in self._remembered:
             self._remembered.move_to_end(key)
             return self._remembered[key]

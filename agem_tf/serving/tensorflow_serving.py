@@ -23,22 +23,14 @@ from agem_tf.serving.model_requests import (
     VERSION,
     ModelRequests,
     checked_boxes,
+    json_body,
 )
 from agem_tf.serving.service_errors import ServiceError
 
 _CROPS = "encoded_crops"
 _SIGNATURES = ("serving_default", PHOTOS, _CROPS)
 _EXAMPLE = {"instances": [{"b64": "iVBORw0KGgo="}]}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "example": _EXAMPLE}
-            }
-        },
-    }
-}
+_BODY = json_body(_EXAMPLE)
 
 
 def tensorflow_serving_routes(requests: ModelRequests) -> fastapi.APIRouter:

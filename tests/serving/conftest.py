@@ -1,21 +1,15 @@
 """A service of a few photos, and a client that sends it requests."""
 
-import dataclasses
 import pathlib
 import shutil
 import threading
 from collections.abc import Iterator
 
-import keras
-import numpy as np
-import PIL.Image
 import pytest
 from fastapi.testclient import TestClient
 
-from agem_tf import config
 from agem_tf.library.indexing import index_photos
 from agem_tf.library.synchronization import sync_photos
-from agem_tf.models import AGeM
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.serving.application import create_application
 from agem_tf.serving.http_server import (
@@ -25,49 +19,26 @@ from agem_tf.serving.http_server import (
 )
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_options import ServeOptions
-from agem_tf.training import runs, workdir
 
 PLACES, PHOTOS = 3, 3
 
 
 @pytest.fixture(scope="session")
-def album(tmp_path_factory) -> pathlib.Path:
-    """Nine photos of 90 x 70; a place has its own colours."""
+def album(tmp_path_factory, place_photos) -> pathlib.Path:
+    """Nine photos of three places."""
     root = tmp_path_factory.mktemp("album") / "photos"
-    rng = np.random.default_rng(0)
-    for place in range(PLACES):
-        coarse = rng.integers(0, 255, (4, 5, 3))
-        (root / f"place {place}").mkdir(parents=True)
-        for number in range(PHOTOS):
-            noisy = np.clip(coarse + rng.normal(0, 20, coarse.shape), 0, 255)
-            photo = PIL.Image.fromarray(noisy.astype(np.uint8))
-            photo.resize((90, 70), PIL.Image.BICUBIC).save(
-                root / f"place {place}" / f"{number} ä.jpg", quality=95
-            )
+    for place, number, photo in place_photos(PLACES, PHOTOS):
+        path = root / f"place {place}" / f"{number} ä.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo.save(path, quality=95)
     return root
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory) -> str:
-    """Workdir of a run that ended with a tiny random network, at 64 pixels."""
-    directory = tmp_path_factory.mktemp("run")
-    recipe = config.Config()
-    recipe.image = config.ImageConfig(size=64, resize="aspect")
-    recipe.model.weights = None
-    recipe.model.attention = "none"
-    recipe.model.feature_map = "C3"
-    keras.utils.set_random_seed(0)
-    model = AGeM(**dataclasses.asdict(recipe.model))
-    workdir.claim_workdir(directory, recipe, "no dataset")
-    runs.save_model(model, directory / workdir.BEST_MODEL)
-    return str(directory)
-
-
-@pytest.fixture(scope="session")
-def album_index(album, tiny_run, tmp_path_factory) -> str:
+def album_index(album, run_directory, tmp_path_factory) -> str:
     """Place of an exact index of the photos."""
     place = str(tmp_path_factory.mktemp("indexed") / "index")
-    index_photos(storage_at(place), str(album), workdir=tiny_run)
+    index_photos(storage_at(place), str(album), workdir=str(run_directory))
     with storage_at(place).changed() as stored:
         for number in range(PLACES * PHOTOS):
             of_place, photo = divmod(number, PHOTOS)

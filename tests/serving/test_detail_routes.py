@@ -30,9 +30,9 @@ def test_a_model_without_attention_says_so(client):
     assert "--workdir" in answer.json()["error"]
 
 
-def test_the_attention_of_another_run_is_not_shown(tiny_run):
+def test_the_attention_of_another_run_is_not_shown(run_directory):
     with pytest.raises(UserError, match="no attention"):
-        AttentionMaps(tiny_run, "0" * 12)
+        AttentionMaps(str(run_directory), "0" * 12)
 
 
 @pytest.mark.skipif(

@@ -46,10 +46,10 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(photos, tiny_run, tmp_path_factory):
+def address(photos, run_directory, tmp_path_factory):
     """Address of a service of the photos, which runs in a thread."""
     place = str(tmp_path_factory.mktemp("index") / "index")
-    index_photos(storage_at(place), str(photos), workdir=tiny_run)
+    index_photos(storage_at(place), str(photos), workdir=str(run_directory))
     application = create_application(Service(ServeOptions(index=place)))
     config = uvicorn.Config(application, port=0, log_config=None, ws="none")
     server = uvicorn.Server(config)

@@ -23,12 +23,10 @@ def vlad(descriptors: np.ndarray, codebook: Codebook) -> np.ndarray:
     Returns:
         (words * dimension,) float32 of unit length; zeros without features.
     """
-    sums = residual_sums(
-        descriptors, codebook.assign(descriptors)[:, 0], codebook
-    )
+    words = codebook.assign(descriptors)[:, 0]
+    occupied, sums = residual_sums(descriptors, words, codebook)
     vectors = np.zeros(codebook.words.shape, np.float32)
-    for word, total in zip(*sums, strict=True):
-        vectors[word] = total
+    vectors[occupied] = sums
     whole = vectors.ravel()
     return whole / max(float(np.linalg.norm(whole)), 1e-12)
 
