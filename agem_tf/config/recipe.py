@@ -373,6 +373,12 @@ class TrainingConfig:
         "all photos; 0 only evaluates.",
         minimum=0,
     )
+    patience: int = option(
+        0,
+        "Epochs without a better select_best after which the training ends; 0: "
+        "it lasts all epochs.",
+        minimum=0,
+    )
     batch_tuples: int = option(
         8,
         "Tuples per step over all replicas together; with a classification "
@@ -453,8 +459,13 @@ class ExtractionConfig:
 
 @dataclasses.dataclass(slots=True)
 class EvaluationConfig:
-    """Scores of the test split besides those of the plain ranking."""
+    """What is scored, and how its rankings are improved."""
 
+    untrained: bool = option(
+        True,
+        "Whether the network is also scored before training; with "
+        "extraction.whitening, that extracts the training split once more.",
+    )
     rerank: str = option(
         "",
         "Re-ranking steps or presets separated by spaces, such as "

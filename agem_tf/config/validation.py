@@ -130,6 +130,11 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
             "attentive exports local features; set it to none, and reduce them "
             "with agem_tf.whiten"
         )
+    if not (config.evaluation.untrained or config.training.epochs):
+        yield (
+            "evaluation.untrained False leaves training.epochs 0 nothing to "
+            "score, leave it out"
+        )
     if not config.optimizer.rules:
         yield "optimizer.rules is empty, end it with the pattern '*'"
     if model.attention == "cbam" and not model.attention_placement:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -20,14 +20,12 @@ from agem_tf.evaluation.results import evenly_spaced
 from agem_tf.models import AGeM
 from agem_tf.pages.attention import draw_attention, load_squares
 from agem_tf.training.runs import save_model
+from agem_tf.training.selection import History, best_first
 from agem_tf.training.workdir import BEST_MODEL, HISTORY, write_json
 
 _LOG = logging.getLogger(__name__)
 
 _PICTURED_PHOTOS = 4
-
-# One row of figures per finished epoch.
-History = Sequence[Mapping[str, float]]
 
 
 class Callback(Protocol):
@@ -69,17 +67,14 @@ class BestModel:
     Args:
         path: Path of the file.
         model: The model that is trained.
-        key: Column of the history; the lowest value of a loss is the best, the
-            highest of anything else.
+        key: Column of the history; see `selection.best_first`.
     """
 
     def __init__(self, path: pathlib.Path, model: AGeM, key: str):
         self._path, self._model, self._key = path, model, key
 
     def on_epoch_end(self, history: History) -> None:
-        scores = [row[self._key] for row in history]
-        best = min(scores) if self._key.endswith("loss") else max(scores)
-        if scores[-1] == best:
+        if best_first(history, self._key)[0] is history[-1]:
             save_model(self._model, self._path)
 
 

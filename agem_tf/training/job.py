@@ -133,11 +133,12 @@ def run_recipe(
         start_whitening(
             model,
             dataset.split(config.data.train_split),
-            workdir / "descriptors" / "before_whitening",
+            workdir,
             config,
             devices,
         )
-    scoring.score("untrained", extractor)
+    if config.evaluation.untrained:
+        scoring.score("untrained", extractor)
     history: list[dict[str, float]] = []
     if trainer:
         history = trainer.train()

@@ -7,18 +7,22 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from agem_tf.config import Config, ImageConfig
 from agem_tf.datasets.prepared import Split
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.whitening_learning import learn_by_method
-from agem_tf.distribution.workers import from_chief
+from agem_tf.distribution.workers import from_chief, is_chief
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.extraction.pyramid import ScalePyramid
+from agem_tf.files.provenance import normalize_provenance
 from agem_tf.models import DELF, AGeM
 from agem_tf.training.runs import load_best_model, model_class
 from agem_tf.training.step import Tensors
+from agem_tf.training.workdir import WHITENING_START
 
 _LOG = logging.getLogger(__name__)
 
@@ -128,11 +132,13 @@ def _train_with(pyramid: ScalePyramid, batch: Tensors) -> Tensors:
 def start_whitening(
     model: AGeM,
     split: Split,
-    directory: str | pathlib.Path,
+    workdir: str | pathlib.Path,
     config: Config,
     strategy: tf.distribute.Strategy,
 ) -> None:
     """Sets a model's whitening layer to learned whitening.
+
+    It is kept in the workdir, so that a resumed run does not learn it again.
 
     The published networks that end in a linear layer ("-w") start so: from a
     random layer, the low learning rate of fine-tuning would never find a
@@ -142,7 +148,8 @@ def start_whitening(
     Args:
         model: A model with a whitening layer; its other weights stay.
         split: Labelled photos to learn the whitening from.
-        directory: Directory to keep their descriptors in.
+        workdir: Directory of the run, for the whitening and the descriptors
+            that it is learned from.
         config: The recipe, for the settings of extraction.
         strategy: Strategy under which the model was created.
 
@@ -171,10 +178,20 @@ def start_whitening(
             f"the pooled descriptor has only {plain.dimension}; lower it."
         )
     extractor = Extractor(plain, config.image, config.extraction, strategy)
-    descriptors = extractor.write(directory, split)
-    learned = learn_by_method(
-        "learned", descriptors, split.labels, pairs=split.pairs
-    )
+    path = pathlib.Path(workdir, WHITENING_START)
+    made = normalize_provenance(extractor.provenance(split))
+    kept = path.exists() and LinearWhitening.load(path).provenance == made
+    if from_chief(np.int32(kept), strategy):
+        learned = LinearWhitening.load(path)
+    else:
+        descriptors = extractor.write(
+            pathlib.Path(workdir, "descriptors", "before_whitening"), split
+        )
+        learned = learn_by_method(
+            "learned", descriptors, split.labels, pairs=split.pairs
+        )
+        if is_chief(strategy):
+            learned.save(path)
     layer.set_from(
         from_chief(learned.mean, strategy),
         from_chief(learned.projection, strategy),

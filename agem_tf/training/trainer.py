@@ -37,6 +37,7 @@ from agem_tf.training.callbacks import StepProfiler, epoch_files
 from agem_tf.training.checkpoints import RunState
 from agem_tf.training.networks import training_networks
 from agem_tf.training.optimizers import RuleOptimizer
+from agem_tf.training.selection import epochs_since_best
 from agem_tf.training.step import TrainingStep, host_clock
 from agem_tf.training.tasks import create_task
 
@@ -144,6 +145,8 @@ class Trainer:
             self._write_epoch_files()
         with self._profiler:
             while state.progress.epoch < training.epochs:
+                if self._has_stalled():
+                    break
                 rate = self._optimizer.start_epoch(state.progress.epoch)
                 if not state.has_tuples_of(self._task.split):
                     tuples = self._task.draw(
@@ -173,6 +176,22 @@ class Trainer:
                 )
         barrier(self._strategy)
         return state.progress.history
+
+    def _has_stalled(self) -> bool:
+        """Whether `patience` epochs have ended without a better score."""
+        training, progress = self._config.training, self._state.progress
+        waited = epochs_since_best(progress.history, training.select_best)
+        # An epoch in progress was begun with more patience.
+        stalled = 0 < training.patience <= waited and not progress.step
+        if stalled:
+            _LOG.info(
+                "Training ends after epoch %d: %s is not better than that of "
+                "%d epochs ago",
+                progress.epoch,
+                training.select_best,
+                waited,
+            )
+        return stalled
 
     def _take_steps(self, num_steps: int) -> None:
         """Takes the remaining steps of the epoch, and saves a checkpoint."""

@@ -5,6 +5,7 @@ workdir/
   checkpoints/      the newest states, to resume from
   best.keras        the model with the best weights so far
   history.json      one row per epoch
+  whitening_start/  where a trained whitening layer started
   descriptors/ whitening/ saved_model/ tensorboard/ metrics.json report.html
 """
 
@@ -20,13 +21,15 @@ from agem_tf.files.atomic_writing import atomic_file
 BEST_MODEL = "best.keras"
 HISTORY = "history.json"
 RECIPE = "config.json"
+WHITENING_START = "whitening_start"
 
-# Fields that may differ when a run is resumed: none of them affects training.
+# Beginnings of the names of fields that may differ when a run is resumed: none
+# of them affects the steps of the training.
 _FREE_FIELDS = (
     "data.directory",
     "data.source",
     "data.test_split",
-    "evaluation.rerank",
+    "evaluation.",
     "extraction.batch_size",
     "extraction.whitening",
     "extraction.whitening_shrinkage",
@@ -34,6 +37,7 @@ _FREE_FIELDS = (
     "training.checkpoint_steps",
     "training.epochs",
     "training.keep_checkpoints",
+    "training.patience",
     "training.steps_per_call",
 )
 

@@ -251,6 +251,7 @@ _ATTENTIVE = [
         ["model.attention_placement=('C4', 'blocks')"],
         ["data.validation_split="],
         ["extraction.scales=()"],
+        ["training.epochs=0", "evaluation.untrained=False"],
         ["optimizer.schedule=epochs", "optimizer.warmup_steps=3"],
         ["optimizer.schedule=constant", "optimizer.schedule_options={'a': 1}"],
         ["optimizer.schedule=piecewise", "optimizer.schedule_options={}"],

@@ -60,6 +60,20 @@ def test_a_finished_run_is_not_trained_again(run):
         )
 
 
+def test_training_ends_when_it_gets_no_better(recipe, tmp_path):
+    """A resumed run counts the epochs before it, too."""
+    recipe.optimizer.learning_rate = 1e-12  # All scores are equal.
+    recipe.training.patience = 2
+    recipe.evaluation.untrained = False
+    recipe.extraction.whitening = "none"
+    job.run_recipe(recipe, tmp_path)
+    recipe.training.epochs = 9
+    result = job.run_recipe(recipe, tmp_path)
+    assert list(result.evaluations) == ["trained"]
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+
+
 def test_a_workdir_of_another_recipe_is_refused(run):
     recipe, workdir, _ = run
     other = copy.deepcopy(recipe)
