@@ -47,8 +47,7 @@ NEW = (
 )
 RULES = {
     "efficientnet_lite0": f"[{NEW},"
-    "{'pattern':'stem*','learning_rate_scale':0.0},"
-    "{'pattern':'block[123][a-z]_*','learning_rate_scale':0.0},"
+    "{'pattern':'*','learning_rate_scale':0.0,'up_to':'C3'},"
     "{'pattern':'*','weight_decay':1e-6}]",
     "resnet50_half": f"[{NEW},{{'pattern':'conv5_*','weight_decay':1e-6}},"
     "{'pattern':'*','learning_rate_scale':0.0}]",

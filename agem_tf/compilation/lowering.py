@@ -78,7 +78,9 @@ class RecipePrograms:
         model = create_model(self._config)
         loss, variables = _learning(config, model)
         optimizer = RuleOptimizer(
-            config.optimizer, [*model.trainable_variables, *variables]
+            config.optimizer,
+            [*model.trainable_variables, *variables],
+            stages=model.stage_variables(),
         )
         networks = training_networks(
             model,

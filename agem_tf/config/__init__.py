@@ -27,6 +27,7 @@ from agem_tf.config.recipe import (
     OptimizerRule,
     TrainingConfig,
     default_rules,
+    earlier_default_rules,
 )
 from agem_tf.config.validation import type_faults, validate
 
@@ -50,6 +51,7 @@ __all__ = [
     "STRATEGIES",
     "TrainingConfig",
     "default_rules",
+    "earlier_default_rules",
     "named_network",
     "network_title",
     "type_faults",

@@ -283,20 +283,44 @@ class OptimizerRule:
         "adam", "Optimizer of these variables.", choices=OPTIMIZERS
     )
     momentum: float = option(0.9, "Momentum of sgd.", minimum=0, maximum=1)
+    up_to: str | None = option(
+        None,
+        "Feature map, on any backbone: the rule applies only to the layers "
+        "that compute it, without attention. None: to all layers.",
+        choices=PLACEMENTS[:-1],
+    )
+
+    def __str__(self):
+        """Returns how messages call the rule."""
+        where = f" up to {self.up_to}" if self.up_to else ""
+        return f"{self.pattern!r}{where}"
 
 
 def default_rules() -> list[OptimizerRule]:
-    """Returns GeM's rule for p and rules that freeze the early stages.
+    """Returns GeM's rule for p and a rule that freezes the early stages.
 
-    p learns ten times faster and without weight decay. Freezing the stages up
-    to stride 8 of an EfficientNet saves a third of the time; their ImageNet
-    edges and textures need no training.
+    p learns ten times faster and without weight decay. Freezing an
+    EfficientNet up to stride 8 saves a third of the time; its ImageNet edges
+    and textures need no training.
     """
     return [
         OptimizerRule("pooling*/p", 10.0, 0.0, optional=True),
+        OptimizerRule("*", 0.0, up_to="C3"),
+        OptimizerRule("*", 1.0, 1e-6),
+    ]
+
+
+def earlier_default_rules() -> list[OptimizerRule]:
+    """Returns the defaults of earlier versions, which older runs resume with.
+
+    They name the layers of EfficientNets and freeze nothing elsewhere.
+    """
+    first, _, last = default_rules()
+    return [
+        first,
         OptimizerRule("stem*", 0.0, optional=True),
         OptimizerRule("block[123][a-z]_*", 0.0, optional=True),
-        OptimizerRule("*", 1.0, 1e-6),
+        last,
     ]
 
 

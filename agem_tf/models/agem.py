@@ -15,6 +15,7 @@ from keras import ops
 from agem_tf import registry
 from agem_tf.backbones import create_backbone
 from agem_tf.backbones.options import BLOCKS
+from agem_tf.backbones.stages import stage_variables
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.layers import CBAM, L2Normalization, Regional, Whitening
 from agem_tf.layers.attention_units import AttentionUnit
@@ -126,7 +127,7 @@ class AGeM(keras.Model):
         super().__init__(network.inputs[0], descriptors, name=name)
         # A functional model has the global policy otherwise.
         self.dtype_policy = policy
-        self._parts = _Parts(self)
+        self._parts = _Parts(self, network.feature_layers)
         self.backbone = backbone
         self.feature_map = feature_map
         self.attention = attention
@@ -152,6 +153,16 @@ class AGeM(keras.Model):
         single pixel; VGG, which pools four times without padding, takes 16.
         """
         return self._parts.least_side
+
+    def stage_variables(self) -> dict[str, frozenset[str]]:
+        """Returns the paths of the variables up to each feature map.
+
+        Attention is in no stage; see `agem_tf.backbones.stages`.
+
+        Returns:
+            By name of the map, for the maps that the descriptor depends on.
+        """
+        return stage_variables(self, self._parts.feature_layers)
 
     def save_preset(
         self,
@@ -221,8 +232,8 @@ class _Parts:
     As attributes of the `AGeM` itself they would be saved with it.
     """
 
-    def __init__(self, model: AGeM):
-        self._model = model
+    def __init__(self, model: AGeM, feature_layers: Mapping[str, str]):
+        self._model, self.feature_layers = model, dict(feature_layers)
 
     @functools.cached_property
     def attended(self) -> tuple[keras.Model, keras.layers.Layer | None]:

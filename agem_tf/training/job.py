@@ -42,6 +42,7 @@ from agem_tf.training.workdir import (
     RECIPE,
     check_workdir,
     claim_workdir,
+    keep_earlier_rules,
     write_json,
 )
 
@@ -109,6 +110,7 @@ def run_recipe(
     """
     workdir = pathlib.Path(workdir)
     validate(config)
+    config = keep_earlier_rules(workdir, config)
     check_workdir(workdir, config)
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()

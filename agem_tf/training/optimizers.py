@@ -8,7 +8,7 @@ import contextlib
 import fnmatch
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -31,10 +31,13 @@ class RuleOptimizer:
         config: Learning rate, schedule, clipping, average and rules.
         variables: The trainable variables.
         steps_per_epoch, epochs: Length of the training, for schedules per step.
+        stages: Paths of the variables up to each feature map, for rules with
+            `up_to`; see `AGeM.stage_variables`.
 
     Raises:
-        UserError: A rule applies to no variable, no rule covers a variable, or
-            the schedule does not take its options.
+        UserError: A rule applies to no variable or names a feature map that
+            the network does not have, no rule covers a variable, or the
+            schedule does not take its options.
     """
 
     def __init__(
@@ -43,15 +46,18 @@ class RuleOptimizer:
         variables: Sequence[keras.Variable],
         steps_per_epoch: int = 1,
         epochs: int = 1,
+        stages: Mapping[str, Collection[str]] | None = None,
     ):
         self._config, self._steps_per_epoch = config, steps_per_epoch
         self._schedule = create_schedule(config, steps_per_epoch * epochs)
         self._groups = []
-        for rule, members in assign_rules(config.rules, variables):
+        for rule, members in assign_rules(
+            config.rules, variables, stages or {}
+        ):
             scale = rule.learning_rate_scale
             _LOG.info(
                 "Optimizer rule %s: %d variable(s), %s",
-                rule.pattern,
+                rule,
                 len(members),
                 f"learning rate x {scale:g}" if scale else "frozen",
             )
@@ -176,22 +182,37 @@ def _create(
 
 
 def assign_rules(
-    rules: Sequence[OptimizerRule], variables: Sequence[keras.Variable]
+    rules: Sequence[OptimizerRule],
+    variables: Sequence[keras.Variable],
+    stages: Mapping[str, Collection[str]],
 ) -> list[tuple[OptimizerRule, list[keras.Variable]]]:
     """Assigns every variable to the first rule that matches it.
 
+    Args:
+        rules: The rules, in order.
+        variables: The variables.
+        stages: Paths of the variables up to each feature map.
+
     Raises:
-        UserError: A rule applies to no variable, or no rule covers a variable.
+        UserError: A rule applies to no variable or names a feature map that
+            the network does not have, or no rule covers a variable.
     """
     if not variables:
         raise UserError("The network has no trainable variables.")
+    for rule in rules:
+        if rule.up_to and rule.up_to not in stages:
+            raise UserError(
+                f"The optimizer rule {rule} needs feature map {rule.up_to}, "
+                f"and the network has {', '.join(stages) or 'none'}; correct "
+                "its up_to in optimizer.rules."
+            )
     members: list[list[keras.Variable]] = [[] for _ in rules]
     for variable in variables:
-        members[_first_match(rules, variable)].append(variable)
+        members[_first_match(rules, variable, stages)].append(variable)
     for rule, group in zip(rules, members, strict=True):
         if not group and not rule.optional:
             raise UserError(
-                f"The optimizer rule {rule.pattern!r} applies to no variable: "
+                f"The optimizer rule {rule} applies to no variable: "
                 f"it matches none (the first one is {variables[0].path}), or "
                 "earlier rules do. Correct it or set optional=True."
             )
@@ -199,10 +220,13 @@ def assign_rules(
 
 
 def _first_match(
-    rules: Sequence[OptimizerRule], variable: keras.Variable
+    rules: Sequence[OptimizerRule],
+    variable: keras.Variable,
+    stages: Mapping[str, Collection[str]],
 ) -> int:
     for i, rule in enumerate(rules):
-        if fnmatch.fnmatchcase(variable.path, rule.pattern):
+        in_stage = not rule.up_to or variable.path in stages[rule.up_to]
+        if in_stage and fnmatch.fnmatchcase(variable.path, rule.pattern):
             return i
     raise UserError(
         f"No optimizer rule covers {variable.path}; end optimizer.rules with "

@@ -80,6 +80,7 @@ class Trainer:
                 [*model.trainable_variables, *self._task.variables],
                 self._task.num_tuples // config.training.batch_tuples,
                 config.training.epochs,
+                model.stage_variables(),
             )
         if self._task.num_tuples < config.training.batch_tuples:
             raise UserError(

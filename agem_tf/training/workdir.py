@@ -9,11 +9,17 @@ workdir/
   descriptors/ whitening/ saved_model/ tensorboard/ metrics.json report.html
 """
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
 
-from agem_tf.config import Config, loading
+from agem_tf.config import (
+    Config,
+    default_rules,
+    earlier_default_rules,
+    loading,
+)
 from agem_tf.errors import UserError
 from agem_tf.files import manifest
 from agem_tf.files.atomic_writing import atomic_file
@@ -40,6 +46,27 @@ _FREE_FIELDS = (
     "training.patience",
     "training.steps_per_call",
 )
+
+
+def keep_earlier_rules(workdir: pathlib.Path, config: Config) -> Config:
+    """Returns the recipe with the default rules of the version that began it.
+
+    A recipe that does not set `optimizer.rules` has the defaults of today. A
+    run that was started with the defaults of an earlier version keeps those,
+    and so can be resumed.
+
+    Args:
+        workdir: Directory of the run, new or not.
+        config: The recipe.
+    """
+    rules = config.optimizer.rules
+    if rules != default_rules() or not (workdir / RECIPE).exists():
+        return config
+    earlier = read_recipe(workdir).optimizer.rules
+    if earlier != earlier_default_rules():
+        return config
+    optimizer = dataclasses.replace(config.optimizer, rules=earlier)
+    return dataclasses.replace(config, optimizer=optimizer)
 
 
 def check_workdir(workdir: pathlib.Path, config: Config) -> None:

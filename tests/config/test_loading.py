@@ -1,7 +1,6 @@
 """Recipes load, take overrides, and report every fault at once."""
 
 import dataclasses
-import fnmatch
 import json
 
 import pytest
@@ -98,28 +97,6 @@ def test_another_loss_does_not_inherit_options(assignments, options):
 
 def test_a_loss_of_a_recipe_file_starts_without_options():
     assert config.LossConfig("triplet").options == {}
-
-
-@pytest.mark.parametrize(
-    ("path", "scale"),
-    [
-        ("block1a_project_bn/gamma", 0.0),
-        ("block3b_expand_conv/kernel", 0.0),
-        ("block4a_expand_conv/kernel", 1.0),
-        ("block1_conv1/kernel", 1.0),
-        ("block14_sepconv2/pointwise_kernel", 1.0),
-        ("block35_1_conv/kernel", 1.0),
-        ("block17_20_conv/kernel", 1.0),
-        ("block1a/kernel", 1.0),
-    ],
-)
-def test_default_rules_freeze_only_blocks_of_efficientnets(path, scale):
-    rule = next(
-        rule
-        for rule in config.default_rules()
-        if fnmatch.fnmatchcase(path, rule.pattern)
-    )
-    assert rule.learning_rate_scale == scale
 
 
 @pytest.mark.parametrize(

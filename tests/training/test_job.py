@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from agem_tf import config, extract, whiten
 from agem_tf import evaluate as evaluate_command
 from agem_tf import export as export_command
-from agem_tf import extract, whiten
 from agem_tf import visualize as visualize_command
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
@@ -80,6 +80,24 @@ def test_a_workdir_of_another_recipe_is_refused(run):
     other.model.pooling = "mac"
     with pytest.raises(UserError, match=r"model.pooling \('gem', 'mac'\)"):
         job.run_recipe(other, workdir)
+
+
+def test_a_run_with_earlier_default_rules_resumes_with_them(recipe, tmp_path):
+    recipe.optimizer.rules = config.earlier_default_rules()
+    recipe.training.epochs = 1
+    job.run_recipe(recipe, tmp_path)
+    claim = json.loads((tmp_path / "config.json").read_text())
+    for rule in claim["recipe"]["optimizer"]["rules"]:
+        del rule["up_to"]  # Earlier versions did not know it.
+    del claim["checksum"]
+    (tmp_path / "config.json").write_text(json.dumps(claim))
+    recipe.optimizer.rules = config.default_rules()
+    recipe.training.epochs = 2
+    job.run_recipe(recipe, tmp_path)
+    assert len(json.loads((tmp_path / "history.json").read_text())) == 2
+    claim = json.loads((tmp_path / "config.json").read_text())
+    patterns = [r["pattern"] for r in claim["recipe"]["optimizer"]["rules"]]
+    assert "stem*" in patterns
 
 
 def test_exported_and_in_memory_descriptors_agree(run, tmp_path):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from agem_tf.config import OptimizerConfig, OptimizerRule
 from agem_tf.errors import UserError
-from agem_tf.training.optimizers import RuleOptimizer
+from agem_tf.training.optimizers import RuleOptimizer, assign_rules
 
 
 @pytest.fixture
@@ -75,6 +75,37 @@ def test_a_rule_that_matches_nothing_is_an_error(variables):
         RuleOptimizer(OptimizerConfig(rules=rules), variables)
 
 
+def test_a_rule_up_to_a_map_applies_to_its_layers_only(variables):
+    stages = {"C2": {"head/bias"}, "C3": {"head/bias", "head/kernel"}}
+    rules = [
+        OptimizerRule("*kernel", 0.0, up_to="C3"),
+        OptimizerRule("*", 0.5, up_to="C3"),
+        OptimizerRule("*"),
+    ]
+    groups = assign_rules(rules, variables, stages)
+    assert [[v.path for v in members] for _, members in groups] == [
+        ["head/kernel"],
+        ["head/bias"],
+        ["pooling/alpha"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (OptimizerRule("*", up_to="C4"), r"'\*' up to C4 .* network has C2"),
+        (OptimizerRule("*kernel", up_to="C2"), r"'\*kernel' up to C2 applies"),
+    ],
+)
+def test_a_rule_up_to_a_map_that_finds_nothing_is_an_error(
+    variables, rule, message
+):
+    with pytest.raises(UserError, match=message):
+        assign_rules(
+            [rule, OptimizerRule("*")], variables, {"C2": {"head/bias"}}
+        )
+
+
 def test_a_rule_after_a_wider_one_is_an_error(variables):
     rules = [OptimizerRule("*"), OptimizerRule("pooling/*", 10.0)]
     with pytest.raises(UserError, match="'pooling/\\*' applies to no variable"):
@@ -96,9 +127,9 @@ def test_the_log_says_what_each_rule_does(variables, caplog):
     with caplog.at_level("INFO", logger="agem_tf"):
         RuleOptimizer(OptimizerConfig(rules=rules), variables)
     assert [record.getMessage() for record in caplog.records] == [
-        "Optimizer rule gem/: 0 variable(s), learning rate x 10",
-        "Optimizer rule pooling/*: 1 variable(s), frozen",
-        "Optimizer rule *: 2 variable(s), learning rate x 0.5",
+        "Optimizer rule 'gem/': 0 variable(s), learning rate x 10",
+        "Optimizer rule 'pooling/*': 1 variable(s), frozen",
+        "Optimizer rule '*': 2 variable(s), learning rate x 0.5",
     ]
 
 
