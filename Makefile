@@ -12,6 +12,9 @@ TPU_VENV := .venv-tpu
 TPU_COMPILER_VENV := .venv-tpu-compiler
 TPU_STACK_TESTS ?= tests
 
+# Each needs about 3 GB of memory.
+TEST_PROCESSES ?= 2
+
 .PHONY: quickstart demo test lint docs tpu-check test-tpu-stack
 
 # A virtual environment is finished when its stamp is newer than the lists.
@@ -42,7 +45,7 @@ demo: $(VENV)/installed-serve
 	$(RUN) -m agem_tf.demo $(if $(PHOTOS),--photos='$(PHOTOS)')
 
 test: $(VENV)/installed-dev
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check agem_tf docs experiments tests

@@ -95,7 +95,7 @@ def export_model(
     exportable = ExportableModel(model, image, extraction)
     if whitening is not None:
         exportable = exportable.whitened(whitening)
-    return exportable.save(directory, for_serving=True)
+    return exportable.save(directory, for_reuse=True)
 
 
 def load_exported(directory: str | os.PathLike) -> FileExtractor:
@@ -204,14 +204,15 @@ class ExportableModel:
         )
 
     def save(
-        self, directory: str | os.PathLike, for_serving: bool = False
+        self, directory: str | os.PathLike, for_reuse: bool = False
     ) -> pathlib.Path:
         """Writes the SavedModel and returns its directory.
 
         Args:
             directory: replaced as a whole if it holds an earlier export.
-            for_serving: whether to add a card and the warm-up requests of
-                TensorFlow Serving.
+            for_reuse: whether to add a card, the warm-up requests of
+                TensorFlow Serving, and the callable of TensorFlow Hub's
+                reusable interface.
 
         Raises:
             UserError: the directory holds other files.
@@ -227,24 +228,18 @@ class ExportableModel:
             whole = tf.zeros((tf.shape(encoded_images)[0], 4))
             return crops(encoded_images, whole)
 
-        @functools.partial(tf.function, autograph=False)
-        def call(images, training=False):
-            return self._finished(
-                pyramid.descriptors(images, training=training)
-            )
-
-        for training in (False, True):
-            call.get_concrete_function(_IMAGES, training=training)
-        signatures = {
+        functions = {
             "serving_default": describe_images,
             "encoded_images": describe_encoded,
             "encoded_crops": crops,
         }
-        if not self._has_replicas:
+        if self._has_replicas:
+            signatures = functions
+        else:
             # `save` would trace other functions once more.
             signatures = {
                 name: function.get_concrete_function()
-                for name, function in signatures.items()
+                for name, function in functions.items()
             }
         whitening = self._whitening.variables if self._whitening else []
         # A plain Checkpoint rather than a tf.Module, whose own `variables`
@@ -257,22 +252,31 @@ class ExportableModel:
             variable.value for variable in self._model.trainable_variables
         ]
         root.regularization_losses = []
-        root.describe_images = describe_images
-        root.describe_crops = crops
-        root.describe_encoded = describe_encoded
-        root.__call__ = call
+        if for_reuse:
+            root.__call__ = self._reusable_call()
         with atomic_directory(directory, KIND) as temporary:
             tf.saved_model.save(
                 root,
                 str(temporary),
                 signatures=signatures,
             )
-            if for_serving:
+            if for_reuse:
                 write_warmup(temporary, self._warmup_requests())
                 body = _BODY.format(dimension=self.dimension, **self.provenance)
                 write_card(temporary, "tensorflow", "Image descriptors", body)
             write_manifest(temporary, KIND, provenance=self.provenance)
         return pathlib.Path(directory)
+
+    def _reusable_call(self) -> Callable[..., tf.Tensor]:
+        @functools.partial(tf.function, autograph=False)
+        def call(images, training=False):
+            return self._finished(
+                self._pyramid.descriptors(images, training=training)
+            )
+
+        for training in (False, True):
+            call.get_concrete_function(_IMAGES, training=training)
+        return call
 
     def _warmup_requests(self) -> dict[str, dict[str, np.ndarray]]:
         """Returns one small request per signature."""
