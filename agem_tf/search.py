@@ -5,12 +5,14 @@
     python -m agem_tf.search folder --index=photos.index --format=csv
     python -m agem_tf.search a.jpg --where='year>=2020' --index=photos.index
     python -m agem_tf.search --like=a.jpg --unlike=b.jpg --index=photos.index
+    python -m agem_tf.search folder --labels --index=photos.index --format=csv
 
 A query is a photo, a folder of photos or the name of an indexed photo.
 --box=x1,y1,x2,y2 searches for the contents of a box, in pixels of the photo as
 seen. --descriptors searches by an extracted descriptor set instead of photos.
-In folders and lists, photos that can't be read are left out, and the exit
-status is 3.
+--labels names what a photo shows, by the photos that have a label in their
+metadata. In folders and lists, photos that can't be read are left out, and the
+exit status is 3.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from agem_tf.errors import PartialResultError, UserError
 
 answers = cli.lazy("agem_tf.library.answers")
 photo_index = cli.lazy("agem_tf.library.photo_index")
+recognition = cli.lazy("agem_tf.library.recognition")
 storages = cli.lazy("agem_tf.retrieval.indexes")
 verified_answers = cli.lazy("agem_tf.library.verified_answers")
 
@@ -61,6 +64,26 @@ class SearchOptions:
     )
     collapse: bool = cli.option(
         False, "Show copies of one shot as one result; exact index only."
+    )
+    labels: bool = cli.option(
+        False,
+        "Name what each photo shows, by a vote of the photos found that have "
+        "a label; csv then is one row per query.",
+    )
+    label_field: str | None = cli.option(
+        None, "Metadata field with the labels; default: landmark."
+    )
+    voters: int | None = cli.option(
+        None,
+        "Number of the nearest labelled photos that vote; default: 10.",
+        minimum=1,
+    )
+    min_confidence: float | None = cli.option(
+        None,
+        "Confidence below which a photo shows none of the labels; default: "
+        "0.3.",
+        minimum=0,
+        maximum=1,
     )
     exclude_self: bool = cli.option(
         False, "Leave out the query itself and exact copies of it."
@@ -120,6 +143,10 @@ class SearchOptions:
                 "--rerank=verify compares photos; give photos to search by."
             )
 
+        for name in ("label_field", "voters", "min_confidence"):
+            if getattr(self, name) is not None and not self.labels:
+                raise UserError(f"--{name} is for --labels; give both.")
+
     @property
     def has_page(self) -> bool:
         """Whether a page is asked for."""
@@ -141,13 +168,15 @@ def main(options: SearchOptions) -> list[answers.Answer]:
     stored = storages.storage_at(options.index, options.model).open()
     stored.index.tune(loading.parse_assignments(options.parameter))
     folder = options.folder or stored.origin.photos
+    voting = _voting(options)
     top = options.top or stored.index.num_found()
     candidates = 0 if verification is None else verification.num_candidates
+    voters = 0 if voting is None else voting.voters
     limits = answers.SearchLimits(
-        max(top, candidates),
+        max(top, candidates, voters),
         options.min_similarity,
         options.exclude_self,
-        options.where,
+        options.where if voting is None else voting.filter(options.where),
         options.collapse,
     )
     unreadable: list[str] = []
@@ -156,16 +185,22 @@ def main(options: SearchOptions) -> list[answers.Answer]:
     if options.format == "csv":
         fields = photo_index.PhotoIndex(stored).metadata_fields
         has_inliers = verification is not None
-        cli.print_line(answers.csv_heading(has_inliers, fields))
+        cli.print_line(answers.csv_heading(has_inliers, fields, options.labels))
     coming = _answers(stored, options, limits, unreadable)
     if verification is not None:
         coming = verified_answers.verified_answers(
-            list(coming), verification, top, folder, options.local_features
+            list(coming),
+            verification,
+            max(top, voters),
+            folder,
+            options.local_features,
         )
     for answer in coming:
+        if voting is not None:
+            answer = answer.recognized(voting, top)
         found.append(answer)
         # Without results there is no row.
-        if options.format == "csv" and not answer.matches:
+        if options.format == "csv" and not (options.labels or answer.matches):
             continue
         if options.format != "html":
             cli.print_line(answer.shown_as(options.format, fields))
@@ -181,6 +216,19 @@ def main(options: SearchOptions) -> list[answers.Answer]:
             f"search by can't be read; the first: {unreadable[0]}"
         )
     return found
+
+
+def _voting(options: SearchOptions) -> recognition.Voting | None:
+    if not options.labels:
+        return None
+    given = {
+        "field": options.label_field,
+        "voters": options.voters,
+        "least_confidence": options.min_confidence,
+    }
+    return recognition.Voting(
+        **{key: value for key, value in given.items() if value is not None}
+    )
 
 
 def _answers(

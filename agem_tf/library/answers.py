@@ -13,6 +13,7 @@ import sys
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import PIL.Image
 
@@ -21,6 +22,7 @@ from agem_tf.errors import UserError
 from agem_tf.files import arrays
 from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.library.photo_index import PhotoIndex
+from agem_tf.library.recognition import Recognition, Voting, vote
 from agem_tf.pages import templates
 from agem_tf.pages.report import counted, jpeg_url, shortened
 from agem_tf.photos.boxes import Box
@@ -44,21 +46,29 @@ class Answer:
         box: x1, y1, x2, y2 in pixels of the upright query photo, the part that
             was searched for; None for the whole photo.
         inliers: number of inliers of the first matches, if they are verified.
+        recognition: label that the matches vote for, if it is asked for.
     """
 
     query: str
     matches: list[Match]
     box: Box | None = None
     inliers: Sequence[int] | None = None
+    recognition: Recognition | None = None
 
     def lines(self) -> str:
-        """Returns lines of rank, similarity, inliers if any, name, metadata."""
+        """Returns the query, its label if any, and a line per match.
+
+        A line has rank, similarity, inliers if any, name and metadata.
+        """
         lines = [
             f"{rank:4} {match.similarity:7.4f}{self._count(rank, 13)}  "
             f"{match.name}{_listed(match)}"
             for rank, match in enumerate(self.matches, 1)
         ]
-        return "\n".join([self.query, *lines])
+        heading = self.query
+        if self.recognition is not None:
+            heading += f"  {self.recognition.line()}"
+        return "\n".join([heading, *lines])
 
     def caption(self, rank: int) -> str:
         """Returns rank, similarity, and inliers and copies if any."""
@@ -78,18 +88,26 @@ class Answer:
         ]
         for match, inliers in zip(matches, self.inliers or (), strict=False):
             match["inliers"] = inliers
-        return json.dumps(
-            {"query": self.query, "box": self.box, "matches": matches}
-        )
+        answer = {"query": self.query, "box": self.box, "matches": matches}
+        if self.recognition is not None:
+            answer |= dataclasses.asdict(self.recognition)
+        return json.dumps(answer)
 
     def to_csv(self, fields: Sequence[str] = ()) -> str:
         """Returns rows of query, rank, similarity, inliers if any, and name.
+
+        Of a recognised photo it is one row of query, label and confidence.
 
         Args:
             fields: metadata to add to each row.
         """
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
+        if self.recognition is not None:
+            label = self.recognition.label
+            confidence = f"{self.recognition.confidence:.6f}"
+            writer.writerow([self.query, label or "", confidence])
+            return buffer.getvalue().removesuffix("\n")
         inliers = itertools.chain(self.inliers or (), itertools.repeat(""))
         for rank, (match, count) in enumerate(
             zip(self.matches, inliers, strict=False), 1
@@ -103,6 +121,20 @@ class Answer:
             ]
             writer.writerow([self.query, *found, match.name, *shown])
         return buffer.getvalue().removesuffix("\n")
+
+    def recognized(self, voting: Voting, top: int) -> Self:
+        """Returns the answer with the label that its matches vote for.
+
+        Args:
+            voting: how they vote.
+            top: number of matches to keep.
+        """
+        return dataclasses.replace(
+            self,
+            matches=self.matches[:top],
+            inliers=None if self.inliers is None else self.inliers[:top],
+            recognition=vote(self.matches, voting),
+        )
 
     def shown_as(self, kind: str, fields: Sequence[str] = ()) -> str:
         """Returns the answer as "text", "json" or "csv"; see `to_csv`."""
@@ -119,11 +151,15 @@ class Answer:
         return f"{count:{width}}" if width else count
 
 
-def csv_heading(has_inliers: bool, fields: Sequence[str] = ()) -> str:
+def csv_heading(
+    has_inliers: bool, fields: Sequence[str] = (), has_label: bool = False
+) -> str:
     """Returns the first line of a CSV file of answers; see `Answer.to_csv`."""
     buffer = io.StringIO()
     inliers = ["inliers"] if has_inliers else []
     columns = ["query", "rank", "similarity", *inliers, "name", *fields]
+    if has_label:
+        columns = ["query", "label", "confidence"]
     csv.writer(buffer, lineterminator="").writerow(columns)
     return buffer.getvalue()
 

@@ -22,6 +22,7 @@ from agem_tf import cli
 from agem_tf.errors import UserError
 from agem_tf.library.collapsing import collapsed
 from agem_tf.library.metadata_filter import parse_filter
+from agem_tf.library.recognition import Recognition, Voting, vote
 from agem_tf.photos.boxes import Box, check_box
 from agem_tf.photos.reading import EncodedPhoto
 from agem_tf.retrieval.indexes import Match, StoredIndex, storage_at
@@ -120,6 +121,35 @@ class PhotoIndex:
             rows, top, min_similarity, exclude_self, where, collapse
         )
         return matches
+
+    def recognize(
+        self,
+        query: Query,
+        *,
+        box: Box | None = None,
+        exclude_self: bool = False,
+        where: str | None = None,
+        voting: Voting | None = None,
+    ) -> Recognition:
+        """Returns the label of a photo, voted by the photos it resembles.
+
+        Args:
+            query, box, exclude_self, where: see `search`.
+            voting: the field of the metadata that has the labels, and how they
+                are voted for; see `recognition`.
+
+        Raises:
+            UserError: no photo of the index has the field, or see `search`.
+        """
+        voting = voting or Voting()
+        matches = self.search(
+            query,
+            box=box,
+            top=voting.voters,
+            exclude_self=exclude_self,
+            where=voting.filter(where),
+        )
+        return vote(matches, voting)
 
     def search_descriptors(
         self,

@@ -1,0 +1,139 @@
+"""GAP of recognition by votes, and confidences of known and unknown landmarks.
+
+    python experiments/benchmarks/recognition_confidence.py --first_seed=3
+
+Photos of rendered landmarks are indexed with their landmark as metadata; others
+of the same landmarks, and photos of landmarks that are not indexed, are
+queries. The model is the one of an index without --workdir. The control has
+descriptors drawn at random.
+"""
+
+import io
+
+import numpy as np
+import PIL.Image
+from absl import app, flags
+from measuring import print_table
+
+from agem_tf.evaluation.protocols.gldv2 import global_average_precision
+from agem_tf.library.photo_models import model_for_photos
+from agem_tf.library.recognition import Voting, vote
+from agem_tf.rendered_landmarks import SceneSettings, make_landmark, render
+from agem_tf.retrieval.indexes import ExactIndex
+
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of the rendered photos.")
+_FIRST = flags.DEFINE_integer("first_seed", 0, "The first of them.")
+_KNOWN = flags.DEFINE_integer("known", 40, "Landmarks that are indexed.")
+_UNKNOWN = flags.DEFINE_integer("unknown", 20, "Landmarks that are not.")
+_INDEXED = flags.DEFINE_integer("indexed", 4, "Indexed photos per landmark.")
+_QUERIES = flags.DEFINE_integer("queries", 2, "Queries per landmark.")
+_SIDE = 320
+_LEAST = (0, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+
+
+def main(argv: list[str]) -> None:
+    """Prints a table over the numbers of voters, and one over thresholds."""
+    del argv
+    extractor = model_for_photos().extractor()
+    sets = [
+        extractor.encoded(_photos(seed)).reshape(_shape(extractor.dimension))
+        for seed in range(_FIRST.value, _FIRST.value + _SEEDS.value)
+    ]
+    rng = np.random.default_rng(0)
+    control = rng.normal(size=sets[0].shape)
+    control /= np.linalg.norm(control, axis=-1, keepdims=True)
+    settings = [Voting(voters=voters) for voters in (1, 5, 10, 20)]
+    table = [_row("pretrained", sets, voting) for voting in settings]
+    random = [np.float32(control)]
+    table += [_row("random descriptors", random, voting) for voting in settings]
+    print_table(iter(table))
+    print()
+    print_table(_threshold_row(sets, least) for least in _LEAST)
+
+
+def _shape(dimension: int) -> tuple[int, int, int]:
+    landmarks = _KNOWN.value + _UNKNOWN.value
+    return landmarks, _INDEXED.value + _QUERIES.value, dimension
+
+
+def _photos(seed: int) -> list[bytes]:
+    landmarks, shots, _ = _shape(0)
+    return [
+        _jpeg(render(make_landmark(seed, i), shot, _SIDE, SceneSettings()))
+        for i in range(landmarks)
+        for shot in range(shots)
+    ]
+
+
+def _jpeg(photo) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(photo.image).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def _recognized(rows: np.ndarray, voting: Voting) -> list[tuple]:
+    """Returns the recognition of each query and its true landmarks."""
+    known, indexed = _KNOWN.value, _INDEXED.value
+    index = ExactIndex(rows.shape[-1])
+    labels = {f"{i} {n}": str(i) for i in range(known) for n in range(indexed)}
+    index.add(list(labels), rows[:known, :indexed].reshape(len(labels), -1))
+    queries = rows[:, indexed:].reshape(-1, rows.shape[-1])
+    found = []
+    for number, matches in enumerate(index.search(queries, voting.voters)):
+        matches = [
+            match._replace(metadata={voting.field: labels[match.name]})
+            for match in matches
+        ]
+        landmark = number // _QUERIES.value
+        truth = {str(landmark)} if landmark < known else set()
+        found.append((vote(matches, voting), truth))
+    return found
+
+
+def _row(
+    name: str, sets: list[np.ndarray], voting: Voting
+) -> dict[str, object]:
+    scores, shares = [], []
+    for rows in sets:
+        found = _recognized(rows, voting)
+        best = [next(iter(each.confidences), None) for each, _ in found]
+        truths = [truth for _, truth in found]
+        confidences = np.array([each.confidence for each, _ in found])
+        scores.append(global_average_precision(best, confidences, truths))
+        pairs = zip(best, truths, strict=True)
+        shares.append(np.mean([b in t for b, t in pairs if t]))
+    return {
+        "descriptors": name,
+        "voters": voting.voters,
+        "GAP": _percent(scores),
+        "right label of the known": _percent(shares),
+    }
+
+
+def _threshold_row(sets: list[np.ndarray], least: float) -> dict[str, object]:
+    voting = Voting(least_confidence=least)
+    right, wrong, refused = [], [], []
+    for rows in sets:
+        found = _recognized(rows, voting)
+        known = [each.label in truth for each, truth in found if truth]
+        answered = [e.label is not None for e, truth in found if truth]
+        unknown = [e.label is None for e, truth in found if not truth]
+        right.append(np.mean(known))
+        wrong.append(np.mean(answered) - np.mean(known))
+        refused.append(np.mean(unknown))
+    return {
+        "least confidence": least,
+        "known: right": _percent(right),
+        "known: wrong": _percent(wrong),
+        'unknown: "none of these"': _percent(refused),
+    }
+
+
+def _percent(values: list[float]) -> str:
+    spread = np.std(values, ddof=1) if len(values) > 1 else None
+    mean = f"{100 * np.mean(values):.1f}"
+    return mean if spread is None else f"{mean} ± {100 * spread:.1f}"
+
+
+if __name__ == "__main__":
+    app.run(main)
