@@ -18,7 +18,7 @@ exit status is 3.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agem_tf import cli
 from agem_tf.config import loading
@@ -27,6 +27,7 @@ from agem_tf.errors import PartialResultError, UserError
 answers = cli.lazy("agem_tf.library.answers")
 photo_index = cli.lazy("agem_tf.library.photo_index")
 recognition = cli.lazy("agem_tf.library.recognition")
+reranking = cli.lazy("agem_tf.retrieval.reranking")
 storages = cli.lazy("agem_tf.retrieval.indexes")
 verified_answers = cli.lazy("agem_tf.library.verified_answers")
 
@@ -99,19 +100,21 @@ class SearchOptions:
     output: str | None = cli.option(None, "HTML page to write.")
     folder: str | None = cli.option(
         None,
-        "Folder of the indexed photos, for the page and --rerank, if it has "
-        "moved.",
+        "Folder of the indexed photos, for the page and --rerank=verify, if it "
+        "has moved.",
     )
     parameter: tuple[str, ...] = cli.option(
         (), "Search parameter of FAISS or Milvus, for example nprobe=32."
     )
-    rerank: str | None = cli.option(
-        None, "verify:100 orders the 100 best by shared local features."
+    rerank: tuple[str, ...] = cli.option(
+        (),
+        "Re-ranking step, as of agem_tf.evaluate: qe:5 and others in an exact "
+        "index; verify:100 orders the 100 best by shared local features.",
     )
     local_features: str | None = cli.option(
         None,
-        "Local features of the indexed photos, for --rerank; by default the "
-        "best photos' files are read.",
+        "Local features of the indexed photos, for --rerank=verify; by default "
+        "the best photos' files are read.",
     )
     model: str | None = cli.option(
         None, "For Milvus: directory of the SavedModel, if it has moved."
@@ -131,14 +134,16 @@ class SearchOptions:
         )
         if self.box is not None and not (is_one_photo and len(self.box) == 4):
             raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
-        if self.folder is not None and not (self.has_page or self.rerank):
+        if self.folder is not None and not (self.has_page or self.verifies):
             raise UserError(
-                "--folder is for --output, --format=html and --rerank; give "
-                "one of them too."
+                "--folder is for --output, --format=html and --rerank=verify; "
+                "give one of them too."
             )
-        if self.local_features is not None and self.rerank is None:
-            raise UserError("--local_features is for --rerank; give both.")
-        if self.rerank is not None and (self.descriptors or self.like):
+        if self.local_features is not None and not self.verifies:
+            raise UserError(
+                "--local_features is for --rerank=verify; give both."
+            )
+        if self.verifies and (self.descriptors or self.like):
             raise UserError(
                 "--rerank=verify compares photos; give photos to search by."
             )
@@ -152,6 +157,16 @@ class SearchOptions:
         """Whether a page is asked for."""
         return self.output is not None or self.format == "html"
 
+    @property
+    def verifies(self) -> bool:
+        """Whether local features are compared."""
+        return any(step.partition(":")[0] == "verify" for step in self.rerank)
+
+    @property
+    def other_steps(self) -> tuple[str, ...]:
+        """The steps of re-ranking before the local features."""
+        return self.rerank[: len(self.rerank) - self.verifies]
+
 
 def main(options: SearchOptions) -> list[answers.Answer]:
     """Searches an index and prints what it finds.
@@ -162,30 +177,29 @@ def main(options: SearchOptions) -> list[answers.Answer]:
         PartialResultError: a photo of a folder or a list can't be read; the
             answers of the others are printed.
     """
-    verification = None
-    if options.rerank is not None:
-        verification = verified_answers.parse_verification(options.rerank)
+    steps = reranking.parse_rerank(options.rerank)
+    _, verification = reranking.split_verification(steps)
     stored = storages.storage_at(options.index, options.model).open()
     stored.index.tune(loading.parse_assignments(options.parameter))
     folder = options.folder or stored.origin.photos
     voting = _voting(options)
     top = options.top or stored.index.num_found()
-    candidates = 0 if verification is None else verification.num_candidates
     voters = 0 if voting is None else voting.voters
+    candidates = 0 if verification is None else verification.num_candidates
     limits = answers.SearchLimits(
         max(top, candidates, voters),
         options.min_similarity,
         options.exclude_self,
         options.where if voting is None else voting.filter(options.where),
         options.collapse,
+        options.other_steps,
     )
     unreadable: list[str] = []
-    found = []
     fields = ()
     if options.format == "csv":
         fields = photo_index.PhotoIndex(stored).metadata_fields
-        has_inliers = verification is not None
-        cli.print_line(answers.csv_heading(has_inliers, fields, options.labels))
+        heading = answers.csv_heading(options.verifies, fields, options.labels)
+        cli.print_line(heading)
     coming = _answers(stored, options, limits, unreadable)
     if verification is not None:
         coming = verified_answers.verified_answers(
@@ -195,9 +209,25 @@ def main(options: SearchOptions) -> list[answers.Answer]:
             folder,
             options.local_features,
         )
+    if voting is not None:
+        coming = (answer.recognized(voting, top) for answer in coming)
+    found = _print_answers(coming, options, fields, folder)
+    if unreadable:
+        raise PartialResultError(
+            f"{len(unreadable)} of {len(unreadable) + len(found)} photos to "
+            f"search by can't be read; the first: {unreadable[0]}"
+        )
+    return found
+
+
+def _print_answers(
+    coming: Iterable[answers.Answer],
+    options: SearchOptions,
+    fields: Sequence[str],
+    folder: str | None,
+) -> list[answers.Answer]:
+    found = []
     for answer in coming:
-        if voting is not None:
-            answer = answer.recognized(voting, top)
         found.append(answer)
         # Without results there is no row.
         if options.format == "csv" and not (options.labels or answer.matches):
@@ -210,11 +240,6 @@ def main(options: SearchOptions) -> list[answers.Answer]:
         answers.save_answers_page(options.output, found, folder)
         if options.format == "text":
             cli.print_line(f"Page: {options.output}")
-    if unreadable:
-        raise PartialResultError(
-            f"{len(unreadable)} of {len(unreadable) + len(found)} photos to "
-            f"search by can't be read; the first: {unreadable[0]}"
-        )
     return found
 
 

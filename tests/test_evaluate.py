@@ -86,7 +86,7 @@ def test_re_ranking_is_scored_and_recorded(files, tmp_path):
     assert metrics["protocol"] == "revisited"
 
 
-@pytest.mark.parametrize("step", ["diffusion:5,3", "k_reciprocal:6,3"])
+@pytest.mark.parametrize("step", ["diffusion:2,3", "k_reciprocal:6,3"])
 def test_a_final_ranking_is_scored(files, step):
     evaluation = evaluate.main(
         evaluate.EvaluateOptions(**files.sets, rerank=[step])

@@ -184,6 +184,7 @@ class SearchLimits:
     exclude_self: bool = False
     where: str | None = None
     collapse: bool = False
+    rerank: tuple[str, ...] = ()
 
 
 def search_by_photos(

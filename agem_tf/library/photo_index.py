@@ -23,10 +23,12 @@ from agem_tf.errors import UserError
 from agem_tf.library.collapsing import collapsed
 from agem_tf.library.metadata_filter import parse_filter
 from agem_tf.library.recognition import Recognition, Voting, vote
+from agem_tf.library.reranked_search import RerankedSearch
 from agem_tf.photos.boxes import Box, check_box
 from agem_tf.photos.reading import EncodedPhoto
 from agem_tf.retrieval.indexes import Match, StoredIndex, storage_at
 from agem_tf.retrieval.indexes.photo_metadata import NO_FIELDS, Fields
+from agem_tf.retrieval.reranking import parse_rerank
 
 if TYPE_CHECKING:
     from agem_tf.extraction.photo_files import FileExtractor
@@ -61,6 +63,7 @@ class PhotoIndex:
         self.stored = stored
         # Names by filter: a page of results asks for the same one again.
         self._selections: dict[str, set[str]] = {}
+        self._prepared: tuple[tuple, RerankedSearch] | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike, model: str | None = None) -> Self:
@@ -94,6 +97,7 @@ class PhotoIndex:
         exclude_self: bool = False,
         where: str | None = None,
         collapse: bool = False,
+        rerank: Sequence[str] = (),
     ) -> list[Match]:
         """Returns the photos that are most similar to a query.
 
@@ -110,15 +114,19 @@ class PhotoIndex:
                 "year >= 2020 and landmark != unknown"; see `metadata_filter`.
             collapse: whether copies of one shot become one result, the best of
                 them, with the names of the others; see `collapsing`.
+            rerank: steps of re-ranking such as "qe:5", in an exact index; see
+                `retrieval.reranking` and `RerankedSearch`. What they do with
+                all photos is done at the first search.
 
         Raises:
             UserError: the query is not readable, the box is not inside it, the
-                index has no model for photos, the filter is malformed, or
-                copies are to be collapsed in an index that is not exact.
+                index has no model for photos, the filter or a step is
+                malformed, or the index is not exact and copies are to be
+                collapsed or results re-ranked.
         """
         rows = self.descriptors([query], None if box is None else [box])
         (matches,) = self.search_descriptors(
-            rows, top, min_similarity, exclude_self, where, collapse
+            rows, top, min_similarity, exclude_self, where, collapse, rerank
         )
         return matches
 
@@ -159,12 +167,14 @@ class PhotoIndex:
         exclude_self: bool = False,
         where: str | None = None,
         collapse: bool = False,
+        rerank: Sequence[str] = (),
     ) -> list[list[Match]]:
         """Searches by several descriptors at once; see `search`.
 
         Args:
             rows: (queries, dimension).
-            top, min_similarity, exclude_self, where, collapse: see `search`.
+            top, min_similarity, exclude_self, where, collapse, rerank: see
+                `search`.
 
         Returns:
             The photos per query, best first, with their metadata.
@@ -175,8 +185,12 @@ class PhotoIndex:
         least = -np.inf if min_similarity is None else min_similarity
         most = _COPY if exclude_self else np.inf
         among = None if where is None else self._passing(where)
+        if rerank:
+            search = self._reranked(tuple(rerank), where).search
+        else:
+            search = functools.partial(index.search, among=among)
         while True:
-            found = index.search(rows, wanted, among)
+            found = search(rows, wanted)
             kept = [
                 [m for m in each if least <= m.similarity <= most]
                 for each in found
@@ -282,6 +296,17 @@ class PhotoIndex:
         """
         others = self.descriptors(unlike) if unlike else None
         return rocchio_row(self.descriptors(like), others)
+
+    def _reranked(
+        self, rerank: tuple[str, ...], where: str | None
+    ) -> RerankedSearch:
+        """Returns the prepared steps; those of the last search are kept."""
+        if self._prepared is None or self._prepared[0] != (rerank, where):
+            steps = parse_rerank(rerank)
+            among = None if where is None else self._passing(where)
+            search = RerankedSearch(self.stored.index, steps, among)
+            self._prepared = (rerank, where), search
+        return self._prepared[1]
 
     def _collapsed(self, matches: list[Match]) -> list[Match]:
         rows = self.stored.index.descriptors_of([m.name for m in matches])

@@ -16,26 +16,10 @@ from agem_tf.extraction.single_scale import (
 )
 from agem_tf.library.answers import Answer, find_photo
 from agem_tf.photos.reading import read_pixels
-from agem_tf.retrieval import reranking
 from agem_tf.retrieval.reranking import SpatialVerification
 
 _LOG = logging.getLogger(__name__)
 _DEFAULT_KIND = "xfeat"
-
-
-def parse_verification(text: str) -> SpatialVerification:
-    """Returns the step of a text such as "verify:100".
-
-    Raises:
-        UserError: the text is anything else.
-    """
-    steps = reranking.parse_rerank([text])
-    if len(steps) != 1 or not isinstance(steps[0], SpatialVerification):
-        raise UserError(
-            f"--rerank={text} is for agem_tf.evaluate; a search re-ranks by "
-            "verify or verify:100."
-        )
-    return steps[0]
 
 
 def verified_answers(

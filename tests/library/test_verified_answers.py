@@ -10,11 +10,9 @@ from agem_tf.errors import UserError
 from agem_tf.extraction.local_extractor import write_folder_features
 from agem_tf.extraction.single_scale import single_scale_extractor
 from agem_tf.library.answers import Answer
-from agem_tf.library.verified_answers import (
-    parse_verification,
-    verified_answers,
-)
+from agem_tf.library.verified_answers import verified_answers
 from agem_tf.retrieval.indexes import Match
+from agem_tf.retrieval.reranking import SpatialVerification
 
 TURN = np.array([[0.95, 0.1, 5], [-0.1, 0.95, 30], [0, 0, 1.0]])
 
@@ -61,7 +59,7 @@ def answer(folder, box=None):
 @pytest.mark.parametrize("box", [None, (40, 40, 250, 190)])
 def test_the_photo_of_most_inliers_comes_first(folder, stored, box):
     (found,) = verified_answers(
-        [answer(folder, box)], parse_verification("verify:4"), 3, None, stored
+        [answer(folder, box)], SpatialVerification(4), 3, None, stored
     )
     names = [match.name for match in found.matches]
     assert names == ["2.png", "0.png", "1.png"]
@@ -81,7 +79,7 @@ def test_a_query_may_be_the_name_of_an_indexed_photo(folder, stored):
     named = Answer("2.png", answer(folder).matches)
     (found,) = verified_answers(
         [named],
-        parse_verification("verify:4"),
+        SpatialVerification(4),
         1,
         str(folder / "photos"),
         stored,
@@ -91,7 +89,7 @@ def test_a_query_may_be_the_name_of_an_indexed_photo(folder, stored):
 
 def test_photos_beyond_the_candidates_follow(folder, stored):
     (found,) = verified_answers(
-        [answer(folder)], parse_verification("verify:2"), 4, None, stored
+        [answer(folder)], SpatialVerification(2), 4, None, stored
     )
     assert [match.name for match in found.matches] == [
         f"{number}.png" for number in range(4)
@@ -101,24 +99,21 @@ def test_photos_beyond_the_candidates_follow(folder, stored):
 
 def test_without_features_the_folder_must_be_known(folder):
     with pytest.raises(UserError, match="--folder=DIR"):
-        verified_answers([answer(folder)], parse_verification("verify"), 3)
-
-
-@pytest.mark.parametrize("text", ["qe:3,0", "agem", "verify:x"])
-def test_other_steps_are_refused(text):
-    with pytest.raises(UserError):
-        parse_verification(text)
+        verified_answers([answer(folder)], SpatialVerification(), 3)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"local_features": "d"}, "--local_features is for --rerank"),
         (
-            {"photos": (), "descriptors": "d", "rerank": "verify"},
+            {"local_features": "d", "rerank": ("qe",)},
+            "--local_features is for --rerank=verify",
+        ),
+        (
+            {"photos": (), "descriptors": "d", "rerank": ("verify",)},
             "give photos to search by",
         ),
-        ({"rerank": "qe"}, "is for agem_tf.evaluate"),
+        ({"rerank": ("verify", "qe")}, "make it the last step"),
     ],
 )
 def test_options_belong_together(options, message):

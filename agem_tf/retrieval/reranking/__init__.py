@@ -12,6 +12,7 @@ from agem_tf.retrieval.reranking.k_reciprocal import KReciprocal
 from agem_tf.retrieval.reranking.pipeline import (
     PRESETS,
     STEPS,
+    PreparedReranking,
     Step,
     parse_rerank,
     rank_with,
@@ -37,6 +38,7 @@ __all__ = [
     "Diffusion",
     "KReciprocal",
     "OfflineDiffusion",
+    "PreparedReranking",
     "QueryExpansion",
     "RankingStep",
     "Reorder",

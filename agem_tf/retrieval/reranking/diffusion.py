@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import cg
 
-from agem_tf.retrieval.nearest import largest_first, similarity_blocks
+from agem_tf.retrieval.nearest import nearest
 from agem_tf.retrieval.reranking.steps import (
     RankingStep,
     Reorder,
@@ -28,11 +28,12 @@ _POWER = 3
 _DAMPING = 0.99
 _MAX_ITERATIONS = 20
 _TOLERANCE = 1e-6
+_CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Diffusion(RankingStep):
-    """Solves (I - 0.99 S) f = y for each query and ranks by f.
+    """Solves (I - damping S) f = y for each query and ranks by f.
 
     y_i = max(s_i, 0)^3 for the nearest neighbours of the query, else 0; S is
     `transition_matrix`. Photos that no walk reaches have f = 0 and follow in
@@ -43,14 +44,17 @@ class Diffusion(RankingStep):
         num_query_neighbours: neighbours of the query, where walks start.
         truncation: number of most similar photos that the walks of a query
             are restricted to, which bounds the time in a large database.
+        damping: share of a walk that continues, in [0, 1); the smaller, the
+            closer the ranking is to that by similarity.
     """
 
     num_neighbours: int = 50
     num_query_neighbours: int = 10
     truncation: int = 10_000
+    damping: float = _DAMPING
 
     def __post_init__(self) -> None:
-        check_positive(**vars(self))
+        _check_arguments(self)
 
     def prepare(self, database: np.ndarray) -> Reorder:
         """See the base class; builds the graph."""
@@ -62,7 +66,9 @@ class Diffusion(RankingStep):
             nodes, rest = np.split(order, [self.truncation])
             signal = kernel(similarities[nodes])
             signal[self.num_query_neighbours :] = 0
-            scores = diffuse(transitions[nodes][:, nodes], signal)
+            scores = diffuse(
+                transitions[nodes][:, nodes], signal, damping=self.damping
+            )
             nodes = nodes[np.argsort(-scores, kind="stable")]
             return np.concatenate([nodes, rest])
 
@@ -116,8 +122,9 @@ def diffuse(
     signal: np.ndarray,
     max_iterations: int = _MAX_ITERATIONS,
     tolerance: float = _TOLERANCE,
+    damping: float = _DAMPING,
 ) -> np.ndarray:
-    """Solves (I - 0.99 S) f = y by conjugate gradients.
+    """Solves (I - damping S) f = y by conjugate gradients.
 
     Args:
         transitions: S, (nodes, nodes), symmetric.
@@ -126,13 +133,14 @@ def diffuse(
             solution is returned.
         tolerance: norm of the residual relative to that of `signal`, at which
             the iteration stops.
+        damping: share of a walk that continues, in [0, 1).
 
     Returns:
         f, (nodes,) float64.
     """
     identity = sparse.eye_array(len(signal), format="csr")
     solution, _ = cg(
-        identity - _DAMPING * transitions,
+        identity - damping * transitions,
         signal,
         rtol=tolerance,
         maxiter=max_iterations,
@@ -144,8 +152,8 @@ def diffuse(
 class OfflineDiffusion(RankingStep):
     """Ranks by f = sum_i y_i c_i over the neighbours of the query.
 
-    The c_i solve (I - 0.99 S) c_i = e_i and are computed in `prepare`. As the
-    solution is linear in y, f equals that of `Diffusion` except for the
+    The c_i solve (I - damping S) c_i = e_i and are computed in `prepare`. As
+    the solution is linear in y, f equals that of `Diffusion` except for the
     truncation, which here is per photo. A query takes a sum of a few sparse
     columns; the preparation takes one solution per photo, and 12 bytes for
     each photo in each column.
@@ -155,14 +163,16 @@ class OfflineDiffusion(RankingStep):
         num_query_neighbours: neighbours of the query, where walks start.
         truncation: number of most similar photos that the walks of a photo
             are restricted to.
+        damping: see `Diffusion`.
     """
 
     num_neighbours: int = 50
     num_query_neighbours: int = 10
     truncation: int = 1000
+    damping: float = _DAMPING
 
     def __post_init__(self) -> None:
-        check_positive(**vars(self))
+        _check_arguments(self)
 
     def prepare(self, database: np.ndarray) -> Reorder:
         """See the base class; solves for every photo."""
@@ -189,18 +199,36 @@ class OfflineDiffusion(RankingStep):
         """
         transitions = transition_matrix(database, self.num_neighbours)
         nodes, values = [], []
-        for start, block in similarity_blocks(database, database):
-            top = min(self.truncation, len(database))
-            for photo, order in enumerate(largest_first(block, top), start):
+        top = min(self.truncation, len(database))
+        # The whole database is read once per chunk.
+        for start in range(0, len(database), _CHUNK):
+            chunk = database[start : start + _CHUNK]
+            orders, _ = nearest(chunk, database, top)
+            for photo, order in enumerate(orders, start):
                 # The photo comes first, even if copies of it are as similar.
                 near = np.concatenate([[photo], order[order != photo]])[:top]
                 signal = np.zeros(len(near))
                 signal[0] = 1
-                column = diffuse(transitions[near][:, near], signal)
+                column = diffuse(
+                    transitions[near][:, near], signal, damping=self.damping
+                )
                 nodes.append(near[column != 0])
                 values.append(column[column != 0])
         lengths = [0, *(len(column) for column in values)]
         return sparse.csr_array(
             (np.concatenate(values), np.concatenate(nodes), np.cumsum(lengths)),
             shape=transitions.shape,
+        )
+
+
+def _check_arguments(step: Diffusion | OfflineDiffusion) -> None:
+    check_positive(
+        num_neighbours=step.num_neighbours,
+        num_query_neighbours=step.num_query_neighbours,
+        truncation=step.truncation,
+    )
+    if not 0 <= step.damping < 1:
+        raise ValueError(
+            "`damping` must be at least 0 and less than 1. Received: "
+            f"damping={step.damping}"
         )

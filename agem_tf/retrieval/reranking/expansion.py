@@ -8,6 +8,7 @@ References:
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -44,12 +45,10 @@ class QueryExpansion(DescriptorStep):
     def __post_init__(self) -> None:
         _check_arguments(self)
 
-    def transform(
-        self, queries: np.ndarray, database: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """See the base class; the database is unchanged."""
+    def expanded(self, queries: np.ndarray, database: np.ndarray) -> np.ndarray:
+        """See the base class."""
         found = nearest(queries, database, self.num_neighbours)
-        return _average(queries, database, *found, self.alpha), database
+        return _average(queries, database, *found, self.alpha)
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,18 @@ class DatabaseAugmentation(DescriptorStep):
             give more weight to similar photos.
     """
 
+    compares_all: ClassVar[bool] = True
+
     num_neighbours: int = 20
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
         _check_arguments(self)
 
-    def transform(
-        self, queries: np.ndarray, database: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """See the base class; the queries are unchanged."""
+    def augmented(self, database: np.ndarray) -> np.ndarray:
+        """See the base class."""
         found = nearest_others(database, self.num_neighbours)
-        return queries, _average(database, database, *found, self.alpha)
+        return _average(database, database, *found, self.alpha)
 
 
 def _average(

@@ -6,6 +6,7 @@ query. `SpatialVerification` replaces the order by local features.
 
 import abc
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,14 +17,17 @@ from agem_tf.retrieval.nearest import NotFiniteError, nearest
 Reorder = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-class DescriptorStep(abc.ABC):
-    """Base step that replaces descriptors; several may follow each other."""
+class DescriptorStep:
+    """Base step that replaces descriptors; several may follow each other.
 
-    @abc.abstractmethod
-    def transform(
-        self, queries: np.ndarray, database: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns new queries and a new database of the same shapes.
+    Attributes:
+        compares_all: whether every photo is compared with every other one.
+    """
+
+    compares_all: ClassVar[bool] = False
+
+    def expanded(self, queries: np.ndarray, database: np.ndarray) -> np.ndarray:
+        """Returns the new queries, by default the same.
 
         Args:
             queries: (queries, dimension), L2-normalised.
@@ -33,10 +37,28 @@ class DescriptorStep(abc.ABC):
         Raises:
             UserError: the dimensions differ, or a descriptor is not finite.
         """
+        return queries
+
+    def augmented(self, database: np.ndarray) -> np.ndarray:
+        """Returns the new database, by default the same.
+
+        Args:
+            database: see `expanded`.
+
+        Raises:
+            UserError: a descriptor is not finite.
+        """
+        return database
 
 
 class RankingStep(abc.ABC):
-    """Base step that replaces the order of each query; must be the last."""
+    """Base step that replaces the order of each query; must be the last.
+
+    Attributes:
+        compares_all: whether every photo is compared with every other one.
+    """
+
+    compares_all: ClassVar[bool] = True
 
     @abc.abstractmethod
     def prepare(self, database: np.ndarray) -> Reorder:

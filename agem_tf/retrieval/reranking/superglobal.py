@@ -4,6 +4,7 @@ Reference: Shao et al., https://arxiv.org/abs/2308.06954
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class SuperGlobal(RankingStep):
         num_neighbours: K, without the photo itself.
         beta: weight of the neighbours, positive.
     """
+
+    compares_all: ClassVar[bool] = False
 
     num_candidates: int = 400
     num_neighbours: int = 9

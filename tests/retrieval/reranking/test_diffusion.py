@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from agem_tf.retrieval.reranking import Diffusion, OfflineDiffusion, rerank
+from agem_tf.retrieval.reranking import (
+    Diffusion,
+    OfflineDiffusion,
+    rank_with,
+    rerank,
+)
 from agem_tf.retrieval.reranking.diffusion import diffuse, transition_matrix
 
 
@@ -143,13 +148,15 @@ def test_a_chain_of_similar_photos_is_followed(step):
     database = np.array([*chain, alone])
     query = database[:1]
     assert rerank(query, database)[0].tolist().index(11) < 10
-    assert rerank(query, database, [step])[0, -1] == 11
+    ranks = rank_with(query, database, step.prepare(database))
+    assert ranks[0, -1] == 11
 
 
 @pytest.mark.parametrize("step", [Diffusion(3, 3), OfflineDiffusion(3, 3)])
 def test_a_query_without_similar_photos_keeps_its_ranking(step):
     database = np.array([[0.0, 1], [-0.6, 0.8], [-1, 0]])
-    ranks = rerank(np.array([[1.0, 0]]), database, [step])
+    query = np.array([[1.0, 0]])
+    ranks = rank_with(query, database, step.prepare(database))
     assert ranks.tolist() == [[0, 1, 2]]
 
 
@@ -157,3 +164,16 @@ def test_a_query_without_similar_photos_keeps_its_ranking(step):
 def test_invalid_arguments_are_refused(kind):
     with pytest.raises(ValueError, match="truncation=0"):
         kind(truncation=0)
+    with pytest.raises(ValueError, match="damping=1"):
+        kind(damping=1)
+
+
+@pytest.mark.parametrize("kind", [Diffusion, OfflineDiffusion])
+def test_without_damping_only_neighbours_of_the_query_rise(descriptors, kind):
+    """f = y, so that the ranking is that by similarity."""
+    queries, database = descriptors
+    step = kind(7, 10, damping=0)
+    np.testing.assert_array_equal(
+        rerank(queries, database, [step])[:, :10],
+        rerank(queries, database)[:, :10],
+    )

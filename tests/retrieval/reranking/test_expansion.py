@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.reranking import DatabaseAugmentation, QueryExpansion
+from agem_tf.retrieval.reranking import (
+    DatabaseAugmentation,
+    QueryExpansion,
+    rerank,
+)
 
 
 def _expand_by_loop(vector, similar, num_neighbours, alpha):
@@ -22,8 +26,8 @@ def _expand_by_loop(vector, similar, num_neighbours, alpha):
 def test_queries_equal_a_loop(descriptors, num_neighbours, alpha):
     queries, database = descriptors
     step = QueryExpansion(num_neighbours, alpha)
-    expanded, same = step.transform(queries, database)
-    assert same is database
+    expanded = step.expanded(queries, database)
+    assert step.augmented(database) is database
     for query, actual in zip(queries, expanded, strict=True):
         similar = [(query @ photo, photo) for photo in database]
         expected = _expand_by_loop(query, similar, num_neighbours, alpha)
@@ -35,8 +39,8 @@ def test_queries_equal_a_loop(descriptors, num_neighbours, alpha):
 def test_photos_equal_a_loop(descriptors, num_neighbours, alpha):
     queries, database = descriptors
     step = DatabaseAugmentation(num_neighbours, alpha)
-    same, augmented = step.transform(queries, database)
-    assert same is queries
+    augmented = step.augmented(database)
+    assert step.expanded(queries, database) is queries
     for index, actual in enumerate(augmented):
         photo = database[index]
         similar = [
@@ -51,7 +55,7 @@ def test_photos_equal_a_loop(descriptors, num_neighbours, alpha):
 def test_a_photo_with_copies_counts_itself_once():
     """The third of three equal photos is not among its own two nearest."""
     database = np.array([[1.0, 0], [1, 0], [1, 0], [0.6, 0.8]])
-    _, augmented = DatabaseAugmentation(1, 0).transform(database, database)
+    augmented = DatabaseAugmentation(1, 0).augmented(database)
     np.testing.assert_allclose(augmented[:3], database[:3], atol=1e-6)
     expected = np.array([1.6, 0.8]) / np.hypot(1.6, 0.8)
     np.testing.assert_allclose(augmented[3], expected, atol=1e-6)
@@ -59,23 +63,22 @@ def test_a_photo_with_copies_counts_itself_once():
 
 def test_opposite_photos_have_no_weight():
     queries, database = np.array([[1.0, 0]]), np.array([[-1.0, 0], [0, 1]])
-    expanded, _ = QueryExpansion(2, 0.5).transform(queries, database)
+    expanded = QueryExpansion(2, 0.5).expanded(queries, database)
     np.testing.assert_allclose(expanded, queries, atol=1e-6)
 
 
 def test_a_single_photo_is_unchanged():
     database = np.array([[0.6, 0.8]])
-    _, augmented = DatabaseAugmentation().transform(database, database)
+    augmented = DatabaseAugmentation().augmented(database)
     np.testing.assert_allclose(augmented, database, atol=1e-6)
 
 
 def test_a_memory_map_is_augmented(tmp_path, descriptors):
-    queries, database = descriptors
-    database = database.astype(np.float32)
+    database = descriptors[1].astype(np.float32)
     np.save(tmp_path / "database.npy", database)
     mapped = np.load(tmp_path / "database.npy", mmap_mode="r")
-    _, expected = DatabaseAugmentation().transform(queries, database)
-    _, actual = DatabaseAugmentation().transform(queries, mapped)
+    expected = DatabaseAugmentation().augmented(database)
+    actual = DatabaseAugmentation().augmented(mapped)
     np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
@@ -93,4 +96,4 @@ def test_nan_descriptors_are_refused(kind, descriptors):
     queries, database = descriptors
     database[3, 4] = np.nan
     with pytest.raises(UserError, match="NaN"):
-        kind().transform(queries, database)
+        rerank(queries, database, [kind()])

@@ -13,6 +13,7 @@ from agem_tf.retrieval.reranking import (
     Diffusion,
     KReciprocal,
     OfflineDiffusion,
+    PreparedReranking,
     QueryExpansion,
     SuperGlobal,
     k_reciprocal,
@@ -25,8 +26,8 @@ from agem_tf.retrieval.reranking import (
 def test_steps_are_applied_in_order(descriptors):
     queries, database = descriptors
     augmentation, expansion = parse_rerank(["dba:5,1", "qe:4,0"])
-    _, augmented = augmentation.transform(queries, database)
-    expanded, _ = expansion.transform(queries, augmented)
+    augmented = augmentation.augmented(database)
+    expanded = expansion.expanded(queries, augmented)
     expected = np.argsort(-(expanded @ augmented.T), axis=1, kind="stable")
     actual = rerank(queries, database, [augmentation, expansion])
     np.testing.assert_array_equal(actual, expected)
@@ -37,7 +38,7 @@ def test_steps_are_applied_in_order(descriptors):
 def test_a_ranking_step_sees_the_new_descriptors(descriptors):
     queries, database = descriptors
     augmentation, last = parse_rerank(["dba:5,1", "superglobal:30,4"])
-    _, augmented = augmentation.transform(queries, database)
+    augmented = augmentation.augmented(database)
     np.testing.assert_array_equal(
         rerank(queries, database, [augmentation, last]),
         rerank(queries, augmented, [last]),
@@ -57,6 +58,23 @@ def test_a_shorter_ranking_is_the_start_of_the_whole(descriptors, top):
         rerank(*descriptors, [step], top),
         rerank(*descriptors, [step])[:, :top],
     )
+
+
+def test_graphs_of_too_few_photos_are_refused(descriptors):
+    for text in ("diffusion:8", "offline_diffusion:8"):
+        with pytest.raises(UserError, match="at least 80 .*Give at most 7"):
+            rerank(*descriptors, parse_rerank([text]))
+    assert rerank(*descriptors, parse_rerank(["diffusion:7"])).shape == (6, 70)
+
+
+def test_prepared_steps_serve_many_queries(descriptors):
+    queries, database = descriptors
+    steps = parse_rerank(["dba:5,1", "qe:4,0", "diffusion:7,4"])
+    prepared = PreparedReranking(database, steps)
+    whole = rerank(queries, database, steps)
+    for query in range(len(queries)):
+        part = prepared.rank(queries[query : query + 1])
+        np.testing.assert_array_equal(part, whole[query : query + 1])
 
 
 def test_a_prepared_step_serves_many_queries(descriptors):
@@ -82,8 +100,8 @@ def test_invalid_calls_are_refused(descriptors):
 _TEXTS = [
     "dba:20,1",
     "qe:10,0",
-    "diffusion:10,5",
-    "offline_diffusion:10,5,20",
+    "diffusion:7,5",
+    "offline_diffusion:7,5,20",
     "k_reciprocal:6,3",
     "superglobal:40",
 ]
@@ -129,7 +147,7 @@ def test_expansion_reads_only_the_neighbours_of_the_queries(
     database = np.load(tmp_path / "rows.npy", mmap_mode="r")
     step = QueryExpansion(10)
     tracemalloc.start()
-    step.transform(database[:1], database)
+    step.expanded(database[:1], database)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < database.nbytes / 10
