@@ -35,8 +35,7 @@ class FileExtractor:
 
     Attributes:
         function: maps `encoded_images` (batch,) and `boxes` (batch, 4) to
-            {"descriptors": (batch, dimension), "status": (batch,)}; models that
-            earlier versions exported return no status.
+            {"descriptors": (batch, dimension), "status": (batch,)}.
         dimension: dimension of the descriptors.
         provenance: how the descriptors are made; see `files.provenance`.
     """
@@ -75,7 +74,7 @@ class FileExtractor:
                 boxes=tf.constant(boxes[part], tf.float32, (count, 4)),
             )
             rows[part] = outputs["descriptors"].numpy()
-            for position, status in enumerate(outputs.get("status", ())):
+            for position, status in enumerate(outputs["status"].numpy()):
                 if status != PhotoStatus.VALID:
                     raise UserError(
                         f"Encoded photo {start + position} can't be used: "

@@ -14,7 +14,7 @@ from agem_tf.photos import decoding, reading
 from agem_tf.photos.exif_orientation import exif_orientation
 from agem_tf.photos.pixel_budget import PIXEL_BUDGET
 from agem_tf.photos.reading import REMEDY, EncodedPhoto
-from agem_tf.photos.upright_rgb import orientation, to_rgb
+from agem_tf.photos.upright_rgb import orientation, to_rgb, upright_size
 
 _orientation_in_graph = tf.function(
     exif_orientation, input_signature=[tf.TensorSpec((), tf.string)]
@@ -75,6 +75,41 @@ def encode_photo(
         return EncodedPhoto(encoded, width, height)
     with reading.opened(encoded, name, remedy) as photo:
         return _as_png(photo, upright)
+
+
+def sent_photo(encoded: bytes) -> EncodedPhoto | None:
+    """Returns a photo as it was sent, if an exported model may decode it.
+
+    Reads its header only, in a hundredth of the time of `encode_photo`. The
+    model checks the photo while it decodes it, and turns it as its EXIF
+    orientation says; what the model refuses goes to `encode_photo`, which
+    converts the photo or says what is wrong with it.
+
+    Args:
+        encoded: a file.
+
+    Returns:
+        The photo with the size that it has upright; None if it has another
+        format than JPEG and PNG, other colours than RGB and grey, or an
+        orientation that TensorFlow's graphs read differently than Pillow.
+    """
+    try:
+        with reading.open_header(encoded) as photo:
+            turn = 1
+            # Without one of these, the graph has nothing to read.
+            if b"Exif\0\0" in encoded or b"eXIf" in encoded:
+                turn = int(_orientation_in_graph(tf.constant(encoded)))
+            if (
+                photo.format not in ("JPEG", "MPO", "PNG")
+                or photo.mode not in ("RGB", "L")
+                or photo.has_transparency_data
+                or turn != orientation(photo)
+            ):
+                return None
+            return EncodedPhoto(encoded, *upright_size(photo))
+    # Pillow's readers raise many types.
+    except Exception:
+        return None
 
 
 def _as_png(photo: PIL.Image.Image, upright: bool) -> EncodedPhoto:

@@ -58,6 +58,11 @@ def orientation(photo: PIL.Image.Image) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
+def upright_size(photo: PIL.Image.Image) -> tuple[int, int]:
+    """Returns the width and height that a photo has once it is upright."""
+    return photo.size[::-1] if orientation(photo) >= 5 else photo.size
+
+
 def _converter(photo: PIL.Image.Image) -> _Convert | None:
     """Returns what converts a strip of the photo; None if it is RGB."""
     if photo.mode == "F":

@@ -108,13 +108,14 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
     manifest = read_manifest(pathlib.Path(directory), KIND, unchecked=(CARD,))
     check_operations(directory)
     model = tf.saved_model.load(os.fspath(directory))
-    if _SIGNATURE not in model.signatures:
+    signature = model.signatures.get(_SIGNATURE)
+    if signature is None or "status" not in signature.structured_outputs:
         raise UserError(
-            f"The model {directory} has no signature {_SIGNATURE}, as one of "
-            "local features or of an earlier version; give the export of a "
-            "run of descriptors, written again by python -m agem_tf.export."
+            f"The model {directory} has no signature {_SIGNATURE} with a "
+            "status per photo, as one of local features or of an earlier "
+            "version; give the export of a run of descriptors, written again "
+            "by python -m agem_tf.export."
         )
-    signature = model.signatures[_SIGNATURE]
     dimension = signature.structured_outputs["descriptors"].shape[-1]
 
     # A signature does not keep its model alive.

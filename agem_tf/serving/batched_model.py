@@ -181,9 +181,7 @@ class BatchedModel:
                 boxes=tf.constant([each.box for each in batch], tf.float32),
             )
             rows = outputs["descriptors"].numpy()
-            status = np.zeros(len(batch), np.int32)
-            if "status" in outputs:
-                status = outputs["status"].numpy()
+            status = outputs["status"].numpy()
         except Exception as error:  # The next batch may be smaller.
             _LOG.exception("The model failed on %d photos", len(batch))
             for each in batch:

@@ -15,9 +15,10 @@ import numpy as np
 from agem_tf.errors import UserError
 from agem_tf.library.photo_index import rocchio_row
 from agem_tf.photos.boxes import Box, check_box
-from agem_tf.photos.encoding import encode_photo
-from agem_tf.photos.reading import EncodedPhoto, read_photo_file
+from agem_tf.photos.encoding import encode_photo, sent_photo
+from agem_tf.photos.reading import EncodedPhoto, open_header, read_photo_file
 from agem_tf.photos.screening import PhotoStatus
+from agem_tf.photos.upright_rgb import upright_size
 from agem_tf.serving.batched_model import BatchedModel
 from agem_tf.serving.instruments import Instruments
 from agem_tf.serving.photo_details import AttentionMaps, PhotoMatcher
@@ -37,8 +38,8 @@ class QueryPhoto:
 
     Attributes:
         descriptor: (dimension,) float32.
-        size: width and height of the upright photo; None if its stored
-            descriptor was taken.
+        size: width and height of the upright photo; None if an indexed one
+            can't be read any more.
     """
 
     descriptor: np.ndarray
@@ -51,7 +52,8 @@ class Query:
 
     Attributes:
         row: (1, dimension) float32.
-        size: width and height of the upright photo, if it is a single one.
+        size: width and height of the upright photo, if it is a single one that
+            can be read.
     """
 
     row: np.ndarray
@@ -182,22 +184,16 @@ class Service:
         if key in self._remembered:
             self._remembered.move_to_end(key)
             return self._remembered[key]
-        photo = await self.run(_readable, encoded)
-        size = photo.width, photo.height
-        crop = (0.0, 0.0, 0.0, 0.0)
-        if box is not None:
-            try:
-                check_box(box, size, "the photo", "correct the box")
-            except UserError as error:
-                raise ServiceError(400, str(error)) from error
-            crop = tuple(edge / photo.reduction for edge in box)
-        (row,) = await state.model.describe([photo.encoded], [crop])
-        if row.status != PhotoStatus.VALID:
-            status = PhotoStatus(row.status).name.lower().replace("_", " ")
-            raise ServiceError(
-                422, f"The model refuses the photo ({status}); {_REMEDY}."
-            )
-        described = QueryPhoto(row.descriptor, size)
+        described = None
+        # Most photos need no conversion, and are decoded by the model alone.
+        sent = await self.run(sent_photo, encoded)
+        if sent is not None:
+            described = await _described(state.model, sent, box)
+        if described is None:
+            photo = await self.run(_readable, encoded)
+            described = await _described(state.model, photo, box)
+        if described is None:
+            raise ServiceError(422, f"The model refuses the photo; {_REMEDY}.")
         self._remembered[key] = described
         if len(self._remembered) > _MOST_REMEMBERED:
             self._remembered.popitem(last=False)
@@ -235,9 +231,43 @@ class Service:
         if box is None:
             row = await self.run(state.stored.index.descriptor, name)
         if row is not None:
-            return QueryPhoto(row)
+            size = await self.run(_size, state, name)
+            return QueryPhoto(row, size)
         encoded = await self.read(state.path(name))
         return await self.query_photo(state, encoded, box)
+
+
+def _size(state: IndexState, name: str) -> tuple[int, int] | None:
+    """Returns the width and height of an indexed photo, if it can be read."""
+    try:
+        encoded = read_photo_file(state.path(name))
+        with open_header(encoded) as photo:
+            return upright_size(photo)
+    # Pillow's readers raise many types.
+    except Exception:
+        return None
+
+
+async def _described(
+    model: BatchedModel, photo: EncodedPhoto, box: Box | None
+) -> QueryPhoto | None:
+    """Runs the model on a photo; None if it refuses the photo.
+
+    Raises:
+        ServiceError: the box is not inside the photo, or too many wait.
+    """
+    size = photo.width, photo.height
+    crop = (0.0, 0.0, 0.0, 0.0)
+    if box is not None:
+        try:
+            check_box(box, size, "the photo", "correct the box")
+        except UserError as error:
+            raise ServiceError(400, str(error)) from error
+        crop = tuple(edge / photo.reduction for edge in box)
+    (row,) = await model.describe([photo.encoded], [crop])
+    if row.status != PhotoStatus.VALID:
+        return None
+    return QueryPhoto(row.descriptor, size)
 
 
 def _readable(encoded: bytes) -> EncodedPhoto:

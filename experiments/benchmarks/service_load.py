@@ -3,38 +3,45 @@
     python experiments/benchmarks/service_load.py --index=photos.index \\
         --clients=16 --seconds=60
 
-prints, in this order and with the same photos: the photos per second of the
-bare model in batches of 16; of a plain FastAPI application that runs the same
-model once per request; of the service by TensorFlow Serving's protocol and by
-POST /search; and of the latter again while every tenth request is hostile.
-With each: the share of the bare model's throughput, median and 99th percentile
-of the seconds per request, the answers that are no success, and the growth of
-the service's memory. Clients and service share the cores. Every photo is sent
+measures, with the same photos, the bare model in batches of 16; a plain FastAPI
+application that runs the same model once per request; the service by TensorFlow
+Serving's protocol and by POST /search; and the latter again while every tenth
+request is hostile. They take turns in rounds of five seconds, so that other
+work of the machine disturbs all alike. With --memory_minutes=10, clients then
+stay on POST /search, a tenth of it hostile, while the memory is read.
+
+Printed are successful requests per second, and their share of the bare model's;
+CPU time of the server's process per request, also as such a share; median and
+99th percentile of the seconds per request; answers that are no success; and the
+memory of the service. Clients and server share the cores. Every photo is sent
 with other bytes behind its end, so that no answer is remembered.
 """
 
 import base64
+import collections
+import dataclasses
 import http.client
 import itertools
 import json
 import os
 import pathlib
 import random
-import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Self
 
 import fastapi
 import numpy as np
+import psutil
 import tensorflow as tf
 import uvicorn
 from absl import app, flags
 from fastapi.concurrency import run_in_threadpool
 
+from agem_tf.extraction.photo_files import FileExtractor
 from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.saved_models.retrieval_model import load_exported
@@ -42,8 +49,14 @@ from agem_tf.saved_models.retrieval_model import load_exported
 _INDEX = flags.DEFINE_string("index", None, "Index to serve.", required=True)
 _CLIENTS = flags.DEFINE_integer("clients", 16, "Clients at the same time.")
 _SECONDS = flags.DEFINE_float("seconds", 60, "Seconds per measurement.")
-_PLAIN = flags.DEFINE_integer("plain", 0, "Port of the plain application.")
+_MINUTES = flags.DEFINE_float(
+    "memory_minutes", 0, "Minutes of load over which memory is read."
+)
+_PORT = flags.DEFINE_integer(
+    "port", None, "Serve the plain application alone, on this port."
+)
 _BATCH = 16
+_ROUND_SECONDS = 5.0
 _MOST_PHOTOS = 64
 _PREDICT = "/v1/models/agem_tf:predict"
 _BOUNDARY = "----------------boundary"
@@ -52,20 +65,76 @@ _BOUNDARY = "----------------boundary"
 Request = tuple[str, str, str, bytes]
 
 
-class Measured(NamedTuple):
-    """What clients saw.
+@dataclasses.dataclass
+class Measured:
+    """What clients saw, over all rounds.
 
     Attributes:
-        rate: successful requests per second.
+        wall: seconds of the rounds.
+        cpu: CPU seconds of the server's process.
         seconds: seconds of each successful request.
         refused: number of answers by status, of requests that should succeed.
         hostile: number of answers by status, of hostile requests.
     """
 
-    rate: float
-    seconds: np.ndarray
-    refused: dict[int, int]
-    hostile: dict[int, int]
+    wall: float = 0
+    cpu: float = 0
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    refused: collections.Counter = dataclasses.field(
+        default_factory=collections.Counter
+    )
+    hostile: collections.Counter = dataclasses.field(
+        default_factory=collections.Counter
+    )
+
+    @property
+    def rate(self) -> float:
+        """Successful requests per second."""
+        return len(self.seconds) / self.wall
+
+    @property
+    def cost(self) -> float:
+        """CPU seconds per successful request."""
+        return self.cpu / max(len(self.seconds), 1)
+
+
+class Server:
+    """A server in a process of its own.
+
+    Args:
+        port: port that it listens on.
+        command: arguments of Python.
+    """
+
+    def __init__(self, port: int, command: list[str]):
+        self.port = port
+        self._started = subprocess.Popen(
+            [sys.executable, *command, f"--port={port}"],
+            stderr=subprocess.DEVNULL,
+        )
+        self.process = psutil.Process(self._started.pid)
+
+    def __enter__(self) -> Self:
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port)
+            try:
+                connection.request("GET", "/health")
+                connection.getresponse()
+                return self
+            except OSError:
+                time.sleep(0.2)
+            finally:
+                connection.close()
+
+    def __exit__(self, *_: object) -> None:
+        self._started.terminate()
+        self._started.wait()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU seconds that the process has used."""
+        times = self.process.cpu_times()
+        return times.user + times.system
 
 
 def predict_request(photo: bytes) -> Request:
@@ -100,20 +169,24 @@ def hostile_requests(photo: bytes) -> Iterator[Request]:
     )
 
 
-def measure(
-    port: int, photos: list[bytes], request: Callable, hostile: bool = False
-) -> Measured:
-    """Holds clients on a port."""
-    ends = time.monotonic() + _SECONDS.value
-    seconds: list[float] = []
-    refused: dict[int, int] = {}
-    bad_answers: dict[int, int] = {}
+def hold(
+    server: Server,
+    photos: list[bytes],
+    request: Callable,
+    hostile: bool,
+    duration: float,
+    measured: Measured,
+) -> None:
+    """Holds clients on a server, and adds what they see to `measured`."""
+    ends = time.monotonic() + duration
     lock = threading.Lock()
 
     def run(number: int) -> None:
-        draw = random.Random(number)
+        draw = random.Random(f"{number} {ends}")
         bad = hostile_requests(photos[0])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", server.port, timeout=60
+        )
         while time.monotonic() < ends:
             is_bad = hostile and draw.random() < 0.1
             photo = draw.choice(photos) + draw.randbytes(8)
@@ -129,14 +202,14 @@ def measure(
                 status = 0
             with lock:
                 if is_bad:
-                    bad_answers[status] = bad_answers.get(status, 0) + 1
+                    measured.hostile[status] += 1
                 elif status == 200:
-                    seconds.append(time.monotonic() - started)
+                    measured.seconds.append(time.monotonic() - started)
                 else:
-                    refused[status] = refused.get(status, 0) + 1
+                    measured.refused[status] += 1
         connection.close()
 
-    started = time.monotonic()
+    wall, cpu = time.monotonic(), server.cpu_seconds
     threads = [
         threading.Thread(target=run, args=(number,))
         for number in range(_CLIENTS.value)
@@ -145,26 +218,31 @@ def measure(
         thread.start()
     for thread in threads:
         thread.join()
-    rate = len(seconds) / (time.monotonic() - started)
-    return Measured(rate, np.array(seconds), refused, bad_answers)
+    measured.wall += time.monotonic() - wall
+    measured.cpu += server.cpu_seconds - cpu
 
 
-def bare_rate(model: str, photos: list[bytes]) -> float:
-    """Returns the photos per second of the model in full batches."""
-    extractor = load_exported(model)
-    batches = itertools.cycle(
-        [photos[i : i + _BATCH] for i in range(0, len(photos), _BATCH)]
-    )
-    extractor.encoded(next(batches))
-    count, started = 0, time.monotonic()
-    while time.monotonic() - started < _SECONDS.value:
-        count += len(extractor.encoded(next(batches)))
-    return count / (time.monotonic() - started)
+def run_bare(
+    extractor: FileExtractor, photos: list[bytes], measured: Measured
+) -> None:
+    """Runs the model on full batches, and adds what it takes."""
+    wall, cpu = time.monotonic(), time.process_time()
+    while (took := time.monotonic() - wall) < _ROUND_SECONDS:
+        batch = random.sample(photos, _BATCH)
+        extractor.encoded(batch)
+        each = (time.monotonic() - wall - took) / _BATCH
+        measured.seconds.extend([each] * _BATCH)
+    measured.wall += time.monotonic() - wall
+    measured.cpu += time.process_time() - cpu
 
 
 def serve_plain(model: str) -> None:
     """Serves the model as a few lines of FastAPI would."""
     extractor, application = load_exported(model), fastapi.FastAPI()
+    # The first run of a graph takes seconds, and by several threads minutes.
+    extractor.encoded(
+        [tf.io.encode_jpeg(tf.zeros((9, 9, 3), tf.uint8)).numpy()]
+    )
 
     @application.post(_PREDICT)
     async def predict(request: fastapi.Request) -> dict:
@@ -177,76 +255,74 @@ def serve_plain(model: str) -> None:
         )
         return {"predictions": outputs["descriptors"].numpy().tolist()}
 
-    uvicorn.run(application, port=_PLAIN.value, log_level="warning")
+    uvicorn.run(application, port=_PORT.value, log_level="warning")
 
 
-def memory(process: int) -> int:
-    """Returns the resident megabytes of a process."""
-    status = pathlib.Path(f"/proc/{process}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1000
-
-
-def show(name: str, found: Measured, bare: float) -> None:
+def show(name: str, found: Measured, bare: Measured) -> None:
     median, last = np.percentile(found.seconds, [50, 99])
     print(
-        f"{name:28} {found.rate:6.1f} per second {100 * found.rate / bare:4.0f}"
-        f" %  p50 {median:6.3f} s  p99 {last:6.3f} s  refused {found.refused}"
-        + (f"  hostile {found.hostile}" if found.hostile else ""),
+        f"{name:30} {found.rate:6.1f} per second {found.rate / bare.rate:6.0%}"
+        f"  CPU {1000 * found.cost:5.1f} ms {bare.cost / found.cost:6.0%}"
+        f"  p50 {median:6.3f} s  p99 {last:6.3f} s"
+        f"  refused {dict(found.refused)}"
+        + (f"  hostile {dict(found.hostile)}" if found.hostile else ""),
         flush=True,
     )
 
 
-def wait_for(port: int) -> None:
-    """Waits until a port is served."""
-    while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        try:
-            connection.request("GET", "/health")
-            connection.getresponse()
-            return
-        except OSError:
-            time.sleep(0.2)
-        finally:
-            connection.close()
+def show_memory(server: Server, photos: list[bytes]) -> None:
+    """Prints the memory of the service under load, every minute."""
+    measured = Measured()
+    for minute in range(round(_MINUTES.value)):
+        hold(server, photos, search_request, True, 60, measured)
+        megabytes = server.process.memory_info().rss // 1_000_000
+        print(f"minute {minute + 1:2}: {megabytes} MB", flush=True)
+    print(f"refused {dict(measured.refused)}")
 
 
 def main(_: list[str]) -> None:
     stored = storage_at(_INDEX.value).open()
     model = os.fspath(stored.model)
-    if _PLAIN.value:
+    if _PORT.value:
         serve_plain(model)
         return
     paths = list_folder(stored.origin.photos)[:_MOST_PHOTOS]
     photos = [pathlib.Path(path).read_bytes() for path in paths]
-    bare = bare_rate(model, photos)
-    print(f"{'bare model':28} {bare:6.1f} per second", flush=True)
-    port = 8095
-    plain = subprocess.Popen(
-        [sys.executable, *sys.argv, f"--plain={port}"],
+    extractor = load_exported(model)
+    extractor.encoded(photos[:_BATCH])
+    plain = Server(8095, [*sys.argv])
+    service = Server(
+        8096,
+        ["-m", "agem_tf.serve", f"--index={_INDEX.value}"]
+        + [f"--concurrency={2 * _CLIENTS.value}", "--timeout=60"],
     )
-    wait_for(port)
-    show("plain FastAPI", measure(port, photos, predict_request), bare)
-    plain.terminate()
-    plain.wait()
-    served = subprocess.Popen(
-        [sys.executable, "-m", "agem_tf.serve", f"--index={_INDEX.value}"]
-        + [f"--port={port}", f"--concurrency={2 * _CLIENTS.value}"],
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for(port)
-    rows = [
-        ("TensorFlow Serving's protocol", predict_request, False),
-        ("POST /search", search_request, False),
-        ("the same, 10 % hostile", search_request, True),
-    ]
-    try:
-        for name, request, hostile in rows:
-            measure_only = measure(port, photos, request, hostile)
-            show(name, measure_only, bare)
-            print(f"{'':28} memory {memory(served.pid)} MB", flush=True)
-    finally:
-        served.terminate()
-        served.wait()
+    with plain, service:
+        rows = {
+            "plain FastAPI": (plain, predict_request, False),
+            "TensorFlow Serving's protocol": (service, predict_request, False),
+            "POST /search": (service, search_request, False),
+            "the same, 10 % hostile": (service, search_request, True),
+        }
+        for server, request, hostile in rows.values():
+            hold(server, photos, request, hostile, 1, Measured())
+        bare = Measured()
+        found = {name: Measured() for name in rows}
+        for _ in range(round(_SECONDS.value / _ROUND_SECONDS)):
+            run_bare(extractor, photos, bare)
+            for name, row in rows.items():
+                server, request, hostile = row
+                hold(
+                    server,
+                    photos,
+                    request,
+                    hostile,
+                    _ROUND_SECONDS,
+                    found[name],
+                )
+        show("bare model", bare, bare)
+        for name, measured in found.items():
+            show(name, measured, bare)
+        show_memory(service, photos)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,38 @@ def test_bytes_are_png_after_conversion(tmp_path, pixels):
     np.testing.assert_array_equal(decode(photo), pixels)
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_what_graphs_decode_is_sent_as_it_is(tmp_path, pixels, suffix, turn):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = turn
+    path = save(tmp_path / f"a.{suffix}", pixels, exif=exif)
+    encoded = path.read_bytes()
+    sent, checked = (
+        encoding.sent_photo(encoded),
+        encoding.encode_photo(encoded, ""),
+    )
+    assert sent.encoded == encoded
+    assert (sent.width, sent.height) == (checked.width, checked.height)
+    turned = decoding.decode_photo(encoded, upright=True)
+    np.testing.assert_array_equal(turned, decode(checked))
+
+
+@pytest.mark.parametrize("kind", ["webp", "palette", "transparent", "cut"])
+def test_what_graphs_do_not_decode_is_not_sent(tmp_path, pixels, kind):
+    photo, path = PIL.Image.fromarray(pixels), tmp_path / "a.png"
+    if kind == "webp":
+        path = path.with_suffix(".webp")
+    if kind == "palette":
+        photo = photo.quantize(8)
+    if kind == "transparent":
+        photo.putalpha(90)
+    photo.save(path)
+    encoded = path.read_bytes()
+    cut = encoded[:20] if kind == "cut" else encoded
+    assert encoding.sent_photo(cut) is None
+
+
 def decoded_file(path, upright=True):
     return decode(encoding.read_encoded_photo(path, upright))
 

@@ -79,6 +79,40 @@ def test_a_box_changes_the_answer_and_is_checked(client, album):
         assert "box" in answer.json()["error"]
 
 
+def test_the_size_of_a_large_indexed_photo_is_that_of_its_file(
+    own_client, own_folder
+):
+    name = "large.jpg"
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    photo = PIL.Image.new("RGB", (2100, 60), "navy")
+    photo.save(own_folder / "photos" / name, exif=exif)
+    assert own_client.post("/sync").status_code == 200
+    found = search(own_client, name=name)["query"]
+    assert (found["width"], found["height"]) == (60, 2100)
+    shown = own_client.get(f"/photos/{name}").content
+    with PIL.Image.open(io.BytesIO(shown)) as decoded:
+        assert max(decoded.size) == 2048
+    part = search(own_client, name=name, box="0,2060,60,2100")["query"]
+    assert part["box"] == [0, 2060, 60, 2100]
+    (own_folder / "photos" / name).unlink()
+    assert search(own_client, name=name)["query"]["width"] is None
+    assert own_client.post("/sync").status_code == 200
+
+
+def test_only_what_the_model_refuses_is_converted(client, album):
+    content = (album / NAME).read_bytes()
+    with PIL.Image.open(album / NAME) as photo:
+        buffer = io.BytesIO()
+        photo.save(buffer, "WEBP", lossless=True)
+    found = search(client, files=[("photo", buffer.getvalue())], top=1)
+    assert found["results"][0]["name"] == NAME
+    # Its header is that of a photo, and nothing else is.
+    answer = client.post("/search", files=[("photo", content[:-900])])
+    assert answer.status_code == 422
+    assert "not a readable photo" in answer.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("data", "files", "status", "word"),
     [
