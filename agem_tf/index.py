@@ -2,6 +2,7 @@
 
     python -m agem_tf.index --photos=photos --index=photos.index
     python -m agem_tf.index --sync --index=photos.index
+    python -m agem_tf.index --watch --index=photos.index
     python -m agem_tf.index --photos=more --index=photos.index --add
     python -m agem_tf.index --remove='beach/*.png' --index=photos.index
     python -m agem_tf.index --annotate --metadata=dates.csv --index=photos.index
@@ -19,6 +20,9 @@ again, resumes.
 
 from __future__ import annotations
 
+import signal
+import sys
+
 from agem_tf import cli
 from agem_tf.config.shared_options import ScaleOptions
 from agem_tf.errors import UserError
@@ -27,6 +31,7 @@ annotating = cli.lazy("agem_tf.library.annotating")
 index_change = cli.lazy("agem_tf.library.index_change")
 indexing = cli.lazy("agem_tf.library.indexing")
 synchronization = cli.lazy("agem_tf.library.synchronization")
+watching = cli.lazy("agem_tf.library.watching")
 storages = cli.lazy("agem_tf.retrieval.indexes")
 
 _INDEX = "Directory of the index, or milvus:ADDRESS."
@@ -100,6 +105,26 @@ class SyncOptions:
 
 
 @cli.options
+class WatchOptions:
+    """Keep the index in sync with its folder, until SIGTERM or Ctrl-C."""
+
+    index: str = cli.required(_INDEX)
+    photos: str | None = cli.option(None, "Folder of the photos, if it moved.")
+    exif: bool = cli.option(False, _EXIF)
+    quiet: float = cli.option(
+        2.0,
+        "Seconds without a change of the folder before the index follows.",
+        minimum=0,
+    )
+    interval: float = cli.option(
+        600.0,
+        "Seconds after which the folder is compared in any case; file servers "
+        "may not report changes.",
+        above=0,
+    )
+
+
+@cli.options
 class RemoveOptions:
     """Remove photos from the index."""
 
@@ -127,10 +152,13 @@ def main(
     options: IndexOptions
     | AddOptions
     | SyncOptions
+    | WatchOptions
     | RemoveOptions
     | AnnotateOptions,
-) -> index_change.IndexChange:
+) -> index_change.IndexChange | None:
     """Makes or changes an index, and prints how many photos changed.
+
+    With --watch it returns only if SIGTERM or Ctrl-C ends it.
 
     Raises:
         UserError: options do not go together, or what is indexed is at fault.
@@ -144,6 +172,8 @@ def main(
     )
     if annotates:
         annotating.check_annotation(storage, options.metadata)
+    if isinstance(options, WatchOptions):
+        return _watch(storage, options)
     if isinstance(options, RemoveOptions):
         change = indexing.remove_photos(storage, options.remove)
     elif isinstance(options, AnnotateOptions):
@@ -168,6 +198,33 @@ def main(
     if not getattr(options, "skip_bad", True):
         change.check_share(options.max_bad)
     return change
+
+
+def _watch(storage: storages.Storage, options: WatchOptions) -> None:
+    def report(change: index_change.IndexChange) -> None:
+        cli.print_line(change.summary())
+        if options.exif and change.names:
+            annotation = annotating.annotate(
+                storage, exif=True, names=change.names
+            )
+            cli.print_line(annotation.summary())
+        # A log should have the lines at once.
+        sys.stdout.flush()
+
+    def end(*signal_and_frame: object) -> None:
+        # Unwinds: a change that is under way leaves the index as it was, and
+        # finished descriptors are kept for the next command.
+        sys.exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    watching.watch_photos(
+        storage,
+        options.photos,
+        report=report,
+        quiet=options.quiet,
+        interval=options.interval,
+    )
 
 
 def _add(
@@ -224,6 +281,7 @@ if __name__ == "__main__":
         IndexOptions,
         add=AddOptions,
         sync=SyncOptions,
+        watch=WatchOptions,
         remove=RemoveOptions,
         annotate=AnnotateOptions,
     )

@@ -27,8 +27,8 @@ from agem_tf.option_fields import default_of, fields_of, info_of
 
 DIRECTORY = pathlib.Path(__file__).parent
 COMMANDS = (
-    "index search serve demo match duplicates prepare train convert extract "
-    "whiten aggregate evaluate visualize export tpu_check"
+    "index search browse serve demo match duplicates prepare train convert "
+    "extract whiten aggregate evaluate visualize export tpu_check"
 ).split()
 
 COMMANDS_INTRODUCTION = """\

@@ -46,6 +46,7 @@ ROOMS = [
         "serve",
         "client",
         "demo",
+        "browse",
         "duplicates",
         "convert",
         "extract",
