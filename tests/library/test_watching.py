@@ -63,9 +63,7 @@ def test_what_comes_moves_and_goes_is_followed(watched, photos):
     assert len(storage.open().index) == 6
 
 
-def test_a_folder_that_is_gone_for_a_while_loses_no_photo(
-    watched, photos
-):
+def test_a_folder_that_is_gone_for_a_while_loses_no_photo(watched, photos):
     folder, storage, reports = watched
     away = folder.parent / "away"
     os.rename(folder, away)
