@@ -17,6 +17,7 @@ import agem_tf
 from agem_tf import cli
 from agem_tf.config import (
     NETWORK_NAMES,
+    BenchmarkConfig,
     Config,
     OptimizerRule,
     named_network,
@@ -117,6 +118,9 @@ def recipes_text() -> str:
             parts += [NETWORKS_INTRODUCTION, _networks_table()]
     parts += ["## A rule of optimizer.rules\n"]
     parts += [f"{_docstring(OptimizerRule)}\n", _fields_table(OptimizerRule)]
+    parts += ["## A benchmark of evaluation.benchmarks\n"]
+    parts.append(f"{_docstring(BenchmarkConfig)}\n")
+    parts.append(_fields_table(BenchmarkConfig))
     return "\n".join(parts)
 
 

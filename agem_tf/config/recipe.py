@@ -6,6 +6,7 @@ docs/recipes.md is generated from the fields.
 """
 
 import dataclasses
+import pathlib
 from typing import Any
 
 from agem_tf import registry
@@ -15,6 +16,7 @@ ATTENTIONS = ("cbam", "agem", "none")
 # The sides of a canvas are multiples of it, so that the "same" padding of
 # strided layers is equal for every canvas.
 CANVAS_MULTIPLE = 32
+MINIMUM_SIZE = 32
 BATCH_NORMS = ("frozen_statistics", "frozen", "trainable")
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos3")
 MERGES = ("residual", "add", "mul")
@@ -69,7 +71,7 @@ class DataConfig:
 class ImageConfig:
     """The preprocessing of photos."""
 
-    size: int = option(128, "Longer side in pixels.", minimum=32)
+    size: int = option(128, "Longer side in pixels.", minimum=MINIMUM_SIZE)
     resize: str = option(
         "square",
         "square stretches every photo to size x size; aspect keeps its "
@@ -482,6 +484,46 @@ class ExtractionConfig:
 
 
 @dataclasses.dataclass(slots=True)
+class BenchmarkConfig:
+    """A prepared dataset that is scored besides the recipe's own splits."""
+
+    directory: str = required("Directory of the prepared dataset.")
+    name: str = option(
+        "", "Name of its scores; empty: the name of the directory."
+    )
+    split: str = option("test", "Split to score.")
+    size: int = option(
+        0, "Longer side of its photos in pixels; 0: image.size.", minimum=0
+    )
+    scales: tuple[float, ...] = option(
+        (),
+        "Scales of the resized photo; empty: extraction.scales.",
+        above=0,
+        maximum=4,
+    )
+    whitening: str = option(
+        "none",
+        "learned or pca learns a whitening from the training split at the same "
+        "size and scales, each time that the benchmark is scored.",
+        choices=WHITENINGS,
+    )
+    rerank: str = option(
+        "", "Re-ranking steps or presets, as in evaluation.rerank."
+    )
+    every: int = option(
+        0,
+        "Epochs of training between scores in the history; 0: only the "
+        "network before and after training is scored.",
+        minimum=0,
+    )
+
+    @property
+    def title(self) -> str:
+        """Name of its scores."""
+        return self.name or pathlib.PurePath(self.directory).name
+
+
+@dataclasses.dataclass(slots=True)
 class EvaluationConfig:
     """What is scored, and how its rankings are improved."""
 
@@ -494,6 +536,11 @@ class EvaluationConfig:
         "",
         "Re-ranking steps or presets separated by spaces, such as "
         "'dba:20,1 qe:10,0' or 'agem'; empty: none.",
+    )
+    benchmarks: list[BenchmarkConfig] = option(
+        factory=list,
+        help="Other prepared datasets to score, each with its own settings, as "
+        "in [{'directory': 'data/roxford5k', 'size': 1024, 'every': 10}].",
     )
 
 

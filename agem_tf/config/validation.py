@@ -9,9 +9,9 @@ from typing import Any
 
 from agem_tf.config.recipe import (
     CANVAS_MULTIPLE,
+    MINIMUM_SIZE,
     Config,
     MiningConfig,
-    OptimizerRule,
 )
 from agem_tf.errors import UserError
 from agem_tf.option_fields import info_of
@@ -102,9 +102,11 @@ def _value_faults(section: Any, path: str = "") -> Iterator[str]:
         member_path = f"{path}.{field.name}".strip(".")
         if dataclasses.is_dataclass(value):
             yield from _value_faults(value, member_path)
-        elif field.type == list[OptimizerRule]:
-            for i, rule in enumerate(value):
-                yield from _value_faults(rule, f"{member_path}[{i}]")
+        elif isinstance(value, list) and any(
+            map(dataclasses.is_dataclass, value)
+        ):
+            for i, member in enumerate(value):
+                yield from _value_faults(member, f"{member_path}[{i}]")
         elif fault := info_of(field).fault(value):
             yield f"{member_path} {fault}"
 
@@ -135,6 +137,7 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
             "evaluation.untrained False leaves training.epochs 0 nothing to "
             "score, leave it out"
         )
+    yield from _unfit_benchmarks(config)
     if not config.optimizer.rules:
         yield "optimizer.rules is empty, end it with the pattern '*'"
     if model.attention == "cbam" and not model.attention_placement:
@@ -189,6 +192,27 @@ def _unfit_buckets(config: Config) -> Iterator[str]:
             "does not support; use gem, mac, spoc or crow without "
             "model.regional"
         )
+
+
+def _unfit_benchmarks(config: Config) -> Iterator[str]:
+    titles = [each.title for each in config.evaluation.benchmarks]
+    for benchmark in config.evaluation.benchmarks:
+        title, whitening = benchmark.title, benchmark.whitening
+        if not title or "/" in title or titles.count(title) > 1:
+            yield (
+                "evaluation.benchmarks need names that differ, without '/'; "
+                f"set the name of {benchmark.directory!r}, not {title!r}"
+            )
+        if whitening != "none" and not config.data.train_split:
+            yield (
+                f"data.train_split is empty, the whitening {whitening} of "
+                f"benchmark {title} learns from it; set it to none"
+            )
+        if 0 < benchmark.size < MINIMUM_SIZE:
+            yield (
+                f"the size of benchmark {title} must be 0 or at least "
+                f"{MINIMUM_SIZE}, not {benchmark.size}"
+            )
 
 
 def _unfit_schedule(config: Config) -> Iterator[str]:

@@ -25,12 +25,17 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
 
     Args:
         rows: one per epoch, with "epoch" and any of "train_loss",
-            "validation_loss", "validation_map" and "p". Missing values and NaN
-            are left out of a curve, panels without values out of the figure.
+            "validation_loss", "validation_map" and "p"; keys with "/" are
+            scores of benchmarks. Missing values and NaN are left out of a
+            curve, panels without values out of the figure.
     """
+    benchmarks = dict.fromkeys(key for row in rows for key in row if "/" in key)
     panels = [
         (title, [(label, _curve(rows, key)) for key, label in keys])
-        for title, keys in _TRAINING_PANELS
+        for title, keys in (
+            *_TRAINING_PANELS,
+            ("Benchmarks", [(key, key) for key in benchmarks]),
+        )
         if any(_curve(rows, key)[0] for key, _ in keys)
     ]
     width = max(1, len(panels))

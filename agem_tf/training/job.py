@@ -1,9 +1,8 @@
 """A whole run: dataset -> trained model -> scores -> SavedModel -> report."""
 
 import dataclasses
-import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +20,6 @@ from agem_tf.distribution.workers import (
     chief_first,
     is_chief,
 )
-from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import (
     Evaluation,
     Rerank,
@@ -30,10 +28,16 @@ from agem_tf.evaluation.evaluating import (
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import DELF, AGeM
-from agem_tf.retrieval import reranking
 from agem_tf.saved_models import retrieval_model
 from agem_tf.saved_models.local_model import export_local_model
 from agem_tf.training import reporting, runs
+from agem_tf.training.benchmarks import (
+    Benchmark,
+    BenchmarkScoring,
+    create_rerank,
+    extract_sets,
+    open_benchmarks,
+)
 from agem_tf.training.graph_rewriting import keep_sums_in_loops
 from agem_tf.training.networks import create_model, start_whitening
 from agem_tf.training.trainer import Trainer
@@ -58,12 +62,15 @@ class JobResult:
         saved_model: Directory of the exported model.
         report: Path of the HTML report.
         lost: Name of a split -> its photos whose records can't be read.
+        benchmarks: Title of a benchmark -> "untrained" or "trained" -> its
+            scores.
     """
 
     evaluations: dict[str, Evaluation]
     saved_model: pathlib.Path
     report: pathlib.Path
     lost: dict[str, list[str]]
+    benchmarks: dict[str, dict[str, Evaluation]]
 
     def describe(self) -> str:
         """Returns the lines that the command prints at its end."""
@@ -72,17 +79,14 @@ class JobResult:
             f"Skipped in {split}: {len(names)} photo(s), first {names[0]}"
             for split, names in self.lost.items()
         ]
-        if not self.evaluations:
-            return "\n".join(lines)
-        rows = [
-            scores_row(name, evaluation.scores)
-            for name, evaluation in self.evaluations.items()
+        tables = [
+            _titled_table(f"Benchmark {title}", stages)
+            for title, stages in self.benchmarks.items()
         ]
-        table = format_table(rows)
-        scores = next(iter(self.evaluations.values())).scores
-        unit = ", percent" if scores.in_percent else ""
-        title = f"Photos of landmarks that training never saw{unit}:"
-        return "\n".join(["", title, table, "", *lines])
+        if self.evaluations:
+            title = "Photos of landmarks that training never saw"
+            tables.insert(0, _titled_table(title, self.evaluations))
+        return "\n".join([*tables, *([""] if tables else []), *lines])
 
 
 def run_recipe(
@@ -123,12 +127,20 @@ def run_recipe(
         extractor = _extractor(model, config, devices)
     with chief_first(devices):
         dataset = runs.open_dataset(config, workdir, skip_corrupt=skip_corrupt)
-    scoring = _Scoring(config, workdir, dataset, is_chief(devices))
+        benchmarks = open_benchmarks(config, skip_corrupt)
+    scoring = _Scoring(config, workdir, dataset, is_chief(devices), benchmarks)
     # Created before any long work, as it finds most mistakes of a recipe.
     trainer = None
     if config.training.epochs:
         trainer = Trainer(
-            config, workdir, dataset, model, extractor, devices, profile_steps
+            config,
+            workdir,
+            dataset,
+            model,
+            extractor,
+            devices,
+            profile_steps,
+            scoring.on_benchmarks(model, devices),
         )
     _claim(workdir, config, dataset, devices)
     if model.whitening_dimension and config.data.train_split:
@@ -140,19 +152,20 @@ def run_recipe(
             devices,
         )
     if config.evaluation.untrained:
-        scoring.score("untrained", extractor)
+        scoring.score("untrained", model, devices)
     history: list[dict[str, float]] = []
     if trainer:
         history = trainer.train()
         model = runs.open_run(workdir, devices).model
-        scoring.score("trained", _extractor(model, config, devices))
+        scoring.score("trained", model, devices)
     elif is_chief(devices):
         runs.save_model(model, workdir / BEST_MODEL)
     result = JobResult(
         scoring.evaluations,
         workdir / "saved_model",
         workdir / "report.html",
-        dataset.lost,
+        scoring.lost(),
+        scoring.benchmarks,
     )
     with chief_first(devices):
         if is_chief(devices):
@@ -175,6 +188,7 @@ def run_recipe(
                 model,
                 scoring.evaluations,
                 history,
+                scoring.benchmarks,
             )
     return result
 
@@ -184,6 +198,8 @@ class _Scoring:
 
     Attributes:
         evaluations: Name of a variant -> its scores.
+        benchmarks: Title of a benchmark -> "untrained" or "trained" -> its
+            scores.
         whitening: Whitening of the last model, None if the recipe has none.
     """
 
@@ -193,24 +209,18 @@ class _Scoring:
         workdir: pathlib.Path,
         dataset: PreparedDataset,
         writes: bool,
+        benchmarks: Sequence[Benchmark],
     ):
         self.evaluations: dict[str, Evaluation] = {}
+        self.benchmarks: dict[str, dict[str, Evaluation]] = {}
         self.whitening: LinearWhitening | None = None
         self._config, self._workdir, self._writes = config, workdir, writes
+        self._dataset, self._opened = dataset, benchmarks
         # Suffix of a variant -> how its rankings are improved.
         self._rerankings: dict[str, Rerank | None] = {"": None}
         steps = config.evaluation.rerank
-        if parsed := reranking.parse_rerank(steps.split()):
-            # Refused here, before hours of extraction.
-            if reranking.split_verification(parsed)[1]:
-                raise UserError(
-                    "evaluation.rerank has verify, which needs local features; "
-                    "leave it out and pass --rerank=verify to agem_tf.evaluate "
-                    "with --local_features."
-                )
-            self._rerankings[f", {steps}"] = functools.partial(
-                reranking.transform, steps=parsed
-            )
+        if rerank := create_rerank(steps, "evaluation.rerank"):
+            self._rerankings[f", {steps}"] = rerank
         data = config.data
         self._train = self._test = None
         if data.train_split:
@@ -220,20 +230,36 @@ class _Scoring:
             self._truth = dataset.ground_truth(data.test_split)
             self._protocol = dataset.protocol(data.test_split)
 
-    def score(self, stage: str, extractor: Extractor) -> None:
+    def on_benchmarks(
+        self, model: AGeM, strategy: tf.distribute.Strategy
+    ) -> BenchmarkScoring:
+        """Returns what scores a model on the recipe's benchmarks."""
+        return BenchmarkScoring(
+            self._config, self._opened, model, self._train, strategy
+        )
+
+    def lost(self) -> dict[str, list[str]]:
+        """Returns the lost photos by split, also those of benchmarks."""
+        lost = dict(self._dataset.lost)
+        for each in self._opened:
+            for split, names in each.dataset.lost.items():
+                lost[f"{each.settings.title} {split}"] = names
+        return lost
+
+    def score(
+        self, stage: str, model: AGeM, strategy: tf.distribute.Strategy
+    ) -> None:
         """Scores a model, then with the whitening that is learned for it."""
         directory = self._workdir / "descriptors" / stage
+        scored = self.on_benchmarks(model, strategy).score(
+            directory=directory / "benchmarks"
+        )
+        for title, evaluation in scored.items():
+            self.benchmarks.setdefault(title, {})[stage] = evaluation
+        extractor = _extractor(model, self._config, strategy)
         sets = []
         if self._test:
-            sets = [extractor.write(directory / "test", self._test)]
-            if self._truth.has_boxes:
-                queries = extractor.write(
-                    directory / "test_queries",
-                    self._test,
-                    self._truth.query_names,
-                    crop=True,
-                )
-                sets.append(queries)
+            sets = extract_sets(extractor, self._test, self._truth, directory)
         self._evaluate(stage, sets)
         extraction = self._config.extraction
         if extraction.whitening == "none":
@@ -292,11 +318,26 @@ def _claim(
     )
 
 
+def _titled_table(title: str, evaluations: Mapping[str, Evaluation]) -> str:
+    scores = next(iter(evaluations.values())).scores
+    unit = ", percent" if scores.in_percent else ""
+    rows = [scores_row(name, x.scores) for name, x in evaluations.items()]
+    return f"\n{title}{unit}:\n{format_table(rows)}"
+
+
 def _write_metrics(path: pathlib.Path, result: JobResult) -> None:
     metrics: dict[str, Any] = {
         name: scores_dict(evaluation.scores)
         for name, evaluation in result.evaluations.items()
     }
+    if result.benchmarks:
+        metrics["benchmarks"] = {
+            title: {
+                stage: scores_dict(evaluation.scores)
+                for stage, evaluation in stages.items()
+            }
+            for title, stages in result.benchmarks.items()
+        }
     if result.lost:
         metrics["lost_photos"] = result.lost
     write_json(path, metrics)

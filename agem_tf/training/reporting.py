@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from agem_tf.config import Config, network_title
+from agem_tf.config import BenchmarkConfig, Config, network_title
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.evaluation.evaluating import Evaluation
 from agem_tf.evaluation.tables import scores_row
@@ -22,6 +22,7 @@ def write_report(
     model: AGeM,
     evaluations: Mapping[str, Evaluation],
     history: Sequence[Mapping[str, float]],
+    benchmarks: Mapping[str, Mapping[str, Evaluation]] | None = None,
 ) -> pathlib.Path:
     """Writes the HTML report of a run and returns its path.
 
@@ -33,6 +34,7 @@ def write_report(
         evaluations: Name of a variant -> its scores; the rankings of the last
             one are drawn.
         history: One row per epoch.
+        benchmarks: Title of a benchmark -> name of a variant -> its scores.
     """
     test_split = config.data.test_split
     split = dataset.split(test_split or config.data.train_split)
@@ -52,9 +54,16 @@ def write_report(
         unit = ", percent" if last.scores.in_percent else ""
         tables.append(_table(f"Retrieval{unit}", rows, note))
         lists = rank_lists(last, photos_of_split(split), count=6)
+    for settings in config.evaluation.benchmarks:
+        stages = (benchmarks or {}).get(settings.title)
+        if stages:
+            tables.append(_benchmark_table(config, settings, stages))
     figures = []
     if history:
-        tables.append(_table("Epochs", history))
+        # Benchmarks are not scored after every epoch.
+        columns = list(dict.fromkeys(key for row in history for key in row))
+        rows = [{key: row.get(key, "") for key in columns} for row in history]
+        tables.append(_table("Epochs", rows))
         curves = figure_to_image(training_curves(history))
         figures.append(Picture(curves, "Training"))
     report = Report(
@@ -74,6 +83,29 @@ def _table(
     title: str, rows: Sequence[Mapping[str, object]], note: str = ""
 ) -> Table:
     return Table(title, list(rows[0]), [list(r.values()) for r in rows], note)
+
+
+def _benchmark_table(
+    config: Config,
+    settings: BenchmarkConfig,
+    stages: Mapping[str, Evaluation],
+) -> Table:
+    first = next(iter(stages.values()))
+    unit = ", percent" if first.scores.in_percent else ""
+    scales = settings.scales or config.extraction.scales
+    parts = [
+        f"Protocol: {first.protocol}. Photos of "
+        f"{settings.size or config.image.size} pixels",
+        f"scales {', '.join(f'{scale:g}' for scale in scales)}",
+    ]
+    if settings.whitening != "none":
+        parts.append(f"{settings.whitening} whitening")
+    if settings.rerank:
+        parts.append(f"re-ranked by {settings.rerank}")
+    rows = [scores_row(name, each.scores) for name, each in stages.items()]
+    return _table(
+        f"Benchmark {settings.title}{unit}", rows, f"{'; '.join(parts)}."
+    )
 
 
 def _subtitle(config: Config, dataset: PreparedDataset) -> str:

@@ -33,6 +33,7 @@ from agem_tf.evaluation.evaluating import evaluate_descriptors
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.models import AGeM
 from agem_tf.progress import Progress
+from agem_tf.training.benchmarks import BenchmarkScoring, history_columns
 from agem_tf.training.callbacks import StepProfiler, epoch_files
 from agem_tf.training.checkpoints import RunState
 from agem_tf.training.networks import training_networks
@@ -55,6 +56,7 @@ class Trainer:
         extractor: Extractor of the same model; its compiled step is shared.
         strategy: Strategy to train under.
         profile_steps: Steps to trace, counted over all epochs from 0.
+        benchmarks: Scores the same model on the recipe's benchmarks.
 
     Raises:
         UserError: The recipe's loss, optimizer rules, batch and dataset do not
@@ -70,7 +72,9 @@ class Trainer:
         extractor: Extractor,
         strategy: tf.distribute.Strategy,
         profile_steps: range = range(0),
+        benchmarks: BenchmarkScoring | None = None,
     ):
+        self._benchmarks = benchmarks
         self._config, self._strategy = config, strategy
         self._model, self._extractor = model, extractor
         with strategy.scope():
@@ -164,6 +168,7 @@ class Trainer:
                     self._take_steps(num_steps)
                 with self._optimizer.averaged():
                     scores = self._validate()
+                    scores |= self._score_benchmarks()
                 row = self._training_row(num_steps, rate) | scores
                 with preemption.deferred():
                     state.end_epoch(row)
@@ -291,6 +296,15 @@ class Trainer:
                 row["p"] = float(np.mean(variable.numpy()))
                 break
         return row
+
+    def _score_benchmarks(self) -> dict[str, float]:
+        """Returns the history's columns of benchmarks that are due."""
+        epoch = self._state.progress.epoch + 1
+        scored = self._benchmarks.score(epoch) if self._benchmarks else {}
+        columns: dict[str, float] = {}
+        for title, evaluation in scored.items():
+            columns |= history_columns(title, evaluation.scores)
+        return columns
 
     def _save_checkpoint(self) -> None:
         if self._epoch_files:

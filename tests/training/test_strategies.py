@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agem_tf.config import loading
+from agem_tf.config import BenchmarkConfig, loading
 
 # Of three steps.
 EPOCHS = 4
@@ -65,6 +65,9 @@ def recipe_json(make_recipe):
     recipe.loss.name, recipe.loss.options = "batch_hard_triplet", {}
     recipe.data.test_split, recipe.extraction.whitening = "", "none"
     recipe.training.epochs, recipe.training.keep_checkpoints = EPOCHS, 99
+    recipe.evaluation.benchmarks = [
+        BenchmarkConfig(recipe.data.directory, size=48, every=EPOCHS)
+    ]
     # Where a gradient is all rounding, Adam's step has the sign of rounding;
     # with larger steps that would show after a few.
     recipe.optimizer.learning_rate = 1e-5
@@ -222,6 +225,10 @@ def test_losses_equal_those_of_one_device(workdirs, several):
         assert other["validation_map"] == pytest.approx(
             row["validation_map"], abs=0.085
         )
+        benchmark = "data/map"
+        assert (benchmark in row) == (row["epoch"] == EPOCHS)
+        if benchmark in row:
+            assert other[benchmark] == pytest.approx(row[benchmark], abs=0.085)
 
 
 def test_gradients_equal_those_of_one_device(workdirs, several):
