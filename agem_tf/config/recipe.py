@@ -427,6 +427,15 @@ class TrainingConfig:
     steps_per_call: int = option(
         5, "Steps per call of the compiled function.", minimum=1
     )
+    log_steps: int = option(
+        0,
+        "Steps between rows in steps.csv and in TensorBoard: loss per tuple, "
+        "learning rate, norm of the gradients before clipping, p, photos per "
+        "second and the share of time that waits for photos. They are read "
+        "between calls of steps_per_call steps. On several replicas, the norm "
+        "takes one more sum of the gradients. 0: no rows.",
+        minimum=0,
+    )
     checkpoint_steps: int = option(
         0,
         "Steps between checkpoints within an epoch; 0 saves only at its end.",
@@ -563,7 +572,9 @@ def default_optimizer() -> OptimizerConfig:
 
 def default_training() -> TrainingConfig:
     """Returns the length of the quickstart, minutes on two CPU cores."""
-    return TrainingConfig(epochs=6, batch_tuples=4, steps_per_call=10)
+    return TrainingConfig(
+        epochs=6, batch_tuples=4, steps_per_call=10, log_steps=10
+    )
 
 
 @dataclasses.dataclass(slots=True)

@@ -38,6 +38,8 @@ class TrainingProgress:
         loss: Sum of the losses of those steps.
         seconds: Duration of those steps.
         waited: Part of it in which they waited for photos.
+        logged: `step`, `loss`, `seconds` and `waited` at the last row of
+            steps.csv.
         photos: Fingerprint of the split that the tuples are positions in.
         history: One row per finished epoch.
     """
@@ -47,6 +49,7 @@ class TrainingProgress:
     loss: float = 0.0
     seconds: float = 0.0
     waited: float = 0.0
+    logged: Sequence[float] = (0, 0.0, 0.0, 0.0)
     photos: str = ""
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
 

@@ -33,6 +33,8 @@ class RuleOptimizer:
         steps_per_epoch, epochs: Length of the training, for schedules per step.
         stages: Paths of the variables up to each feature map, for rules with
             `up_to`; see `AGeM.stage_variables`.
+        measures_norm: Whether `apply` returns the norm of the gradients, which
+            several replicas sum for it.
 
     Raises:
         UserError: A rule applies to no variable or names a feature map that
@@ -47,8 +49,10 @@ class RuleOptimizer:
         steps_per_epoch: int = 1,
         epochs: int = 1,
         stages: Mapping[str, Collection[str]] | None = None,
+        measures_norm: bool = False,
     ):
         self._config, self._steps_per_epoch = config, steps_per_epoch
+        self._measures_norm = measures_norm
         self._schedule = create_schedule(config, steps_per_epoch * epochs)
         self._groups = []
         for rule, members in assign_rules(
@@ -101,17 +105,38 @@ class RuleOptimizer:
             optimizer.learning_rate.assign(rate * rule.learning_rate_scale)
         return rate
 
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+    def rate_of_last_step(self) -> float:
+        """Returns the base learning rate of the step that was taken last."""
+        if self._schedule:
+            return float(self._schedule(self.steps - 1))
+        rule, optimizer, _ = self._groups[0]
+        return float(optimizer.learning_rate.numpy()) / rule.learning_rate_scale
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
         """Adds the weight decay and updates the variables, inside a replica.
 
         Args:
             gradients: Gradients of `trainable_variables`, in order. Keras sums
                 them over the replicas, so each adds its share of the decay.
+
+        Returns:
+            Scalar float32, the global norm of the sum of the gradients over
+            the replicas, before clipping; 0 if it is not needed.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        remaining = list(gradients)
-        if self._config.clip_norm:
-            remaining = self._clipped(remaining, replicas)
+        remaining, norm = list(gradients), tf.constant(0.0)
+        if self._config.clip_norm or self._measures_norm:
+            summed = remaining
+            if replicas > 1:
+                summed = tf.distribute.get_replica_context().all_reduce(
+                    tf.distribute.ReduceOp.SUM, remaining
+                )
+            norm = tf.linalg.global_norm(summed)
+            if self._config.clip_norm:
+                clipped, _ = tf.clip_by_global_norm(
+                    summed, self._config.clip_norm, norm
+                )
+                remaining = [gradient / replicas for gradient in clipped]
         for rule, optimizer, members in self._groups:
             own, remaining = (
                 remaining[: len(members)],
@@ -126,16 +151,7 @@ class RuleOptimizer:
                 for gradient, variable in zip(own, members, strict=True)
             ]
             optimizer.apply(decayed, members)
-
-    def _clipped(
-        self, gradients: list[tf.Tensor], replicas: int
-    ) -> list[tf.Tensor]:
-        """Clips the sum over the replicas; returns each replica's share."""
-        summed = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.SUM, gradients
-        )
-        clipped, _ = tf.clip_by_global_norm(summed, self._config.clip_norm)
-        return [gradient / replicas for gradient in clipped]
+        return tf.cast(norm, tf.float32)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:

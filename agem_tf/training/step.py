@@ -19,6 +19,8 @@ class StepResult(NamedTuple):
     Attributes:
         steps: Number of optimizer steps taken, up to the first with a fault.
         loss: The given sum of losses, plus the losses of these steps.
+        gradient_norm: Norm of the gradients of the last of `steps`; see
+            `RuleOptimizer.apply`.
         waited: Seconds that these steps waited for photos.
         faults: (quantities,) Above 0 for each quantity of the last of `steps`
             that is NaN or infinite; see `TrainingStep.quantities`.
@@ -27,6 +29,7 @@ class StepResult(NamedTuple):
 
     steps: tf.Tensor
     loss: tf.Tensor
+    gradient_norm: tf.Tensor
     waited: tf.Tensor
     faults: tf.Tensor
     stop: tf.Tensor
@@ -92,26 +95,28 @@ class TrainingStep:
         stop = tf.cast(stop, tf.float32)
         steps, waited = tf.constant(0), tf.constant(0.0, tf.float64)
         stops, faults = tf.constant(0.0), tf.zeros(len(self.quantities))
+        norm = tf.constant(0.0)
         for _ in tf.range(num_steps):
             batch, seconds = self._timed_next(iterator)
             sums = self._step(batch, stop)
             sound = tf.reduce_sum(faults) < 1
             steps += tf.cast(sound, tf.int32)
-            faults = tf.where(sound, sums[2:], faults)
-            loss, stops = loss + sums[0], sums[1]
+            faults = tf.where(sound, sums[3:], faults)
+            loss, stops, norm = loss + sums[0], sums[1], sums[2]
             waited += seconds
-        return StepResult(steps, loss, waited, faults, stops > 0)
+        return StepResult(steps, loss, norm, waited, faults, stops > 0)
 
     def _step(self, batch: Tensors, stop: tf.Tensor) -> tf.Tensor:
-        """Returns loss, `stop` and faults of a step, summed over all replicas.
+        """Returns loss, `stop`, norm and faults, summed over all replicas.
 
         They are one vector, and so one reduction.
         """
+        replicas = self._strategy.num_replicas_in_sync
 
         def step_with(number: int) -> tf.Tensor:
             def step(batch: Tensors) -> tf.Tensor:
-                loss, faults = self.replica_step(batch, number)
-                return tf.concat([[loss, stop], faults], axis=0)
+                loss, norm, faults = self.replica_step(batch, number)
+                return tf.concat([[loss, stop, norm / replicas], faults], 0)
 
             return self._strategy.reduce(
                 tf.distribute.ReduceOp.SUM,
@@ -130,7 +135,7 @@ class TrainingStep:
 
     def replica_step(
         self, batch: Tensors, number: int = 0
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Takes one step inside a replica: the program that a device compiles.
 
         Args:
@@ -138,17 +143,17 @@ class TrainingStep:
             number: Position of the network.
 
         Returns:
-            The replica's share of the loss, and its (quantities,) float32
-            faults, as in `StepResult`.
+            The replica's share of the loss, the norm of the gradients of all
+            replicas, and its (quantities,) float32 faults, as in `StepResult`.
         """
         of_batch = self._differentiate if self._parts == 1 else self._accumulate
         bad_outputs, loss, *gradients = of_batch(batch, number)
-        self._optimizer.apply(gradients)
+        norm = self._optimizer.apply(gradients)
         finite = [
             tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)
         ]
         faults = 1.0 - tf.cast(tf.stack(finite), tf.float32)
-        return loss, tf.concat([[bad_outputs], faults], axis=0)
+        return loss, norm, tf.concat([[bad_outputs], faults], axis=0)
 
     def _differentiate(self, batch: Tensors, number: int) -> list[tf.Tensor]:
         """Returns whether outputs have a fault (1.0), loss and gradients."""

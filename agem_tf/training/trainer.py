@@ -9,9 +9,11 @@ function of its position in the epoch's tuples. The bits are equal where those
 of two undisturbed runs are: on CPUs, and on GPUs with `training.deterministic`.
 """
 
+import contextlib
 import logging
 import pathlib
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -40,6 +42,7 @@ from agem_tf.training.networks import training_networks
 from agem_tf.training.optimizers import RuleOptimizer
 from agem_tf.training.selection import epochs_since_best
 from agem_tf.training.step import TrainingStep, host_clock
+from agem_tf.training.step_log import StepLog
 from agem_tf.training.tasks import create_task
 
 _LOG = logging.getLogger(__name__)
@@ -76,6 +79,7 @@ class Trainer:
     ):
         self._benchmarks = benchmarks
         self._config, self._strategy = config, strategy
+        self._workdir = workdir
         self._model, self._extractor = model, extractor
         with strategy.scope():
             self._task = create_task(config, dataset, model.dimension)
@@ -85,6 +89,7 @@ class Trainer:
                 self._task.num_tuples // config.training.batch_tuples,
                 config.training.epochs,
                 model.stage_variables(),
+                measures_norm=config.training.log_steps > 0,
             )
         if self._task.num_tuples < config.training.batch_tuples:
             raise UserError(
@@ -127,6 +132,7 @@ class Trainer:
         )
         # Of several workers, only the chief writes.
         self._epoch_files = None
+        self._step_log: StepLog | None = None
         if is_chief(strategy):
             self._epoch_files = epoch_files(config, workdir, dataset, model)
         self._profiler = StepProfiler(workdir / "tensorboard", profile_steps)
@@ -148,7 +154,7 @@ class Trainer:
         # A killed run may lack the files that follow the epoch's checkpoint.
         if state.progress.step == 0:
             self._write_epoch_files()
-        with self._profiler:
+        with self._profiler, self._opened_step_log():
             while state.progress.epoch < training.epochs:
                 if self._has_stalled():
                     break
@@ -182,6 +188,17 @@ class Trainer:
                 )
         barrier(self._strategy)
         return state.progress.history
+
+    @contextlib.contextmanager
+    def _opened_step_log(self) -> Iterator[None]:
+        """Lets the chief write steps.csv inside this block."""
+        if not (self._epoch_files and self._config.training.log_steps):
+            yield
+            return
+        progress = self._state.progress
+        with StepLog(self._workdir, progress.epoch, progress.step) as log:
+            self._step_log = log
+            yield
 
     def _has_stalled(self) -> bool:
         """Whether `patience` epochs have ended without a better score."""
@@ -227,8 +244,8 @@ class Trainer:
                 before = progress.step
                 step_of_run = progress.epoch * num_steps + before
                 count = min(training.steps_per_call, num_steps - before)
-                if every:
-                    count = min(count, every - before % every)
+                for interval in filter(None, (every, training.log_steps)):
+                    count = min(count, interval - before % interval)
                 count = self._profiler.limit(step_of_run, count)
                 started = time.monotonic()
                 with self._profiler.traced(step_of_run):
@@ -243,6 +260,7 @@ class Trainer:
                 progress.seconds += time.monotonic() - started
                 progress.waited += float(result.waited)
                 self._check_faults(result.faults.numpy())
+                self._log_steps(num_steps, result.gradient_norm)
                 if every and progress.step % every == 0:
                     self._save_checkpoint()
                 shown.update(
@@ -253,6 +271,30 @@ class Trainer:
             self._save_checkpoint()
             if stop:
                 barrier(self._strategy)
+
+    def _log_steps(self, num_steps: int, norm: tf.Tensor) -> None:
+        """Writes the row that is due after some steps, and after an epoch."""
+        training, progress = self._config.training, self._state.progress
+        every, step = training.log_steps, progress.step
+        if not every or (step % every and step != num_steps):
+            return
+        now = (step, progress.loss, progress.seconds, progress.waited)
+        steps, loss, seconds, waited = np.subtract(now, progress.logged)
+        progress.logged = now
+        if not self._step_log:
+            return
+        tuples = int(steps) * training.batch_tuples
+        row = {
+            "epoch": progress.epoch + 1,
+            "step": step,
+            "loss": loss / tuples,
+            "learning_rate": self._optimizer.rate_of_last_step(),
+            "gradient_norm": float(norm),
+            **self._learned_exponent(),
+            "images_per_second": tuples * self._state.tuples.shape[1] / seconds,
+            "data_wait": waited / seconds,
+        }
+        self._step_log.write(row, progress.epoch * num_steps + step)
 
     def _check_faults(self, faults: np.ndarray) -> None:
         if faults.any():
@@ -291,11 +333,13 @@ class Trainer:
         scores = evaluate_descriptors(database, truth, queries).scores
         row = self._task.validate(database.descriptors)
         row["validation_map"] = scores.medium.mean_average_precision
+        return row | self._learned_exponent()
+
+    def _learned_exponent(self) -> dict[str, float]:
         for variable in self._model.trainable_variables:
             if variable.name == "p":
-                row["p"] = float(np.mean(variable.numpy()))
-                break
-        return row
+                return {"p": float(np.mean(variable.numpy()))}
+        return {}
 
     def _score_benchmarks(self) -> dict[str, float]:
         """Returns the history's columns of benchmarks that are due."""
@@ -307,6 +351,8 @@ class Trainer:
         return columns
 
     def _save_checkpoint(self) -> None:
+        if self._step_log:
+            self._step_log.flush()
         if self._epoch_files:
             self._state.save()
 

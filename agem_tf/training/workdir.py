@@ -5,6 +5,7 @@ workdir/
   checkpoints/      the newest states, to resume from
   best.keras        the model with the best weights so far
   history.json      one row per epoch
+  steps.csv         one row per training.log_steps steps
   whitening_start/  where a trained whitening layer started
   descriptors/ whitening/ saved_model/ tensorboard/ metrics.json report.html
 """
@@ -26,6 +27,7 @@ from agem_tf.files.atomic_writing import atomic_file
 
 BEST_MODEL = "best.keras"
 HISTORY = "history.json"
+STEPS = "steps.csv"
 RECIPE = "config.json"
 WHITENING_START = "whitening_start"
 
@@ -43,6 +45,7 @@ _FREE_FIELDS = (
     "training.checkpoint_steps",
     "training.epochs",
     "training.keep_checkpoints",
+    "training.log_steps",
     "training.patience",
     "training.steps_per_call",
 )

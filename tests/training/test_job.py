@@ -1,6 +1,7 @@
 """The whole run: scores, files, an equal SavedModel, resuming, refusals."""
 
 import copy
+import csv
 import json
 import shutil
 
@@ -47,6 +48,31 @@ def test_a_run_writes_its_files(run):
     assert "<html" in result.report.read_text()
     assert list((workdir / "tensorboard").glob("events*"))
     assert len(list((workdir / "checkpoints").glob("*.index"))) == 2
+
+
+def test_rows_of_steps_add_up_to_their_epoch(recipe, tmp_path):
+    """15 tuples in steps of 4: a row after the second step and the third."""
+    recipe.training.log_steps = 2
+    recipe.training.steps_per_call = 3
+    recipe.data.test_split, recipe.extraction.whitening = "", "none"
+    job.run_recipe(recipe, tmp_path)
+    with (tmp_path / "steps.csv").open() as file:
+        rows = [
+            {key: float(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+    history = json.loads((tmp_path / "history.json").read_text())
+    for epoch, (first, last) in enumerate([rows[:2], rows[2:]]):
+        expected = history[epoch]
+        assert [row["epoch"] for row in (first, last)] == 2 * [epoch + 1]
+        assert [row["step"] for row in (first, last)] == [2, 3]
+        loss = (2 * first["loss"] + last["loss"]) / 3
+        assert loss == pytest.approx(expected["train_loss"], rel=1e-5)
+        assert last["learning_rate"] == pytest.approx(expected["learning_rate"])
+        assert last["p"] == pytest.approx(expected["p"])
+        for row in (first, last):
+            assert row["gradient_norm"] > 0 and row["images_per_second"] > 0
+            assert 0 <= row["data_wait"] <= 1
 
 
 def test_a_finished_run_is_not_trained_again(run):

@@ -191,6 +191,19 @@ def test_gradients_are_clipped_by_the_norm_of_all(variables):
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-5)
 
 
+def test_the_norm_is_that_before_clipping(variables):
+    count = sum(int(np.prod(v.shape)) for v in variables)
+    for settings, expected in (
+        ({"measures_norm": True}, 3 * np.sqrt(count)),
+        ({}, 0.0),
+    ):
+        config = OptimizerConfig(0.01, 0.0, [OptimizerRule("*")])
+        optimizer = RuleOptimizer(config, variables, **settings)
+        gradients = [tf.fill(v.shape, 3.0) for v in variables]
+        assert float(optimizer.apply(gradients)) == pytest.approx(expected)
+        assert optimizer.rate_of_last_step() == pytest.approx(0.01)
+
+
 def test_a_schedule_sets_the_rate_of_every_step_and_rule(variables):
     rules = [OptimizerRule("pooling/*", 10.0), OptimizerRule("*")]
     config = OptimizerConfig(
@@ -202,11 +215,12 @@ def test_a_schedule_sets_the_rate_of_every_step_and_rule(variables):
         schedule_options={"end_learning_rate": 0.0},
     )
     optimizer = RuleOptimizer(config, variables, steps_per_epoch=2, epochs=2)
-    rates = []
+    rates, bases = [], []
     for _ in range(4):
         before = [v.numpy() for v in variables]
         # Equal gradients: every step of Adam has the length of the rate.
         take_steps(optimizer, [1.0])
+        bases.append(optimizer.rate_of_last_step())
         rates.append(
             [
                 float(np.mean(value - variable.numpy()))
@@ -214,6 +228,7 @@ def test_a_schedule_sets_the_rate_of_every_step_and_rule(variables):
             ]
         )
     base = 0.01 * np.array([1 / 2, 1, 2 / 3, 1 / 3])
+    np.testing.assert_allclose(bases, base, rtol=1e-6)
     for variable, steps in zip(variables, np.transpose(rates), strict=True):
         scale = 10 if variable.path.startswith("pooling/") else 1
         np.testing.assert_allclose(steps, scale * base, rtol=1e-3)

@@ -1,6 +1,7 @@
 """A killed run resumes and ends with the weights of an undisturbed one."""
 
 import copy
+import csv
 import json
 import multiprocessing
 import pathlib
@@ -53,6 +54,7 @@ def recipe(make_recipe):
     recipe.image.size = 32
     recipe.training.epochs = 4
     recipe.training.checkpoint_steps = 1
+    recipe.training.log_steps = 2
     recipe.extraction.whitening = "none"
     recipe.data.test_split = ""
     return recipe
@@ -136,8 +138,16 @@ def history(workdir):
     return [{k: row[k] for k in row if k not in TIMES} for row in rows]
 
 
+def logged_steps(workdir):
+    """The rows of steps.csv, without what depends on the time."""
+    with (workdir / "steps.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [{k: row[k] for k in row if k not in TIMES} for row in rows]
+
+
 def check_equal(workdir, other):
     assert history(workdir) == history(other)
+    assert logged_steps(workdir) == logged_steps(other)
     ours, theirs = numbers(workdir), numbers(other)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
