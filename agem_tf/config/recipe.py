@@ -161,8 +161,11 @@ class ModelConfig:
     )
     weights: str | None = option(
         "imagenet",
-        "imagenet, a file of weights, the workdir of a run to start from, or "
-        "None for random weights.",
+        "imagenet, a file of weights of the backbone, or None for random "
+        "weights; or a whole network to start from, as far as its layers agree "
+        "in name and shape: the workdir of a run or of a conversion, a preset, "
+        "a .keras file of a run, or a checkpoint such as "
+        "RUN/checkpoints/ckpt-12.",
     )
     feature_map: str = option(
         "C5", "Feature map that is pooled.", choices=PLACEMENTS[:-1]
@@ -440,6 +443,19 @@ class TrainingConfig:
         0,
         "Steps between checkpoints within an epoch; 0 saves only at its end.",
         minimum=0,
+    )
+    validate_steps: int = option(
+        0,
+        "Steps between validations within an epoch, each with a row in the "
+        "history and a candidate for the best model; 0 validates only at its "
+        "end.",
+        minimum=0,
+    )
+    keep_best: int = option(
+        1,
+        "Best models kept: best.keras and, above 1, that many of the best "
+        "validations in best/.",
+        minimum=1,
     )
     keep_checkpoints: int = option(
         2,

@@ -36,7 +36,7 @@ _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _PREPROCESSOR = "preprocessor.json"
 _CLASSES = ("agem_tf>AGeM", "agem_tf>DELF")
 _MAX_CONFIG_BYTES = 1 << 20
-_HUB = "hf://"
+HUB = "hf://"
 _BODY = """\
 A `{kind}` of agem_tf:
 {network}.
@@ -109,7 +109,7 @@ def open_preset(source: str | os.PathLike) -> keras.Model:
             class.
     """
     text = os.fspath(source)
-    if text.startswith(_HUB):
+    if text.startswith(HUB):
         return _read_preset(_downloaded(text))
     if text in NETWORK_NAMES and not pathlib.Path(text).exists():
         create = keras.saving.get_registered_object(_CLASSES[0])
@@ -117,9 +117,14 @@ def open_preset(source: str | os.PathLike) -> keras.Model:
     if not pathlib.Path(text).is_dir():
         raise UserError(
             f"There is no preset {text!r}; give a directory, "
-            f"{_HUB}USER/REPOSITORY, or one of {', '.join(NETWORK_NAMES)}."
+            f"{HUB}USER/REPOSITORY, or one of {', '.join(NETWORK_NAMES)}."
         )
     return _read_preset(pathlib.Path(text))
+
+
+def is_preset(directory: str | os.PathLike) -> bool:
+    """Whether a directory is a preset, not a run or anything else."""
+    return pathlib.Path(directory, _PREPROCESSOR).is_file()
 
 
 def _read_preset(directory: pathlib.Path) -> keras.Model:
@@ -149,7 +154,7 @@ def _downloaded(address: str) -> pathlib.Path:
     if not parts:
         raise UserError(
             f"{address!r} is no preset on Hugging Face; give "
-            f"{_HUB}USER/REPOSITORY or {_HUB}USER/REPOSITORY@REVISION."
+            f"{HUB}USER/REPOSITORY or {HUB}USER/REPOSITORY@REVISION."
         )
     try:
         import huggingface_hub

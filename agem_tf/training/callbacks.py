@@ -1,14 +1,14 @@
 """Callbacks of the training loop: best model, TensorBoard, history, profiler.
 
-The files of an epoch follow from the checkpoint that ends it and are written
-after it. A run killed between the two writes them when it is resumed.
+The files of a validation follow from the checkpoint with its row and are
+written after it. A run killed between the two writes them when it is resumed.
 """
 
 import contextlib
 import json
 import logging
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +21,12 @@ from agem_tf.models import AGeM
 from agem_tf.pages.attention import draw_attention, load_squares
 from agem_tf.training.runs import save_model
 from agem_tf.training.selection import History, best_first
-from agem_tf.training.workdir import BEST_MODEL, HISTORY, write_json
+from agem_tf.training.workdir import (
+    BEST_MODEL,
+    BEST_MODELS,
+    HISTORY,
+    write_json,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,10 +34,10 @@ _PICTURED_PHOTOS = 4
 
 
 class Callback(Protocol):
-    """Writes a file after each epoch; only the chief calls it."""
+    """Writes a file after each validation; only the chief calls it."""
 
-    def on_epoch_end(self, history: History) -> None:
-        """Writes the file of the last epoch in `history`."""
+    def on_validation(self, history: History) -> None:
+        """Writes the file of the last row of `history`."""
 
 
 class EpochFiles:
@@ -48,8 +53,8 @@ class EpochFiles:
     def __init__(self, workdir: pathlib.Path, callbacks: Sequence[Callback]):
         self._path, self._callbacks = workdir / HISTORY, callbacks
 
-    def on_epoch_end(self, history: History) -> None:
-        """Writes the files of the last epoch, unless they are there."""
+    def on_validation(self, history: History) -> None:
+        """Writes the files of the last row, unless they are there."""
         try:
             written = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
@@ -57,32 +62,53 @@ class EpochFiles:
         if not history or written == history:
             return
         for callback in self._callbacks:
-            callback.on_epoch_end(history)
+            callback.on_validation(history)
         write_json(self._path, history)
 
 
 class BestModel:
-    """Saves the model as best.keras after an epoch that is the best so far.
+    """Saves the model after a validation that is among the best so far.
 
     Args:
-        path: Path of the file.
+        workdir: Directory of the run.
         model: The model that is trained.
         key: Column of the history; see `selection.best_first`.
+        keep: Number of the best models to keep; above 1, those besides
+            best.keras are in best/, by their epoch.
     """
 
-    def __init__(self, path: pathlib.Path, model: AGeM, key: str):
-        self._path, self._model, self._key = path, model, key
+    def __init__(
+        self, workdir: pathlib.Path, model: AGeM, key: str, keep: int = 1
+    ):
+        self._workdir, self._model = workdir, model
+        self._key, self._keep = key, keep
 
-    def on_epoch_end(self, history: History) -> None:
-        if best_first(history, self._key)[0] is history[-1]:
-            save_model(self._model, self._path)
+    def on_validation(self, history: History) -> None:
+        best = best_first(history, self._key)[: self._keep]
+        last = history[-1]
+        if best[0] is last:
+            save_model(self._model, self._workdir / BEST_MODEL)
+        if self._keep == 1:
+            return
+        directory = self._workdir / BEST_MODELS
+        if any(row is last for row in best):
+            directory.mkdir(exist_ok=True)
+            save_model(self._model, directory / _name_of(last))
+        kept = {_name_of(row) for row in best}
+        for path in directory.glob("epoch_*.keras"):
+            if path.name not in kept:
+                path.unlink()
+
+
+def _name_of(row: Mapping[str, float]) -> str:
+    return f"epoch_{row['epoch']:g}.keras"
 
 
 class TensorBoard:
-    """Writes scalars after every epoch, and pictures of the attention.
+    """Writes scalars after every validation, and pictures of the attention.
 
-    Pictures are drawn after 1, 2, 4, 8, ... epochs: pictures of two hundred
-    epochs would take more space than the checkpoints.
+    Pictures are drawn after 1, 2, 4, 8, ... validations: pictures of two
+    hundred would take more space than the checkpoints.
 
     Args:
         directory: Directory for `tensorboard --logdir`.
@@ -96,7 +122,7 @@ class TensorBoard:
         self._writer = tf.summary.create_file_writer(str(directory))
         self._model, self._photos = model, photos
 
-    def on_epoch_end(self, history: History) -> None:
+    def on_validation(self, history: History) -> None:
         with self._writer.as_default(step=len(history) - 1):
             for name, value in history[-1].items():
                 tf.summary.scalar(name, value)
@@ -116,11 +142,11 @@ def epoch_files(
     pictured = dataset.split(config.data.validation_split)
     chosen = evenly_spaced(len(pictured), _PICTURED_PHOTOS)
     photos = load_squares(pictured, config.image, chosen)
-    best = workdir / BEST_MODEL
+    training = config.training
     return EpochFiles(
         workdir,
         [
-            BestModel(best, model, config.training.select_best),
+            BestModel(workdir, model, training.select_best, training.keep_best),
             TensorBoard(workdir / "tensorboard", model, photos),
         ],
     )

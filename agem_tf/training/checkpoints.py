@@ -8,6 +8,7 @@ the same file, so that they always match the weights.
 import dataclasses
 import json
 import logging
+import os
 import pathlib
 import re
 import shutil
@@ -25,6 +26,7 @@ from agem_tf.training.optimizers import RuleOptimizer
 _LOG = logging.getLogger(__name__)
 
 _NAME = "ckpt"
+_MODEL_ENTRY = "model/{}/.ATTRIBUTES/VARIABLE_VALUE"
 _NO_TUPLES = np.zeros((0, 0), np.int64)
 
 
@@ -41,7 +43,7 @@ class TrainingProgress:
         logged: `step`, `loss`, `seconds` and `waited` at the last row of
             steps.csv.
         photos: Fingerprint of the split that the tuples are positions in.
-        history: One row per finished epoch.
+        history: One row per validation.
     """
 
     epoch: int = 0
@@ -111,6 +113,10 @@ class RunState:
             history=self.progress.history,
         )
 
+    def add_row(self, row: dict[str, float]) -> None:
+        """Adds the row of a validation within the epoch to the history."""
+        self.progress.history = [*self.progress.history, row]
+
     def end_epoch(self, row: dict[str, float]) -> None:
         """Advances to the next epoch; `row` is the history of this one."""
         self.tuples = _NO_TUPLES
@@ -176,6 +182,29 @@ class RunState:
         flush(self._directory)
         kept = _finished(self._directory)[-self._keep :]
         _remove_all_but(kept, self._directory)
+
+
+def load_variables(
+    path: str | os.PathLike, variables: Sequence[keras.Variable]
+) -> None:
+    """Loads the network of a checkpoint, and nothing else of it.
+
+    Args:
+        path: Path without suffix, such as RUN/checkpoints/ckpt-12.
+        variables: All variables of the network.
+
+    Raises:
+        UserError: The checkpoint is damaged, or of another network.
+    """
+    try:
+        reader = tf.train.load_checkpoint(os.fspath(path))
+        for number, variable in enumerate(variables):
+            variable.assign(reader.get_tensor(_MODEL_ENTRY.format(number)))
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged or of another network; name another checkpoint "
+            "of that run."
+        ) from error
 
 
 def _is_whole(path: pathlib.Path) -> bool:

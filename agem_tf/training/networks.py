@@ -20,9 +20,12 @@ from agem_tf.extraction.extractor import Extractor
 from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.files.provenance import normalize_provenance
 from agem_tf.models import DELF, AGeM
+from agem_tf.models.presets import HUB, is_preset, open_preset
+from agem_tf.training.checkpoints import load_variables
 from agem_tf.training.runs import load_best_model, model_class
 from agem_tf.training.step import Tensors
-from agem_tf.training.workdir import WHITENING_START
+from agem_tf.training.workdir import WHITENING_START, read_recipe
+from agem_tf.weights.keras_files import load_keras_model, saved_class
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,10 +37,8 @@ def create_model(config: Config) -> AGeM:
         UserError: Its parts do not fit together.
     """
     options = dataclasses.asdict(config.model)
-    start, weights = None, config.model.weights
-    # The weights imagenet are meant even where a folder is called so.
-    if weights and weights != "imagenet" and pathlib.Path(weights).is_dir():
-        start = load_best_model(weights)
+    start = _open_start(config.model.weights)
+    if start is not None:
         options["weights"] = None
     try:
         model = model_class(config.model)(
@@ -54,8 +55,34 @@ def create_model(config: Config) -> AGeM:
     return model
 
 
+def _open_start(weights: str | None) -> AGeM | None:
+    """Returns the whole network that weights name; None for a backbone's.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    # The weights imagenet are meant even where a folder is called so.
+    if not weights or weights == "imagenet":
+        return None
+    path = pathlib.Path(weights)
+    if weights.startswith(HUB) or is_preset(path):
+        return open_preset(weights)
+    if path.is_dir():
+        return load_best_model(path)
+    if pathlib.Path(f"{weights}.index").is_file():
+        config = read_recipe(path.parent.parent)
+        options = dataclasses.asdict(config.model) | {"weights": None}
+        network = model_class(config.model)(**options)
+        load_variables(path, network.variables)
+        return network
+    kind = {"agem_tf>AGeM": AGeM, "agem_tf>DELF": DELF}.get(
+        saved_class(path) or ""
+    )
+    return load_keras_model(path, kind) if kind else None
+
+
 def _start_from(source: AGeM, model: AGeM) -> None:
-    """Copies the weights of the layers that two networks share by name.
+    """Copies the weights of the layers that agree in name and shape.
 
     Layers that only the model has keep their random weights, like the
     attention of DELF after its backbone was trained with another pooling.
@@ -65,22 +92,24 @@ def _start_from(source: AGeM, model: AGeM) -> None:
     """
     if source.backbone != model.backbone:
         raise UserError(
-            f"model.weights is a run of {source.backbone}, and model.backbone "
-            f"is {model.backbone}; take the same network."
+            f"model.weights is a network of {source.backbone}, and "
+            f"model.backbone is {model.backbone}; take the same."
         )
-    layers = {layer.name: layer for layer in source.layers}
+    unused = {layer.name: layer for layer in source.layers if layer.weights}
     new = []
     for layer in model.layers:
-        twin = layers.get(layer.name)
+        twin = unused.get(layer.name)
         shapes = [weight.shape for weight in layer.weights]
         if twin and [weight.shape for weight in twin.weights] == shapes:
             layer.set_weights(twin.get_weights())
-        else:
+            del unused[layer.name]
+        elif layer.weights:
             new.append(layer.name)
     _LOG.info(
-        "Started from %s; layers with new weights: %s",
+        "Started from %s; layers with new weights: %s; not used: %s",
         source.name,
         ", ".join(new) or "none",
+        ", ".join(unused) or "none",
     )
 
 

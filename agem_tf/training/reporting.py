@@ -33,7 +33,7 @@ def write_report(
         model: The model with the best weights.
         evaluations: Name of a variant -> its scores; the rankings of the last
             one are drawn.
-        history: One row per epoch.
+        history: One row per validation.
         benchmarks: Title of a benchmark -> name of a variant -> its scores.
     """
     test_split = config.data.test_split

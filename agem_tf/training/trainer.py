@@ -138,7 +138,9 @@ class Trainer:
         self._profiler = StepProfiler(workdir / "tensorboard", profile_steps)
 
     def train(self) -> list[dict[str, float]]:
-        """Trains the remaining epochs; returns the history, a row per epoch.
+        """Trains the remaining epochs; returns the history.
+
+        It has a row per epoch, and one per validation within an epoch.
 
         The files that the chief writes are complete when any worker returns.
 
@@ -151,8 +153,8 @@ class Trainer:
         state.restore()
         position = f"{state.progress.epoch} {state.progress.step}"
         check_agreement("checkpoint", position, self._strategy)
-        # A killed run may lack the files that follow the epoch's checkpoint.
-        if state.progress.step == 0:
+        # A killed run may lack the files that follow the checkpoint.
+        if self._is_validated():
             self._write_epoch_files()
         with self._profiler, self._opened_step_log():
             while state.progress.epoch < training.epochs:
@@ -170,7 +172,9 @@ class Trainer:
                         from_chief(tuples, self._strategy), self._task.split
                     )
                 num_steps = len(state.tuples) // training.batch_tuples
-                if state.progress.step < num_steps:
+                while state.progress.step < num_steps:
+                    if self._is_validation_due():
+                        self._validate_within()
                     self._take_steps(num_steps)
                 with self._optimizer.averaged():
                     scores = self._validate()
@@ -216,8 +220,41 @@ class Trainer:
             )
         return stalled
 
+    def _is_validated(self) -> bool:
+        """Whether the last row of the history is that of these weights."""
+        history = self._state.progress.history
+        return bool(history) and history[-1]["epoch"] == self._position()
+
+    def _position(self) -> float:
+        """Returns the epochs trained, with a fraction within one."""
+        progress = self._state.progress
+        if not progress.step:
+            return progress.epoch
+        num_steps = (
+            len(self._state.tuples) // self._config.training.batch_tuples
+        )
+        return round(progress.epoch + progress.step / num_steps, 6)
+
+    def _is_validation_due(self) -> bool:
+        """Whether to validate at this step within the epoch."""
+        every, step = (
+            self._config.training.validate_steps,
+            self._state.progress.step,
+        )
+        due = every and step and step % every == 0
+        return bool(due) and not self._is_validated()
+
+    def _validate_within(self) -> None:
+        """Adds the row of a validation within the epoch to the history."""
+        with self._optimizer.averaged():
+            row = {"epoch": self._position()} | self._validate()
+        with preemption.deferred():
+            self._state.add_row(row)
+            self._save_checkpoint()
+            self._write_epoch_files()
+
     def _take_steps(self, num_steps: int) -> None:
-        """Takes the remaining steps of the epoch, and saves a checkpoint."""
+        """Takes steps to the next validation, and saves a checkpoint."""
         training, progress = self._config.training, self._state.progress
         tuples, every = self._state.tuples, training.checkpoint_steps
         pipeline = PhotoPipeline(
@@ -233,17 +270,21 @@ class Trainer:
             self._strategy,
         )
         images_per_step = training.batch_tuples * tuples.shape[1]
-        remaining = (num_steps - progress.step) * images_per_step
+        end = num_steps
+        if validated := training.validate_steps:
+            next_validation = (progress.step // validated + 1) * validated
+            end = min(end, next_validation)
+        remaining = (end - progress.step) * images_per_step
         with (
             preemption.deferred(),
             pipeline.errors_named(),
             Progress(f"Epoch {progress.epoch + 1}", remaining) as shown,
         ):
             iterator, stop = iter(batches), False
-            while progress.step < num_steps and not stop:
+            while progress.step < end and not stop:
                 before = progress.step
                 step_of_run = progress.epoch * num_steps + before
-                count = min(training.steps_per_call, num_steps - before)
+                count = min(training.steps_per_call, end - before)
                 for interval in filter(None, (every, training.log_steps)):
                     count = min(count, interval - before % interval)
                 count = self._profiler.limit(step_of_run, count)
@@ -359,4 +400,4 @@ class Trainer:
     def _write_epoch_files(self) -> None:
         if self._epoch_files:
             with self._optimizer.averaged():
-                self._epoch_files.on_epoch_end(self._state.progress.history)
+                self._epoch_files.on_validation(self._state.progress.history)

@@ -4,7 +4,8 @@ workdir/
   config.json       the recipe and the fingerprint of its dataset
   checkpoints/      the newest states, to resume from
   best.keras        the model with the best weights so far
-  history.json      one row per epoch
+  best/             the best models, with training.keep_best
+  history.json      one row per validation: per epoch, or more
   steps.csv         one row per training.log_steps steps
   whitening_start/  where a trained whitening layer started
   descriptors/ whitening/ saved_model/ tensorboard/ metrics.json report.html
@@ -26,6 +27,7 @@ from agem_tf.files import manifest
 from agem_tf.files.atomic_writing import atomic_file
 
 BEST_MODEL = "best.keras"
+BEST_MODELS = "best"
 HISTORY = "history.json"
 STEPS = "steps.csv"
 RECIPE = "config.json"
@@ -44,10 +46,12 @@ _FREE_FIELDS = (
     "name",
     "training.checkpoint_steps",
     "training.epochs",
+    "training.keep_best",
     "training.keep_checkpoints",
     "training.log_steps",
     "training.patience",
     "training.steps_per_call",
+    "training.validate_steps",
 )
 
 
@@ -164,9 +168,11 @@ def _read_claim(path: pathlib.Path) -> dict[str, Any]:
 
 def _count_epochs(path: pathlib.Path) -> int:
     rows = _read_json(path)
-    if not isinstance(rows, list):
-        raise UserError(f"{path} is damaged; remove it.")
-    return len(rows)
+    try:
+        # Rows within an epoch count for the epochs before it.
+        return int(max((row["epoch"] for row in rows), default=0))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged; remove it.") from error
 
 
 def _read_json(path: pathlib.Path) -> Any:

@@ -79,6 +79,19 @@ def load_keras_model(
         ) from error
 
 
+def saved_class(path: str | os.PathLike) -> str | None:
+    """Returns the registered class of a .keras file, "agem_tf>AGeM" for one.
+
+    None if the path is no such file, or its class is one of Keras.
+    """
+    if pathlib.Path(path).suffix != ".keras":
+        return None
+    try:
+        return check_keras_archive(path).get("registered_name")
+    except Exception:  # h5py, zipfile and json raise errors of many kinds.
+        return None  # Named when the file is opened.
+
+
 def copy_imagenet_weights(
     model: keras.Model, function: Callable[..., keras.Model]
 ) -> None:

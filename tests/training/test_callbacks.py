@@ -14,7 +14,7 @@ class Recorder:
     def __init__(self, workdir):
         self.path, self.lengths = workdir / "history.json", []
 
-    def on_epoch_end(self, history):
+    def on_validation(self, history):
         written = []
         if self.path.exists():
             written = json.loads(self.path.read_text())
@@ -25,20 +25,20 @@ class Recorder:
 def test_the_history_is_written_last_and_once(tmp_path):
     recorder = Recorder(tmp_path)
     files = EpochFiles(tmp_path, [recorder])
-    files.on_epoch_end([])
+    files.on_validation([])
     assert not recorder.path.exists()
     history = [{"epoch": 1, "train_loss": 0.1 + 0.2}]
     for _ in range(2):
-        files.on_epoch_end(history)
+        files.on_validation(history)
     history.append({"epoch": 2, "train_loss": 0.2})
-    files.on_epoch_end(history)
+    files.on_validation(history)
     assert recorder.lengths == [1, 2]
     assert json.loads(recorder.path.read_text()) == history
 
 
 def test_a_damaged_history_is_written_again(tmp_path):
     (tmp_path / "history.json").write_text("[{")
-    EpochFiles(tmp_path, []).on_epoch_end([{"epoch": 1}])
+    EpochFiles(tmp_path, []).on_validation([{"epoch": 1}])
     assert json.loads((tmp_path / "history.json").read_text()) == [{"epoch": 1}]
 
 
@@ -49,17 +49,49 @@ def test_a_damaged_history_is_written_again(tmp_path):
         ("validation_loss", [0.3, 0.5, 0.2], [0, 2]),
     ],
 )
-def test_the_best_model_is_that_of_the_best_epoch(
-    monkeypatch, tmp_path, key, values, saved
-):
-    epochs = []
-    callback = BestModel(tmp_path / "best.keras", None, key)
-    monkeypatch.setattr(
-        callbacks, "save_model", lambda model, path: epochs.append(epoch)
-    )
-    for epoch in range(len(values)):
-        callback.on_epoch_end([{key: value} for value in values[: epoch + 1]])
-    assert epochs == saved
+def test_the_best_model_is_that_of_the_best_epoch(saving, key, values, saved):
+    assert saving(key, values, keep=1) == [
+        {"best.keras"} if place in saved else set()
+        for place in range(len(values))
+    ]
+
+
+def test_the_best_models_are_kept_by_their_epochs(saving, tmp_path):
+    names = ["epoch_0.5.keras", "epoch_1.keras", "epoch_1.5.keras"]
+    first, second, third = names
+    assert saving("validation_map", [0.3, 0.2, 0.25], keep=2) == [
+        {"best.keras", first},
+        {second},
+        {third},
+    ]
+    kept = {path.name for path in (tmp_path / "best").iterdir()}
+    assert kept == {first, third}
+
+
+@pytest.fixture
+def saving(monkeypatch, tmp_path):
+    """Returns what validates twice per epoch, and names the saved files."""
+
+    def save(key, values, keep):
+        callback = BestModel(tmp_path, None, key, keep)
+        rows = [
+            {"epoch": 0.5 * place, key: value}
+            for place, value in enumerate(values, 1)
+        ]
+        written = []
+        for count in range(1, len(rows) + 1):
+            saved = set()
+
+            def record(model, path, saved=saved):
+                path.touch()
+                saved.add(path.name)
+
+            monkeypatch.setattr(callbacks, "save_model", record)
+            callback.on_validation(rows[:count])
+            written.append(saved)
+        return written
+
+    return save
 
 
 def test_a_call_takes_one_traced_step_or_any_number_of_others(tmp_path):

@@ -196,5 +196,5 @@ def test_a_recipe_that_cannot_train_attention_says_why(
 def test_a_run_of_another_backbone_is_no_start(stages, make_recipe, tmp_path):
     recipe = second_stage(make_recipe(), stages / "first")
     recipe.model.backbone = "vgg19"
-    with pytest.raises(UserError, match="a run of vgg16"):
+    with pytest.raises(UserError, match="a network of vgg16"):
         job.run_recipe(recipe, tmp_path)

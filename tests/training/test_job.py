@@ -20,6 +20,8 @@ from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.pages.attention import load_squares
 from agem_tf.training import job, runs
+from agem_tf.training.checkpoints import load_variables
+from agem_tf.training.networks import create_model
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,7 @@ def test_rows_of_steps_add_up_to_their_epoch(recipe, tmp_path):
     """15 tuples in steps of 4: a row after the second step and the third."""
     recipe.training.log_steps = 2
     recipe.training.steps_per_call = 3
+    recipe.training.validate_steps = 2
     recipe.data.test_split, recipe.extraction.whitening = "", "none"
     job.run_recipe(recipe, tmp_path)
     with (tmp_path / "steps.csv").open() as file:
@@ -62,6 +65,11 @@ def test_rows_of_steps_add_up_to_their_epoch(recipe, tmp_path):
             for row in csv.DictReader(file)
         ]
     history = json.loads((tmp_path / "history.json").read_text())
+    epochs = [row["epoch"] for row in history]
+    assert epochs == pytest.approx([2 / 3, 1, 5 / 3, 2], abs=1e-6)
+    assert {"validation_map", "p"} <= set(history[0])
+    assert "train_loss" not in history[0]
+    history = history[1::2]
     for epoch, (first, last) in enumerate([rows[:2], rows[2:]]):
         expected = history[epoch]
         assert [row["epoch"] for row in (first, last)] == 2 * [epoch + 1]
@@ -98,6 +106,45 @@ def test_training_ends_when_it_gets_no_better(recipe, tmp_path):
     assert list(result.evaluations) == ["trained"]
     history = json.loads((tmp_path / "history.json").read_text())
     assert [row["epoch"] for row in history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["run", "best", "checkpoint", "preset"])
+def test_a_training_starts_from_a_whole_network(run, tmp_path, caplog, kind):
+    recipe, workdir, _ = run
+    source = runs.load_best_model(workdir)
+    paths = {
+        "run": workdir,
+        "best": workdir / "best.keras",
+        "checkpoint": sorted((workdir / "checkpoints").glob("*.index"))[0],
+        "preset": tmp_path / "preset",
+    }
+    path = paths[kind]
+    if kind == "preset":
+        source.save_preset(path)
+    if kind == "checkpoint":
+        path = path.with_suffix("")
+        load_variables(path, source.variables)
+    recipe = copy.deepcopy(recipe)
+    recipe.model.weights = str(path)
+    recipe.model.pooling, recipe.model.whitening_dimension = "mac", 5
+    with caplog.at_level("INFO", logger="agem_tf.training.networks"):
+        model = create_model(recipe)
+    (message,) = caplog.messages
+    assert message.endswith("new weights: whitening; not used: pooling")
+    weights = {weight.path: weight.numpy() for weight in source.weights}
+    for weight in model.weights:
+        if not weight.path.startswith("whitening"):
+            expected = weights[weight.path]
+            np.testing.assert_array_equal(weight.numpy(), expected)
+
+
+def test_a_network_of_another_backbone_is_no_start(run):
+    recipe, workdir, _ = run
+    recipe = copy.deepcopy(recipe)
+    recipe.model.weights = str(workdir)
+    recipe.model.backbone = "efficientnet_lite2"
+    with pytest.raises(UserError, match="efficientnet_lite0, and model.back"):
+        create_model(recipe)
 
 
 def test_a_workdir_of_another_recipe_is_refused(run):

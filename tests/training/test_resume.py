@@ -55,6 +55,7 @@ def recipe(make_recipe):
     recipe.training.epochs = 4
     recipe.training.checkpoint_steps = 1
     recipe.training.log_steps = 2
+    recipe.training.validate_steps, recipe.training.keep_best = 2, 3
     recipe.extraction.whitening = "none"
     recipe.data.test_split = ""
     return recipe
@@ -145,9 +146,16 @@ def logged_steps(workdir):
     return [{k: row[k] for k in row if k not in TIMES} for row in rows]
 
 
+def best_models(workdir):
+    names = sorted(path.name for path in (workdir / "best").iterdir())
+    assert len(names) == 3
+    return names
+
+
 def check_equal(workdir, other):
     assert history(workdir) == history(other)
     assert logged_steps(workdir) == logged_steps(other)
+    assert best_models(workdir) == best_models(other)
     ours, theirs = numbers(workdir), numbers(other)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():

@@ -39,7 +39,7 @@ def test_a_recipe_of_an_earlier_version_has_no_checksum(workdir):
     assert run_files.read_recipe(workdir).name == "mine"
 
 
-@pytest.mark.parametrize("content", ["3", "{}", '"rows"', "[", "null"])
+@pytest.mark.parametrize("content", ["3", "[{}]", '"rows"', "[", "null"])
 def test_a_damaged_history_is_refused(workdir, content):
     (workdir / "history.json").write_text(content)
     with pytest.raises(UserError, match="history.json is"):
@@ -48,7 +48,10 @@ def test_a_damaged_history_is_refused(workdir, content):
 
 def test_a_run_with_more_epochs_than_the_recipe_is_refused(workdir):
     config = Config(name="mine")
-    rows = [{}] * (config.training.epochs + 1)
+    rows = [{"epoch": config.training.epochs + 0.5}]
+    (workdir / "history.json").write_text(json.dumps(rows))
+    run_files.check_workdir(workdir, config)
+    rows.append({"epoch": config.training.epochs + 1})
     (workdir / "history.json").write_text(json.dumps(rows))
     with pytest.raises(UserError, match="finished epochs"):
         run_files.check_workdir(workdir, config)
