@@ -73,6 +73,7 @@ class IndexOptions(ScaleOptions):
         _check_source(
             self, "--photos=DIR, --descriptors=DIR, --sync, --remove=NAME"
         )
+        _check_bad(self)
 
 
 @cli.options
@@ -90,6 +91,7 @@ class AddOptions:
 
     def __post_init__(self) -> None:
         _check_source(self, "--photos=DIR and --descriptors=DIR")
+        _check_bad(self)
 
 
 @cli.options
@@ -102,6 +104,9 @@ class SyncOptions:
     exif: bool = cli.option(False, _EXIF)
     skip_bad: bool = cli.option(False, _SKIP_BAD)
     max_bad: float = cli.option(_DEFAULT_MAX_BAD, _MAX_BAD, minimum=0)
+
+    def __post_init__(self) -> None:
+        _check_bad(self)
 
 
 @cli.options
@@ -273,6 +278,15 @@ def _check_source(options: IndexOptions | AddOptions, sources: str) -> None:
         given.append("max_bad")
     if options.descriptors and given:
         raise UserError(f"--{given[0]} is for --photos; leave it out.")
+
+
+def _check_bad(options: IndexOptions | AddOptions | SyncOptions) -> None:
+    """Checks that one of two limits of unreadable photos is given."""
+    if options.skip_bad and options.max_bad != _DEFAULT_MAX_BAD:
+        raise UserError(
+            "--skip_bad accepts any number of unreadable photos, --max_bad a "
+            "share; leave one out."
+        )
 
 
 if __name__ == "__main__":

@@ -82,7 +82,14 @@ def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
                 "--method=learned needs --data_dir, which has the landmarks; "
                 "add it, or give --method=pca."
             )
-        photos = prepared.PreparedDataset(options.data_dir).split(options.split)
+        dataset = prepared.PreparedDataset(options.data_dir)
+        made_of = descriptor_set.provenance.get("dataset")
+        if made_of not in (None, dataset.fingerprint):
+            raise UserError(
+                f"{options.descriptors} was extracted from another dataset "
+                f"than {options.data_dir}; give the one that it is of."
+            )
+        photos = dataset.split(options.split)
         rows = photos.find(descriptor_set.names)
         labels, pairs = photos.labels[rows], photos.pairs_among(rows)
     learned = whitening_learning.learn_by_method(

@@ -34,6 +34,8 @@ def options_of(*flags):
         ("--sync --overwrite", "--overwrite does not go with --sync"),
         ("--descriptors=d --scales=1", "--scales is for --photos"),
         ("--descriptors=d --image_size=64", "--image_size is for --photos"),
+        ("--photos=p --skip_bad --max_bad=5", "leave one out"),
+        ("--sync --skip_bad --max_bad=5", "leave one out"),
         ("--descriptors=d --add --skip_bad", "--skip_bad is for --photos"),
         ("--descriptors=d --max_bad=5", "--max_bad is for --photos"),
     ],

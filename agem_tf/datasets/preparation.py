@@ -6,6 +6,7 @@ become the records of a directory that appears under its final name at once.
 """
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -85,8 +86,10 @@ def prepare(
                 "--overwrite."
             )
         return prepared
+    # Two data sets of one name may share a --parts_dir.
+    job = hashlib.sha256(json.dumps([dataset, options]).encode()).hexdigest()
     with (
-        _unfinished_files(directory, overwrite, parts_dir) as parts,
+        _unfinished_files(directory, overwrite, parts_dir, job) as parts,
         atomic_directory(directory) as temporary,
     ):
         builder_class = registry.factory("dataset", dataset)
@@ -192,7 +195,7 @@ def assemble(
 
 @contextlib.contextmanager
 def _unfinished_files(
-    directory: pathlib.Path, overwrite: bool, parent: str | None
+    directory: pathlib.Path, overwrite: bool, parent: str | None, job: str
 ) -> Iterator[str]:
     """Yields a locked directory, which is removed if the block succeeds.
 
@@ -201,12 +204,15 @@ def _unfinished_files(
         overwrite: Whether to remove the files that are there, unless those are
             of an earlier call that did so too and was interrupted.
         parent: Local or remote parent; None for that of the dataset.
+        job: Hexadecimal digits that tell jobs apart which share a parent.
 
     Raises:
         UserError: Another process holds the lock.
     """
-    parent = any_location(parent or directory.parent, "--parts_dir")
-    parts = parent / f".{directory.name}.parts"
+    name = f".{directory.name}.parts"
+    if parent is not None:
+        name = f".{directory.name}.{job[:12]}.parts"
+    parts = any_location(parent or directory.parent, "--parts_dir") / name
     parts.mkdir(parents=True, exist_ok=True)
     is_local = "://" not in os.fspath(parts)
     with contextlib.ExitStack() as stack:
@@ -351,7 +357,8 @@ def _write_split(
 ) -> dict[str, Any]:
     """Writes the index and the ground truth of a split; returns its facts."""
     arrays = {
-        "names": np.asarray(split.names),
+        # An array of texts would be as wide as the longest for each.
+        "names": np.frombuffer("\n".join(split.names).encode(), np.uint8),
         "labels": split.labels,
         "boxes": split.boxes,
         "sizes": split.sizes,

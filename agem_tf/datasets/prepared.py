@@ -261,7 +261,7 @@ class PreparedDataset:
         )
         split = Split(
             name=name,
-            names=[str(n) for part in parts for n in part["names"]],
+            names=[name for part in parts for name in _names(part["names"])],
             store=self._store,
             pairs=_join_pairs(parts),
             fingerprint=self.fingerprint,
@@ -416,8 +416,15 @@ def _describe_split(facts: Mapping[str, Any]) -> str:
     return text
 
 
+def _names(stored: np.ndarray) -> list[str]:
+    """Returns names of an index: lines in UTF-8, of earlier releases texts."""
+    if stored.dtype.kind == "U":
+        return stored.tolist()
+    return stored.tobytes().decode().split("\n")
+
+
 def _join_pairs(parts: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:
-    starts = np.cumsum([0] + [len(part["names"]) for part in parts])
+    starts = np.cumsum([0] + [len(part["labels"]) for part in parts])
     joined = [
         part["pairs"] + start
         for part, start in zip(parts, starts, strict=False)

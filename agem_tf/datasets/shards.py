@@ -45,6 +45,9 @@ from agem_tf.photos import reading
 # A reader keeps every file open, and systems allow a process 1024.
 MOST_FILES = 256
 
+# Of the index of a finished shard; one of another format is written again.
+_FORMAT = 2
+
 Runner = Callable[[Sequence[str]], Iterator[str]]
 
 
@@ -101,7 +104,7 @@ class Shard:
         content = epath.Path(f"{self.path}.npz").read_bytes()
         arrays = np.load(io.BytesIO(content), allow_pickle=False)
         return ShardIndex(
-            names=arrays["names"].tolist(),
+            names=json.loads(str(arrays["names"])),
             labels=arrays["labels"],
             boxes=arrays["boxes"],
             sizes=arrays["sizes"],
@@ -133,6 +136,7 @@ def plan_shards(
         "dataset": dataset,
         "agem_tf": __version__,
         "skip_bad": builder.skip_bad,
+        "format": _FORMAT,
     }
     shards: dict[str, list[Shard]] = {}
     for split, items in listing.items():
@@ -204,7 +208,8 @@ def write_shard(path: str) -> str:
     buffer = io.BytesIO()
     np.savez(
         buffer,
-        names=np.asarray(names, np.str_),
+        # An array of texts would be as wide as the longest for each.
+        names=json.dumps(names),
         labels=np.asarray(labels, np.int64),
         boxes=np.asarray(boxes, np.float32).reshape(-1, 4),
         sizes=np.asarray(sizes, np.int32).reshape(-1, 2),

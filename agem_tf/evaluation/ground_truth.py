@@ -30,16 +30,21 @@ class QueryTruth:
         junk: int64 database indices that count neither for nor against.
         box: (x1, y1, x2, y2) in pixels of the query photo, which is cropped
             to it; None for the whole photo.
+        is_answerable: whether the query shows something that has positives,
+            also if the database lacks them all; by default whether it has any.
     """
 
     easy: np.ndarray
     hard: np.ndarray
     junk: np.ndarray
     box: tuple[float, float, float, float] | None = None
+    is_answerable: bool | None = None
 
     def __post_init__(self) -> None:
         for name in _SETS:
             setattr(self, name, _indices(getattr(self, name), name))
+        if self.is_answerable is None:
+            self.is_answerable = bool(len(self.positives))
         if self.box is not None:
             self.box = tuple(float(edge) for edge in self.box)
             box = self.box
@@ -143,6 +148,7 @@ class GroundTruth:
                 QueryTruth(
                     *(getattr(query, name) + start for name in _SETS),
                     box=query.box,
+                    is_answerable=query.is_answerable,
                 )
                 for query in part.queries
             ]
@@ -172,7 +178,11 @@ class GroundTruth:
                 position[old[present[old]]]
                 for old in (query.easy, query.hard, query.junk)
             )
-            queries.append(QueryTruth(*sets, box=query.box))
+            queries.append(
+                QueryTruth(
+                    *sets, box=query.box, is_answerable=query.is_answerable
+                )
+            )
             positives += len(query.positives) - len(queries[-1].positives)
         database = [name for name in self.database_names if name in kept]
         return type(self)(database, remaining, queries), {
@@ -190,7 +200,9 @@ class GroundTruth:
         try:
             queries = [
                 QueryTruth(
-                    *(entry[name] for name in _SETS), box=entry.get("bbx")
+                    *(entry[name] for name in _SETS),
+                    box=entry.get("bbx"),
+                    is_answerable=True if entry.get("lacking") else None,
                 )
                 for entry in content["gnd"]
             ]
@@ -214,6 +226,12 @@ class GroundTruth:
                 {
                     "bbx": None if query.box is None else list(query.box),
                     **{name: getattr(query, name).tolist() for name in _SETS},
+                    # All its positives are missing.
+                    **(
+                        {"lacking": True}
+                        if query.is_answerable and not len(query.positives)
+                        else {}
+                    ),
                 }
                 for query in self.queries
             ],

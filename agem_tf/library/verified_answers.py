@@ -105,7 +105,13 @@ def _extractor_of(
         with native_output.captured():
             factory = registry.factory("local_features", kind)
         if factory.name == made.get("model"):
-            return _create(kind, made["most"], made["image"]["size"])
+            try:
+                return _create(kind, made["most"], made["image"]["size"])
+            except (KeyError, TypeError) as error:
+                raise UserError(
+                    f"The manifest of {directory} does not say how its local "
+                    f"features were made ({error}); extract them again."
+                ) from error
     raise UserError(
         f"The local features of {directory} are of a trained network; a search "
         "verifies by those of agem_tf.extract --local."

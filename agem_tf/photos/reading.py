@@ -86,6 +86,8 @@ def read_photo_file(path: str | os.PathLike, remedy: str = REMEDY) -> bytes:
         size = file.stat().length
         # A pipe has no size, and reading it could block for ever.
         encoded = file.read_bytes() if 0 < size <= limits.MAX_BYTES else b""
+    except MemoryError:
+        raise
     # Remote file systems raise errors of their own.
     except Exception as error:
         raise unreadable(name, error, remedy) from error
@@ -143,6 +145,7 @@ def opened(
     Raises:
         UserError: the format is not supported, the photo has too many pixels
             or it does not decode; also any other exception of the block.
+        MemoryError: the memory of the machine does not suffice.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -165,7 +168,8 @@ def opened(
             stack.enter_context(PIXEL_BUDGET.held(held))
             photo.load()
             yield photo
-    except UserError:
+    # A machine without memory says nothing about the photo.
+    except (UserError, MemoryError):
         raise
     # Pillow's decoders raise many more types than they document.
     except Exception as error:

@@ -7,6 +7,7 @@ import fastapi
 from fastapi import File, Form, Query, Response, UploadFile
 
 from agem_tf.library.answers import Answer
+from agem_tf.library.collapsing import SAME_SHOT
 from agem_tf.library.copies import groups_of_copies
 from agem_tf.serving import schemas
 from agem_tf.serving.library_routes import listed, parse_box
@@ -67,7 +68,7 @@ def detail_routes(service: Service) -> fastapi.APIRouter:
 
     @router.get("/duplicates")
     async def duplicates(
-        threshold: Annotated[float, Query(ge=-1, le=1)] = 0.9,
+        threshold: Annotated[float, Query(ge=-1, le=1)] = SAME_SHOT,
     ) -> schemas.DuplicatesAnswer:
         """Groups the photos that show the same, the largest group first."""
         state = await service.state()

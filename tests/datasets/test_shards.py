@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from agem_tf.datasets import shards
@@ -248,6 +249,39 @@ def test_unfinished_shards_may_be_remote(prepare_folder, tmp_path, bucket):
     there = prepare_folder(tmp_path / "there", parts_dir="gs://shards/parts")
     assert there.manifest["files"] == here.manifest["files"]
     assert not any(bucket.rglob("*.tfrecord"))
+
+
+def test_data_sets_of_one_name_share_a_directory_of_parts(
+    prepare_folder, tmp_path
+):
+    parts, seen = tmp_path / "parts", []
+
+    def runner(paths):
+        seen.append({os.path.dirname(path) for path in paths})
+        if len(seen) == 1:
+            # Another data set, while the first one is not finished.
+            other = tmp_path / "other" / "data"
+            other.parent.mkdir()
+            prepare_folder(
+                other,
+                options={"test": 0.5},
+                parts_dir=str(parts),
+                runner=runner,
+            )
+        return shards.in_process(paths)
+
+    prepare_folder(tmp_path / "data", parts_dir=str(parts), runner=runner)
+    first, second = seen
+    assert len(first) == len(second) == 1 and first != second
+
+
+def test_a_long_name_does_not_widen_the_others(prepare_folder, tmp_path):
+    prepared = prepare_folder(tmp_path / "data")
+    (index,) = (prepared.directory / "index").glob("*.npz")
+    with np.load(index) as arrays:
+        assert arrays["names"].dtype == np.uint8
+    names = prepared.split(index.stem).names
+    assert len(set(names)) == 18 and "\n" not in "".join(names)
 
 
 def test_a_dataset_must_be_local(prepare_folder, tmp_path, monkeypatch):

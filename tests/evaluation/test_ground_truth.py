@@ -126,7 +126,14 @@ def test_missing_photos_shift_the_indices_of_the_others(small_truth):
         "qimlist": ["q", "b"],
         "gnd": [
             {"bbx": [1, 2, 3, 4], "easy": [], "hard": [1], "junk": [0]},
-            {"bbx": None, "easy": [], "hard": [], "junk": [0]},
+            # It is answerable still, but not by these photos.
+            {
+                "bbx": None,
+                "easy": [],
+                "hard": [],
+                "junk": [0],
+                "lacking": True,
+            },
         ],
     }
     assert lost == {"queries": 0, "positives": 3}

@@ -1,5 +1,7 @@
 """Answers are ordered by the inliers of photos in a folder."""
 
+import json
+
 import cv2
 import numpy as np
 import PIL.Image
@@ -95,6 +97,18 @@ def test_photos_beyond_the_candidates_follow(folder, stored):
         f"{number}.png" for number in range(4)
     ]
     assert len(found.inliers) == 2 and found.caption(4) == "4: 0.600"
+
+
+def test_features_of_unknown_making_are_one_sentence(stored, reseal, folder):
+    path = folder / "features" / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["provenance"]["most"]
+    path.write_text(json.dumps(manifest))
+    reseal(folder / "features")
+    with pytest.raises(UserError, match="does not say how .*'most'"):
+        verified_answers(
+            [answer(folder)], SpatialVerification(4), 3, None, stored
+        )
 
 
 def test_without_features_the_folder_must_be_known(folder):

@@ -478,3 +478,10 @@ def test_photos_are_opened_in_one_place():
         if re.search(r"Image\.(open\(|OPEN)", path.read_text(encoding="utf-8"))
     ]
     assert opening == ["photos/reading.py"]
+
+
+def test_a_machine_without_memory_is_no_fault_of_the_photo(tmp_path):
+    PIL.Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    encoded = (tmp_path / "a.png").read_bytes()
+    with pytest.raises(MemoryError), reading.opened(encoded, "a.png"):
+        raise MemoryError

@@ -30,6 +30,8 @@ from agem_tf.files.csv_tables import csv_columns, csv_header
 
 # Photos of a ranking that count for retrieval.
 _TOP = 100
+# Stands for the photos of a landmark that the database does not have.
+_LACKING = -1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -190,8 +192,9 @@ def evaluate_landmark_recognition(
 ) -> LandmarkRecognitionScores:
     """Scores the first photo of each ranking, by `global_average_precision`.
 
-    Junk is skipped. Queries without positives show no landmark; any answer to
-    them is wrong, and should have low confidence.
+    Junk is skipped. Queries that are not answerable show no landmark; any
+    answer to them is wrong, and should have low confidence. So is any answer to
+    a query whose landmark the database lacks, which counts in M.
 
     Args:
         ranks: (queries, photos or fewer) database indices, best first, -1
@@ -213,7 +216,10 @@ def evaluate_landmark_recognition(
         if counted.size:
             answers[place] = ranks[place, counted[0]]
             confidences[place] = similarities[place, counted[0]]
-    landmarks = [set(q.positives.tolist()) for q in ground_truth.queries]
+    landmarks = [
+        set(q.positives.tolist()) or ({_LACKING} if q.is_answerable else set())
+        for q in ground_truth.queries
+    ]
     score = global_average_precision(
         answers, np.nan_to_num(confidences), landmarks
     )
@@ -277,7 +283,7 @@ def read_recognition_solution(
     """Reads the recognition solution.
 
     Every photo of one of a query's landmarks is a positive; queries that show
-    no landmark have none.
+    no landmark have none, and are not answerable.
 
     Args:
         path: CSV file with the columns `id,landmarks,Usage`; landmarks are
@@ -304,7 +310,10 @@ def read_recognition_solution(
         same = [photos.get(landmark, []) for landmark in landmarks]
         positives = np.unique(np.concatenate([[], *same])).astype(int)
         names.append(name)
-        queries.append(QueryTruth(positives, [], []))
+        is_answerable = bool(landmarks)
+        queries.append(
+            QueryTruth(positives, [], [], is_answerable=is_answerable)
+        )
     return GroundTruth(database_names, names, queries)
 
 

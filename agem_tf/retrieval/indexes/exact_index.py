@@ -9,7 +9,6 @@ are few of them and a large one is hardly ever written again. Removed photos are
 listed beside their segment until half of it is gone.
 """
 
-import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
@@ -86,24 +85,16 @@ class ExactIndex(DescriptorIndex):
         return self._rows[np.flatnonzero(~self._removed)]
 
     def descriptor(self, name: str) -> np.ndarray | None:
-        row = -1
-        with contextlib.suppress(ValueError):
-            # A removed photo may have the same name.
-            while (row := self._names.index(name, row + 1)) >= 0:
-                if not self._removed[row]:
-                    return np.asarray(self._rows[row], np.float32)
-        return None
+        row = self._places().get(name)
+        return None if row is None else np.asarray(self._rows[row], np.float32)
 
     def descriptors_of(self, names: Sequence[str]) -> np.ndarray:
-        wanted, places = set(names), {}
-        for row, name in enumerate(self._names):
-            if name in wanted and not self._removed[row]:
-                places[name] = row
+        places = self._places()
         rows = np.array([places[name] for name in names], np.int64)
         return np.asarray(self._rows[rows], np.float32)
 
     def known(self, names: Collection[str]) -> set[str]:
-        return set(names).intersection(self.names())
+        return set(names).intersection(self._places())
 
     def save(self, directory: pathlib.Path) -> list[dict[str, str]]:
         """Writes the segments that are not in the directory of the index yet.
@@ -226,8 +217,18 @@ class ExactIndex(DescriptorIndex):
             for found, values in zip(indices, similarities, strict=True)
         ]
 
+    def _places(self) -> dict[str, int]:
+        """Returns the row of each photo by name, made at the first call."""
+        if self._rows_by_name is None:
+            # A removed photo may have the same name.
+            is_kept = ~self._removed
+            named = enumerate(self._names)
+            self._rows_by_name = {n: row for row, n in named if is_kept[row]}
+        return self._rows_by_name
+
     def _arrange(self) -> None:
         """Joins the segments in memory, as views."""
+        self._rows_by_name: dict[str, int] | None = None
         parts = self._segments
         self._names = [name for part in parts for name in part.names]
         self._removed = np.concatenate(

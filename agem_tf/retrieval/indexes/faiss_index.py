@@ -259,7 +259,7 @@ def import_faiss() -> ModuleType:
         import faiss
     except ImportError as error:
         raise UserError(
-            f"FAISS can't be imported ({error}); run pip install faiss-cpu, "
-            "or choose --factory=exact."
+            f"FAISS can't be imported ({error}); run pip install faiss-cpu. "
+            "An index by --factory=exact does not need it."
         ) from error
     return faiss

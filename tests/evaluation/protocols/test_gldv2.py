@@ -180,6 +180,28 @@ def test_a_recognition_solution_finds_all_photos_of_a_landmark(
     truth = read_recognition_solution(path, labels, _INDEX)
     assert truth.query_names == ["q1", "q2", "q4"]
     assert [q.easy.tolist() for q in truth.queries] == [[0, 2, 3], [], []]
+    assert [q.is_answerable for q in truth.queries] == [True, False, True]
+
+
+def test_a_partial_database_does_not_raise_the_score():
+    """M counts a query whose landmark the database lacks: 1 / 2, not 1."""
+    queries = [
+        QueryTruth([0], [], []),
+        QueryTruth([], [], [], is_answerable=True),
+        QueryTruth([], [], []),
+    ]
+    truth = GroundTruth(["a", "b"], ["q1", "q2", "q3"], queries)
+    ranks = np.array([[0, 1], [1, 0], [1, 0]])
+    similarities = np.array([[0.9, 0.1], [0.5, 0.2], [0.4, 0.3]])
+    for each in (
+        truth,
+        GroundTruth.from_dict(truth.to_dict()),
+        truth.restricted_to(["a", "b", "q1", "q2", "q3"])[0],
+        GroundTruth.joined([truth]),
+    ):
+        scores = evaluate_landmark_recognition(ranks, similarities, each)
+        assert scores.global_average_precision == pytest.approx(0.5)
+        assert scores.right.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -99,3 +99,17 @@ def test_arrays_that_do_not_fit_are_one_sentence(tmp_path, names, descriptors):
         np.save(tmp_path / segment["rows"], rows)
         with pytest.raises(UserError, match="index the photos again"):
             ExactIndex.load(tmp_path, 16, [segment])
+
+
+def test_a_name_leads_to_the_photo_that_has_it_now(descriptors):
+    index = ExactIndex(descriptors.shape[1])
+    index.add(["a", "b"], descriptors[:2])
+    np.testing.assert_array_equal(index.descriptor("a"), descriptors[0])
+    index.remove(["a"])
+    assert index.descriptor("a") is None and index.known("ab") == {"b"}
+    index.add(["a"], descriptors[2:3])
+    index.rename({"b": "c"})
+    np.testing.assert_array_equal(
+        index.descriptors_of(["c", "a"]), descriptors[[1, 2]]
+    )
+    assert index.known("abc") == {"a", "c"}
