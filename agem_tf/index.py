@@ -30,6 +30,7 @@ from agem_tf.errors import UserError
 annotating = cli.lazy("agem_tf.library.annotating")
 index_change = cli.lazy("agem_tf.library.index_change")
 indexing = cli.lazy("agem_tf.library.indexing")
+portions = cli.lazy("agem_tf.files.portions")
 synchronization = cli.lazy("agem_tf.library.synchronization")
 watching = cli.lazy("agem_tf.library.watching")
 storages = cli.lazy("agem_tf.retrieval.indexes")
@@ -68,11 +69,37 @@ class IndexOptions(ScaleOptions):
         None, "Dimensions to keep, by the whitening or by a PCA.", minimum=1
     )
     model: str | None = cli.option(None, _MODEL)
+    shard: str | None = cli.option(
+        None,
+        "Only describe a part of the photos, for example 3/16, on one of many "
+        "machines; the same command without it makes the index.",
+    )
+    shards: str | None = cli.option(
+        None, "Directory of these parts; default: that of the index + .shards."
+    )
+
+    @property
+    def shards_directory(self) -> str | None:
+        """Where parts are described, None if there can be none."""
+        if self.shards or self.index.startswith("milvus:"):
+            return self.shards
+        return self.index.rstrip("/") + ".shards"
 
     def __post_init__(self) -> None:
         _check_source(
             self, "--photos=DIR, --descriptors=DIR, --sync, --remove=NAME"
         )
+        if self.descriptors and (self.shard or self.shards):
+            raise UserError(
+                "--shard and --shards are for --photos; leave them out."
+            )
+        if self.shard and not self.shards_directory:
+            raise UserError("--shard with Milvus needs --shards=DIR.")
+        if self.shard and (self.metadata or self.exif):
+            raise UserError(
+                "--metadata and --exif are for the command that makes the "
+                "index, without --shard."
+            )
         _check_bad(self)
 
 
@@ -179,6 +206,8 @@ def main(
         annotating.check_annotation(storage, options.metadata)
     if isinstance(options, WatchOptions):
         return _watch(storage, options)
+    if getattr(options, "shard", None):
+        return _describe_portion(options)
     if isinstance(options, RemoveOptions):
         change = indexing.remove_photos(storage, options.remove)
     elif isinstance(options, AnnotateOptions):
@@ -201,6 +230,22 @@ def main(
         cli.print_line(annotation.summary())
     cli.print_line(f"Index: {options.index}")
     if not getattr(options, "skip_bad", True):
+        change.check_share(options.max_bad)
+    return change
+
+
+def _describe_portion(options: IndexOptions) -> index_change.IndexChange:
+    change = indexing.describe_portion(
+        options.photos,
+        options.shards_directory,
+        portions.Portion.parse(options.shard),
+        workdir=options.workdir,
+        scales=options.scales,
+        image_size=options.image_size,
+    )
+    cli.print_line(change.summary())
+    cli.print_line(f"Shard {options.shard}: {options.shards_directory}")
+    if not options.skip_bad:
         change.check_share(options.max_bad)
     return change
 
@@ -261,6 +306,7 @@ def _create(
         options.photos,
         scales=options.scales,
         image_size=options.image_size,
+        shards=options.shards_directory,
         **made,
     )
 

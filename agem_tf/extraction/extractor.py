@@ -4,7 +4,7 @@ import contextlib
 import functools
 import logging
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,15 @@ class Extractor:
             **({"lost": split.lost} if split.lost else {}),
         }
 
+    @property
+    def unit(self) -> int:
+        """Number of consecutive photos that are extracted together."""
+        if self._image.resize == "square":
+            return self._extraction.batch_size
+        buckets = self._image.buckets
+        batches = _BATCHES_BY_CANVAS if buckets else _BATCHES_BY_SHAPE
+        return batches * self._extraction.batch_size
+
     def database(self, split: Split) -> DescriptorSet:
         """Extracts every photo of a split, in memory."""
         return DescriptorSet(
@@ -123,6 +132,7 @@ class Extractor:
         names: Sequence[str] | None = None,
         crop: bool = False,
         overwrite: bool = False,
+        portions: Sequence[pathlib.Path] = (),
     ) -> DescriptorSet:
         """Extracts descriptors into a directory, batch by batch.
 
@@ -130,12 +140,17 @@ class Extractor:
         interrupted one is resumed. All workers must call this: the chief
         writes, then all read.
 
+        Portions of the photos may be written by other processes. With borders
+        at multiples of `unit` the descriptors are the same, bit by bit.
+
         Args:
             directory: directory to write the descriptor set to.
             split: split of a prepared dataset.
             names: names of the photos; by default all of the split.
             crop: whether to crop each photo to its query box.
             overwrite: whether to extract a finished set again.
+            portions: directories of sets of consecutive photos, whose
+                descriptors are taken over.
 
         Raises:
             UserError: a record is corrupt, a descriptor is not finite, the
@@ -153,7 +168,8 @@ class Extractor:
             writer = DescriptorWriter(
                 directory, names, self.dimension, provenance, resume=True
             )
-            self._write(writer if writes else None, split, names, crop)
+            found = _portions_of(names, provenance, portions)
+            self._write(writer if writes else None, split, names, crop, found)
             barrier(self._strategy)
         return DescriptorSet.load(directory)
 
@@ -163,6 +179,7 @@ class Extractor:
         split: Split,
         names: Sequence[str],
         crop: bool,
+        portions: Mapping[int, DescriptorSet],
     ) -> None:
         """Writes the missing rows; workers without a writer only compute."""
         with writer or contextlib.nullcontext():
@@ -170,9 +187,20 @@ class Extractor:
             done = int(from_chief(done, self._strategy))
             if done:
                 _LOG.info("%d of %d photos are done", done, len(names))
-            for batch in self.batches(split, split.find(names)[done:], crop):
-                if writer:
-                    writer.write(batch)
+            rows = split.find(names)
+            while done < len(names):
+                end = min((p for p in portions if p > done), default=len(names))
+                first = max((p for p in portions if p <= done), default=0)
+                portion = portions.get(first)
+                if portion and done < first + len(portion.names):
+                    batches = iter([portion.descriptors[done - first :]])
+                    end = first + len(portion.names)
+                else:
+                    batches = self.batches(split, rows[done:end], crop)
+                for batch in batches:
+                    if writer:
+                        writer.write(batch)
+                done = end
 
     def extract(
         self,
@@ -224,11 +252,8 @@ class Extractor:
 
         Photos of one shape, or of one canvas, run in one batch.
         """
-        buckets = self._image.buckets
-        batches = _BATCHES_BY_CANVAS if buckets else _BATCHES_BY_SHAPE
-        step = batches * self._extraction.batch_size
-        for start in range(0, len(indices), step):
-            part = indices[start:][:step]
+        for start in range(0, len(indices), self.unit):
+            part = indices[start:][: self.unit]
             sizes = split.sizes[part]
             boxes = split.boxes[part] if crop else None
             descriptors = np.empty((len(part), self.dimension), np.float32)
@@ -311,6 +336,24 @@ def _is_finished(directory, names, provenance):
     if not (pathlib.Path(directory) / MANIFEST).exists():
         return False
     return DescriptorSet.load(directory).is_of(names, provenance)
+
+
+def _portions_of(
+    names: Sequence[str],
+    provenance: Mapping[str, Any],
+    directories: Sequence[pathlib.Path],
+) -> dict[int, DescriptorSet]:
+    """Returns the finished sets of consecutive photos, by their first place."""
+    place = {name: number for number, name in enumerate(names)}
+    found = {}
+    for directory in directories:
+        if not (directory / MANIFEST).exists():
+            continue
+        portion = DescriptorSet.load(directory, verify=True)
+        first = place.get(portion.names[0], 0)
+        if portion.is_of(names[first:][: len(portion.names)], provenance):
+            found[first] = portion
+    return found
 
 
 def _photo_batches(pipeline, indices, batch_size, crop, canvas):

@@ -12,7 +12,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +22,8 @@ from agem_tf.photos.encoding import read_encoded_photo
 from agem_tf.photos.screening import PhotoStatus
 from agem_tf.progress import Progress
 
-_BATCH = 32
+# Photos that are extracted together.
+BATCH = 32
 _BATCH_BYTES = 200_000_000
 _THREADS = os.cpu_count() or 1
 _WHOLE = (0.0, 0.0, 0.0, 0.0)
@@ -66,8 +67,8 @@ class FileExtractor:
         """
         boxes = [_WHOLE] * len(encoded) if boxes is None else boxes
         rows = np.empty((len(encoded), self.dimension), np.float32)
-        for start in range(0, len(encoded), _BATCH):
-            part = slice(start, start + _BATCH)
+        for start in range(0, len(encoded), BATCH):
+            part = slice(start, start + BATCH)
             count = len(encoded[part])
             outputs = self.function(
                 encoded_images=tf.constant(encoded[part], tf.string),
@@ -86,13 +87,20 @@ class FileExtractor:
         self,
         paths: Sequence[str],
         skip: Callable[[str, UserError], None] | None = None,
+        positions: Sequence[int] | None = None,
     ) -> Iterator[tuple[list[str], np.ndarray]]:
         """Extracts descriptors of files, reading ahead of the network.
+
+        Photos share a batch if their positions divided by `BATCH` agree. So
+        descriptors are the same, bit by bit, if a part of a list that starts at
+        a multiple of `BATCH` is extracted elsewhere.
 
         Args:
             paths: paths of the photos.
             skip: called with the path and the error of each unreadable photo;
                 without it, the first one ends the extraction.
+            positions: rising positions of the photos in a list of which these
+                are a part; by default from 0.
 
         Yields:
             The paths of a batch, and its descriptors.
@@ -100,27 +108,33 @@ class FileExtractor:
         Raises:
             UserError: a photo can't be read, and there is no `skip`.
         """
-        readable = _readable(paths, skip)
+        if positions is None:
+            positions = range(len(paths))
+        readable = _readable(list(zip(positions, paths, strict=True)), skip)
         with Progress("Descriptors", len(paths), "photos") as progress:
             for batch in _batches(readable):
-                rows = self.encoded([encoded for _, encoded in batch])
-                yield [path for path, _ in batch], rows
+                rows = self.encoded([photo.encoded for photo in batch])
+                yield [photo.path for photo in batch], rows
                 progress.update(len(batch))
 
 
-def _batches(
-    photos: Iterator[tuple[str, bytes]],
-) -> Iterator[list[tuple[str, bytes]]]:
-    """Yields batches of bounded number and size."""
-    batch: list[tuple[str, bytes]] = []
-    for photo in photos:
-        batch.append(photo)
-        size = sum(len(encoded) for _, encoded in batch)
-        if len(batch) == _BATCH or size > _BATCH_BYTES:
+class _ReadPhoto(NamedTuple):
+    position: int
+    path: str
+    encoded: bytes
+
+
+def _batches(photos: Iterator[_ReadPhoto]) -> Iterator[list[_ReadPhoto]]:
+    """Yields batches of bounded number and size; see `FileExtractor.files`."""
+    for _, members in itertools.groupby(photos, lambda p: p.position // BATCH):
+        batch: list[_ReadPhoto] = []
+        for photo in members:
+            batch.append(photo)
+            if sum(len(p.encoded) for p in batch) > _BATCH_BYTES:
+                yield batch
+                batch = []
+        if batch:
             yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 class _ReadAhead:
@@ -178,25 +192,26 @@ class _ReadAhead:
 
 
 def _readable(
-    paths: Sequence[str], skip: Callable[[str, UserError], None] | None
-) -> Iterator[tuple[str, bytes]]:
-    """Yields paths and encoded photos; threads read two batches ahead."""
+    photos: Sequence[tuple[int, str]],
+    skip: Callable[[str, UserError], None] | None,
+) -> Iterator[_ReadPhoto]:
+    """Yields encoded photos; threads read two batches ahead."""
     waiting: collections.deque = collections.deque()
-    remaining = enumerate(paths)
+    remaining = enumerate(photos)
     ahead = _ReadAhead()
     with (
         concurrent.futures.ThreadPoolExecutor(_THREADS) as pool,
         contextlib.closing(ahead),
     ):
         while True:
-            for position, path in itertools.islice(
-                remaining, 2 * _BATCH + 1 - len(waiting)
+            for number, (position, path) in itertools.islice(
+                remaining, 2 * BATCH + 1 - len(waiting)
             ):
-                task = pool.submit(ahead.read, position, path)
-                waiting.append((path, task))
+                task = pool.submit(ahead.read, number, path)
+                waiting.append((position, path, task))
             if not waiting:
                 return
-            path, task = waiting.popleft()
+            position, path, task = waiting.popleft()
             try:
                 encoded = ahead.take(task)
             except UserError as error:
@@ -204,4 +219,4 @@ def _readable(
                     raise
                 skip(path, error)
             else:
-                yield path, encoded
+                yield _ReadPhoto(position, path, encoded)

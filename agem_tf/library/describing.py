@@ -70,6 +70,7 @@ def describe_photos(
     paths: Sequence[str],
     root: str | None,
     workspace: pathlib.Path,
+    others: Sequence[pathlib.Path] = (),
 ) -> Described:
     """Extracts descriptors of photo files; an interrupted call is resumed.
 
@@ -79,13 +80,68 @@ def describe_photos(
         root: folder that the names become relative to, if any.
         workspace: directory for the blocks and for all descriptors, which are
             mapped from there.
+        others: directories with blocks of other processes.
+
+    Raises:
+        UserError: a descriptor is not finite.
+    """
+    blocks = _Blocks(workspace, extractor, others)
+    states, unreadable = _describe_missing(extractor, paths, root, blocks)
+    done = blocks.read()
+    names = [photo_name(path, root) for path in states]
+    rows = write_rows(
+        workspace / _ROWS,
+        (done[name].row[np.newaxis] for name in names),
+        extractor.dimension,
+    )
+    photos = DescriptorSet(names, rows, extractor.provenance)
+    return Described(photos, [done[name].state for name in names], unreadable)
+
+
+def describe_part(
+    extractor: FileExtractor,
+    paths: Sequence[str],
+    root: str,
+    workspace: pathlib.Path,
+    first: int,
+) -> tuple[int, dict[str, Unreadable]]:
+    """Writes blocks of a part of the photos, for `describe_photos` elsewhere.
+
+    Args:
+        extractor, root: see `describe_photos`.
+        paths: paths of the part.
+        workspace: directory for the blocks.
+        first: position of the part in the list of all photos, a multiple of the
+            photos of a batch.
+
+    Returns:
+        Number of photos that have descriptors now, and those that can't be
+        read, by path.
 
     Raises:
         UserError: a descriptor is not finite.
     """
     blocks = _Blocks(workspace, extractor)
+    states, unreadable = _describe_missing(
+        extractor, paths, root, blocks, first
+    )
+    return len(states), unreadable
+
+
+def _describe_missing(
+    extractor: FileExtractor,
+    paths: Sequence[str],
+    root: str | None,
+    blocks: _Blocks,
+    first: int = 0,
+) -> tuple[dict[str, PhotoState], dict[str, Unreadable]]:
+    """Completes the blocks; returns states of the photos, and those left out.
+
+    Both are by path.
+    """
     unreadable: dict[str, Unreadable] = {}
     states: dict[str, PhotoState] = {}
+    names = {path: photo_name(path, root) for path in paths}
 
     def skip(path: str, error: Exception) -> None:
         size, modified, _ = states.pop(path, PhotoState(0, 0))
@@ -101,29 +157,26 @@ def describe_photos(
     kept = {
         path
         for path, state in states.items()
-        if path in done and done[path].state.is_like(state)
+        if names[path] in done and done[names[path]].state.is_like(state)
     }
-    coming = [path for path in states if path not in kept]
+    coming = {
+        path: position
+        for position, path in enumerate(paths, first)
+        if path in states and path not in kept
+    }
     if kept:
         _LOG.info("%d of %d photos are done", len(kept), len(states))
     if coming:
         try:
-            for batch, rows in extractor.files(coming, skip):
+            for batch, rows in extractor.files(
+                list(coming), skip, list(coming.values())
+            ):
                 check_finite(rows, batch)
                 hashed = [states[path].hashed(path) for path in batch]
-                blocks.append(batch, hashed, rows)
+                blocks.append([names[path] for path in batch], hashed, rows)
         finally:
             blocks.flush()
-        done = blocks.read()
-    found = list(states)
-    rows = write_rows(
-        workspace / _ROWS,
-        (done[path].row[np.newaxis] for path in found),
-        extractor.dimension,
-    )
-    names = [photo_name(path, root) for path in found]
-    photos = DescriptorSet(names, rows, extractor.provenance)
-    return Described(photos, [done[path].state for path in found], unreadable)
+    return states, unreadable
 
 
 def photo_name(path: str, root: str | None) -> str:
@@ -140,35 +193,48 @@ class _Finished:
 
 
 class _Blocks:
-    """Blocks of descriptors in a directory, of one model and its settings."""
+    """Blocks of descriptors in a directory, of one model and its settings.
 
-    def __init__(self, directory: pathlib.Path, extractor: FileExtractor):
+    Args:
+        directory: the directory.
+        extractor: extracts the descriptors.
+        others: directories with blocks of other processes, which are read only.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        extractor: FileExtractor,
+        others: Sequence[pathlib.Path] = (),
+    ):
         self._directory = directory
+        self._others = others
         self._made = normalize_provenance(extractor.provenance)
-        self._paths: list[str] = []
+        self._names: list[str] = []
         self._states: list[PhotoState] = []
         self._rows: list[np.ndarray] = []
 
     def read(self) -> dict[str, _Finished]:
-        """Returns the finished photos by path; later blocks prevail."""
+        """Returns the finished photos by name; own and later blocks prevail."""
         finished: dict[str, _Finished] = {}
-        for file in sorted(self._directory.glob(_PATTERN)):
-            for path, state, row in self._read_block(file):
-                finished[path] = _Finished(state, row)
+        for directory in (*self._others, self._directory):
+            for file in sorted(directory.glob(_PATTERN)):
+                for name, state, row in self._read_block(file):
+                    finished[name] = _Finished(state, row)
         return finished
 
     def append(
-        self, paths: list[str], states: list[PhotoState], rows: np.ndarray
+        self, names: list[str], states: list[PhotoState], rows: np.ndarray
     ) -> None:
-        self._paths += paths
+        self._names += names
         self._states += states
         self._rows.append(rows)
-        if len(self._paths) >= _BLOCK:
+        if len(self._names) >= _BLOCK:
             self.flush()
 
     def flush(self) -> None:
         """Writes a block; its list, which makes it valid, comes last."""
-        if not self._paths:
+        if not self._names:
             return
         number = len(list(self._directory.glob(_PATTERN)))
         listed = self._directory / f"block-{number:06}.json"
@@ -176,20 +242,21 @@ class _Blocks:
             write_rows(temporary, self._rows, self._rows[0].shape[1])
         block = {
             "provenance": self._made,
-            "paths": self._paths,
+            "names": self._names,
             "states": self._states,
         }
         with atomic_file(listed) as temporary:
             temporary.write_text(json.dumps(block))
-        self._paths, self._states, self._rows = [], [], []
+        self._names, self._states, self._rows = [], [], []
 
     def _read_block(
         self, file: pathlib.Path
     ) -> Iterator[tuple[str, PhotoState, np.ndarray]]:
         block: dict[str, Any] = json.loads(file.read_bytes())
-        if block["provenance"] != self._made:
+        # Blocks of earlier releases have paths.
+        if block["provenance"] != self._made or "names" not in block:
             return
         rows = arrays.load_array(file.with_suffix(".npy"), mmap=True)
         rows = np.asarray(rows)  # Slices of this type are made quickly.
         states = (PhotoState(*state) for state in block["states"])
-        yield from zip(block["paths"], states, rows, strict=True)
+        yield from zip(block["names"], states, rows, strict=True)

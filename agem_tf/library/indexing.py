@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,13 @@ import numpy as np
 from agem_tf import cli
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
+from agem_tf.files.portions import Portion, portions_in, remove_portions
 from agem_tf.files.rows import SelectedRows
-from agem_tf.library.describing import describe_photos, photo_name
+from agem_tf.library.describing import (
+    describe_part,
+    describe_photos,
+    photo_name,
+)
 from agem_tf.library.index_change import (
     IndexChange,
     add_described,
@@ -38,6 +44,7 @@ from agem_tf.retrieval.indexes import (
 if TYPE_CHECKING:
     from agem_tf.extraction.photo_files import FileExtractor
 
+photo_files = cli.lazy("agem_tf.extraction.photo_files")
 photo_models = cli.lazy("agem_tf.library.photo_models")
 
 
@@ -51,6 +58,7 @@ def index_photos(
     image_size: int | None = None,
     whitening: str | None = None,
     dimension: int | None = None,
+    shards: str | None = None,
 ) -> IndexChange:
     """Makes an index of the photos of a folder.
 
@@ -66,6 +74,8 @@ def index_photos(
         image_size: pixels of the longer side; by default as in the recipe.
         whitening: directory of a whitening to apply.
         dimension: dimension to keep, by the whitening or by a PCA.
+        shards: directory that `describe_portion` wrote to; what is there is not
+            described again, and is removed at the end.
 
     Raises:
         UserError: the folder holds no photo that can be read, or the model,
@@ -88,7 +98,10 @@ def index_photos(
         # a million photos are read. A PCA is known only afterwards.
         if not learns_pca:
             photo_models.save_model_once(final, draft.model)
-        described = describe_photos(model.extractor(), paths, root, workspace)
+        portions = portions_in(pathlib.Path(shards)) if shards else []
+        described = describe_photos(
+            model.extractor(), paths, root, workspace, portions
+        )
         if not described.states:
             raise UserError("None of the photos can be read; repair them.")
         extracted, learned = reduction.apply(described.photos, draft.scratch)
@@ -98,6 +111,46 @@ def index_photos(
         origin = Origin(extracted.provenance, root, draft.model, learned)
         _fill(draft, factory, extracted, origin, change)
         record_described(draft, described, root, change)
+    remove_portions(portions)
+    return change
+
+
+def describe_portion(
+    photos: str,
+    shards: str,
+    portion: Portion,
+    *,
+    workdir: str | None = None,
+    scales: Sequence[float] | None = None,
+    image_size: int | None = None,
+) -> IndexChange:
+    """Extracts descriptors of a portion of a folder, for `index_photos`.
+
+    They are the same, bit by bit, as if one process described all photos.
+
+    Args:
+        photos: folder of the photos.
+        shards: directory that all portions are written to.
+        portion: the portion.
+        workdir, scales, image_size: see `index_photos`.
+
+    Returns:
+        A change with the photos of the portion.
+
+    Raises:
+        UserError: the folder holds no photo, the model does not fit, or another
+            process works on the portion.
+    """
+    paths = list_folder(photos)
+    first, end = portion.borders(len(paths), photo_files.BATCH)
+    root = os.path.abspath(os.path.expanduser(photos))
+    with portion.workspace(pathlib.Path(shards)) as workspace:
+        model = photo_models.model_for_photos(workdir, scales, image_size)
+        count, unreadable = describe_part(
+            model.extractor(), paths[first:end], root, workspace, first
+        )
+    change = IndexChange(added=count, total=count)
+    change.skip(unreadable)
     return change
 
 

@@ -12,6 +12,7 @@ from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.extraction.identity import fingerprint
 from agem_tf.extraction.pyramid import ScalePyramid, merge_scales
+from agem_tf.files.portions import Portion
 from agem_tf.models import AGeM
 
 
@@ -123,6 +124,30 @@ def test_extraction_goes_on_where_it_stopped(split, extractor, tmp_path):
     assert resumed.names == whole.names
     np.testing.assert_array_equal(resumed.descriptors, whole.descriptors)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_portions_of_other_processes_make_the_same_set(
+    split, extractor, tmp_path
+):
+    """18 photos in batches of 4; the second of three portions is missing."""
+    whole = extractor.write(tmp_path / "whole", split)
+    assert extractor.unit == 4
+    portions = []
+    for number in (1, 3):
+        first, end = Portion(number, 3).borders(18, extractor.unit)
+        portions.append(tmp_path / f"portion {number}")
+        extractor.write(portions[-1], split, split.names[first:end])
+    portions.append(tmp_path / "not there")
+    # Of another model, or of photos in another order.
+    foreign = dataclasses.replace(whole, provenance={"model": "other"})
+    foreign.save(tmp_path / "foreign")
+    portions.append(tmp_path / "foreign")
+    counting = CountingStore(split.store)
+    counted = dataclasses.replace(split, store=counting)
+    joined = extractor.write(tmp_path / "joined", counted, portions=portions)
+    assert counting.reads == 8
+    assert joined.names == whole.names
+    np.testing.assert_array_equal(joined.descriptors, whole.descriptors)
 
 
 def test_weights_that_are_not_finite_name_a_photo(split, extractor):

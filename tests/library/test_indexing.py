@@ -182,8 +182,9 @@ def test_an_interrupted_extraction_is_resumed(photos, tmp_path, monkeypatch):
     class Extractor:
         dimension, provenance = 2, {"model": "m", "scales": (1.0,)}
 
-        def files(self, paths, skip):
-            for path in paths:
+        def files(self, coming, skip, positions):
+            assert coming == [paths[position] for position in positions]
+            for path in coming:
                 if len(described) == 10:
                     raise KeyboardInterrupt
                 described.append(path)

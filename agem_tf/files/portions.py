@@ -1,0 +1,106 @@
+"""Portions of a large job, which any engine runs and one process joins.
+
+Portion i of n is a part of the list of photos. A worker describes it into a
+directory of its own, and does only what is missing when it is started again.
+The process that makes the index takes over what it finds there, and describes
+the rest itself, so that a lost worker costs time and nothing else.
+"""
+
+import contextlib
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self
+
+import filelock
+import numpy as np
+
+from agem_tf.errors import UserError
+
+_LOCK = ".lock"
+_NAME = "{:05}-of-{:05}"
+_PATTERN = re.compile(r"\d{5}-of-\d{5}")
+
+
+class Portion(NamedTuple):
+    """Portion of a job.
+
+    Attributes:
+        number: from 1 to `count`.
+        count: number of portions.
+    """
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads a text such as "3/16".
+
+        Raises:
+            UserError: it is anything else.
+        """
+        found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
+        portion = cls(int(found[1]), int(found[2])) if found else None
+        if portion is None or not 1 <= portion.number <= portion.count:
+            raise UserError(
+                f"--shard is a number of how many, from 1/16 to 16/16 for "
+                f"example. Received: --shard={text}"
+            )
+        return portion
+
+    def borders(self, total: int, unit: int) -> tuple[int, int]:
+        """Returns first and end of this portion of a list.
+
+        Args:
+            total: length of the list.
+            unit: the first is a multiple of it.
+        """
+        units = -(-total // unit)
+        edges = np.array([self.number - 1, self.number]) * units // self.count
+        first, end = np.minimum(edges * unit, total).tolist()
+        return first, end
+
+    def place(self, directory: pathlib.Path) -> pathlib.Path:
+        """Returns the directory of this portion in that of all."""
+        return directory / _NAME.format(*self)
+
+    @contextlib.contextmanager
+    def workspace(self, directory: pathlib.Path) -> Iterator[pathlib.Path]:
+        """Yields the directory of this portion, for one process at a time.
+
+        Args:
+            directory: directory of all portions.
+
+        Raises:
+            UserError: another process has it.
+        """
+        own = self.place(directory)
+        own.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = filelock.FileLock(own / _LOCK, timeout=0)
+                stack.enter_context(lock)
+            except filelock.Timeout as error:
+                raise UserError(
+                    f"Another process is working on {own}; wait for it."
+                ) from error
+            except NotImplementedError:
+                pass  # A network file system without locks.
+            yield own
+
+
+def portions_in(directory: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the directories of the portions of a job."""
+    found = directory.iterdir() if directory.is_dir() else ()
+    return sorted(path for path in found if _PATTERN.fullmatch(path.name))
+
+
+def remove_portions(portions: Sequence[pathlib.Path]) -> None:
+    """Removes directories of portions, and that of all if nothing is left."""
+    for portion in portions:
+        shutil.rmtree(portion, ignore_errors=True)
+    for parent in {portion.parent for portion in portions}:
+        with contextlib.suppress(OSError):
+            parent.rmdir()
