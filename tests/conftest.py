@@ -356,7 +356,7 @@ def _documented_commands(
     return [shlex.split(line, comments=True) for line in lines]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def documented_commands():
     """Returns the function (document, section) -> [module, *arguments]s."""
     return _documented_commands

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 
 from agem_tf.retrieval.indexes import Match
 
-# Chosen by experiments/benchmarks/recognition.py, with the model of an index
-# without --workdir; another model needs its own least confidence.
+# Chosen by experiments/benchmarks/recognition_confidence.py, with the model of
+# an index without --workdir; another model needs its own least confidence.
 FIELD = "landmark"
 VOTERS = 10
 LEAST_CONFIDENCE = 0.3
