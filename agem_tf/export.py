@@ -4,7 +4,8 @@ r"""Export a trained model as a SavedModel that does not need this package.
         --whitening=runs/quickstart/whitening
 
 A run with attentive pooling (DELF) becomes a SavedModel of local features, with
-the signature of the published TensorFlow Hub module.
+the signatures of the published models; --kind=local does the same with any run,
+and --kind=joint exports both kinds of a run of the joint model (DELG).
 
 --version=1 writes output/1, which TensorFlow Serving finds in output. --preset
 writes a directory that `agem_tf.load` opens as a Keras model.
@@ -36,7 +37,16 @@ class ExportOptions(ScaleOptions):
     output: str = cli.required(
         "Directory to write the SavedModel or preset to."
     )
-    whitening: str | None = cli.option(None, "Whitening to include.")
+    whitening: str | None = cli.option(
+        None,
+        "Whitening to include; with --kind=joint, that of the local features.",
+    )
+    kind: str | None = cli.option(
+        None,
+        "What the SavedModel computes: local features, global descriptors, or "
+        "joint for both. Default: local with attentive pooling, else global.",
+        choices=("global", "joint", "local"),
+    )
     version: int | None = cli.option(
         None,
         "Version for TensorFlow Serving: the SavedModel is written to "
@@ -50,13 +60,20 @@ class ExportOptions(ScaleOptions):
 
 def main(options: ExportOptions) -> pathlib.Path:
     """Writes a SavedModel or preset and returns its path."""
-    if options.preset and (options.whitening or options.version):
+    if options.preset and (
+        options.whitening or options.version or options.kind
+    ):
         raise UserError(
-            "A preset holds the network alone; omit --whitening and --version, "
-            "or omit --preset."
+            "A preset holds the network alone; omit --whitening, --version and "
+            "--kind, or omit --preset."
         )
     # A wrong path is reported before TensorFlow's import.
-    run_files.read_recipe(options.workdir)
+    recipe = run_files.read_recipe(options.workdir)
+    if options.kind == "joint" and not recipe.model.local_dimension:
+        raise UserError(
+            f"{options.workdir} has no local branch beside its global "
+            "descriptor (model.local_dimension); export --kind=global or local."
+        )
     learned = None
     if options.whitening:
         learned = linear_whitening.LinearWhitening.load(
@@ -73,13 +90,17 @@ def main(options: ExportOptions) -> pathlib.Path:
         )
         cli.print_line(f"Preset: {path}")
         return path
-    if run.has_local_features:
+    kind = options.kind or runs.kind_of(recipe.model)
+    if kind in ("local", "joint"):
+        # With both kinds, --scales are those of the global descriptors.
+        scales = options.scales if kind == "local" else None
         path = local_model.export_local_model(
             run.model,
             output,
             run.config.image,
-            options.scales or local_extractor.DELF_SCALES,
+            scales or local_extractor.DELF_SCALES,
             learned,
+            run.config.extraction if kind == "joint" else None,
         )
     else:
         path = saved_model.export_model(

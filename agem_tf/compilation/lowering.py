@@ -211,7 +211,7 @@ def _learning(config: Config, model: AGeM):
             "landmarks; name a prepared one with --set data.directory=DATA."
         )
     dataset = PreparedDataset(config.data.directory)
-    task = create_task(config, dataset, model.dimension)
+    task = create_task(config, dataset, model)
     return task.loss, task.variables
 
 

@@ -211,6 +211,23 @@ class ModelConfig:
         help="Arguments of a `ChannelScaling` in place of the backbone's, for "
         "weights that expect other pixel values.",
     )
+    local_dimension: int = option(
+        0,
+        "Dimension of the local features of the joint model (DELG), which "
+        "trains a global descriptor, an attention and an autoencoder together; "
+        "128 in its paper. 0: no local branch.",
+        minimum=0,
+    )
+    local_map: str = option(
+        "C4",
+        "Feature map that the local branch reads.",
+        choices=PLACEMENTS[:-1],
+    )
+    local_options: dict[str, Any] = option(
+        factory=dict,
+        help="Other keyword arguments of the local branch: filters and "
+        "batch_norm of its attention.",
+    )
 
 
 @dataclasses.dataclass(slots=True)
@@ -228,6 +245,18 @@ class LossConfig:
     )
     options: dict[str, Any] = option(
         factory=dict, help="Keyword arguments of the loss."
+    )
+    attention_weight: float = option(
+        1.0,
+        "With model.local_dimension, weight of the attention's softmax loss; "
+        "1 in DELG.",
+        minimum=0,
+    )
+    reconstruction_weight: float = option(
+        10.0,
+        "With model.local_dimension, weight of the autoencoder's squared "
+        "error; 10 in DELG.",
+        minimum=0,
     )
 
     @property

@@ -126,6 +126,8 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
         yield (
             "extraction.whitening_shrinkage needs extraction.whitening learned"
         )
+    if model.local_dimension:
+        yield from _joint_faults(config)
     if model.pooling == "attentive" and extraction.whitening != "none":
         yield (
             "extraction.whitening is for global descriptors, and model.pooling "
@@ -251,9 +253,14 @@ def _field_of_statistics(config: Config) -> str | None:
     if model.batch_norm == "trainable":
         return "model.batch_norm"
     # The attention has its own, unlike the backbone trainable by default.
-    kind = model.pooling_options.get("batch_norm", "trainable")
-    if model.pooling == "attentive" and kind == "trainable":
-        return "batch_norm in model.pooling_options"
+    attentions = {
+        "pooling_options": model.pooling == "attentive",
+        "local_options": model.local_dimension,
+    }
+    for name, is_used in attentions.items():
+        kind = getattr(model, name).get("batch_norm", "trainable")
+        if is_used and kind == "trainable":
+            return f"batch_norm in model.{name}"
     return None
 
 
@@ -280,6 +287,26 @@ def _attention_faults(config: Config) -> Iterator[str]:
     if config.image.resize != "square":
         yield (
             "model.pooling attentive trains on photos of one shape; set "
+            "image.resize to square"
+        )
+
+
+def _joint_faults(config: Config) -> Iterator[str]:
+    if config.model.pooling == "attentive":
+        yield (
+            "model.local_dimension adds a local branch to a global pooling, "
+            "and model.pooling attentive is DELF's own; use gem, or set it to 0"
+        )
+    if not config.training.epochs:
+        return
+    if not config.loss.classifies:
+        yield (
+            "model.local_dimension learns its attention from classes, not with "
+            f"loss {config.loss.name}; use arcface"
+        )
+    if config.image.resize != "square":
+        yield (
+            "model.local_dimension trains on photos of one shape; set "
             "image.resize to square"
         )
 

@@ -29,7 +29,6 @@ from agem_tf.distribution.workers import (
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.pyramid import ScalePyramid
-from agem_tf.files.atomic_writing import discard_unfinished
 from agem_tf.files.manifest import MANIFEST
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
@@ -148,7 +147,8 @@ class Extractor:
             split: split of a prepared dataset.
             names: names of the photos; by default all of the split.
             crop: whether to crop each photo to its query box.
-            overwrite: whether to extract a finished set again.
+            overwrite: whether to extract a finished set again. An extraction
+                that was interrupted meanwhile is resumed.
             portions: directories of sets of consecutive photos, whose
                 descriptors are taken over.
 
@@ -163,8 +163,6 @@ class Extractor:
             overwrite or not _is_finished(directory, names, provenance)
         )
         if from_chief(np.int32(wanted), self._strategy):
-            if writes and overwrite:
-                discard_unfinished(directory)
             writer = DescriptorWriter(
                 directory, names, self.dimension, provenance, resume=True
             )

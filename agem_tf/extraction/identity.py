@@ -21,8 +21,11 @@ def fingerprint(model: keras.Model) -> str:
         "name": None,
         "dtypes": sorted({layer.dtype_policy.name for layer in model.layers}),
     }
-    # Files of earlier releases do not have it, and the layers' dtypes count.
+    # Earlier releases do not have these, and the layers' dtypes count.
     config.pop("dtype", None)
+    if not config.get("local_dimension"):
+        for name in ("local_dimension", "local_map", "local_options"):
+            config.pop(name, None)
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     # Not `variables`: those have random seeds, which no file keeps.
     for variable in model.weights:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import logging
 import os
 import pathlib
@@ -24,17 +25,17 @@ from agem_tf.descriptors.local_features import (
 )
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.local_pyramid import LocalPyramid
-from agem_tf.files.atomic_writing import discard_unfinished
 from agem_tf.files.manifest import MANIFEST
 from agem_tf.files.provenance import (
     check_same_provenance,
     normalize_provenance,
 )
-from agem_tf.models import DELF
+from agem_tf.models import AGeM
 from agem_tf.photos import reading
 from agem_tf.photos.canvases import pixel_box
 from agem_tf.photos.decoding import resize_aspect
 from agem_tf.photos.listing import list_folder
+from agem_tf.photos.upright_rgb import to_rgb, upright_size
 from agem_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -83,7 +84,10 @@ BEST_THOUSAND = Selection()
 
 
 class DelfExtractor:
-    """Extracts DELF's local features; see `LocalExtractor`.
+    """Extracts the local features of a network; see `LocalExtractor`.
+
+    They are those of `model.local_network()`: of a `DELF` and of a network with
+    a local branch by attention, of others by the norms of the pooled map.
 
     Photos keep their proportions, and their longer side becomes
     `image.size`, unless it is smaller.
@@ -101,7 +105,7 @@ class DelfExtractor:
 
     def __init__(
         self,
-        model: DELF,
+        model: AGeM,
         image: ImageConfig,
         scales: Sequence[float] = DELF_SCALES,
         selection: Selection = BEST_THOUSAND,
@@ -185,7 +189,7 @@ def local_image(image: ImageConfig) -> ImageConfig:
 
 
 def checked_local_provenance(
-    model: DELF,
+    model: AGeM,
     image: ImageConfig,
     scales: Sequence[float],
     whitening: LinearWhitening | None = None,
@@ -230,7 +234,8 @@ def write_local_features(
         split: Split of a prepared dataset.
         names: Names of the photos; by default all of the split.
         crop: Whether only the features inside each photo's query box count.
-        overwrite: Whether to extract a finished set again.
+        overwrite: Whether to extract a finished set again. An extraction that
+            was interrupted meanwhile is resumed.
 
     Raises:
         UserError: A record is corrupt, the directory holds other files, or
@@ -263,11 +268,15 @@ def write_folder_features(
 ) -> LocalFeatureSet:
     """Extracts the local features of the photos of a folder.
 
+    A finished set of the same photos and settings is kept, and an interrupted
+    one is resumed; sizes and times of the files tell whether photos changed.
+
     Args:
         extractor: Extractor of any kind.
         directory: Directory to write the set to.
         folder: Folder of photos; names are relative to it, as in an index.
-        overwrite: Whether to extract a finished set again.
+        overwrite: Whether to extract a finished set again. An extraction that
+            was interrupted meanwhile is resumed.
 
     Raises:
         UserError: A photo can't be read, the directory holds other files, or
@@ -279,15 +288,14 @@ def write_folder_features(
 
     @contextlib.contextmanager
     def windows(start: int) -> Iterator[Iterator[list[_CroppedPhoto]]]:
-        photos = (
-            reading.read_pixels(path, "remove it from the folder")
-            for path in paths[start:]
-        )
-        yield ([_CroppedPhoto(each, (0, 0), each.shape[:2])] for each in photos)
+        yield ([_whole_photo(path)] for path in paths[start:])
 
-    return _write(
-        extractor, directory, names, extractor.provenance, overwrite, windows
-    )
+    stats = [os.stat(path) for path in paths]
+    files = str([(each.st_size, each.st_mtime_ns) for each in stats])
+    made = extractor.provenance | {
+        "files": hashlib.sha256(files.encode()).hexdigest()[:12]
+    }
+    return _write(extractor, directory, names, made, overwrite, windows)
 
 
 def _write(
@@ -300,9 +308,7 @@ def _write(
 ) -> LocalFeatureSet:
     """Writes a set, unless it is finished; `windows` reads from a position."""
     directory = pathlib.Path(directory)
-    if overwrite:
-        discard_unfinished(directory)
-    elif (directory / MANIFEST).exists():
+    if not overwrite and (directory / MANIFEST).exists():
         finished = LocalFeatureSet.load(directory)
         if finished.names == names and finished.provenance == (
             normalize_provenance(made)
@@ -352,6 +358,20 @@ class _CroppedPhoto(NamedTuple):
             scales=self.reduction * features.scales,
             size=self.size,
         )
+
+
+def _whole_photo(path: str) -> _CroppedPhoto:
+    """Reads a photo of a folder; a large JPEG is decoded at half its sides."""
+    remedy = "remove it from the folder"
+    encoded = reading.read_photo_file(path, remedy)
+    with reading.opened(encoded, path, remedy) as photo:
+        pixels = np.asarray(to_rgb(photo))
+        factor = reading.reduction(photo)
+    size = pixels.shape[:2]
+    if factor > 1:
+        with reading.open_header(encoded) as header:
+            size = upright_size(header)[::-1]
+    return _CroppedPhoto(pixels, (0, 0), size, factor)
 
 
 def _windows(

@@ -1,4 +1,4 @@
-"""DELF over a photo at several scales, and the selection of its features.
+"""Local features over a photo at several scales, and which are selected.
 
 The same graph serves extraction and the exported model. All coordinates are
 pixels of the photo that is described, whose first pixel has its centre at 0.
@@ -16,7 +16,7 @@ from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.local_features import LEAST_PHOTO_SIDE
 from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.layers import Whitening
-from agem_tf.models import DELF
+from agem_tf.models import AGeM
 from agem_tf.models.receptive_fields import receptive_field
 from agem_tf.ops.normalization import l2_normalize
 
@@ -32,20 +32,24 @@ class LocalMaps(NamedTuple):
         scores: (batch, positions) float32; 0 at scales that are too small.
         boxes: (positions, 4) float32 y0, x0, y1, x1: the receptive fields.
         scales: (positions,) float32, the inverse of a position's scale.
+        descriptors: (batch, scales, dimension) float32, the global descriptors
+            of a joint pyramid; without, (batch, scales, 0).
     """
 
     features: tf.Tensor
     scores: tf.Tensor
     boxes: tf.Tensor
     scales: tf.Tensor
+    descriptors: tf.Tensor
 
 
 class LocalPyramid:
     """Maps photos to their best local features, inside a graph.
 
     Args:
-        model: The network.
+        model: The network; see `AGeM.local_network`.
         whitening: Applied to the L2-normalized features, if given.
+        joint: Whether global descriptors are computed in the same pass.
 
     Attributes:
         dimension: Dimension of the descriptors.
@@ -53,14 +57,19 @@ class LocalPyramid:
 
     def __init__(
         self,
-        model: DELF,
+        model: AGeM,
         whitening: LinearWhitening | None = None,
+        joint: bool = False,
     ):
         network = model.local_network()
+        self._global_dimension = model.dimension if joint else 0
+        if joint:
+            outputs = network.output | {"descriptors": model.output}
+            network = keras.Model(network.inputs[0], outputs)
         self._pyramid = ScalePyramid(model, ImageConfig(), network=network)
-        features = keras.Model(network.inputs[0], network.output["features"])
-        self._fields = _Fields(features)
-        self.dimension = model.dimension
+        self._fields = _Fields(model.map_network())
+        self._channels = network.output["features"].shape[-1]
+        self.dimension = self._channels
         self._whitening: Whitening | None = None
         if whitening is not None:
             self.dimension = whitening.output_dimension()
@@ -84,18 +93,20 @@ class LocalPyramid:
             size: (2,) height and width of the photos in pixels, to which the
                 coordinates refer; the images may be resized photos.
         """
-        batch, channels = tf.shape(images)[0], self._fields.channels
+        batch, channels = tf.shape(images)[0], self._channels
         empty = LocalMaps(
             tf.zeros((batch, 0, channels)),
             tf.zeros((batch, 0)),
             tf.zeros((0, 4)),
             tf.zeros((0,)),
+            tf.zeros((batch, 0, self._global_dimension)),
         )
         shapes = LocalMaps(
             tf.TensorShape((None, None, channels)),
             tf.TensorShape((None, None)),
             tf.TensorShape((None, 4)),
             tf.TensorShape((None,)),
+            tf.TensorShape((None, None, self._global_dimension)),
         )
 
         def add_scale(number, maps):
@@ -105,6 +116,7 @@ class LocalPyramid:
                 tf.concat([maps.scores, found.scores], 1),
                 tf.concat([maps.boxes, found.boxes], 0),
                 tf.concat([maps.scales, found.scales], 0),
+                tf.concat([maps.descriptors, found.descriptors], 1),
             )
             return number + 1, joined
 
@@ -123,14 +135,15 @@ class LocalPyramid:
         boxes = self._fields.boxes(rows, columns, sides, size)
         least = tf.minimum(tf.reduce_min(sides), tf.reduce_min(size))
         scores = tf.reshape(output["scores"], (-1, count))
-        features = tf.reshape(
-            output["features"], (-1, count, self._fields.channels)
-        )
+        features = tf.reshape(output["features"], (-1, count, self._channels))
         return LocalMaps(
             features,
             tf.where(least >= LEAST_PHOTO_SIDE, scores, 0.0),
             boxes,
             tf.repeat(1.0 / scale, count),
+            output["descriptors"][:, tf.newaxis]
+            if self._global_dimension
+            else tf.zeros((tf.shape(images)[0], 1, 0)),
         )
 
     def select(
@@ -189,7 +202,6 @@ class _Fields:
     """
 
     def __init__(self, network: keras.Model):
-        self.channels = network.output_shape[-1]
         stride = receptive_field(network, 4096).stride
         fields = [
             [

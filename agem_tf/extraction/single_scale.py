@@ -5,6 +5,7 @@ pixels of the photo at its own size. Needs no TensorFlow, unless the kind does.
 """
 
 import abc
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ import cv2
 import numpy as np
 
 from agem_tf import registry
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.local_features import LEAST_PHOTO_SIDE, LocalFeatures
+from agem_tf.files.provenance import check_same_provenance
 
 
 class SingleScaleExtractor(abc.ABC):
@@ -84,16 +87,60 @@ class SingleScaleExtractor(abc.ABC):
         ).strongest(self.most)
 
 
+class WhitenedExtractor:
+    """Whitens the features of another `local_extractor.LocalExtractor`.
+
+    Args:
+        extractor: extractor of features that are not whitened.
+        whitening: learned from features with the same settings.
+
+    Raises:
+        UserError: the whitening belongs to other features or settings.
+    """
+
+    def __init__(
+        self, extractor: SingleScaleExtractor, whitening: LinearWhitening
+    ) -> None:
+        check_same_provenance(
+            whitening.provenance,
+            extractor.provenance,
+            "the whitening",
+            "the local features",
+        )
+        self._extractor, self._whitening = extractor, whitening
+        self.dimension = whitening.output_dimension()
+        self.provenance = extractor.provenance | {
+            "whitening": whitening.label()
+        }
+
+    def features(self, photos: Sequence[np.ndarray]) -> list[LocalFeatures]:
+        """See `SingleScaleExtractor.features`."""
+        return [
+            dataclasses.replace(
+                found, descriptors=self._whitening.apply(found.descriptors)
+            )
+            for found in self._extractor.features(photos)
+        ]
+
+
 def single_scale_extractor(
-    name: str, most: int = 1000, side: int = 1024
-) -> SingleScaleExtractor:
+    name: str,
+    most: int = 1000,
+    side: int = 1024,
+    whitening: LinearWhitening | None = None,
+) -> SingleScaleExtractor | WhitenedExtractor:
     """Returns an extractor of a kind of `registry.LOCAL_FEATURES`.
 
     Args:
         name: name of the kind.
         most, side: see `SingleScaleExtractor`.
+        whitening: applied to the features, if given.
 
     Raises:
-        UserError: the weights of the kind are not installed.
+        UserError: the weights of the kind are not installed, or the whitening
+            belongs to other features or settings.
     """
-    return registry.factory("local_features", name)(most, side)
+    extractor = registry.factory("local_features", name)(most, side)
+    if whitening is None:
+        return extractor
+    return WhitenedExtractor(extractor, whitening)

@@ -191,16 +191,6 @@ def resumable_workspace(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(workspace)
 
 
-def discard_unfinished(path: str | os.PathLike) -> None:
-    """Removes what an unfinished `resumable_directory` of `path` has left.
-
-    Raises:
-        UserError: another process is writing it.
-    """
-    with _unfinished_workspace(_resolved(path)) as workspace:
-        shutil.rmtree(workspace)
-
-
 def flush(path: Path) -> None:
     """Forces a file, or a directory's entries, onto the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -18,7 +18,11 @@ from agem_tf.layers.global_poolings import (
     GlobalPooling,
     SPoC,
 )
-from agem_tf.layers.local_attention import AttentivePooling, LocalAttention
+from agem_tf.layers.local_attention import (
+    AttentivePooling,
+    LocalAttention,
+    LocalBranch,
+)
 from agem_tf.layers.masking import PaddingMask, ZeroOutside
 from agem_tf.layers.regional import Regional
 from agem_tf.layers.whitening import L2Normalization, Whitening
@@ -36,6 +40,7 @@ __all__ = [
     "L2Normalization",
     "LinearClassifier",
     "LocalAttention",
+    "LocalBranch",
     "MAC",
     "PaddingMask",
     "PointwiseAttention",

@@ -3,7 +3,8 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +15,13 @@ from agem_tf.extraction.single_scale import (
     SingleScaleExtractor,
     single_scale_extractor,
 )
+from agem_tf.files.provenance import check_same_provenance
 from agem_tf.library.answers import Answer, find_photo
 from agem_tf.photos.reading import read_pixels
 from agem_tf.retrieval.reranking import SpatialVerification
+
+if TYPE_CHECKING:
+    from agem_tf.extraction.local_extractor import LocalExtractor
 
 _LOG = logging.getLogger(__name__)
 _DEFAULT_KIND = "xfeat"
@@ -28,6 +33,7 @@ def verified_answers(
     top: int,
     folder: str | None = None,
     directory: str | None = None,
+    model: str | None = None,
 ) -> list[Answer]:
     """Orders the photos of answers by their inliers.
 
@@ -39,6 +45,8 @@ def verified_answers(
             and of queries that are names of indexed photos.
         directory: stored local features of the candidates, which are used
             instead.
+        model: export of the network that made the stored features; not needed
+            for those that need no training.
 
     Returns:
         The answers with their numbers of inliers.
@@ -49,7 +57,7 @@ def verified_answers(
     """
     if directory is not None:
         stored = LocalFeatureSet.load(directory)
-        extractor = _extractor_of(stored, directory)
+        extractor = _extractor_of(stored, directory, model)
         features_of: Callable[[str], LocalFeatures] = stored.__getitem__
     elif folder is not None:
         extractor = _create(_DEFAULT_KIND)
@@ -97,10 +105,17 @@ def _features_of_files(
 
 
 def _extractor_of(
-    stored: LocalFeatureSet, directory: str
-) -> SingleScaleExtractor:
+    stored: LocalFeatureSet, directory: str, model: str | None
+) -> "LocalExtractor":
     """Returns what extracts queries as the stored features were."""
     made = stored.provenance
+    if model is not None:
+        return _trained_extractor(made, directory, model)
+    if made.get("whitening"):
+        raise UserError(
+            f"The local features of {directory} are reduced by a whitening, "
+            "which a query needs too; extract them without --whitening."
+        )
     for kind in registry.names("local_features"):
         with native_output.captured():
             factory = registry.factory("local_features", kind)
@@ -113,9 +128,26 @@ def _extractor_of(
                     f"features were made ({error}); extract them again."
                 ) from error
     raise UserError(
-        f"The local features of {directory} are of a trained network; a search "
-        "verifies by those of agem_tf.extract --local."
+        f"The local features of {directory} are of a trained network; give its "
+        "export by agem_tf.export --kind=local as --local_model=DIR."
     )
+
+
+def _trained_extractor(
+    made: Mapping[str, Any], directory: str, model: str
+) -> "LocalExtractor":
+    from agem_tf.saved_models.local_model import ExportedLocalFeatures
+
+    selection = made.get("selection", {})
+    if selection.get("score_threshold") or selection.get("iou", 1.0) != 1.0:
+        raise UserError(
+            f"The local features of {directory} were selected with a threshold "
+            "of scores or overlaps, and an export selects by --max_features "
+            "only; extract them without."
+        )
+    extractor = ExportedLocalFeatures(model, selection.get("most", 1000))
+    check_same_provenance(made, extractor.provenance, directory, model)
+    return extractor
 
 
 def _create(kind: str, *settings: int) -> SingleScaleExtractor:

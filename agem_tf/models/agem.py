@@ -17,7 +17,13 @@ from agem_tf.backbones import create_backbone
 from agem_tf.backbones.options import BLOCKS
 from agem_tf.backbones.stages import stage_variables
 from agem_tf.config import ExtractionConfig, ImageConfig
-from agem_tf.layers import CBAM, L2Normalization, Regional, Whitening
+from agem_tf.layers import (
+    CBAM,
+    L2Normalization,
+    LocalBranch,
+    Regional,
+    Whitening,
+)
 from agem_tf.layers.attention_units import AttentionUnit
 from agem_tf.models.presets import write_preset
 
@@ -58,6 +64,11 @@ class AGeM(keras.Model):
         preprocessing: Arguments of a `backbones.preprocessing.ChannelScaling`
             that replaces the backbone's, for weights that expect other pixel
             values.
+        local_dimension: Dimension of the local features of the joint model
+            (DELG), whose `LocalBranch` reads a second map; 0 for no branch.
+        local_map: For `local_dimension`, the map that the branch reads.
+        local_options: Other arguments of `layers.LocalBranch`, like
+            {"filters": 512}.
         dtype: Dtype policy of the backbone and its attention, like
             "mixed_bfloat16"; None for Keras' global policy.
         name: Name of the model.
@@ -77,7 +88,8 @@ class AGeM(keras.Model):
         >>> descriptors = model(images)
 
     Reference:
-        [Gu et al., 2018](https://arxiv.org/abs/1811.00202)
+        [Gu et al., 2018](https://arxiv.org/abs/1811.00202),
+        [Cao et al., 2020](https://arxiv.org/abs/2001.05027) (DELG)
     """
 
     def __init__(
@@ -95,6 +107,9 @@ class AGeM(keras.Model):
         whitening_dimension: int = 0,
         batch_norm: str = "frozen_statistics",
         preprocessing: Mapping[str, Any] | None = None,
+        local_dimension: int = 0,
+        local_map: str = "C4",
+        local_options: Mapping[str, Any] | None = None,
         dtype: str | keras.DTypePolicy | None = None,
         name: str = "agem",
     ):
@@ -110,12 +125,16 @@ class AGeM(keras.Model):
             attention_bias=attention_bias,
             dtype=policy,
         )
-        if feature_map not in network.feature_layers:
-            raise ValueError(
-                "`feature_map` must be one of "
-                f"{list(network.feature_layers)} for {backbone}. "
-                f"Received: feature_map={feature_map!r}"
-            )
+        maps = {"feature_map": feature_map}
+        if local_dimension:
+            maps["local_map"] = local_map
+        for argument, value in maps.items():
+            if value not in network.feature_layers:
+                raise ValueError(
+                    f"`{argument}` must be one of "
+                    f"{list(network.feature_layers)} for {backbone}. "
+                    f"Received: {argument}={value!r}"
+                )
         _check_placement(attention, attention_placement, feature_map)
         descriptors = _describe(
             network.output[feature_map],
@@ -124,6 +143,17 @@ class AGeM(keras.Model):
             regional,
             whitening_dimension,
         )
+        if local_dimension:
+            branch = LocalBranch(
+                local_dimension,
+                **(local_options or {}),
+                name="local_branch",
+                dtype="float32",
+            )
+            # Hands the descriptors through, so that the layers of the branch
+            # are on a path to the model's output and belong to it.
+            outputs = branch(descriptors, network.output[local_map])
+            descriptors = outputs["descriptors"]
         super().__init__(network.inputs[0], descriptors, name=name)
         # A functional model has the global policy otherwise.
         self.dtype_policy = policy
@@ -140,6 +170,9 @@ class AGeM(keras.Model):
         self.whitening_dimension = whitening_dimension
         self.batch_norm = batch_norm
         self.preprocessing = preprocessing
+        self.local_dimension = local_dimension
+        self.local_map = local_map
+        self.local_options = local_options
 
     @property
     def dimension(self) -> int:
@@ -163,6 +196,43 @@ class AGeM(keras.Model):
             By name of the map, for the maps that the descriptor depends on.
         """
         return stage_variables(self, self._parts.feature_layers)
+
+    def local_network(self) -> keras.Model:
+        """Returns the network from images to local features and their scores.
+
+        Without a local branch, the features are the positions of the pooled
+        map and the scores their L2 norms, by which DELF's paper selects before
+        an attention is trained.
+
+        Returns:
+            A model that shares the variables, from images (batch, height,
+            width, 3) to {"features": (batch, map height, map width, channels)
+            float32, not normalized, "scores": (batch, map height, map width)
+            float32}.
+        """
+        return self._parts.local
+
+    def map_network(self) -> keras.Model:
+        """Returns the network to the map whose positions are described.
+
+        Returns:
+            A model from images to (batch, map height, map width, channels).
+        """
+        return self._parts.described_map
+
+    def joint_network(self) -> keras.Model:
+        """Returns the network to all that the joint model is trained with.
+
+        Returns:
+            A model that shares the variables, from images to {"descriptors":
+            (batch, dimension), "attended": (batch, channels), the mean of the
+            reconstructed features weighted by attention, and
+            "reconstruction_error": (batch,)}; see `layers.LocalBranch`.
+
+        Raises:
+            ValueError: The model has no local branch.
+        """
+        return self._parts.joint
 
     def save_preset(
         self,
@@ -222,6 +292,9 @@ class AGeM(keras.Model):
             "whitening_dimension": self.whitening_dimension,
             "batch_norm": self.batch_norm,
             "preprocessing": dict(self.preprocessing or {}),
+            "local_dimension": self.local_dimension,
+            "local_map": self.local_map,
+            "local_options": dict(self.local_options or {}),
             "dtype": self.dtype_policy.name,
         }
 
@@ -247,6 +320,44 @@ class _Parts:
                 last = layer
         source = last or model.get_layer("pooling")
         return keras.Model(model.inputs[0], source.input), last
+
+    @functools.cached_property
+    def described_map(self) -> keras.Model:
+        """See `AGeM.map_network`."""
+        features = self._model.get_layer("pooling").input
+        if self._model.local_dimension:
+            _, features = self._model.get_layer("local_branch").input
+        return keras.Model(self._model.inputs[0], features)
+
+    @functools.cached_property
+    def local(self) -> keras.Model:
+        """See `AGeM.local_network`."""
+        model = self._model
+        if model.local_dimension:
+            maps = self._branch_outputs("features", "scores")
+        else:
+            features = ops.cast(model.get_layer("pooling").input, "float32")
+            maps = {"features": features, "scores": ops.norm(features, axis=-1)}
+        return keras.Model(model.inputs[0], maps, name=f"local_{model.name}")
+
+    @functools.cached_property
+    def joint(self) -> keras.Model:
+        """See `AGeM.joint_network`."""
+        model = self._model
+        if not model.local_dimension:
+            raise ValueError(
+                "The model has no local branch. Received: local_dimension=0"
+            )
+        outputs = self._branch_outputs(
+            "descriptors", "attended", "reconstruction_error"
+        )
+        return keras.Model(model.inputs[0], outputs, name=f"joint_{model.name}")
+
+    def _branch_outputs(self, *names: str) -> dict[str, Any]:
+        # Keras flattens the dictionary that the layer returned.
+        flat = self._model.get_layer("local_branch").output
+        outputs = dict(zip(LocalBranch.OUTPUTS, flat, strict=True))
+        return {name: outputs[name] for name in names}
 
     @functools.cached_property
     def least_side(self) -> int:

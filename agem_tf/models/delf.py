@@ -66,10 +66,15 @@ class DELF(AGeM):
         name: str = "delf",
         **options: Any,
     ):
-        if pooling != "attentive" or options.get("regional"):
+        unfit = {
+            name: options[name]
+            for name in ("regional", "local_dimension")
+            if options.get(name)
+        }
+        if pooling != "attentive" or unfit:
             raise ValueError(
                 "DELF pools whole maps by its attention. Received: "
-                f"pooling={pooling!r}, regional={options.get('regional')}"
+                f"pooling={pooling!r}, {unfit}"
             )
         super().__init__(
             backbone,

@@ -140,6 +140,16 @@ def encoded_shape(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(shape, (2,))
 
 
+def upright_shape(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns the (2,) int64 height and width of the upright photo.
+
+    Raises:
+        tf.errors.InvalidArgumentError: see `encoded_shape`.
+    """
+    shape = encoded_shape(encoded)
+    return tf.where(exif_orientation(encoded) < 5, shape, shape[::-1])
+
+
 def crop(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
     """Cuts out a box, clipped to the photo.
 

@@ -24,7 +24,7 @@ import inspect
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -218,21 +218,15 @@ class ExportableModel:
         Raises:
             UserError: the directory holds other files.
         """
-        pyramid, crops = self._pyramid, self._describe_crops
+        pyramid = self._pyramid
 
         @tf.function(input_signature=[_IMAGES], autograph=False)
         def describe_images(images):
             return {"descriptors": self._finished(pyramid.descriptors(images))}
 
-        @tf.function(input_signature=[_ENCODED], autograph=False)
-        def describe_encoded(encoded_images):
-            whole = tf.zeros((tf.shape(encoded_images)[0], 4))
-            return crops(encoded_images, whole)
-
         functions = {
             "serving_default": describe_images,
-            "encoded_images": describe_encoded,
-            "encoded_crops": crops,
+            **self.encoded_functions(),
         }
         if self._has_replicas:
             signatures = functions
@@ -242,13 +236,10 @@ class ExportableModel:
                 name: function.get_concrete_function()
                 for name, function in functions.items()
             }
-        whitening = self._whitening.variables if self._whitening else []
         # A plain Checkpoint rather than a tf.Module, whose own `variables`
         # would not be saved; TensorFlow Hub looks for these attributes.
         root = tf.train.Checkpoint()
-        root.variables = [
-            variable.value for variable in (*self._model.variables, *whitening)
-        ]
+        root.variables = [variable.value for variable in self.variables]
         root.trainable_variables = [
             variable.value for variable in self._model.trainable_variables
         ]
@@ -267,6 +258,23 @@ class ExportableModel:
                 write_card(temporary, "tensorflow", "Image descriptors", body)
             write_manifest(temporary, KIND, provenance=self.provenance)
         return pathlib.Path(directory)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Variables of the network and of its whitening."""
+        whitening = self._whitening.variables if self._whitening else []
+        return [*self._model.variables, *whitening]
+
+    def encoded_functions(self) -> dict[str, Callable[..., Any]]:
+        """Returns the functions of encoded photos by their signatures."""
+        crops = self._describe_crops
+
+        @tf.function(input_signature=[_ENCODED], autograph=False)
+        def describe_encoded(encoded_images):
+            whole = tf.zeros((tf.shape(encoded_images)[0], 4))
+            return crops(encoded_images, whole)
+
+        return {"encoded_images": describe_encoded, "encoded_crops": crops}
 
     def _reusable_call(self) -> Callable[..., tf.Tensor]:
         @functools.partial(tf.function, autograph=False)

@@ -122,7 +122,8 @@ def training_networks(
     """Returns the network as it is trained, once per factor of `rescale`.
 
     A `DELF` gives its pooled features without their L2 norm, as published: the
-    classifier may use how much the attention finds in a photo.
+    classifier may use how much the attention finds in a photo. A network with
+    a local branch gives all outputs of `AGeM.joint_network`.
 
     Batch normalization sees the batch of all replicas. On one device too:
     otherwise Keras takes another formula for the variance, and gradients of
@@ -135,7 +136,11 @@ def training_networks(
             any are folded into their convolutions.
         rescale: Factors on the sides of the photos; none for 1 only.
     """
-    network = model.pooled_network() if isinstance(model, DELF) else None
+    network = None
+    if isinstance(model, DELF):
+        network = model.pooled_network()
+    elif model.local_dimension:
+        network = model.joint_network()
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
@@ -149,13 +154,17 @@ def training_networks(
 
 def _train_with(pyramid: ScalePyramid, batch: Tensors) -> Tensors:
     images, valid = batch["image"], batch["valid"]
-    descriptors = pyramid.descriptors(
+    outputs = pyramid.descriptors(
         tf.reshape(images, (-1, *images.shape[2:])),
         tf.reshape(valid, (-1, 2)),
         training=True,
     )
-    shape = (-1, images.shape[1], descriptors.shape[-1])
-    return {"descriptors": tf.reshape(descriptors, shape)}
+    if not isinstance(outputs, dict):
+        outputs = {"descriptors": outputs}
+    return {
+        name: tf.reshape(rows, (-1, images.shape[1], *rows.shape[1:]))
+        for name, rows in outputs.items()
+    }
 
 
 def start_whitening(

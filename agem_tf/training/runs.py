@@ -80,11 +80,6 @@ class Run:
             self.model, self.config.image, self.config.extraction, strategy
         )
 
-    @property
-    def has_local_features(self) -> bool:
-        """Whether the model gives local features."""
-        return isinstance(self.model, DELF)
-
     def local_extractor(
         self,
         scales: Sequence[float] | None = None,
@@ -108,6 +103,11 @@ class Run:
             selection,
             whitening,
         )
+
+
+def kind_of(config: ModelConfig) -> str:
+    """Returns what a network is for: "local" features, else "global"."""
+    return "local" if config.pooling == "attentive" else "global"
 
 
 def model_class(config: ModelConfig) -> type[AGeM]:

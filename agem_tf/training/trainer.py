@@ -82,7 +82,7 @@ class Trainer:
         self._workdir = workdir
         self._model, self._extractor = model, extractor
         with strategy.scope():
-            self._task = create_task(config, dataset, model.dimension)
+            self._task = create_task(config, dataset, model)
             self._optimizer = RuleOptimizer(
                 config.optimizer,
                 [*model.trainable_variables, *self._task.variables],

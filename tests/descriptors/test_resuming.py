@@ -12,7 +12,6 @@ import pytest
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet, DescriptorWriter
 from agem_tf.errors import UserError, sentence_of
-from agem_tf.files.atomic_writing import discard_unfinished
 
 PHOTOS, DIMENSION, BATCH = 4500, 5, 7
 NAMES = [f"photo {number}" for number in range(PHOTOS)]
@@ -104,14 +103,6 @@ def test_two_processes_do_not_write_the_same(tmp_path):
         resume(tmp_path / "s"),
     ):
         pass
-
-
-def test_what_was_begun_can_be_discarded(tmp_path):
-    with pytest.raises(KeyError), resume(tmp_path / "s") as writer:
-        writer.write(rows(0, 3))
-        raise KeyError
-    discard_unfinished(tmp_path / "s")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):

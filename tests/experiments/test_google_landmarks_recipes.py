@@ -62,6 +62,17 @@ def test_delf_trains_its_attention_on_a_frozen_backbone(name):
     assert rules[0].weight_decay == 1e-4
 
 
+def test_delg_has_the_papers_branch_and_weights():
+    recipe = load("delg_resnet50_gldv2")
+    model, loss = recipe.model, recipe.loss
+    assert (model.backbone, model.feature_map) == ("resnet50", "C5")
+    assert (model.local_map, model.local_dimension) == ("C4", 128)
+    assert model.local_options == {"filters": 512}
+    assert (loss.attention_weight, loss.reconstruction_weight) == (1, 10)
+    assert loss.name == "arcface" and loss.options["margin"] == 0.1
+    assert recipe.training.rescale == ()
+
+
 @pytest.fixture
 def dataset(tmp_path):
     """A small Google Landmarks v2-clean; a quarter of it for validation."""

@@ -130,6 +130,15 @@ def test_evaluation(readme, walk, directory):
 
 def test_local_features(readme, walk, directory):
     shutil.rmtree(directory / "photos.index", ignore_errors=True)
+    (directory / "lift/test").mkdir(parents=True)
+    np.savez(
+        directory / "lift/test/a.jpg.npz",
+        keypoints=np.ones((2, 2)),
+        descriptors=np.eye(2),
+        scores=np.ones(2),
+        scales=np.ones(2),
+        size=np.array([70, 90]),
+    )
     assert walk("docs/local_features.md")
 
 

@@ -1,16 +1,21 @@
 """Local features of photos of any kind, from files and prepared photos."""
 
+import contextlib
+
 import numpy as np
 import PIL.Image
 import pytest
 
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
 from agem_tf.extraction.local_extractor import write_folder_features
 from agem_tf.extraction.single_scale import (
     SingleScaleExtractor,
+    WhitenedExtractor,
     single_scale_extractor,
 )
+from agem_tf.photos import limits
 from agem_tf.photos.reading import read_pixels
 
 
@@ -129,6 +134,81 @@ def test_a_folder_is_written_once_and_again_for_other_settings(photo_folder):
     assert written(20)[1] == 0
     assert written(30)[1] == 18
     assert written(30, overwrite=True)[1] == 18
+    PIL.Image.fromarray(textured(50, 60)).save(photo_folder / "place0/0.jpg")
+    assert written(30)[1] == 18  # A photo changed.
+
+
+def test_an_interrupted_overwrite_resumes(photo_folder):
+    output = photo_folder.parent / "features"
+    write_folder_features(BrightPixels(), output, str(photo_folder))
+    extractor, seen = BrightPixels(), []
+
+    def features(photos):
+        seen.extend(photos)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        return BrightPixels.features(extractor, photos)
+
+    extractor.features = features
+    for _ in range(2):
+        with contextlib.suppress(KeyboardInterrupt):
+            write_folder_features(extractor, output, str(photo_folder), True)
+    # The fifth photo is seen twice, the four before it once.
+    assert len(seen) == 18 + 1
+
+
+def test_whitened_features_are_reduced_and_of_their_settings_only():
+    extractor = BrightPixels(side=64)
+    photo = np.zeros((60, 64, 3), np.uint8)
+    photo[10:13, 20:24] = 255
+    whitening = LinearWhitening(
+        np.array([0.01, 0.02]),
+        np.array([[0.6, 0.8]]),
+        "pca",
+        extractor.provenance,
+    )
+    (found,) = WhitenedExtractor(extractor, whitening).features([photo])
+    (whole,) = extractor.features([photo])
+    expected = np.sign((whole.descriptors - [0.01, 0.02]) @ [0.6, 0.8])
+    # A vector of 0.002 is normalized to a length of 0.998.
+    np.testing.assert_allclose(found.descriptors[:, 0], expected, atol=0.01)
+    np.testing.assert_array_equal(found.keypoints, whole.keypoints)
+    assert WhitenedExtractor(extractor, whitening).provenance["whitening"]
+    with pytest.raises(UserError, match="image"):
+        WhitenedExtractor(BrightPixels(side=128), whitening)
+
+
+def test_any_photo_of_a_folder_has_features_or_none(tmp_path, monkeypatch):
+    """One pixel, grey, CMYK, turned by EXIF, and halved by its size."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo = PIL.Image.fromarray(textured(90, 120))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.new("RGB", (1, 1)).save(folder / "pixel.png")
+    photo.convert("L").save(folder / "grey.png")
+    photo.convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    photo.save(folder / "turned.jpg", exif=exif, quality=95)
+    photo.resize((481, 362)).save(folder / "large.jpg", quality=95)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 100_000)
+    found = write_folder_features(
+        single_scale_extractor("rootsift", 60, 512),
+        tmp_path / "features",
+        str(folder),
+    )
+    sizes = {name: found[name].size for name in found.names}
+    assert sizes == {
+        "pixel.png": (1, 1),
+        "grey.png": (90, 120),
+        "cmyk.jpg": (90, 120),
+        "turned.jpg": (120, 90),
+        "large.jpg": (362, 481),
+    }
+    assert len(found["pixel.png"]) == 0
+    for name in ("grey.png", "cmyk.jpg", "turned.jpg", "large.jpg"):
+        assert len(found[name]) > 10
+    # It is decoded at half its sides, and keypoints are in its own pixels.
+    assert found["large.jpg"].keypoints[:, 0].max() > 300
 
 
 def test_an_unreadable_photo_is_named(photo_folder):

@@ -8,13 +8,20 @@ import PIL.Image
 import pytest
 
 from agem_tf import search
+from agem_tf.config import ImageConfig
 from agem_tf.errors import UserError
-from agem_tf.extraction.local_extractor import write_folder_features
+from agem_tf.extraction.local_extractor import (
+    DelfExtractor,
+    Selection,
+    write_folder_features,
+)
 from agem_tf.extraction.single_scale import single_scale_extractor
 from agem_tf.library.answers import Answer
 from agem_tf.library.verified_answers import verified_answers
+from agem_tf.models import DELF
 from agem_tf.retrieval.indexes import Match
 from agem_tf.retrieval.reranking import SpatialVerification
+from agem_tf.saved_models.local_model import export_local_model
 
 TURN = np.array([[0.95, 0.1, 5], [-0.1, 0.95, 30], [0, 0, 1.0]])
 
@@ -134,3 +141,25 @@ def test_options_belong_together(options, message):
     given = {"photos": ("a.jpg",), "index": "none"} | options
     with pytest.raises(UserError, match=message):
         search.main(search.SearchOptions(**given))
+
+
+def test_features_of_a_trained_network_are_searched_by_its_export(folder):
+    model = DELF("vgg16", feature_map="C2", pooling_options={"filters": 8})
+    image = ImageConfig(size=160)
+    exported = export_local_model(model, folder / "delf", image)
+    directory = str(folder / "trained")
+    write_folder_features(
+        DelfExtractor(model, image, selection=Selection(200)),
+        directory,
+        str(folder / "photos"),
+    )
+    same = Answer(str(folder / "photos/2.png"), answer(folder).matches)
+    step = SpatialVerification(4)
+    (found,) = verified_answers([same], step, 4, None, directory, str(exported))
+    assert found.matches[0].name == "2.png"
+    assert found.inliers[0] > 100 > found.inliers[1]
+    with pytest.raises(UserError, match="--local_model=DIR"):
+        verified_answers([same], step, 4, None, directory)
+    other = export_local_model(model, folder / "other", ImageConfig(size=64))
+    with pytest.raises(UserError, match="differ in image"):
+        verified_answers([same], step, 4, None, directory, str(other))

@@ -50,7 +50,8 @@ class Task(Protocol):
 
         Args:
             outputs: What the network computes of the batch: "descriptors",
-                (tuples, images per tuple, dimension).
+                (tuples, images per tuple, dimension), and of a network with a
+                local branch the other outputs of `AGeM.joint_network`.
             batch: As `PhotoPipeline.tuples` yields it; "landmark" holds the
                 (tuples, images per tuple) labels of `split`.
 
