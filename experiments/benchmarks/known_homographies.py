@@ -1,9 +1,10 @@
 """Matches of rendered photos, whose true homographies are known.
 
-    python experiments/benchmarks/known_homographies.py xfeat,rootsift
+    python experiments/benchmarks/known_homographies.py xfeat,rootsift,RUN
 
 Pairs of views of one building with at least 30 % in common. Per kind of
-features, ratio test and threshold of an inlier:
+features, or workdir of a run whose local features are taken, ratio test and
+threshold of an inlier:
 
 - MMA: share of the mutual nearest neighbours within 1, 3 and 5 pixels of the
   true place;
@@ -15,17 +16,21 @@ Pixels are those of photos of 512 pixels.
 """
 
 import itertools
+import pathlib
 import sys
 
 import numpy as np
 from measuring import print_table
 
 from agem_tf import rendered_landmarks
+from agem_tf.distribution.strategies import create_strategy
+from agem_tf.extraction.local_extractor import Selection
 from agem_tf.extraction.single_scale import single_scale_extractor
 from agem_tf.rendered_landmarks.camera import apply_homography
 from agem_tf.retrieval.geometry_options import GeometryOptions
 from agem_tf.retrieval.local_matching import match_features
 from agem_tf.retrieval.photo_geometry import verify
+from agem_tf.training import runs
 
 SIZE, COUNT, BUILDINGS, PHOTOS, SEED = 512, 1000, 8, 6, 5
 RATIOS = (1.0, 0.95, 0.9)
@@ -66,8 +71,17 @@ def corner_error(found, truth, box):
     return distances(found, corners, places).mean()
 
 
+def extractor_of(kind):
+    """Returns an extractor of a kind, or of the run in a directory."""
+    if not pathlib.Path(kind).is_dir():
+        return single_scale_extractor(kind, COUNT)
+    run = runs.open_run(kind, create_strategy("one"))
+    run = run.with_settings(image_size=SIZE)
+    return run.local_extractor(selection=Selection(COUNT))
+
+
 def rows(kind, pairs):
-    extractor = single_scale_extractor(kind, COUNT)
+    extractor = extractor_of(kind)
     found = {}
     for photo in itertools.chain.from_iterable(pairs):
         if id(photo) not in found:

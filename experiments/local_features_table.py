@@ -1,0 +1,277 @@
+"""Print DELF's table for a dataset: local features, expanded and fused.
+
+    python experiments/local_features_table.py data/synthetic_landmarks \
+        tables/seed0 runs/delf_quickstart_stage1 runs/delf_quickstart \
+        runs/quickstart
+
+Arguments: a prepared dataset with the splits train and test, a directory for
+everything that is written, the runs of the two stages, a run of a global
+descriptor, and any number of NAME=FEATURES,QUERIES, each two sets of local
+features of the test split and its queries, whatever made them
+(`agem_tf.extract --npz` imports them). Descriptors and features that exist are
+kept.
+
+Rows of local features are DELF's system: 300 features per photo, PCA to 40
+dimensions learned from the training split, votes, and the inliers of the best
+100 photos. "DELF" is the backbone before the first stage, "+FT" after it, both
+with features selected by their norms, and "+ATT" the second stage; "random"
+has random weights. Rows of "pooled" descriptors have one per photo. "+QE" is
+average query expansion with 10 photos. The fused score is the dot product plus
+the inliers, divided by the most inliers among the 100 photos of the query.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import sys
+
+import numpy as np
+
+from agem_tf import aggregate, extract, whiten
+from agem_tf.config import loading
+from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.local_features import LocalFeatureSet
+from agem_tf.evaluation import tables
+from agem_tf.evaluation.evaluating import (
+    evaluate_descriptors,
+    evaluate_feature_index,
+    index_names,
+)
+from agem_tf.evaluation.protocols import find_protocol
+from agem_tf.retrieval import reranking
+from agem_tf.retrieval.local_indexes import load_feature_index
+from agem_tf.retrieval.reranking import SpatialVerification
+from agem_tf.training import job, workdir
+
+FEATURES, DIMENSIONS, CANDIDATES = 300, 40, 100
+EXPANSION = ("qe:10,0",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The rows of one dataset, computed and printed one by one.
+
+    Attributes:
+        data: Directory of the dataset.
+        output: Directory for descriptors, features and indexes.
+    """
+
+    data: str
+    output: pathlib.Path
+
+    @functools.cached_property
+    def truth(self):
+        return PreparedDataset(self.data).ground_truth("test")
+
+    @functools.cached_property
+    def protocol(self):
+        return PreparedDataset(self.data).protocol("test")
+
+    def untrained(self, run: str, name: str, *changes: str) -> str:
+        """Returns a run of the same network before its training."""
+        directory = str(self.output / name)
+        recipe = loading.override_recipe(
+            workdir.read_recipe(run),
+            [
+                "training.epochs=0",
+                "data.test_split=''",
+                f"data.directory={self.data}",
+                *changes,
+            ],
+        )
+        job.run_recipe(recipe, directory)
+        return directory
+
+    def extracted(self, run: str, name: str, kind: str, **changes):
+        """Returns the test photos' descriptors or features, and the queries'.
+
+        Args:
+            run: Workdir of the run.
+            name: Name of the row.
+            kind: "local" or "global".
+            **changes: Other fields of `ExtractOptions`.
+        """
+        sets = []
+        for queries in (False, True) if self.truth.has_boxes else (False,):
+            place = f"{name}_{kind}{'_queries' if queries else ''}"
+            options = {"split": "test"} | changes
+            sets.append(
+                extract.main(
+                    extract.ExtractOptions(
+                        workdir=run,
+                        output=str(self.output / place),
+                        data_dir=self.data,
+                        kind=kind,
+                        queries=queries,
+                        **options,
+                    )
+                )
+            )
+        return sets[0], sets[-1]
+
+    def features(self, run: str, name: str):
+        """Returns reduced local features of the test photos and queries."""
+        pca = str(self.output / f"{name}_pca")
+        extract.main(
+            extract.ExtractOptions(
+                workdir=run,
+                output=str(self.output / f"{name}_train"),
+                data_dir=self.data,
+                split="train",
+                kind="local",
+                max_features=FEATURES,
+            )
+        )
+        whiten.main(
+            whiten.WhitenOptions(
+                descriptors=str(self.output / f"{name}_train"),
+                output=pca,
+                method="pca",
+                power=0.0,
+                dimension=DIMENSIONS,
+            )
+        )
+        return self.extracted(
+            run, name, "local", whitening=pca, max_features=FEATURES
+        )
+
+    def by_votes(self, name: str, features: LocalFeatureSet, queries):
+        """Prints the row of local features alone."""
+        index = self.output / f"{name}_votes"
+        if not index.exists():
+            aggregate.main(
+                aggregate.AggregateOptions(
+                    features=str(self.output / f"{name}_local"),
+                    output=str(index),
+                    method="votes",
+                )
+            )
+        loaded = load_feature_index(str(index))
+        names = index_names(loaded, self.truth)
+        evaluation = evaluate_feature_index(
+            loaded,
+            queries,
+            self.truth,
+            self.protocol,
+            verify=self.verification(features, queries, names),
+        )
+        self.print_row(name, evaluation)
+
+    def by_descriptors(
+        self,
+        name: str,
+        database: DescriptorSet,
+        queries: DescriptorSet,
+        steps=(),
+        verify=None,
+    ):
+        """Prints the row of one descriptor per photo."""
+        parsed = reranking.parse_rerank(steps)
+        evaluation = evaluate_descriptors(
+            database,
+            self.truth,
+            queries,
+            protocol=self.protocol,
+            rerank=functools.partial(reranking.transform, steps=parsed),
+            verify=verify,
+        )
+        self.print_row(name, evaluation)
+
+    def verification(self, features, queries, names):
+        """Returns what orders photos by their inliers."""
+        step = SpatialVerification(CANDIDATES)
+
+        def verify(query, order):
+            return step.reorder(
+                queries[self.truth.query_names[query]],
+                lambda photo: features[names[photo]],
+                order,
+            )[0]
+
+        return verify
+
+    def fusion(self, features, queries, database, query_descriptors):
+        """Returns what orders photos by dot product and inliers together."""
+        names = self.truth.database_names
+        rows = rows_of(database, names)
+        query_rows = rows_of(query_descriptors, self.truth.query_names)
+        step = SpatialVerification(CANDIDATES)
+
+        def verify(query, order):
+            verified, inliers = step.reorder(
+                queries[self.truth.query_names[query]],
+                lambda photo: features[names[photo]],
+                order,
+            )
+            best, rest = np.split(verified, [len(inliers)])
+            products = rows[best] @ query_rows[query]
+            fused = products + inliers / max(inliers.max(initial=0), 1)
+            return np.concatenate([best[np.argsort(-fused)], rest])
+
+        return verify
+
+    def print_row(self, name, evaluation):
+        row = tables.scores_row(name, evaluation.scores)
+        print(f"| {' | '.join(row.values())} |", flush=True)
+
+    def print_head(self):
+        """Prints the columns, and what papers report for this dataset."""
+        protocol = find_protocol(self.protocol)
+        size = len(self.truth.queries), len(self.truth.database_names), 0
+        print(f"Protocol {self.protocol}: {size[0]} queries, {size[1]} photos")
+        if published := protocol.published.get(size):
+            for method, scores in published.scores.items():
+                print(f"{published.dataset}, published: {method}: {scores}")
+
+
+def rows_of(descriptors: DescriptorSet, names) -> np.ndarray:
+    """Returns the descriptors of photos in the order of their names."""
+    places = {name: row for row, name in enumerate(descriptors.names)}
+    return descriptors.descriptors[[places[name] for name in names]]
+
+
+def main(data, output, first, second, global_run, *others: str) -> None:
+    """Prints a Markdown row per method."""
+    table = Table(data, pathlib.Path(output))
+    table.print_head()
+    descriptors = {}
+    features = {}
+    networks = {
+        "random": table.untrained(
+            first, "untrained_random", "model.weights=None"
+        ),
+        "DELF": table.untrained(first, "untrained"),
+        "DELF+FT": first,
+        "DELF+FT+ATT": second,
+    }
+    for name, run in networks.items():
+        descriptors[name] = table.extracted(run, name, "global")
+        table.by_descriptors(f"{name}, pooled", *descriptors[name])
+    for name, run in networks.items():
+        features[name] = table.features(run, name)
+        table.by_votes(name, *features[name])
+    best = features["DELF+FT+ATT"]
+    names = table.truth.database_names
+    verify = table.verification(*best, names)
+    table.by_descriptors(
+        "DELF+FT+ATT+QE", *descriptors["DELF+FT+ATT"], EXPANSION, verify
+    )
+    pooled = table.extracted(global_run, "global", "global")
+    table.by_descriptors("global", *pooled)
+    table.by_descriptors("global+QE", *pooled, EXPANSION)
+    table.by_descriptors("global, verified", *pooled, verify=verify)
+    fused = table.fusion(*best, *pooled)
+    table.by_descriptors("DELF+FT+ATT+global", *pooled, verify=fused)
+    table.by_descriptors("DELF+FT+ATT+global+QE", *pooled, EXPANSION, fused)
+    for other in others:
+        name, _, paths = other.partition("=")
+        sets = [LocalFeatureSet.load(path) for path in paths.split(",")]
+        verify = table.verification(sets[0], sets[-1], names)
+        table.by_descriptors(
+            f"global, verified by {name}", *pooled, verify=verify
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
