@@ -1,6 +1,6 @@
 """Local features per second against the bare network.
 
-    python experiments/benchmarks/local_features_speed.py
+    python experiments/benchmarks/local_features_speed.py efficientnet_lite0
 
 DELF's extraction of 1000 features from photos of 512 x 384 pixels at seven
 scales, and the same network on the same scaled photos without anything else:
@@ -9,6 +9,7 @@ should have at least 80 % of the network's throughput.
 """
 
 import functools
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -24,16 +25,15 @@ from agem_tf.extraction.local_extractor import (
 from agem_tf.models import DELF
 
 PHOTOS, HEIGHT, WIDTH, REPEATS = 8, 384, 512, 3
-BACKBONES = ("efficientnet_lite0", "resnet50")
 
 
-def rows():
+def rows(backbones):
     """Yields the throughput of each backbone, per way."""
     rng = np.random.default_rng(0)
     shape = (HEIGHT, WIDTH, 3)
     photos = [rng.integers(0, 256, shape, np.uint8) for _ in range(PHOTOS)]
     image = ImageConfig(size=WIDTH)
-    for backbone in BACKBONES:
+    for backbone in backbones:
         model = DELF(backbone)
         made = checked_local_provenance(model, image, DELF_SCALES)
         dimension = model.dimension
@@ -71,4 +71,4 @@ def rows():
 
 
 if __name__ == "__main__":
-    print_table(rows())
+    print_table(rows(sys.argv[1:]))
