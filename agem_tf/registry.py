@@ -22,6 +22,7 @@ LOSSES = {
     "arcface": "agem_tf.losses:ArcFaceLoss",
     "batch_hard_triplet": "agem_tf.losses:BatchHardTripletLoss",
     "contrastive": "agem_tf.losses:ContrastiveLoss",
+    "smooth_ap": "agem_tf.losses:SmoothAPLoss",
     "softmax": "agem_tf.losses:SoftmaxLoss",
     "triplet": "agem_tf.losses:TripletLoss",
 }

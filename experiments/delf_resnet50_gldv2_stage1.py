@@ -46,6 +46,7 @@ def get_config() -> Config:
         attention="none",
         pooling="spoc",
     )
+    config.training.whitening_start = "learned"  # There is no such layer.
     config.loss = LossConfig("softmax", {"scale": 45.25})
     config.optimizer = OptimizerConfig(
         learning_rate=5e-5,

@@ -15,7 +15,8 @@ from typing import Any
 from agem_tf.config import Config, ModelConfig, named_network, type_faults
 from agem_tf.errors import UserError
 
-_LOSS_OPTIONS = {"loss", "loss.options"}
+# Fields that belong to one loss.
+_LOSS_OPTIONS = ("options", "classifier_options")
 
 
 def load_recipe(path: str | pathlib.Path) -> Config:
@@ -62,8 +63,8 @@ def override_recipe(config: Config, assignments: Sequence[str]) -> Config:
     """Applies "section.field=value" assignments, in order and in place.
 
     Values are Python literals; a bare word is a string. model=NAME sets the
-    whole section to a named network. Changing loss.name empties loss.options,
-    which belong to one loss, unless they are set too.
+    whole section to a named network. Changing loss.name empties loss.options
+    and loss.classifier_options, unless they are set too.
 
     Raises:
         UserError: an unknown field, or a value of another type.
@@ -72,8 +73,11 @@ def override_recipe(config: Config, assignments: Sequence[str]) -> Config:
     pairs = [_split(assignment) for assignment in assignments]
     for path, text in pairs:
         _assign(config, path, text)
-    if config.loss.name != loss and not _LOSS_OPTIONS & dict(pairs).keys():
-        config.loss.options = {}
+    given = dict(pairs)
+    if config.loss.name != loss and "loss" not in given:
+        for field in _LOSS_OPTIONS:
+            if f"loss.{field}" not in given:
+                setattr(config.loss, field, {})
     return config
 
 

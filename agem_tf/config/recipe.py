@@ -34,6 +34,7 @@ SCHEDULES = (
 RESIZES = ("square", "aspect")
 SELECTIONS = ("validation_loss", "validation_map")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
+WHITENING_STARTS = ("learned", "random")
 WHITENINGS = ("learned", "pca", "none")
 
 
@@ -237,14 +238,21 @@ class LossConfig:
     name: str = option(
         "contrastive",
         "contrastive and triplet compare the photos of a tuple. "
-        "batch_hard_triplet compares all photos of a step, across replicas, "
-        "with all photos of a landmark as positives of each other. arcface "
-        "and softmax classify the landmarks of the training split; the "
+        "batch_hard_triplet and smooth_ap compare all photos of a step, across "
+        "replicas, with all photos of a landmark as positives of each other. "
+        "arcface and softmax classify the landmarks of the training split; the "
         "classifier's variables are named classifier/... in optimizer.rules.",
         choices=registry.names("loss"),
     )
     options: dict[str, Any] = option(
-        factory=dict, help="Keyword arguments of the loss."
+        factory=dict,
+        help="Keyword arguments of the loss, such as {'label_smoothing': 0.1} "
+        "of arcface and softmax.",
+    )
+    classifier_options: dict[str, Any] = option(
+        factory=dict,
+        help="Keyword arguments of the classifier: {'num_centres': 3} makes "
+        "arcface sub-centre ArcFace.",
     )
     attention_weight: float = option(
         1.0,
@@ -490,6 +498,13 @@ class TrainingConfig:
         2,
         "Checkpoints kept; an older one is used if the newest is damaged.",
         minimum=2,
+    )
+    whitening_start: str = option(
+        "learned",
+        "Initial weights of the layer of model.whitening_dimension: learned "
+        "whitening of the training split, as in the GeM paper, or random, as "
+        "those of the layer before DELG's classifier.",
+        choices=WHITENING_STARTS,
     )
     select_best: str = option(
         "validation_map",

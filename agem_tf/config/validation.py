@@ -117,9 +117,22 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
     yield from _unfit_schedule(config)
     if config.loss.classifies:
         yield from _classification_faults(config)
+    elif config.loss.classifier_options:
+        yield (
+            f"loss.classifier_options are set, and loss {config.loss.name} has "
+            "no classifier; leave them out"
+        )
     if config.model.pooling == "attentive" and config.training.epochs:
         yield from _attention_faults(config)
     model, extraction = config.model, config.extraction
+    if (
+        config.training.whitening_start == "random"
+        and not model.whitening_dimension
+    ):
+        yield (
+            "training.whitening_start is random, but model.whitening_dimension "
+            "is 0, without such a layer; set one or leave it out"
+        )
     if not extraction.scales:
         yield "extraction.scales is empty, give at least one, as in (1.0,)"
     if extraction.whitening_shrinkage and extraction.whitening != "learned":
@@ -188,10 +201,14 @@ def _unfit_buckets(config: Config) -> Iterator[str]:
             "image.buckets must hold a square photo of image.size "
             f"{image.size}, add ({side}, {side})"
         )
-    if model.pooling in ("rmac", "scda") or model.regional:
+    if model.regional or model.pooling in (
+        "regional_attention",
+        "rmac",
+        "scda",
+    ):
         yield (
             "image.buckets pads photos, which pooling by regions or components "
-            "does not support; use gem, mac, spoc or crow without "
+            "does not support; use another model.pooling, such as gem, without "
             "model.regional"
         )
 

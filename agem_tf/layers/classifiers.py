@@ -13,7 +13,7 @@ from agem_tf.ops.precision import widen
 
 
 class Classifier(keras.layers.Layer):
-    """Base class of the layers with one weight vector per class.
+    """Base class of the layers with a weight vector per class, or several.
 
     The vectors are the rows of `kernel`. Such a layer is used in training only
     and is not part of the network that it trains. It computes in float32 under
@@ -38,10 +38,15 @@ class Classifier(keras.layers.Layer):
         self.seed = seed
         self.input_spec = keras.layers.InputSpec(ndim=2)
 
+    @property
+    def num_vectors(self):
+        """Number of rows of `kernel`."""
+        return self.num_classes
+
     def build(self, input_shape):
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(self.num_classes, input_shape[-1]),
+            shape=(self.num_vectors, input_shape[-1]),
             initializer=keras.initializers.GlorotUniform(self.seed),
             autocast=False,
         )
@@ -62,12 +67,18 @@ class CosineClassifier(Classifier):
 
     `cos theta_j = <x, w_j> / (||x|| ||w_j||)`
 
+    With several centres per class, sub-centre ArcFace, `cos theta_j` is the
+    largest cosine to a centre of class `j`. A class may then hold photos that
+    do not look alike, and wrong labels gather at centres of their own.
+
     A zero descriptor has the cosine 0 to every class. By rounding a cosine can
     be outside [-1, 1] by about 1e-7.
 
     Args:
         num_classes: Number of classes, at least 2.
         seed: Seed of the initial weights; `None` draws one.
+        num_centres: Vectors per class, at least 1; the rows of `kernel` are
+            those of the first class, then those of the second, and so on.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -81,8 +92,19 @@ class CosineClassifier(Classifier):
     >>> CosineClassifier(81313)(descriptors)  # (batch, 81313)
 
     Reference:
-        [Deng et al., 2019](https://arxiv.org/abs/1801.07698)
+        [Deng et al., 2019](https://arxiv.org/abs/1801.07698),
+        [Deng et al., 2020](http://www.ecva.net/papers/eccv_2020/papers_ECCV/html/1445_ECCV_2020_paper.php)
+        (sub-centres)
     """
+
+    def __init__(self, num_classes, seed=None, num_centres=1, **kwargs):
+        super().__init__(num_classes, seed, **kwargs)
+        check_at_least(1, num_centres=num_centres)
+        self.num_centres = num_centres
+
+    @property
+    def num_vectors(self):
+        return self.num_classes * self.num_centres
 
     def call(self, inputs):
         # No epsilon: it would give equal vectors a cosine that means an angle
@@ -90,7 +112,13 @@ class CosineClassifier(Classifier):
         descriptors = l2_normalize(widen(inputs), epsilon=0.0)
         classes = l2_normalize(self.kernel, epsilon=0.0)
         cosines = ops.matmul(descriptors, ops.transpose(classes))
+        if self.num_centres > 1:
+            by_class = (-1, self.num_classes, self.num_centres)
+            cosines = ops.max(ops.reshape(cosines, by_class), axis=-1)
         return ops.cast(cosines, self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"num_centres": self.num_centres}
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")

@@ -17,8 +17,15 @@ class SoftmaxLoss(keras.losses.Loss):
 
     `loss = -log(exp(s z_y) / sum over classes j of exp(s z_j))`
 
+    With label smoothing `e`, the target of a photo is `1 - e` of its class
+    plus an equal share of `e` of each of the classes, its own included:
+
+    `loss + e s (z_y - mean over classes j of z_j)`
+
     Args:
         scale: Factor on the scores, above 0; the inverse of a temperature.
+        label_smoothing: Share of the target that all classes divide, in
+            [0, 1).
         reduction: Reduction of the losses of the photos, as for Keras' losses.
         name: Name of the loss.
         dtype: Dtype of the computation, as for Keras' losses.
@@ -36,15 +43,28 @@ class SoftmaxLoss(keras.losses.Loss):
     >>> SoftmaxLoss()([1], [[0.0, 0.0, 0.0]])  # log 3 = 1.0986123
 
     Reference:
-        [Noh et al., 2017](https://arxiv.org/abs/1612.06321)
+        [Noh et al., 2017](https://arxiv.org/abs/1612.06321),
+        [Szegedy et al., 2016](https://arxiv.org/abs/1512.00567) (label
+        smoothing)
     """
 
     def __init__(
-        self, scale=1.0, reduction="sum", name="softmax_loss", dtype=None
+        self,
+        scale=1.0,
+        label_smoothing=0.0,
+        reduction="sum",
+        name="softmax_loss",
+        dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         check_above_zero(scale=scale)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(
+                "`label_smoothing` must lie in [0, 1). Received: "
+                f"label_smoothing={label_smoothing}"
+            )
         self.scale = scale
+        self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
         if len(y_true.shape) != 1 or len(y_pred.shape) != 2:
@@ -55,16 +75,29 @@ class SoftmaxLoss(keras.losses.Loss):
                 f"y_pred.shape={tuple(y_pred.shape)}"
             )
         scores = self.scale * self._adjust(y_true, widen(y_pred))
-        return keras.losses.sparse_categorical_crossentropy(
+        losses = keras.losses.sparse_categorical_crossentropy(
             y_true, scores, from_logits=True
         )
+        if not self.label_smoothing:
+            return losses
+        own = ops.where(self._own(y_true, scores), scores, 0.0)
+        leads = ops.sum(own, axis=1) - ops.mean(scores, axis=1)
+        return losses + self.label_smoothing * leads
+
+    def _own(self, classes, scores):
+        """Returns which of the (photos, classes) are a photo's own class."""
+        columns = ops.arange(ops.shape(scores)[1])
+        return ops.equal(columns, ops.cast(classes, "int32")[:, None])
 
     def _adjust(self, classes, scores):
         """Returns the scores before scaling; a subclass changes them."""
         return scores
 
     def get_config(self):
-        return super().get_config() | {"scale": self.scale}
+        return super().get_config() | {
+            "scale": self.scale,
+            "label_smoothing": self.label_smoothing,
+        }
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
@@ -88,13 +121,18 @@ class ArcFaceLoss(SoftmaxLoss):
     90 degrees of their class have a margin; the score of others is
     `cos theta`.
 
-    Margin 0 is the normalized softmax, with the temperature `1 / scale`.
+    Margin 0 is the normalized softmax, with the temperature `1 / scale`. With a
+    `CosineClassifier` of several centres per class, this is sub-centre ArcFace.
+    Label smoothing is as in `SoftmaxLoss`, of the scores with the margin
+    (interpretation).
 
     Args:
         margin: Angle in radians, in [0, pi / 2].
         scale: Factor on the cosines, above 0. The defaults of margin and scale
             are DELG's; the scale is the square root of 2048.
         easy_margin: Whether the margin ends at 90 degrees, see above.
+        label_smoothing: Share of the target that all classes divide, in
+            [0, 1).
         reduction: Reduction of the losses of the photos, as for Keras' losses.
         name: Name of the loss.
         dtype: Dtype of the computation, as for Keras' losses.
@@ -113,7 +151,9 @@ class ArcFaceLoss(SoftmaxLoss):
 
     Reference:
         [Deng et al., 2019](https://arxiv.org/abs/1801.07698),
-        [Cao et al., 2020](https://arxiv.org/abs/2001.05027) (DELG)
+        [Cao et al., 2020](https://arxiv.org/abs/2001.05027) (DELG),
+        [Deng et al., 2020](http://www.ecva.net/papers/eccv_2020/papers_ECCV/html/1445_ECCV_2020_paper.php)
+        (sub-centres)
     """
 
     def __init__(
@@ -121,11 +161,12 @@ class ArcFaceLoss(SoftmaxLoss):
         margin=0.1,
         scale=45.25,
         easy_margin=False,
+        label_smoothing=0.0,
         reduction="sum",
         name="arcface_loss",
         dtype=None,
     ):
-        super().__init__(scale, reduction=reduction, name=name, dtype=dtype)
+        super().__init__(scale, label_smoothing, reduction, name, dtype)
         if not 0 <= margin <= math.pi / 2:
             raise ValueError(
                 f"`margin` must lie in [0, pi / 2]. Received: margin={margin}"
@@ -134,8 +175,7 @@ class ArcFaceLoss(SoftmaxLoss):
         self.easy_margin = easy_margin
 
     def _adjust(self, classes, scores):
-        columns = ops.arange(ops.shape(scores)[1])
-        own = ops.equal(columns, ops.cast(classes, "int32")[:, None])
+        own = self._own(classes, scores)
         target = ops.sum(ops.where(own, scores, 0.0), axis=1, keepdims=True)
         return ops.where(own, self._with_margin(target), scores)
 

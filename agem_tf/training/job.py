@@ -40,6 +40,7 @@ from agem_tf.training.benchmarks import (
 )
 from agem_tf.training.graph_rewriting import keep_sums_in_loops
 from agem_tf.training.networks import create_model, start_whitening
+from agem_tf.training.tasks import check_loss
 from agem_tf.training.trainer import Trainer
 from agem_tf.training.workdir import (
     BEST_MODEL,
@@ -120,6 +121,7 @@ def run_recipe(
         tf.config.experimental.enable_op_determinism()
     devices = create_strategy(strategy, tpu)
     check_recipe(config, devices)
+    check_loss(config.loss)
     keep_sums_in_loops()
     keras.utils.set_random_seed(config.training.seed)
     with devices.scope():
@@ -143,7 +145,11 @@ def run_recipe(
             scoring.on_benchmarks(model, devices),
         )
     _claim(workdir, config, dataset, devices)
-    if model.whitening_dimension and config.data.train_split:
+    if (
+        model.whitening_dimension
+        and config.data.train_split
+        and config.training.whitening_start == "learned"
+    ):
         start_whitening(
             model,
             dataset.split(config.data.train_split),

@@ -99,6 +99,14 @@ def test_a_loss_of_a_recipe_file_starts_without_options():
     assert config.LossConfig("triplet").options == {}
 
 
+def test_another_loss_has_no_classifier_options():
+    recipe = config.Config(
+        loss=config.LossConfig("arcface", {}, {"num_centres": 3})
+    )
+    loading.override_recipe(recipe, ["loss.name=triplet"])
+    assert recipe.loss.classifier_options == {}
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [

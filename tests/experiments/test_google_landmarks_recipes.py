@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import PIL.Image
 import pytest
+import tensorflow as tf
 
 from agem_tf import config, train
 from agem_tf.config import loading
@@ -28,6 +29,8 @@ def test_the_loss_is_that_of_delg(name):
     assert recipe.data.dataset == "google_landmarks_v2_clean"
     assert recipe.loss.name == "arcface"
     assert recipe.loss.options["margin"] == 0.1
+    assert recipe.model.whitening_dimension == 2048
+    assert recipe.training.whitening_start == "random"
     assert recipe.loss.options["scale"] == pytest.approx(2048**0.5, abs=0.01)
     assert (recipe.model.backbone, recipe.model.feature_map) == (
         "resnet101_torch",
@@ -129,6 +132,7 @@ def test_a_shrunk_recipe_trains_to_its_end(dataset, tmp_path):
             "model.backbone=resnet18_torch",
             "model.weights=None",
             "model.feature_map=C2",
+            "model.whitening_dimension=40",
             "image.size=64",
             "training.batch_tuples=6",
             "training.epochs=1",
@@ -139,3 +143,7 @@ def test_a_shrunk_recipe_trains_to_its_end(dataset, tmp_path):
     assert row["learning_rate"] == pytest.approx(5e-5 * np.exp(-0.3))
     assert np.isfinite(list(row.values())).all()
     assert 0 < row["validation_map"] <= 1
+    # The linear layer started from random weights, and is exported.
+    assert not (tmp_path / "run/descriptors/before_whitening").exists()
+    exported = tf.saved_model.load(str(tmp_path / "run/saved_model"))
+    assert (64, 40) in [tuple(v.shape) for v in exported.variables]

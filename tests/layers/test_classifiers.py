@@ -55,3 +55,39 @@ def test_gradient_of_a_descriptor_parallel_to_its_class_is_finite(
     )
     for gradient in gradients(model, on_line):
         assert np.isfinite(gradient).all()
+
+
+def test_several_centres_give_the_cosine_to_the_nearest():
+    layer = CosineClassifier(3, num_centres=2, seed=5)
+    cosines = np.asarray(layer(X))
+    kernel = layer.kernel.numpy().astype("float64")
+    assert kernel.shape == (6, 5)
+    centres = (kernel / np.linalg.norm(kernel, axis=1)[:, None]).reshape(
+        3, 2, 5
+    )
+    photos = X / np.linalg.norm(X, axis=1, keepdims=True)
+    expected = np.einsum("nd,ckd->nck", photos, centres).max(axis=-1)
+    np.testing.assert_allclose(cosines, expected, atol=1e-6)
+    assert layer.compute_output_shape((4, 5)) == (4, 3)
+
+
+def test_only_the_nearest_centre_learns(gradients):
+    layer = CosineClassifier(2, num_centres=3, seed=5)
+    layer.build((None, 5))
+    model = keras.Sequential(
+        [
+            layer,
+            keras.layers.Lambda(
+                lambda c: ArcFaceLoss(0.1, 4.0)(np.array([1]), c)
+            ),
+        ]
+    )
+    kernel_gradient = gradients(model, X[:1])[-1]
+    moved = np.abs(np.asarray(kernel_gradient)).sum(axis=1) > 0
+    # One centre of either class: its own, and the other's nearest.
+    assert moved.reshape(2, 3).sum(axis=1).tolist() == [1, 1]
+
+
+def test_a_class_has_at_least_one_centre():
+    with pytest.raises(ValueError, match="num_centres=0"):
+        CosineClassifier(3, num_centres=0)

@@ -58,3 +58,36 @@ def test_wrong_arguments_are_named(photos):
         SoftmaxLoss(scale=0)
     with pytest.raises(ValueError, match=r"y_pred.shape=\(28,\)"):
         SoftmaxLoss()(classes, scores.reshape(28))
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_smoothed_labels_equal_the_cross_entropy_of_their_targets(scale):
+    generator = np.random.default_rng(3)
+    scores = generator.normal(size=(4, 7)).astype("float32")
+    classes = np.array([6, 0, 3, 3])
+    targets = np.full((4, 7), 0.2 / 7)
+    targets[np.arange(4), classes] += 0.8
+    logits = scale * scores.astype("float64")
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    losses = SoftmaxLoss(scale, label_smoothing=0.2, reduction="none")(
+        classes, scores
+    )
+    np.testing.assert_allclose(losses, -(targets * logs).sum(1), rtol=1e-5)
+
+
+def test_the_gradient_of_smoothed_labels_is_probability_minus_target(gradient):
+    scores = np.random.default_rng(3).normal(size=(2, 5)).astype("float32")
+    classes = np.array([1, 4])
+    loss = SoftmaxLoss(label_smoothing=0.1)
+    slopes = gradient(lambda x: loss(classes, x), scores)
+    targets = np.full((2, 5), 0.02)
+    targets[np.arange(2), classes] += 0.9
+    exponents = np.exp(scores.astype("float64"))
+    shares = exponents / exponents.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(slopes, shares - targets, atol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_impossible_smoothing_is_named(smoothing):
+    with pytest.raises(ValueError, match=f"label_smoothing={smoothing}"):
+        SoftmaxLoss(label_smoothing=smoothing)

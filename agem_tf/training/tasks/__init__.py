@@ -5,8 +5,10 @@ from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.models import AGeM
 from agem_tf.training.tasks.classification import ClassificationTask
 from agem_tf.training.tasks.joint import JointTask
-from agem_tf.training.tasks.task import Task
+from agem_tf.training.tasks.task import Task, check_loss
 from agem_tf.training.tasks.tuples import TupleTask
+
+__all__ = ["Task", "check_loss", "create_task"]
 
 
 def create_task(config: Config, dataset: PreparedDataset, model: AGeM) -> Task:

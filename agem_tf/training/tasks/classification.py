@@ -7,11 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from agem_tf import registry
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
-from agem_tf.training.tasks.task import Describe, create_loss
+from agem_tf.training.tasks.task import (
+    Describe,
+    create_classifier,
+    create_loss,
+)
 
 
 class ClassificationTask:
@@ -30,8 +33,8 @@ class ClassificationTask:
         dimension: Length of a descriptor.
 
     Raises:
-        UserError: The split has fewer than two landmarks, or the loss does not
-            take the recipe's options.
+        UserError: The split has fewer than two landmarks, or the loss or the
+            classifier does not take the recipe's options.
     """
 
     def __init__(self, config: Config, split: Split, dimension: int):
@@ -48,11 +51,8 @@ class ClassificationTask:
         )
         self._seed = config.training.seed
         self._loss = create_loss(config.loss)
-        self._classifier = registry.factory("classifier", config.loss.name)(
-            num_classes=len(landmarks),
-            seed=self._seed,
-            name="classifier",
-            dtype="float32",
+        self._classifier = create_classifier(
+            config.loss, len(landmarks), self._seed
         )
         self._classifier.build((None, dimension))
 

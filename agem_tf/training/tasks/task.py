@@ -68,6 +68,39 @@ class Task(Protocol):
         """
 
 
+def create_classifier(
+    config: LossConfig, num_classes: int, seed: int = 0
+) -> keras.layers.Layer:
+    """Returns the classifier of the recipe's loss, which has one.
+
+    Raises:
+        UserError: It does not take the recipe's options.
+    """
+    try:
+        return registry.factory("classifier", config.name)(
+            num_classes=num_classes,
+            seed=seed,
+            name="classifier",
+            dtype="float32",
+            **config.classifier_options,
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"The recipe's classifier can't be built: {error}"
+        ) from error
+
+
+def check_loss(config: LossConfig) -> None:
+    """Checks the options of loss and classifier, before anything slow runs.
+
+    Raises:
+        UserError: One of them does not take the recipe's options.
+    """
+    create_loss(config)
+    if config.classifies:
+        create_classifier(config, num_classes=2)
+
+
 def create_loss(config: LossConfig) -> keras.losses.Loss:
     """Returns the recipe's loss, summed as in the published training.
 

@@ -237,6 +237,21 @@ def test_softmax_learns_from_photos_of_any_shape(recipe, tmp_path):
     assert 0 < rows[1]["validation_map"] <= 1
 
 
+def test_sub_centres_learn(recipe, tmp_path):
+    recipe.loss.classifier_options = {"num_centres": 3}
+    recipe.loss.options = {"label_smoothing": 0.1}
+    recipe.training.epochs = 2
+    job.run_recipe(recipe, tmp_path)
+    rows = history(tmp_path)
+    assert rows[1]["train_loss"] < rows[0]["train_loss"]
+    shapes = [
+        value.shape[0]
+        for value in checkpoint(tmp_path, 1).values()
+        if value.ndim == 2
+    ]
+    assert shapes.count(3 * 5) == 3  # And Adam's moments.
+
+
 def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
     recipe, undisturbed, runs
 ):
@@ -282,6 +297,11 @@ def test_two_replicas_learn_as_one_device_does(undisturbed, runs):
         (["mining.num_negatives=5"], "leave it out"),
         (["loss.options={'margn': 1}"], "loss can't be built"),
         (["loss.options={'margin': 3.0}"], "margin=3.0"),
+        (["loss.classifier_options={'centres': 3}"], "classifier can't be"),
+        (
+            ["loss.name=triplet", "loss.classifier_options={'num_centres': 3}"],
+            "loss triplet has no classifier",
+        ),
         (["training.batch_tuples=16"], "15 tuples or single photos"),
         (
             ["optimizer.rules=[{'pattern': '*_conv*'}, {'pattern': 'pool*'}]"],
