@@ -16,6 +16,9 @@ POOLINGS = {
     "crow": "agem_tf.layers:CroW",
     "scda": "agem_tf.layers:SCDA",
     "rmac": "agem_tf.layers:RMAC",
+    "pyramid_attention": "agem_tf.layers:PyramidAttention",
+    "regional_attention": "agem_tf.layers:RegionalAttention",
+    "weighted_gem": "agem_tf.layers:WeightedGeM",
 }
 
 LOSSES = {

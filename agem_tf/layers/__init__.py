@@ -18,6 +18,11 @@ from agem_tf.layers.global_poolings import (
     GlobalPooling,
     SPoC,
 )
+from agem_tf.layers.learned_poolings import (
+    PyramidAttention,
+    RegionalAttention,
+    WeightedGeM,
+)
 from agem_tf.layers.local_attention import (
     AttentivePooling,
     LocalAttention,
@@ -44,11 +49,14 @@ __all__ = [
     "MAC",
     "PaddingMask",
     "PointwiseAttention",
+    "PyramidAttention",
     "RMAC",
     "Regional",
+    "RegionalAttention",
     "SCDA",
     "SPoC",
     "SpatialAttention",
+    "WeightedGeM",
     "Whitening",
     "ZeroOutside",
 ]

@@ -22,6 +22,7 @@ from agem_tf.layers import (
     GeM,
     GlobalPooling,
     PaddingMask,
+    PyramidAttention,
     Regional,
     SPoC,
     ZeroOutside,
@@ -42,6 +43,7 @@ _MASKED = (
     DownsamplingAttention,
     GeM,
     MAC,
+    PyramidAttention,
     SPoC,
 )
 # A model within the model is one layer here, whose own layers are hidden.

@@ -9,13 +9,15 @@ The argument `valid` is a mask, (B, H, W) booleans that are false in the
 padding, with at least one true position per map. None means no padding.
 """
 
+from collections.abc import Callable, Sequence
+
 from keras import ops
 
 from agem_tf.ops.canvas_masks import zero_padding
 from agem_tf.ops.connected_components import largest_component
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.precision import Tensor, in_float32
-from agem_tf.ops.regions import region_maxima
+from agem_tf.ops.regions import region_maxima, region_means
 
 
 @in_float32
@@ -24,6 +26,7 @@ def gem(
     p: float | Tensor,
     epsilon: float = 1e-6,
     valid: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Generalized mean over positions, (B, H, W, C) to (B, C).
 
@@ -37,12 +40,18 @@ def gem(
         p: Exponent, a scalar or one per channel, shape (C,).
         epsilon: Least activation, above 0.
         valid: Mask, see above.
+        weights: (B, H, W, 1) float32 weights of the positions, above 0; None
+            for equal ones.
     """
     # The padding gets the least activation, so that its powers stay finite.
     x = ops.maximum(zero_padding(x, valid), epsilon)
     peak = ops.stop_gradient(ops.max(x, axis=(1, 2), keepdims=True))
     powers = ops.exp(p * ops.log(x / peak))
-    means = ops.power(spoc(powers, valid), 1 / p)
+    if weights is None:
+        means = spoc(powers, valid)
+    else:
+        means = spoc(powers * weights, valid) / spoc(weights, valid)
+    means = ops.power(means, 1 / p)
     return means * ops.squeeze(peak, (1, 2))
 
 
@@ -129,3 +138,76 @@ def rmac(x: Tensor, levels: int = 3) -> Tensor:
         maxima = l2_normalize(region_maxima(x, level))
         total += ops.sum(maxima, axis=(1, 2))
     return total
+
+
+@in_float32
+def regional_attention(
+    x: Tensor, attend: Callable[[Tensor], Tensor], levels: int = 3
+) -> Tensor:
+    """Sum of weighted L2-normalized maxima of regions, to (B, C).
+
+    Args:
+        x: Local features.
+        attend: From (B, regions, 2C), the mean of each region and then that of
+            the whole map, to (B, regions, 1), the weights of the regions.
+        levels: Number of scales of regions; the whole map is always one.
+    """
+    whole = ops.expand_dims(ops.mean(x, axis=(1, 2)), 1)
+    maxima = [ops.expand_dims(mac(x), 1)]
+    means = [whole]
+    channels = x.shape[-1]
+    for level in range(1, levels + 1):
+        for regions, reduce in ((maxima, region_maxima), (means, region_means)):
+            flat = ops.reshape(
+                reduce(x, level), (ops.shape(x)[0], -1, channels)
+            )
+            regions.append(flat)
+    features = ops.concatenate(means, axis=1)
+    context = ops.broadcast_to(whole, ops.shape(features))
+    weights = attend(ops.concatenate([features, context], axis=-1))
+    maxima = l2_normalize(ops.concatenate(maxima, axis=1))
+    return ops.sum(weights * maxima, axis=1)
+
+
+@in_float32
+def pyramid_maxima(
+    x: Tensor, sizes: Sequence[int], valid: Tensor | None = None
+) -> Tensor:
+    """Maxima in the cells of grids over the photo, to (B, cells, C).
+
+    A grid of size n has n x n cells. Cell i of an axis of s positions starts at
+    floor(i s / n) and ends before ceil((i + 1) s / n), so that none is empty.
+
+    Args:
+        x: Local features.
+        sizes: Cells per side of each grid.
+        valid: Mask, see above; the grids cover the photo without its padding.
+    """
+    _, height, width, _ = ops.shape(x)
+    if valid is None:
+        rows, columns = (ops.full((1,), side) for side in (height, width))
+    else:
+        rows = ops.sum(ops.cast(ops.any(valid, axis=2), "int32"), axis=1)
+        columns = ops.sum(ops.cast(ops.any(valid, axis=1), "int32"), axis=1)
+    cells = []
+    for size in sizes:
+        for row in range(size):
+            inside = _cell(row, size, rows, height)[:, :, None, None]
+            band = ops.max(ops.where(inside, x, -float("inf")), axis=1)
+            for column in range(size):
+                inside = _cell(column, size, columns, width)[:, :, None]
+                cells.append(
+                    ops.max(ops.where(inside, band, -float("inf")), axis=1)
+                )
+    return ops.stack(cells, axis=1)
+
+
+def _cell(
+    number: int, size: int, extents: Tensor, length: int | Tensor
+) -> Tensor:
+    """Returns the (B, length) positions of a cell along one axis."""
+    extents = ops.cast(extents, "int32")[:, None]
+    start = number * extents // size
+    end = -(-(number + 1) * extents // size)
+    places = ops.arange(length, dtype="int32")[None]
+    return ops.logical_and(places >= start, places < end)

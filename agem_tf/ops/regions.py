@@ -124,9 +124,18 @@ def region_maxima(x: Tensor, level: int) -> Tensor:
     Returns:
         Tensor of shape (batch, rows of regions, columns of regions, channels).
     """
+    return _reduce_regions(x, level, ops.max)
+
+
+def region_means(x: Tensor, level: int) -> Tensor:
+    """Returns the means of a level's regions; see `region_maxima`."""
+    return _reduce_regions(x, level, ops.mean)
+
+
+def _reduce_regions(x, level, reduce):
     rows, columns = _level_indices(x, level)
-    by_row = ops.max(ops.take(x, rows, axis=1), axis=2)
-    return ops.max(ops.take(by_row, columns, axis=2), axis=3)
+    by_row = reduce(ops.take(x, rows, axis=1), axis=2)
+    return reduce(ops.take(by_row, columns, axis=2), axis=3)
 
 
 def _crop_level(x, level):

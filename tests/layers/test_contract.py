@@ -24,7 +24,12 @@ MAP_LAYERS = {
     "local_attention": lambda **k: layers.LocalAttention(6, **k),
     "mac": lambda **k: layers.MAC(**k),
     "pointwise_attention": lambda **k: layers.PointwiseAttention(1.0, **k),
+    "pyramid_attention": lambda **k: layers.PyramidAttention((1, 2), **k),
+    "pyramid_attention_once": (
+        lambda **k: layers.PyramidAttention([3], cascaded=False, **k)
+    ),
     "regional": lambda **k: layers.Regional(layers.GeM(dtype="float32"), **k),
+    "regional_attention": lambda **k: layers.RegionalAttention(2, 5, **k),
     "regional_scda_whitened": lambda **k: layers.Regional(
         layers.SCDA(), levels=2, whitening=layers.Whitening(5), **k
     ),
@@ -34,6 +39,7 @@ MAP_LAYERS = {
         5, batch_norm="frozen_statistics", **k
     ),
     "spoc": lambda **k: layers.SPoC(**k),
+    "weighted_gem": lambda **k: layers.WeightedGeM(2.5, **k),
 }
 VECTOR_LAYERS = {
     "cosine_classifier": lambda **k: layers.CosineClassifier(7, **k),
@@ -177,6 +183,10 @@ def test_a_wrong_rank_is_refused(name):
         (lambda: layers.CroW(epsilon=-1.0), "epsilon=-1.0"),
         (lambda: layers.SCDA(connectivity=6), "connectivity=6"),
         (lambda: layers.RMAC(levels=0), "levels=0"),
+        (lambda: layers.RegionalAttention(levels=0), "levels=0"),
+        (lambda: layers.RegionalAttention(filters=0), "filters=0"),
+        (lambda: layers.PyramidAttention((2, 0)), r"sizes=\(2, 0\)"),
+        (lambda: layers.WeightedGeM(p=0.0), "p=0.0"),
         (lambda: layers.Regional("gem"), "pooling='gem'"),
         (lambda: layers.Regional(layers.MAC(), levels=0), "levels=0"),
         (lambda: layers.Regional(layers.MAC(), whitening=4), "whitening=4"),

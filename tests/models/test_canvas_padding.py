@@ -40,6 +40,8 @@ def batch(rng):
         ("resnet50_half", {"attention": "agem", "pooling": "spoc"}),
         ("vgg16", {"feature_map": "C4", "attention_placement": ("C4",)}),
         ("mobilenetv3small", {"attention": "none", "pooling": "mac"}),
+        ("resnet18_torch", {"pooling": "weighted_gem"}),
+        ("resnet18_torch", {"pooling": "pyramid_attention"}),
         ("resnet18_torch", {"attention": "none", "pooling": "attentive"}),
     ],
 )
@@ -96,6 +98,7 @@ def test_gradients_are_those_of_unpadded_photos():
     "options, layer",
     [
         ({"pooling": "rmac"}, "pooling .RMAC"),
+        ({"pooling": "regional_attention"}, "pooling .RegionalAttention"),
         ({"pooling": "scda"}, "pooling .SCDA"),
         ({"regional": True}, "pooling .Regional"),
         ({"backbone": "convnexttiny"}, "stem .Sequential"),
