@@ -7,6 +7,7 @@ and keeps its traceback.
 
 import errno
 import os
+import re
 
 from agem_tf.native_output import is_tpu_attached
 
@@ -43,6 +44,8 @@ _ADVICE = {
     errno.EIO: "check the disk",
     errno.ESTALE: "mount the file system again",
 }
+_STORE = re.compile(r"(gs|s3|az|hf)://[^\s'\"]*")
+_UNKNOWN_STORE = re.compile(r"File system scheme '(\w+)' not implemented")
 _LOST_WORKER_ERRORS = {"UnavailableError", "AbortedError"}
 
 # Lines of a TensorFlow error that say where it arose, not why.
@@ -80,6 +83,7 @@ def sentence_of(error: BaseException, destination: str = "") -> str | None:
         _full_disk_sentence(error, destination)
         or _file_sentence(error)
         or _memory_sentence(error)
+        or _store_sentence(error)
         or _lost_worker_sentence(error)
     )
 
@@ -121,6 +125,30 @@ def _memory_sentence(error: BaseException) -> str | None:
         f"The memory of the {where} is too small{told}. Use smaller photos "
         "(--image_size, image.size), fewer at a time (extraction.batch_size, "
         "mining.num_negatives), fewer --scales, or a larger machine."
+    )
+
+
+def _store_sentence(error: BaseException) -> str | None:
+    """Returns a sentence for an error of an object store."""
+    words = str(error)
+    # fsspec's words for a missing s3fs or adlfs.
+    if isinstance(error, ImportError) and words.startswith("Install "):
+        return f"{words}, or give a local path."
+    if type(error).__module__.partition(".")[0] != "tensorflow":
+        return None
+    if unknown := _UNKNOWN_STORE.search(words):
+        return (
+            f"TensorFlow reads gs:// but not {unknown[1]}://; set the "
+            "environment variable EPATH_USE_TF=false and install fsspec's "
+            "package for it, or give a local path."
+        )
+    place = _STORE.search(words)
+    if place is None:
+        return None
+    return (
+        f"{place[0]} can't be reached ({cause(error)}); check the network, the "
+        "name and the credentials (gcloud auth application-default login), or "
+        "give a local path."
     )
 
 

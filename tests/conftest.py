@@ -6,6 +6,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import pathlib
 import pickle
 import re
@@ -100,6 +101,55 @@ def photo_folder(tmp_path) -> pathlib.Path:
             else:
                 write_photo(path, 10 * landmark + photo)
     return root
+
+
+@pytest.fixture
+def object_store(monkeypatch):
+    """Keeps files of gs:// in TensorFlow's file system in memory.
+
+    Files are read and written as those of a bucket, by tf.io.gfile.
+    """
+    import tensorflow as tf
+    from etils.epath import backend
+
+    bucket = f"ram://{hashlib.sha256(os.urandom(8)).hexdigest()}/"
+    gfile = tf.io.gfile
+
+    def there(path):
+        return os.fspath(path).replace("gs://", bucket, 1)
+
+    def translated(function, *paths, **options):
+        return function(*map(there, paths), **options)
+
+    def emptied(path):
+        # That file system would append to a file that exists.
+        if gfile.exists(path) and not gfile.isdir(path):
+            gfile.remove(path)
+        return path
+
+    def open_file(path, mode):
+        path = there(path)
+        return gfile.GFile(emptied(path) if "w" in mode else path, mode)
+
+    def copy(source, target, overwrite=False):
+        source, target = there(source), there(target)
+        gfile.copy(source, emptied(target) if overwrite else target, overwrite)
+
+    def walk(top, **options):
+        for folder, folders, files in gfile.walk(there(top), **options):
+            yield folder.replace(bucket, "gs://", 1), folders, files
+
+    names = "exists isdir listdir makedirs mkdir remove rename rmtree stat"
+    store = types.SimpleNamespace(
+        GFile=open_file,
+        copy=copy,
+        walk=walk,
+        **{
+            name: functools.partial(translated, getattr(gfile, name))
+            for name in names.split()
+        },
+    )
+    monkeypatch.setattr(backend._TfBackend, "gfile", store)
 
 
 class TorchStorage:

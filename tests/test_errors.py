@@ -95,3 +95,16 @@ def test_the_cause_is_the_first_line_that_is_not_about_the_graph():
     assert cause(RuntimeError(text)) == "No space."
     assert cause(RuntimeError()) == "RuntimeError"
     assert len(cause(RuntimeError("x" * 1000))) == 300
+
+
+def test_an_object_store_that_fails_is_named():
+    tf = pytest.importorskip("tensorflow")
+    failed = tf.errors.PermissionDeniedError(
+        None, None, "Anonymous caller; when reading gs://bucket/data/x.npz"
+    )
+    sentence = errors.sentence_of(failed)
+    assert sentence.startswith("gs://bucket/data/x.npz can't be reached (Anon")
+    with pytest.raises(tf.errors.UnimplementedError) as unknown:
+        tf.io.gfile.exists("s3://bucket/x")
+    sentence = errors.sentence_of(unknown.value)
+    assert sentence.startswith("TensorFlow reads gs:// but not s3://; set")

@@ -2,7 +2,8 @@
 
 Shards are written to a directory of unfinished files, so that the same command
 resumes a preparation that failed or was killed. When all are written, they
-become the records of a directory that appears under its final name at once.
+become the records of a directory that appears under its final name at once; in
+an object store they are copied there, and the manifest is written last.
 """
 
 import contextlib
@@ -32,8 +33,13 @@ from agem_tf.datasets.shards import (
 )
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_directory, atomic_file
-from agem_tf.files.locations import any_location, check_local
-from agem_tf.files.manifest import MANIFEST, write_manifest
+from agem_tf.files.locations import (
+    Location,
+    any_location,
+    as_location,
+    is_remote,
+)
+from agem_tf.files.manifest import MANIFEST, is_unfinished, write_manifest
 from agem_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -60,7 +66,7 @@ def prepare(
 
     Args:
         dataset: Name of a builder in the registry.
-        directory: Local directory of the finished dataset.
+        directory: Local or remote directory of the finished dataset.
         options: Keyword arguments of the builder.
         overwrite: Whether to prepare a finished or begun dataset again; a call
             that was interrupted resumes.
@@ -73,10 +79,10 @@ def prepare(
         UserError: Photos are bad or missing, options are unknown, a finished
             dataset has other options, or another process is preparing it.
     """
-    check_local(directory, "--data_dir")
-    directory = pathlib.Path(directory)
+    directory = as_location(directory, "--data_dir")
     options = _as_json(options)
-    if (directory / MANIFEST).exists() and not overwrite:
+    exists = (directory / MANIFEST).exists() and not is_unfinished(directory)
+    if exists and not overwrite:
         prepared = PreparedDataset(directory, skip_corrupt)
         made = (prepared.manifest["dataset"], prepared.manifest["options"])
         if made != (dataset, options):
@@ -88,9 +94,10 @@ def prepare(
         return prepared
     # Two data sets of one name may share a --parts_dir.
     job = hashlib.sha256(json.dumps([dataset, options]).encode()).hexdigest()
+    copies: dict[str, str] = {}
     with (
         _unfinished_files(directory, overwrite, parts_dir, job) as parts,
-        atomic_directory(directory) as temporary,
+        atomic_directory(directory, copies=copies) as temporary,
     ):
         builder_class = registry.factory("dataset", dataset)
         try:
@@ -102,12 +109,17 @@ def prepare(
         listing = _list_items(builder, directory)
         shards = plan_shards(builder, dataset, listing, parts)
         _write_shards(builder, shards, runner)
-        facts = assemble(builder, dataset, shards, temporary)
+        facts, records = assemble(
+            builder, dataset, shards, temporary, not is_remote(directory)
+        )
+        if is_remote(directory):
+            copies |= records
         if builder.missing:
             _write_names(temporary / "missing.txt", builder.missing)
         write_manifest(
             temporary,
             KIND,
+            copies,
             dataset=dataset,
             options=options,
             protocol=builder.protocol,
@@ -123,17 +135,20 @@ def assemble(
     dataset: str,
     shards: Mapping[str, Sequence[Shard]],
     directory: pathlib.Path,
-) -> dict[str, Any]:
+    link: bool = True,
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Makes records/, index/ and ground_truth/ from finished shards.
 
     Args:
         builder: Builder of the dataset.
         dataset: Name of the builder in the registry.
         shards: Finished shards of each split.
-        directory: Empty directory of the dataset.
+        directory: Empty local directory of the dataset.
+        link: Whether the records are linked or copied into the directory.
 
     Returns:
-        Fields of the manifest: "record_files", "splits", "skipped".
+        Fields of the manifest: "record_files", "splits", "skipped"; and the
+        shard of each record file, by its name relative to the directory.
 
     Raises:
         UserError: A split has no photo, or two photos of the same name.
@@ -148,10 +163,16 @@ def assemble(
     for split, of_split in contents.items():
         _check_names(split, [n for _, index in of_split for n in index.names])
         files[split] = [entry for entry in of_split if entry[1].names]
-    infos = [
-        _link_records(dataset, split, of_split, directory / "records")
-        for split, of_split in files.items()
-    ]
+    infos, records = [], {}
+    for split, of_split in files.items():
+        info = _split_info(dataset, split, of_split, directory / "records")
+        infos.append(info)
+        for (shard, _), path in zip(of_split, info.filepaths, strict=True):
+            records[f"records/{path.name}"] = shard.records
+            if link:
+                _link(shard.records, path)
+            else:
+                path.touch()  # TFDS describes only files that are there.
     tfds.folder_dataset.write_metadata(
         data_dir=directory / "records",
         features=builder.features(),
@@ -159,8 +180,11 @@ def assemble(
         check_data=False,
         description=type(builder).__doc__,
     )
-    paths = [pathlib.Path(path) for info in infos for path in info.filepaths]
-    store, first, facts = RecordStore(paths), 0, {}
+    if not link:
+        for name in records:
+            (directory / name).unlink()
+    sources = [as_location(path, "--parts_dir") for path in records.values()]
+    store, first, facts = RecordStore(sources), 0, {}
     for name, of_split in files.items():
         indices = [index for _, index in of_split]
         split = Split(
@@ -184,18 +208,17 @@ def assemble(
         for _, index in of_split
         for entry in index.skipped
     ]
-    return {
-        "record_files": [
-            path.relative_to(directory).as_posix() for path in paths
-        ],
+    fields = {
+        "record_files": list(records),
         "splits": facts,
         "skipped": [*builder.skipped, *skipped],
     }
+    return fields, records
 
 
 @contextlib.contextmanager
 def _unfinished_files(
-    directory: pathlib.Path, overwrite: bool, parent: str | None, job: str
+    directory: Location, overwrite: bool, parent: str | None, job: str
 ) -> Iterator[str]:
     """Yields a locked directory, which is removed if the block succeeds.
 
@@ -214,7 +237,7 @@ def _unfinished_files(
         name = f".{directory.name}.{job[:12]}.parts"
     parts = any_location(parent or directory.parent, "--parts_dir") / name
     parts.mkdir(parents=True, exist_ok=True)
-    is_local = "://" not in os.fspath(parts)
+    is_local = not is_remote(parts)
     with contextlib.ExitStack() as stack:
         if is_local:  # Remote file systems have no locks.
             try:
@@ -271,7 +294,7 @@ def _as_json(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list_items(
-    builder: LandmarkBuilder, directory: pathlib.Path
+    builder: LandmarkBuilder, directory: Location
 ) -> Mapping[str, Sequence[NamedTuple]]:
     listing = builder.listing()
     if not listing:
@@ -287,7 +310,7 @@ def _list_items(
     return listing
 
 
-def _write_names(path: pathlib.Path, names: Sequence[str]) -> None:
+def _write_names(path: Location, names: Sequence[str]) -> None:
     with atomic_file(path) as temporary:
         text = "".join(f"{name}\n" for name in names)
         temporary.write_text(text, encoding="utf-8")
@@ -325,14 +348,14 @@ def _check_names(split: str, names: Sequence[str]) -> None:
         )
 
 
-def _link_records(
+def _split_info(
     dataset: str,
     split: str,
     files: Sequence[tuple[Shard, ShardIndex]],
     directory: pathlib.Path,
 ) -> tfds.core.SplitInfo:
-    """Links or copies the records to the names that TFDS expects."""
-    info = tfds.core.SplitInfo(
+    """Returns TFDS' description of a split, with the names of its files."""
+    return tfds.core.SplitInfo(
         name=split,
         shard_lengths=[len(index.names) for _, index in files],
         num_bytes=sum(shard.size for shard, _ in files),
@@ -343,13 +366,14 @@ def _link_records(
             filetype_suffix="tfrecord",
         ),
     )
-    for (shard, _), path in zip(files, info.filepaths, strict=True):
-        try:
-            # Takes no space, and leaves the unfinished file.
-            os.link(shard.records, path)
-        except OSError:  # Another file system, or one without links.
-            epath.Path(shard.records).copy(path)
-    return info
+
+
+def _link(records: str, path: epath.Path) -> None:
+    try:
+        # Takes no space, and leaves the unfinished file.
+        os.link(records, path)
+    except OSError:  # Another file system, or one without links.
+        epath.Path(records).copy(path)
 
 
 def _write_split(

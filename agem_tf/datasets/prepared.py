@@ -33,7 +33,7 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.protocols import fitting_protocol
 from agem_tf.files.arrays import load_arrays
-from agem_tf.files.locations import check_local
+from agem_tf.files.locations import Location, as_location
 from agem_tf.files.manifest import read_manifest
 from agem_tf.progress import Progress
 
@@ -179,7 +179,7 @@ class PreparedDataset:
     """A dataset in a directory written by `agem_tf.prepare`.
 
     Args:
-        directory: Local directory of the dataset.
+        directory: Local or remote directory of the dataset.
         skip_corrupt: Whether to leave out photos whose records are damaged or
             missing. Every record of a split is then read when the split is
             first opened.
@@ -196,8 +196,7 @@ class PreparedDataset:
     def __init__(
         self, directory: str | pathlib.Path, skip_corrupt: bool = False
     ):
-        check_local(directory, "the dataset's directory")
-        self.directory = pathlib.Path(directory)
+        self.directory = as_location(directory, "the dataset's directory")
         self.manifest = read_manifest(
             self.directory,
             KIND,
@@ -354,7 +353,7 @@ class PreparedDataset:
             self.lost[split.name] = list(left.lost)
         return left
 
-    def _ground_truth_path(self, split: str) -> pathlib.Path:
+    def _ground_truth_path(self, split: str) -> Location:
         return self.directory / "ground_truth" / f"{split}.json"
 
     def _has_ground_truth(self, split: str) -> bool:

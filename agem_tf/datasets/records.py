@@ -8,17 +8,23 @@ Framing, from TensorFlow's record format: uint64 length, uint32 masked CRC of
 the length, the payload, uint32 masked CRC of the payload, little endian.
 """
 
+import contextlib
 import os
-import pathlib
 import struct
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import google_crc32c
 
 from agem_tf.errors import UserError
+from agem_tf.files.locations import (
+    Location,
+    as_location,
+    is_remote,
+    size_of,
+)
 
 _LENGTH = struct.Struct("<Q")
 _HEADER = struct.Struct("<QI")
@@ -48,27 +54,72 @@ class RecordWriter:
         return start
 
 
+class _LocalBytes:
+    """Bytes of a local file, read from any number of threads."""
+
+    def __init__(self, path: Location):
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read(self, count: int, offset: int) -> bytes:
+        return os.pread(self._descriptor, count, offset)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class _RemoteBytes:
+    """Bytes of a remote file, read from any number of threads.
+
+    Each thread takes an open file, whose buffer then holds what follows.
+    """
+
+    def __init__(self, path: Location):
+        self._path, self.size = path, size_of(path)
+        self._idle: list[BinaryIO] = []
+        self._all = contextlib.ExitStack()
+
+    def read(self, count: int, offset: int) -> bytes:
+        # The methods of a list are atomic.
+        try:
+            file = self._idle.pop()
+        except IndexError:
+            file = self._all.enter_context(self._path.open("rb"))
+        file.seek(offset)
+        content = file.read(count)
+        self._idle.append(file)
+        return content
+
+    def close(self) -> None:
+        self._idle.clear()
+        self._all.close()
+
+
 class RecordFile:
     """One TFRecord file, read by offset from any number of threads."""
 
-    def __init__(self, path: str | pathlib.Path):
+    def __init__(self, path: str | Location):
         """Opens the file.
+
+        Args:
+            path: Local path, or a remote one.
 
         Raises:
             UserError: The file can't be opened.
         """
-        self.path = pathlib.Path(path)
+        self.path = as_location(path, "the file")
         try:
-            self._descriptor = os.open(self.path, os.O_RDONLY)
+            kind = _RemoteBytes if is_remote(path) else _LocalBytes
+            self._bytes = kind(self.path)
         except OSError as error:
             raise UserError(
-                f"{path} can't be read ({error.strerror}); prepare the "
-                "dataset again."
+                f"{path} can't be read ({error.strerror or error}); prepare "
+                "the dataset again."
             ) from error
-        self._size = os.fstat(self._descriptor).st_size
+        self._size = self._bytes.size
         # Datasets come and go in a process that may have 1024 open files. At
         # exit, threads of tf.data may still read.
-        self._close = weakref.finalize(self, os.close, self._descriptor)
+        self._close = weakref.finalize(self, self._bytes.close)
         self._close.atexit = False
 
     def read(self, offset: int) -> bytes:
@@ -92,7 +143,7 @@ class RecordFile:
         self._close()
 
     def _read(self, offset: int) -> tuple[bytes, int]:
-        header = os.pread(self._descriptor, _HEADER.size, offset)
+        header = self._bytes.read(_HEADER.size, offset)
         if len(header) < _HEADER.size:
             raise self._corrupt(offset, "it is truncated")
         length, length_crc = _HEADER.unpack(header)
@@ -102,7 +153,7 @@ class RecordFile:
         end = start + length + _FOOTER.size
         if end > self._size:
             raise self._corrupt(offset, "it is truncated")
-        body = os.pread(self._descriptor, length + _FOOTER.size, start)
+        body = self._bytes.read(length + _FOOTER.size, start)
         payload, footer = body[:length], body[length:]
         if _masked_crc(payload) != _FOOTER.unpack(footer)[0]:
             raise self._corrupt(offset, "its checksum fails")
@@ -121,7 +172,7 @@ class RecordStore:
     Files are opened on first use and stay open.
     """
 
-    def __init__(self, paths: list[pathlib.Path]):
+    def __init__(self, paths: Sequence[Location]):
         self._paths = paths
         self._files: dict[int, RecordFile] = {}
         self._lock = threading.Lock()

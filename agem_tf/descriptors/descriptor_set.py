@@ -22,8 +22,10 @@ from agem_tf.files.atomic_writing import (
     atomic_directory,
     resumable_directory,
 )
+from agem_tf.files.locations import as_location, is_remote
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import normalize_provenance
+from agem_tf.files.remote_directories import fetched
 from agem_tf.files.rows import GrowingArray
 
 KIND = "descriptors"
@@ -98,13 +100,17 @@ class DescriptorSet:
         """Reads what `save` or a `DescriptorWriter` wrote.
 
         Args:
-            directory: Directory of the descriptors.
+            directory: Directory of the descriptors; a remote one is copied to
+                the directory for temporary files.
             mmap: Whether to map the array instead of reading it.
             verify: Whether to compare the files with their checksums first.
 
         Raises:
             UserError: the directory is missing, damaged or of another kind.
         """
+        if is_remote(directory):
+            with fetched(directory) as copy:
+                return cls.load(copy, mmap, verify)
         directory = Path(directory)
         manifest = read_manifest(directory, KIND, verify)
         descriptors = arrays.load_array(directory / _ARRAY, mmap)
@@ -133,7 +139,8 @@ class DescriptorWriter:
                 writer.write(model(images))
 
     Args:
-        directory: Directory of the new set; an older set is replaced.
+        directory: Directory of the new set; an older set is replaced. A remote
+            one (gs://) is uploaded when the set is finished.
         names: Names of all photos, in the order of the rows to come.
         dimension: Length of a descriptor.
         provenance: See `DescriptorSet`.
@@ -160,7 +167,7 @@ class DescriptorWriter:
             raise ValueError(
                 f"`dimension` must be positive. Received: dimension={dimension}"
             )
-        self.directory = Path(directory)
+        self.directory = as_location(directory, "--output")
         self.names = arrays.check_names(names, "names")
         self.dimension = dimension
         self.dtype = np.dtype(dtype).newbyteorder("<")

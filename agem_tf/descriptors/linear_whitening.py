@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +15,7 @@ from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.files.arrays import load_arrays
 from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.locations import as_location
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import (
     check_same_provenance,
@@ -182,7 +182,7 @@ class LinearWhitening:
         Raises:
             UserError: the directory is missing, damaged or of another kind.
         """
-        directory = Path(directory)
+        directory = as_location(directory, "--whitening")
         manifest = read_manifest(directory, KIND, verify)
         path = directory / _ARRAYS
         arrays = load_arrays(path, ("mean", "projection"), _REMEDY)

@@ -15,6 +15,7 @@ from agem_tf.descriptors.descriptor_set import KIND as SET_KIND
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.files.arrays import load_array, read_names
+from agem_tf.files.locations import is_remote
 from agem_tf.files.manifest import MANIFEST
 from agem_tf.retrieval.indexes.directory_storage import KIND as INDEX_KIND
 from agem_tf.retrieval.indexes.directory_storage import DirectoryStorage
@@ -30,16 +31,18 @@ def load_descriptors(
     """Loads a descriptor set, an index, or a plain array with its names.
 
     Args:
-        path: a directory that a `DescriptorSet` was saved to; the directory of
-            an exact index; or FILE.npy of (photos, dimension) L2-normalized
-            descriptors, whose names are in FILE.txt beside it, one per line,
-            or in names.txt beside descriptors.npy.
+        path: a directory, local or remote, that a `DescriptorSet` was saved
+            to; the directory of an exact index; or FILE.npy of (photos,
+            dimension) L2-normalized descriptors, whose names are in FILE.txt
+            beside it, one per line, or in names.txt beside descriptors.npy.
         names: names of the rows of a FILE.npy without such a list.
 
     Raises:
         UserError: a file is missing or damaged, does not fit the names, or
             holds no descriptors of unit length.
     """
+    if is_remote(path):
+        return DescriptorSet.load(path)
     path = Path(path)
     if path.suffix != ".npy":
         return _load_directory(path)

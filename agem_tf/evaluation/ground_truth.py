@@ -9,13 +9,14 @@ import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Self
 
 import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_file
+from agem_tf.files.locations import as_location
 
 _SETS = ("easy", "hard", "junk")
 
@@ -250,10 +251,12 @@ class GroundTruth:
             UserError: the file is missing, not JSON, or not a ground truth.
         """
         try:
-            content = json.loads(Path(path).read_bytes())
+            location = as_location(path, "the ground truth")
+            content = json.loads(location.read_bytes())
         except OSError as error:
             raise UserError(
-                f"{path} cannot be read: {error.strerror}; give the JSON file "
+                f"{path} cannot be read: {error.strerror or error}; give the "
+                "JSON file "
                 "of the ground truth."
             ) from error
         except (ValueError, RecursionError) as error:

@@ -29,7 +29,8 @@ from agem_tf.distribution.workers import (
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.pyramid import ScalePyramid
-from agem_tf.files.manifest import MANIFEST
+from agem_tf.files.locations import as_location
+from agem_tf.files.manifest import MANIFEST, is_unfinished
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
 from agem_tf.progress import Progress
@@ -331,7 +332,8 @@ def _one_ahead(results: Iterator[Any]) -> Iterator[Any]:
 
 
 def _is_finished(directory, names, provenance):
-    if not (pathlib.Path(directory) / MANIFEST).exists():
+    path = as_location(directory, "--output") / MANIFEST
+    if not path.exists() or is_unfinished(path.parent):
         return False
     return DescriptorSet.load(directory).is_of(names, provenance)
 

@@ -4,6 +4,7 @@ Files are not trusted: an array takes no more memory than its file has bytes,
 and holds nothing but numbers and texts.
 """
 
+import io
 import math
 import tokenize
 import zipfile
@@ -14,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from agem_tf.errors import UserError
+from agem_tf.files.locations import Location, is_remote
 
 # What NumPy and zipfile raise for files with flipped bits; RuntimeError is for
 # flags that say "encrypted" or "compressed in an unknown way".
@@ -98,12 +100,12 @@ def load_array(path: Path, mmap: bool = False) -> np.ndarray:
 
 
 def load_arrays(
-    path: Path, names: Sequence[str], remedy: str
+    path: Location, names: Sequence[str], remedy: str
 ) -> dict[str, np.ndarray]:
     """Loads arrays of an .npz file that NumPy wrote without compression.
 
     Args:
-        path: Path of the file.
+        path: Local or remote path of the file.
         names: Names of the arrays.
         remedy: What the user can do about a damaged file, for example "learn
             it again"; it ends the sentence of the error.
@@ -115,7 +117,8 @@ def load_arrays(
         UserError: the file is missing or damaged, or lacks one of the arrays.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        source = io.BytesIO(path.read_bytes()) if is_remote(path) else path
+        with zipfile.ZipFile(source) as archive:
             return {name: _member(archive, f"{name}.npy") for name in names}
     except _DAMAGE as error:
         raise UserError(

@@ -5,7 +5,8 @@ result or the new one. Work happens in a hidden directory beside the target,
 under a lock that the operating system releases when its process dies; the next
 write to the same target thereby knows which leftovers are abandoned. A target
 that is a mount point can't be replaced from its parent, which is another disk,
-and is filled from a hidden directory inside it.
+and is filled from a hidden directory inside it. Remote targets are written on
+the local disk and uploaded; see `remote_directories`.
 """
 
 import contextlib
@@ -25,11 +26,13 @@ from typing import Any
 import filelock
 
 from agem_tf.errors import UserError
+from agem_tf.files.locations import check_local, is_remote
 from agem_tf.files.manifest import (
     MANIFEST,
     belongs_to_a_mount,
     check_replaceable,
 )
+from agem_tf.files.remote_directories import remote_directory, upload
 
 # What tempfile.mkdtemp puts between prefix and suffix; without a dot, so that
 # the leftovers of "a" are not mistaken for those of "a.b".
@@ -63,6 +66,12 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     Raises:
         UserError: the parent directory can't be written.
     """
+    if is_remote(path):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder, os.path.basename(path))
+            yield temporary
+            upload(temporary, path)
+        return
     target = _resolved(path)
     with _temporary_workspace(target, target.parent) as workspace:
         temporary = workspace / target.name
@@ -74,7 +83,10 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_directory(
-    path: str | os.PathLike, kind: str | None = None, alone: bool = False
+    path: str | os.PathLike,
+    kind: str | None = None,
+    alone: bool = False,
+    copies: Mapping[str, str] | None = None,
 ) -> Iterator[Path]:
     """Yields an empty directory, which becomes `path` if the block succeeds.
 
@@ -87,12 +99,17 @@ def atomic_directory(
         kind: Kind of a directory that may be replaced; by default any.
         alone: Refuses a second writer. By default the last of several replaces
             the results of the others.
+        copies: For a remote `path`: see `remote_directory`.
 
     Raises:
         UserError: `path` holds files that no manifest lists or is of another
             kind, another process is writing it, or its parent directory can't
             be written. Raised before the block runs.
     """
+    if is_remote(path):
+        with remote_directory(path, kind, copies) as temporary:
+            yield temporary
+        return
     target = _resolved(path)
     place = _working_place(target)
     check = functools.partial(check_replaceable, kind=kind)
@@ -145,7 +162,7 @@ def resumable_directory(
     """Yields a directory that becomes `path` if the block succeeds.
 
     Otherwise it stays, hidden beside `path`, and the next call with an equal
-    `identity` gets it back.
+    `identity` gets it back; that of a remote `path` is lost.
 
     Args:
         path: Path of the finished directory; replaced as by `atomic_directory`.
@@ -154,6 +171,15 @@ def resumable_directory(
     Raises:
         UserError: as `atomic_directory`, or another process is writing it.
     """
+    if is_remote(path):
+        with (
+            remote_directory(path) as local,
+            tempfile.TemporaryDirectory() as workspace,
+        ):
+            unfinished = Unfinished(Path(workspace), identity)
+            yield unfinished
+            os.replace(unfinished.content, local)
+        return
     target = _resolved(path)
     is_mount = _working_place(target) == target
     if not is_mount:
@@ -201,7 +227,12 @@ def flush(path: Path) -> None:
 
 
 def _resolved(path: str | os.PathLike) -> Path:
-    """Follows symbolic links, so that no link is replaced by a directory."""
+    """Follows symbolic links, so that no link is replaced by a directory.
+
+    Raises:
+        UserError: the path is a URL; what it is for can't be remote.
+    """
+    check_local(path, "it")
     return Path(os.path.realpath(path))
 
 

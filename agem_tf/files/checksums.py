@@ -13,27 +13,37 @@ import os
 import time
 from pathlib import Path
 
+from agem_tf.files.locations import Location, is_remote
+
 # Smaller files are read each time, in about 10 ms.
 _LEAST_BYTES = 16 << 20
 # Writes within one tick of the clock of a file system leave the times equal.
 _LEAST_AGE = 2.0
 _SECONDS_REMEMBERED = 30 * 24 * 3600
+_BLOCK = 1 << 20
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Location) -> str:
     """Returns the SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if not is_remote(path):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while block := file.read(_BLOCK):
+            digest.update(block)
+        return digest.hexdigest()
 
 
-def has_checksum(path: Path, sha256: str, afresh: bool = False) -> bool:
-    """Returns whether a file has a checksum.
+def has_checksum(path: Location, sha256: str, afresh: bool = False) -> bool:
+    """Returns whether a file has a checksum; a remote one is read each time.
 
     Args:
         path: Path of the file.
         sha256: The checksum.
         afresh: Whether to read the file even if it is known to have it.
     """
+    if is_remote(path):
+        return sha256_of(path) == sha256
     before = path.stat()
     if before.st_size < _LEAST_BYTES:
         return sha256_of(path) == sha256

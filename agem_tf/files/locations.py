@@ -1,10 +1,50 @@
 """Local and remote (gs://) paths that a user gives."""
 
+import contextlib
 import os
+import pathlib
+import re
+import tempfile
+from collections.abc import Iterator
 
 from etils import epath
 
 from agem_tf.errors import UserError
+
+# A directory, local or remote. Both have the methods of pathlib; those of
+# epath lack `glob("**")`, and their `stat` is another, see `size_of`.
+Location = pathlib.Path | epath.Path
+
+# pathlib makes one slash of two.
+_URL = re.compile(r"[a-z][a-z0-9]*:/", re.IGNORECASE)
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+    """Whether a path is a URL, such as gs://bucket/photos."""
+    return "://" in os.fspath(path)
+
+
+def as_location(path: str | os.PathLike, flag: str) -> Location:
+    """Returns a local path as pathlib's, and a URL as epath's.
+
+    Args:
+        path: Local path, or a URL such as gs://bucket/data.
+        flag: Flag that set it, for the error.
+
+    Raises:
+        UserError: The URL is of a file system that is not supported, or of a
+            whole bucket.
+    """
+    if not is_remote(path):
+        check_local(path, flag)
+        return pathlib.Path(path)
+    location = any_location(path, flag)
+    if len(location.parts) < 4:  # /, the scheme, the bucket.
+        raise UserError(
+            f"{path} is a bucket; give {flag} as a folder in it, for example "
+            f"{os.fspath(path).rstrip('/')}/data."
+        )
+    return location
 
 
 def any_location(path: str | os.PathLike, flag: str) -> epath.Path:
@@ -30,14 +70,36 @@ def check_local(path: str | os.PathLike, flag: str) -> None:
     """Checks that a path is local.
 
     Args:
-        path: Path of files that are read by offset or mapped into memory.
+        path: Path of files that are mapped into memory or locked.
         flag: Flag that set it, for the error.
 
     Raises:
         UserError: The path is a URL.
     """
-    if "://" in os.fspath(path):
+    if _URL.match(os.fspath(path)):
         raise UserError(
             f"{path} is remote, and its files are read at random; give {flag} "
             "as a local directory, and copy it from or to the remote one."
         )
+
+
+def size_of(path: Location) -> int:
+    """Returns the number of bytes of a file."""
+    facts = path.stat()
+    return facts.length if is_remote(path) else facts.st_size
+
+
+@contextlib.contextmanager
+def local_copy(path: str | os.PathLike) -> Iterator[str]:
+    """Yields a local path to a file that may be remote (gs://).
+
+    The local file has the same name, and exists while the block runs.
+    """
+    path = os.fspath(path)
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, os.path.basename(path))
+        epath.Path(path).copy(copy)
+        yield copy

@@ -6,26 +6,39 @@ or a mixed-up flag into one sentence instead of a wrong score.
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agem_tf._version import __version__
 from agem_tf.errors import UserError
 from agem_tf.files.checksums import has_checksum, sha256_of
+from agem_tf.files.locations import Location, as_location, is_remote, size_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 _CHECKSUM = "checksum"
+_UNFINISHED = "unfinished "
+# Requests to a remote file system that are in flight at once.
+_REQUESTS = 16
 
 
-def write_manifest(directory: Path, kind: str, **fields: Any) -> dict[str, Any]:
+def write_manifest(
+    directory: Path,
+    kind: str,
+    copies: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
     """Lists every file that is now in `directory`; call it last.
 
     Args:
         directory: Directory of the finished files, which may lie in
             subdirectories.
         kind: Kind of the directory, for example "descriptors".
+        copies: Files that are copied into the directory later: relative name
+            -> local or remote path.
         **fields: Further entries, which JSON can hold.
 
     Returns:
@@ -33,19 +46,34 @@ def write_manifest(directory: Path, kind: str, **fields: Any) -> dict[str, Any]:
         "files": {relative name: {"bytes", "sha256"}}, "checksum"}, where the
         last is that of all other entries.
     """
-    manifest = {
-        "kind": kind,
-        "format": FORMAT,
-        "created_by": f"agem_tf {__version__}",
-        **fields,
-        "files": {
-            file: file_facts(directory / file) for file in _files(directory)
-        },
+    files: dict[str, Location] = {
+        file: directory / file for file in files_in(directory)
     }
-    manifest = sealed(manifest)
-    text = json.dumps(manifest, indent=2) + "\n"
-    (directory / MANIFEST).write_text(text, encoding="utf-8")
-    return manifest
+    for file, source in (copies or {}).items():
+        files[file] = as_location(source, "the file")
+    return _write(
+        directory,
+        {
+            "kind": kind,
+            "format": FORMAT,
+            "created_by": f"agem_tf {__version__}",
+            **fields,
+            "files": {file: file_facts(files[file]) for file in sorted(files)},
+        },
+    )
+
+
+def begin_manifest(directory: Location, kind: str) -> None:
+    """Marks a directory whose files are being written; no reader accepts it."""
+    kind = f"{_UNFINISHED}{kind}"
+    _write(directory, {"kind": kind, "format": FORMAT, "files": {}})
+
+
+def is_unfinished(directory: Location) -> bool:
+    """Whether a directory is as `begin_manifest` marked it."""
+    path = directory / MANIFEST
+    manifest = _load(path) if path.exists() else None
+    return manifest is not None and manifest["kind"].startswith(_UNFINISHED)
 
 
 def read_manifest(
@@ -74,7 +102,7 @@ def read_manifest(
         UserError: the directory is missing, of another kind, from a newer
             version, or a file is missing, truncated or altered.
     """
-    directory = Path(directory)
+    directory = as_location(directory, "the directory")
     if not directory.is_dir():
         raise UserError(
             f"{directory} does not exist; give the directory of the {kind}."
@@ -98,25 +126,38 @@ def read_manifest(
             f"{directory} has format {manifest['format']}, but this version of "
             f"agem_tf reads format {newest}; update agem_tf or write it again."
         )
-    for file, facts in manifest["files"].items():
+
+    def check(file: str) -> None:
         folder = file.partition("/")[0]
-        if folder not in unchecked:
-            _check_size(directory / file, facts)
-        if folder not in unchecked and (verify or folder not in unread):
-            _check_content(directory / file, facts, verify)
+        if folder in unchecked:
+            return
+        _check_size(directory / file, manifest["files"][file])
+        if verify or folder not in unread:
+            _check_content(directory / file, manifest["files"][file], verify)
+
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        for _ in (pool.map if is_remote(directory) else map)(
+            check, manifest["files"]
+        ):
+            pass
     return manifest
 
 
-def holds_kind(directory: Path, kind: str) -> bool:
-    """Whether a directory has a readable manifest of a kind."""
-    path = Path(directory) / MANIFEST
+def manifest_kind(directory: str | os.PathLike) -> str | None:
+    """Returns the kind in the manifest of a directory, None without one."""
+    path = as_location(directory, "the directory") / MANIFEST
     manifest = _load(path) if path.exists() else None
-    return manifest is not None and manifest["kind"] == kind
+    return manifest["kind"] if manifest else None
 
 
-def file_facts(path: Path) -> dict[str, Any]:
+def holds_kind(directory: str | os.PathLike, kind: str) -> bool:
+    """Whether a directory has a readable manifest of a kind."""
+    return manifest_kind(directory) == kind
+
+
+def file_facts(path: Location) -> dict[str, Any]:
     """Returns the entry of a file in the manifest's "files"."""
-    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    return {"bytes": size_of(path), "sha256": sha256_of(path)}
 
 
 def sealed(entries: dict[str, Any]) -> dict[str, Any]:
@@ -132,8 +173,10 @@ def is_unaltered(entries: dict[str, Any]) -> bool:
     return entries.get(_CHECKSUM) in (None, _own_checksum(entries))
 
 
-def check_replaceable(directory: Path, kind: str | None = None) -> None:
+def check_replaceable(directory: Location, kind: str | None = None) -> None:
     """Checks that a directory holds no files but those of its manifest.
+
+    One that an upload left unfinished is replaceable as a whole.
 
     Args:
         directory: Directory that may be missing.
@@ -155,13 +198,15 @@ def check_replaceable(directory: Path, kind: str | None = None) -> None:
                 f"{directory} holds a {MANIFEST} that is damaged or not of "
                 "agem_tf; choose another directory or move that file away."
             )
+        if manifest["kind"].startswith(_UNFINISHED):
+            return
         if kind not in (None, manifest["kind"]):
             raise UserError(
                 f"{directory} holds {manifest['kind']} and is not replaced by "
                 f"{kind}; choose another directory or remove it."
             )
         listed = manifest["files"]
-    for file in _files(directory):
+    for file in files_in(directory):
         if belongs_to_a_mount(file.partition("/")[0], directory):
             continue
         if file not in listed and not _is_litter(file):
@@ -192,8 +237,15 @@ def _is_litter(file: str) -> bool:
     return hidden and not any(folder.startswith(".") for folder in folders)
 
 
-def _files(directory: Path) -> list[str]:
-    """The relative names of all files but the manifest, sorted."""
+def files_in(directory: Location) -> list[str]:
+    """Returns the relative names of all files but the manifest, sorted."""
+    if is_remote(directory):
+        return sorted(
+            (folder / file).relative_to(directory).as_posix()
+            for folder, _, files in directory.walk()
+            for file in files
+            if folder / file != directory / MANIFEST
+        )
     return sorted(
         path.relative_to(directory).as_posix()
         for path in directory.rglob("*")
@@ -201,7 +253,14 @@ def _files(directory: Path) -> list[str]:
     )
 
 
-def _load(path: Path) -> dict[str, Any] | None:
+def _write(directory: Location, entries: dict[str, Any]) -> dict[str, Any]:
+    manifest = sealed(entries)
+    text = json.dumps(manifest, indent=2) + "\n"
+    (directory / MANIFEST).write_bytes(text.encode("utf-8"))
+    return manifest
+
+
+def _load(path: Location) -> dict[str, Any] | None:
     """Returns a manifest, or None if it is damaged or of another origin."""
     try:
         manifest = json.loads(path.read_bytes())
@@ -235,12 +294,12 @@ def _is_complete(manifest: Any) -> bool:
     )
 
 
-def _check_size(path: Path, facts: dict[str, Any]) -> None:
+def _check_size(path: Location, facts: dict[str, Any]) -> None:
     if not path.exists():
         raise UserError(f"{path} is missing; write its directory again.")
     if not path.is_file():
         raise UserError(f"{path} is not a file; write its directory again.")
-    size = path.stat().st_size
+    size = size_of(path)
     if size != facts["bytes"]:
         raise UserError(
             f"{path} has {size} bytes instead of {facts['bytes']}; copy or "
@@ -248,7 +307,7 @@ def _check_size(path: Path, facts: dict[str, Any]) -> None:
         )
 
 
-def _check_content(path: Path, facts: dict[str, Any], afresh: bool) -> None:
+def _check_content(path: Location, facts: dict[str, Any], afresh: bool) -> None:
     if not has_checksum(path, facts["sha256"], afresh):
         raise UserError(
             f"{path} differs from its checksum; copy or write its directory "

@@ -1,8 +1,9 @@
 """A whole run: dataset -> trained model -> scores -> SavedModel -> report."""
 
 import dataclasses
+import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ from agem_tf.distribution.workers import (
     chief_first,
     is_chief,
 )
+from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import (
     Evaluation,
     Rerank,
@@ -27,6 +29,8 @@ from agem_tf.evaluation.evaluating import (
 )
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
 from agem_tf.extraction.extractor import Extractor
+from agem_tf.files.locations import Location, as_location, is_remote
+from agem_tf.files.remote_directories import mirrored
 from agem_tf.models import DELF, AGeM
 from agem_tf.saved_models import retrieval_model
 from agem_tf.saved_models.local_model import export_local_model
@@ -68,8 +72,8 @@ class JobResult:
     """
 
     evaluations: dict[str, Evaluation]
-    saved_model: pathlib.Path
-    report: pathlib.Path
+    saved_model: Location
+    report: Location
     lost: dict[str, list[str]]
     benchmarks: dict[str, dict[str, Evaluation]]
 
@@ -103,7 +107,8 @@ def run_recipe(
     Args:
         config: The recipe.
         workdir: Directory for all files of the run; with several workers, on a
-            file system that all of them see.
+            file system that all of them see. A remote one (gs://) is worked on
+            in a local copy, and has what the copy has after each checkpoint.
         strategy, tpu: See `distribution.strategies.create_strategy`.
         skip_corrupt: Leave out photos whose records can't be read.
         profile_steps: Steps to trace, counted over all epochs from 0.
@@ -113,8 +118,33 @@ def run_recipe(
         SystemExit: SIGTERM was received, and the run can be resumed; see
             `distribution.preemption`.
     """
-    workdir = pathlib.Path(workdir)
     validate(config)
+    with mirrored(workdir) as (local, push):
+        if is_remote(workdir) and os.environ.get("TF_CONFIG"):
+            raise UserError(
+                f"{workdir} is remote, and several workers read each other's "
+                "files; give a --workdir on a file system that all of them see."
+            )
+        result = _run(
+            config, local, push, strategy, tpu, skip_corrupt, profile_steps
+        )
+    place = as_location(workdir, "--workdir")
+    return dataclasses.replace(
+        result,
+        saved_model=place / result.saved_model.name,
+        report=place / result.report.name,
+    )
+
+
+def _run(
+    config: Config,
+    workdir: pathlib.Path,
+    push: Callable[[], None],
+    strategy: str,
+    tpu: str,
+    skip_corrupt: bool,
+    profile_steps: range,
+) -> JobResult:
     config = keep_earlier_rules(workdir, config)
     check_workdir(workdir, config)
     if config.training.deterministic:
@@ -143,6 +173,7 @@ def run_recipe(
             devices,
             profile_steps,
             scoring.on_benchmarks(model, devices),
+            push,
         )
     _claim(workdir, config, dataset, devices)
     if (

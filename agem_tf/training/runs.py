@@ -23,6 +23,7 @@ from agem_tf.extraction.local_extractor import (
     Selection,
 )
 from agem_tf.files.atomic_writing import atomic_file
+from agem_tf.files.locations import as_location, local_copy
 from agem_tf.models import DELF, AGeM
 from agem_tf.photos.canvases import at_size
 from agem_tf.training.workdir import BEST_MODEL, read_recipe
@@ -122,7 +123,14 @@ def load_best_model(workdir: str | pathlib.Path) -> AGeM:
         UserError: The workdir holds no run, or no model yet.
     """
     kind = model_class(read_recipe(workdir).model)
-    return load_keras_model(pathlib.Path(workdir, BEST_MODEL), kind)
+    path = as_location(workdir, "--workdir") / BEST_MODEL
+    if not path.exists():
+        raise UserError(
+            f"{workdir} has no {BEST_MODEL} yet; finish its training, or copy "
+            "it again."
+        )
+    with local_copy(path) as copy:
+        return load_keras_model(copy, kind)
 
 
 def open_run(
@@ -133,7 +141,6 @@ def open_run(
     Raises:
         UserError: The workdir holds no run, or no model yet.
     """
-    workdir = pathlib.Path(workdir)
     config = read_recipe(workdir)
     with strategy.scope():
         model = load_best_model(workdir)
@@ -170,7 +177,10 @@ def open_dataset(
     if directory is not None:
         return PreparedDataset(directory, skip_corrupt)
     data = config.data
-    directory = pathlib.Path(data.directory or pathlib.Path(workdir) / "data")
+    directory = as_location(
+        data.directory or as_location(workdir, "--workdir") / "data",
+        "data.directory",
+    )
     if data.directory and not (data.source or data.options):
         if not directory.exists():
             raise UserError(

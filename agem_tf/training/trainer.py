@@ -13,7 +13,7 @@ import contextlib
 import logging
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -60,6 +60,7 @@ class Trainer:
         strategy: Strategy to train under.
         profile_steps: Steps to trace, counted over all epochs from 0.
         benchmarks: Scores the same model on the recipe's benchmarks.
+        push: Called after each checkpoint, and after the files of each epoch.
 
     Raises:
         UserError: The recipe's loss, optimizer rules, batch and dataset do not
@@ -76,8 +77,9 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         profile_steps: range = range(0),
         benchmarks: BenchmarkScoring | None = None,
+        push: Callable[[], None] | None = None,
     ):
-        self._benchmarks = benchmarks
+        self._benchmarks, self._push = benchmarks, push
         self._config, self._strategy = config, strategy
         self._workdir = workdir
         self._model, self._extractor = model, extractor
@@ -396,8 +398,12 @@ class Trainer:
             self._step_log.flush()
         if self._epoch_files:
             self._state.save()
+            if self._push:
+                self._push()
 
     def _write_epoch_files(self) -> None:
         if self._epoch_files:
             with self._optimizer.averaged():
                 self._epoch_files.on_validation(self._state.progress.history)
+            if self._push:
+                self._push()

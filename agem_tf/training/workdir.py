@@ -25,6 +25,7 @@ from agem_tf.config import (
 from agem_tf.errors import UserError
 from agem_tf.files import manifest
 from agem_tf.files.atomic_writing import atomic_file
+from agem_tf.files.locations import Location, as_location
 
 BEST_MODEL = "best.keras"
 BEST_MODELS = "best"
@@ -136,7 +137,7 @@ def read_recipe(workdir: str | pathlib.Path) -> Config:
         UserError: The workdir holds no run, or its recipe is unknown or was
             altered.
     """
-    path = pathlib.Path(workdir, RECIPE)
+    path = as_location(workdir, "--workdir") / RECIPE
     if not path.exists():
         raise UserError(
             f"{workdir} holds no training run; give the --workdir of "
@@ -154,7 +155,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def _read_claim(path: pathlib.Path) -> dict[str, Any]:
+def _read_claim(path: Location) -> dict[str, Any]:
     claim = _read_json(path)
     if not isinstance(claim, dict) or "recipe" not in claim:
         raise UserError(f"{path} is damaged; choose another --workdir.")
@@ -175,7 +176,7 @@ def _count_epochs(path: pathlib.Path) -> int:
         raise UserError(f"{path} is damaged; remove it.") from error
 
 
-def _read_json(path: pathlib.Path) -> Any:
+def _read_json(path: Location) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

@@ -52,7 +52,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_file_closes_with_its_last_reference(path):
     file = RecordFile(path)
-    descriptor = file._descriptor
+    descriptor = file._bytes._descriptor
     del file
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)

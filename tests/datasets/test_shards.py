@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from etils import epath
 
 from agem_tf.datasets import shards
 from agem_tf.datasets.photo_folder import PhotoFolder
@@ -284,13 +285,51 @@ def test_a_long_name_does_not_widen_the_others(prepare_folder, tmp_path):
     assert len(set(names)) == 18 and "\n" not in "".join(names)
 
 
-def test_a_dataset_must_be_local(prepare_folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="gs://bucket/data is remote.*local"):
-        prepare_folder("gs://bucket/data")
-    with pytest.raises(UserError, match="gs://bucket/data is remote"):
-        PreparedDataset("gs://bucket/data")
-    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+def test_a_dataset_may_be_remote(prepare_folder, tmp_path, object_store):
+    here = prepare_folder(tmp_path / "here")
+    there = prepare_folder("gs://bucket/data")
+    assert there.manifest["files"] == here.manifest["files"]
+    there.verify()
+    split, local = there.split("train"), here.split("train")
+    assert split.names == local.names
+    for photo in range(len(split)):
+        assert split.read(photo) == local.read(photo)
+    assert not split.find_damaged().any()
+    assert not epath.Path("gs://bucket/.data.parts").exists()
+
+
+def test_a_remote_dataset_is_prepared_once(prepare_folder, object_store):
+    def fail(paths):
+        raise AssertionError("nothing is left to write")
+
+    prepare_folder("gs://bucket/data")
+    prepare_folder("gs://bucket/data", runner=fail)
+    prepare_folder("gs://bucket/data", overwrite=True)
+    assert PreparedDataset("gs://bucket/data").splits == ["train"]
+
+
+def test_a_killed_remote_preparation_resumes(
+    prepare_folder, tmp_path, object_store
+):
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folder("gs://bucket/data", runner=stop_after(2))
+    written = []
+
+    def runner(paths):
+        written.extend(paths)
+        return shards.in_process(paths)
+
+    there = prepare_folder("gs://bucket/data", runner=runner)
+    here = prepare_folder(tmp_path / "here")
+    assert len(written) == 5 - 2
+    assert there.manifest["files"] == here.manifest["files"]
+
+
+def test_a_missing_remote_dataset_is_named(object_store):
+    with pytest.raises(UserError, match="gs://bucket/none does not exist"):
+        PreparedDataset("gs://bucket/none")
+    with pytest.raises(UserError, match="gs://bucket is a bucket"):
+        PreparedDataset("gs://bucket")
 
 
 def test_an_old_error_is_not_reported_again(

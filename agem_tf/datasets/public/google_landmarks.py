@@ -18,13 +18,13 @@ from agem_tf.datasets.prepared import Split
 from agem_tf.datasets.public.published import (
     PublishedDataset,
     check_source,
-    local_copy,
 )
 from agem_tf.datasets.records import RecordFile
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.protocols.gldv2 import read_retrieval_solution
 from agem_tf.files.csv_tables import csv_columns
+from agem_tf.files.locations import local_copy
 from agem_tf.photos import encoding
 from agem_tf.photos.listing import UNKNOWN, Example, ListedPhoto
 

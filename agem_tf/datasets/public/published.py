@@ -5,9 +5,7 @@ names in these files are checked before they are used as paths.
 """
 
 import abc
-import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -164,21 +162,6 @@ def find_missing(paths: Iterable[str]) -> set[str]:
         if name not in folders[folder]:
             missing.add(path)
     return missing
-
-
-@contextlib.contextmanager
-def local_copy(path: str) -> Iterator[str]:
-    """Yields a local path to a file that may be remote (gs://).
-
-    The local file has the same name, and exists while the block runs.
-    """
-    if "://" not in path:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = os.path.join(folder, os.path.basename(path))
-        epath.Path(path).copy(copy)
-        yield copy
 
 
 def _file_names(folder: epath.Path) -> frozenset[str]:

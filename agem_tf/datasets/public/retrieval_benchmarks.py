@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from etils import epath
 
 from agem_tf.datasets.prepared import Split
-from agem_tf.datasets.public.published import PublishedDataset, local_copy
+from agem_tf.datasets.public.published import PublishedDataset
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.ground_truth_files import load_published
 from agem_tf.evaluation.protocols.oxford import holidays_ground_truth
 from agem_tf.evaluation.protocols.ukbench import ukbench_ground_truth
+from agem_tf.files.locations import local_copy
 from agem_tf.photos.listing import ListedPhoto
 from agem_tf.photos.reading import SUFFIXES
 
