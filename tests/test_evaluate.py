@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 import types
@@ -222,6 +223,40 @@ def test_a_failed_evaluation_keeps_the_earlier_results(files, tmp_path):
     (tmp_path / "out" / "mine.txt").write_text("keep")
     with pytest.raises(UserError, match=r"holds mine\.txt"):
         evaluate.main(evaluate.EvaluateOptions(**files.sets, output=output))
+
+
+_TERMINATED = """
+import os, signal, sys
+from agem_tf import cli, evaluate
+from agem_tf.pages import evaluation_run
+
+write_manifest = evaluation_run.write_manifest
+
+def write_and_terminate(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    write_manifest(*arguments, **options)
+
+evaluation_run.write_manifest = write_and_terminate
+cli.run(evaluate.main, evaluate.EvaluateOptions)
+"""
+
+
+def test_sigterm_leaves_the_earlier_results(files, tmp_path):
+    output = tmp_path / "scores"
+    evaluate.main(evaluate.EvaluateOptions(**files.sets, output=str(output)))
+    before = (output / "metrics.json").read_bytes()
+    arguments = [f"--{key}={value}" for key, value in files.sets.items()]
+    arguments += [f"--output={output}", "--rerank=qe:3,0"]
+    ended = subprocess.run([sys.executable, "-c", _TERMINATED, *arguments])
+    assert ended.returncode == -signal.SIGTERM
+    assert (output / "metrics.json").read_bytes() == before
+    evaluate.main(
+        evaluate.EvaluateOptions(
+            **files.sets, output=str(output), rerank=("qe:3,0",)
+        )
+    )
+    assert (output / "metrics.json").read_bytes() != before
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
 def _command(*arguments):

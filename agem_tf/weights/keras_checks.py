@@ -21,6 +21,15 @@ _MEMBERS = {WEIGHTS, CONFIG, "metadata.json"}
 _MAX_CONFIG_BYTES = 1 << 24
 # Kinds of NumPy types; V is bfloat16.
 _ITEM_KINDS = "biufSV"
+# Texts of variable length are stored once, and may be referred to many times:
+# the bound of an attribute with several, each as long as the file.
+_MAX_TEXT_BYTES = 1 << 30
+_ATTRIBUTE_KINDS = (
+    h5py.h5t.INTEGER,
+    h5py.h5t.FLOAT,
+    h5py.h5t.ENUM,
+    h5py.h5t.STRING,
+)
 # Arguments of a network count layers and channels.
 _MAX_NUMBER = 1 << 16
 
@@ -38,7 +47,7 @@ def check_hdf5(file: str | os.PathLike | BinaryIO, num_bytes: int) -> None:
     """
     with h5py.File(file, "r") as root:
         groups, seen, left = [root], {_address(root)}, num_bytes
-        left -= _attribute_bytes(root)
+        left -= _attribute_bytes(root, num_bytes)
         while groups:
             group = groups.pop()
             for name in group:
@@ -49,7 +58,7 @@ def check_hdf5(file: str | os.PathLike | BinaryIO, num_bytes: int) -> None:
                 if _address(item) in seen:
                     raise ValueError(f"{name[:80]!r} is linked twice")
                 seen.add(_address(item))
-                left -= _attribute_bytes(item)
+                left -= _attribute_bytes(item, num_bytes)
                 if isinstance(item, h5py.Group):
                     groups.append(item)
                 else:
@@ -136,11 +145,27 @@ def _array_bytes(item: Any, name: str) -> int:
     return math.prod(item.shape) * item.dtype.itemsize
 
 
-def _attribute_bytes(item: h5py.HLObject) -> int:
-    """Returns the size of all attributes, without texts of variable length."""
+def _attribute_bytes(item: h5py.HLObject, num_bytes: int) -> int:
+    """Returns the size of all attributes, without texts of variable length.
+
+    Raises:
+        ValueError: An attribute is neither numbers nor texts, or would have
+            more bytes of text than `_MAX_TEXT_BYTES` and the file.
+    """
     total = 0
     for name in item.attrs:
         attribute = h5py.h5a.open(item.id, os.fsencode(name))
         count = attribute.get_space().get_simple_extent_npoints()
-        total += count * attribute.get_type().get_size()
+        kind = attribute.get_type()
+        if kind.get_class() not in _ATTRIBUTE_KINDS:
+            raise ValueError(f"its attribute {name[:80]!r} is no text")
+        is_variable = (
+            kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
+        )
+        if is_variable and count > 1 and count * num_bytes > _MAX_TEXT_BYTES:
+            raise ValueError(
+                f"its attribute {name[:80]!r} may hold {count} texts of any "
+                "length"
+            )
+        total += count * kind.get_size()
     return total

@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from agem_tf import train
+from agem_tf import extract, train
 from agem_tf.config import Config
 from agem_tf.distribution import preemption
 
@@ -23,4 +23,19 @@ def run(
     preemption.listen()
     train.main(
         train.TrainOptions(config=recipe, workdir=workdir, strategy=strategy)
+    )
+
+
+def run_extraction(workdir: str, output: str, tf_config: str = "") -> None:
+    """Extracts the training split as the command does."""
+    if tf_config:
+        os.environ["TF_CONFIG"] = tf_config
+    preemption.listen()
+    extract.main(
+        extract.ExtractOptions(
+            workdir=workdir,
+            output=output,
+            split="train",
+            strategy="multiworker" if tf_config else "one",
+        )
     )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.distribution import preemption
 from agem_tf.models import AGeM
 from agem_tf.weights.keras_files import load_keras_model
@@ -23,7 +24,11 @@ TIMES = {"images_per_second", "data_wait"}
 
 @pytest.fixture
 def start(monkeypatch):
-    """Starts runs in processes that have already imported TensorFlow."""
+    """Starts runs in processes that have already imported TensorFlow.
+
+    With the workdir of a run in place of a recipe, they extract its
+    descriptors into the second directory.
+    """
     monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
     import child_process
 
@@ -31,12 +36,27 @@ def start(monkeypatch):
     context.set_forkserver_preload(["agem_tf.training.job"])
     started = []
 
-    def start_run(recipe, workdir, strategy="one", tf_config=""):
-        arguments = (copy.deepcopy(recipe), str(workdir), strategy, tf_config)
-        process = context.Process(target=child_process.run, args=arguments)
+    def start_process(target, *arguments):
+        process = context.Process(target=target, args=arguments)
         process.start()
         started.append(process)
         return process
+
+    def start_run(recipe, workdir, strategy="one", tf_config=""):
+        if isinstance(recipe, pathlib.Path):
+            return start_process(
+                child_process.run_extraction,
+                str(recipe),
+                str(workdir),
+                tf_config,
+            )
+        return start_process(
+            child_process.run,
+            copy.deepcopy(recipe),
+            str(workdir),
+            strategy,
+            tf_config,
+        )
 
     yield start_run
     for process in started:
@@ -191,7 +211,7 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
 
 
 def start_workers(start, recipe, workdir):
-    """Starts the chief and another worker."""
+    """Starts the chief and another worker; see `start`."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("localhost", 0))
         second.bind(("localhost", 0))
@@ -236,3 +256,30 @@ def test_workers_stop_together_and_lose_nothing(recipe, start, tmp_path):
     for worker in start_workers(start, recipe, broken):
         finish(worker)
     check_equal(whole, broken)
+
+
+def test_workers_stop_an_extraction_together(recipe, start, tmp_path):
+    recipe.training.epochs = 0
+    recipe.image.size = 256
+    recipe.extraction.batch_size = 2
+    run = tmp_path / "run"
+    finish(start(recipe, run))
+    for number, first in enumerate((0, 1)):
+        output = tmp_path / f"extracted{number}"
+        workers = start_workers(start, run, output)
+        unfinished = tmp_path / f".{output.name}.unfinished" / "content"
+        wait(workers[0], (unfinished / "descriptors.npy").exists)
+        workers[first].terminate()
+        statuses = [each.exitcode for each in workers if each.join() is None]
+        assert statuses == [preemption.STATUS] * 2
+        assert not output.exists()
+        for worker in start_workers(start, run, output):
+            finish(worker)
+    finish(start(run, tmp_path / "alone"))
+    alone = DescriptorSet.load(tmp_path / "alone")
+    for number in range(2):
+        resumed = DescriptorSet.load(tmp_path / f"extracted{number}")
+        assert resumed.names == alone.names
+        np.testing.assert_allclose(
+            resumed.descriptors, alone.descriptors, atol=1e-5
+        )

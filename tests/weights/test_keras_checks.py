@@ -74,9 +74,21 @@ def _objects(file):
     file.create_dataset("x", data=["a", "b"], dtype=h5py.string_dtype())
 
 
+def _one_text_many_times(file):
+    """A file can refer to one long text from each of many."""
+    file.attrs.create("x", ["a" * 1000] * 2000, dtype=h5py.string_dtype())
+    file["filling"] = np.zeros(1 << 17)
+
+
+def _sequences(file):
+    file.attrs.create("x", [np.ones(3)] * 2, dtype=h5py.vlen_dtype("f4"))
+
+
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
+        (_one_text_many_times, "attribute 'x' may hold 2000 texts"),
+        (_sequences, "attribute 'x' is no text"),
         (_huge, "too short for all of its arrays"),
         (_compressed, "'x' is compressed"),
         (_virtual, "'x' is stored in other files"),
@@ -95,7 +107,13 @@ def test_hdf5_that_is_not_plain_is_refused(write, reason):
 
 
 def test_plain_hdf5_passes():
-    stream = _hdf5(lambda file: file.create_group("a").create_group("b"))
+    def write(file):
+        group = file.create_group("a").create_group("b")
+        group.attrs["backend"], group.attrs["epoch"] = "tensorflow", 3
+        group.attrs["layer_names"] = [b"first", b"second"]
+        group.attrs["texts"] = ["one", "three"]
+
+    stream = _hdf5(write)
     check_hdf5(stream, len(stream.getvalue()))
 
 
