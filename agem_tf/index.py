@@ -203,7 +203,7 @@ def main(
         options, "exif", False
     )
     if annotates:
-        annotating.check_annotation(storage, options.metadata)
+        annotating.check_annotation(options.metadata)
     if isinstance(options, WatchOptions):
         return _watch(storage, options)
     if getattr(options, "shard", None):

@@ -10,7 +10,7 @@ from agem_tf.library.metadata_files import (
     exif_rows,
     read_metadata,
 )
-from agem_tf.retrieval.indexes import MilvusStorage, Storage, StoredIndex
+from agem_tf.retrieval.indexes import Storage, StoredIndex
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,20 +43,15 @@ class Annotation:
         return "\n".join(lines)
 
 
-def check_annotation(storage: Storage, metadata: str | None) -> None:
+def check_annotation(metadata: str | None) -> None:
     """Checks, before photos are described, that metadata can be added.
 
     Args:
-        storage: where the index is, or will be.
         metadata: path of a file of metadata, if any.
 
     Raises:
-        UserError: the index can't keep metadata, or the file is malformed.
+        UserError: the file is malformed.
     """
-    if isinstance(storage, MilvusStorage):
-        raise UserError(
-            "Metadata need an index in a directory; Milvus keeps none."
-        )
     if metadata is not None:
         for _ in read_metadata(metadata):
             pass

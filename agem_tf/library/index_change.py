@@ -145,12 +145,11 @@ def record_described(
 ) -> None:
     """Records the states of described photos, and those left out."""
     change.names += described.photos.names
-    if target.states is not None:
-        for name, state in zip(
-            described.photos.names, described.states, strict=True
-        ):
-            target.states.record(name, state)
-            target.unreadable.pop(name, None)
+    for name, state in zip(
+        described.photos.names, described.states, strict=True
+    ):
+        target.states.record(name, state)
+        target.unreadable.pop(name, None)
     for path, noted in described.unreadable.items():
         target.unreadable[photo_name(path, root)] = list(noted)
     change.skip(described.unreadable)

@@ -109,8 +109,9 @@ def index_photos(
             final = model.whitened(learned, dimension)
             photo_models.save_model_once(final, draft.model)
         origin = Origin(extracted.provenance, root, draft.model, learned)
-        _fill(draft, factory, extracted, origin, change)
+        # First, so that Milvus gets photos and states in one message.
         record_described(draft, described, root, change)
+        _fill(draft, factory, extracted, origin, change)
     remove_portions(portions)
     return change
 
@@ -291,8 +292,7 @@ def remove_photos(storage: Storage, names: Sequence[str]) -> IndexChange:
     with storage.changed() as stored:
         gone = _matching(stored, names)
         stored.index.remove(gone)
-        if stored.metadata is not None:
-            stored.metadata.forget(gone)
+        stored.metadata.forget(gone)
         change = IndexChange(removed=len(gone))
         change.count(stored.index)
     return change
@@ -327,9 +327,7 @@ def _matching(stored: StoredIndex, patterns: Sequence[str]) -> set[str]:
     """Returns the photos that names, folders and patterns mean."""
     found = stored.index.known(patterns)
     rest = set(patterns) - found
-    # Milvus does not list its photos.
-    is_listed = stored.states is not None
-    names = stored.index.names() if rest and is_listed else []
+    names = stored.index.names() if rest else []
     for pattern in rest:
         folder = pattern.rstrip("/") + "/"
         matching = {

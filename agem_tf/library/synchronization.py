@@ -45,15 +45,9 @@ def sync_photos(
             loaded already.
 
     Raises:
-        UserError: the index keeps no states of photos, or the folder is not
-            there or seems to be another one.
+        UserError: the folder is not there, or seems to be another one.
     """
     stored = storage.open()
-    if stored.states is None:
-        raise UserError(
-            "--sync needs an index in a directory; Milvus keeps no sizes and "
-            "times of photos."
-        )
     root = _current_root(stored, photos)
     paths = {photo_name(path, root): path for path in list_folder(root)}
     plan = _compare(stored, paths, photos or root)

@@ -22,6 +22,7 @@ from agem_tf.library.indexing import (
     index_photos,
     remove_photos,
 )
+from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.library.synchronization import sync_photos
 from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import storage_at
@@ -114,7 +115,24 @@ def living(photos, own_index, tmp_path):
     return folder
 
 
-def test_an_index_follows_its_folder(own_index, living, photos, tmp_path):
+@pytest.fixture(params=["directory", "milvus"])
+def followed(request, photos, own_index, run_directory, tmp_path):
+    """Place of an index of the folder `living`, of either kind."""
+    folder = shutil.copytree(photos, tmp_path / "living")
+    if request.param == "directory":
+        run(sync_photos, own_index, photos=str(folder))
+        return own_index
+    pytest.importorskip("milvus_lite")
+    place = f"milvus:{tmp_path}/photos.db"
+    run(index_photos, place, photos=str(folder), workdir=str(run_directory))
+    return place
+
+
+def test_an_index_follows_its_folder(followed, photos, tmp_path):
+    own_index, living = followed, tmp_path / "living"
+    with storage_at(followed).changed() as stored:
+        for name in ("deep0/place1 1.jpg", "place0 1.jpg"):
+            stored.metadata.update(name, {"year": 2020})
     # Described again: another photo under an old name. Not: a touched one.
     shutil.copy(photos / "deep0" / "place1 1.jpg", living / "place0 1.jpg")
     os.utime(living / "place0 2.jpg", (1, 1))
@@ -135,6 +153,14 @@ def test_an_index_follows_its_folder(own_index, living, photos, tmp_path):
     assert sorted(names) == sorted(
         os.path.relpath(path, living) for path in list_folder(str(living))
     )
+    dated = {"new/moved.jpg", "place0 1.jpg"}
+    assert dict(storage_at(own_index).open().metadata.read()) == {
+        name: {"year": 2020} for name in dated
+    }
+    found = PhotoIndex.open(own_index).search(
+        living / "new" / "red.png", where="year = 2020"
+    )
+    assert {match.name for match in found} == dated
     change = run(sync_photos, own_index)
     assert (change.present, change.total) == (12, 12)
     assert change.summary() == "12 there already; 12 photos"
@@ -155,7 +181,8 @@ def test_a_folder_that_moved_is_asked_for(own_index, living, tmp_path):
     assert storage_at(own_index).open().origin.photos == str(moved)
 
 
-def test_a_photo_that_broke_is_dropped(own_index, living):
+def test_a_photo_that_broke_is_dropped(followed, tmp_path):
+    own_index, living = followed, tmp_path / "living"
     (living / "place0 1.jpg").write_bytes(b"\xff\xd8\xffbroken")
     change = run(sync_photos, own_index)
     assert (change.removed, change.total, len(change.skipped)) == (1, 11, 1)
@@ -163,7 +190,8 @@ def test_a_photo_that_broke_is_dropped(own_index, living):
     assert (change.present, change.total, len(change.skipped)) == (11, 11, 1)
 
 
-def test_folders_and_patterns_are_removed(own_index):
+def test_folders_and_patterns_are_removed(followed):
+    own_index = followed
     change = run(remove_photos, own_index, names=["deep0/deep1", "*.png"])
     # Six in the folder, of which two are PNG, and two more of those.
     assert (change.removed, change.total) == (8, 4)

@@ -186,9 +186,3 @@ def test_a_new_index_gets_metadata_of_photos_and_a_file(
         "a.jpg": {"date": "2020-01-01 00:00:00"},
         "b.jpg": {"place": "here"},
     }
-    with pytest.raises(UserError, match="Milvus keeps none"):
-        index.main(
-            index.AnnotateOptions(
-                index=f"milvus:{tmp_path}/a.db", metadata="a.csv"
-            )
-        )

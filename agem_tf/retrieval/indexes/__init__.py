@@ -9,7 +9,8 @@ from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 from agem_tf.retrieval.indexes.directory_storage import DirectoryStorage
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 from agem_tf.retrieval.indexes.faiss_index import FaissIndex
-from agem_tf.retrieval.indexes.milvus_index import MilvusIndex, MilvusStorage
+from agem_tf.retrieval.indexes.milvus_index import MilvusIndex
+from agem_tf.retrieval.indexes.milvus_storage import MilvusStorage
 from agem_tf.retrieval.indexes.storage import (
     Draft,
     Origin,

@@ -1,21 +1,19 @@
-"""Indexes in Milvus: Milvus Lite in a file, or a server at an address.
+"""Index in a collection of Milvus, which changes as a whole.
 
-Both are used through the same client. Descriptors, names and manifest are in a
-collection, so that every machine that reaches it sees the same index. An alias
-is switched to a new collection when it is complete. The SavedModel, which a
-vector database can't hold, is in a directory that the manifest names.
+Milvus has no transactions. So each row has the versions of the index that it
+belongs to, and the manifest of the collection names the current one: a change
+adds rows of the next version, closes those that are gone, and becomes visible
+by one write of the manifest. What a killed change has left is removed by the
+next one.
 
 Reference: https://milvus.io/docs
 """
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import json
-import pathlib
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from logging import CRITICAL, getLogger
 from types import ModuleType
 from typing import Any
@@ -23,156 +21,246 @@ from typing import Any
 import numpy as np
 
 from agem_tf.errors import UserError
-from agem_tf.files.atomic_writing import resumable_workspace
 from agem_tf.retrieval import nearest
-from agem_tf.retrieval.indexes import exact_index
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
-from agem_tf.retrieval.indexes.storage import (
-    Draft,
-    Origin,
-    Storage,
-    StoredIndex,
+from agem_tf.retrieval.indexes.milvus_kinds import (
+    MilvusKind,
+    check_search_parameters,
 )
+from agem_tf.retrieval.indexes.photo_metadata import Fields, Value
+from agem_tf.retrieval.indexes.photo_states import PhotoState
 
-# Kinds supported by both Milvus Lite and a server.
-FACTORIES = ("FLAT", "AUTOINDEX", "HNSW", "IVF_FLAT", "IVF_SQ8")
-_MANIFEST = "agem_tf"
+# Property of a collection that holds its manifest.
+MANIFEST_PROPERTY = "agem_tf"
+FORMAT = 2
 # A message to Milvus may have 64 MiB and a limited number of queries.
 _MESSAGE_VALUES = 2**22
 _MESSAGE_ROWS = 1000
 _LONGEST_NAME = 65_535
-_DEFAULT_NAME = "agem_tf"
-_LITE = ".db"
-# Milvus Lite rejects pymilvus' default of one ping per ten seconds as abuse: it
-# closes the connection, and prints a warning, while descriptors are extracted.
-_LITE_OPTIONS = {"grpc.keepalive_time_ms": 600_000}
-_SCHEMES = ("http://", "https://", "tcp://", "unix:")
+# Milvus finds at most so many photos per query.
+_MOST_FOUND = 16_384
+# Version at which rows that are not gone end.
+_OPEN = 2**62
+_STATE, _FIELDS = "state", "fields"
 
 
 class MilvusIndex(DescriptorIndex):
-    """Index in a collection with the fields id, name and descriptor.
+    """One version of an index, in a collection of Milvus.
 
-    The id is a hash of the name. Rows are selected by id because names may
-    contain quotes, which would have to be escaped in filters of Milvus.
+    Rows have the fields id, key (a hash of the name), name, since and until
+    (the first version that has the row, and the first that does not), photo
+    (the state of the file and metadata) and descriptor. They are selected by
+    key, because names may contain quotes, which would have to be escaped.
+
+    Args:
+        client: a pymilvus.MilvusClient.
+        collection: name of the collection.
+        manifest: manifest of the collection.
+        changes: whether to change the index: the version after that of the
+            manifest is read and written.
     """
 
-    def __init__(self, client: Any, collection: str):
-        """Opens a collection created by `create`.
-
-        Raises:
-            UserError: another program created it, or Milvus can't be reached.
-        """
-        with _readable_errors():
-            properties = client.describe_collection(collection)["properties"]
+    def __init__(
+        self,
+        client: Any,
+        collection: str,
+        manifest: Mapping[str, Any],
+        changes: bool = False,
+    ):
+        super().__init__(manifest["factory"], manifest["dimension"])
+        with readable_errors():
             # Milvus Lite unloads collections when its process ends.
             client.load_collection(collection)
-        try:
-            self.manifest = json.loads(properties[_MANIFEST])
-            super().__init__(
-                self.manifest["factory"], self.manifest["dimension"]
-            )
-        except (KeyError, ValueError) as error:
-            raise UserError(
-                f"The Milvus collection {collection} was not created by "
-                "agem_tf; choose another name."
-            ) from error
-        self._client, self._collection = client, collection
+        self.manifest, self.collection = dict(manifest), collection
+        self._client, self._changes = client, changes
+        self._version = manifest["version"] + changes
+        self._visible = f"since <= {self._version} and until > {self._version}"
+        self._dtype = np.dtype(manifest["vectors"])
         self._parameters: dict[str, int] = {}
+        self._count: int | None = None
+        # Metadata of photos that were removed, in case they are added again.
+        self._removed: dict[str, dict[str, Value]] = {}
+        # States that are written with the photos when these are added.
+        self._pending: dict[str, PhotoState] = {}
 
     @classmethod
     def create(
-        cls, client: Any, collection: str, manifest: Mapping[str, Any]
+        cls,
+        client: Any,
+        collection: str,
+        kind: MilvusKind,
+        manifest: Mapping[str, Any],
     ) -> "MilvusIndex":
-        """Creates an empty collection, replacing an unfinished one.
+        """Creates an empty collection.
 
         Args:
             client: a pymilvus.MilvusClient.
-            collection: name of the collection.
-            manifest: stored with the collection; its "factory" and
-                "dimension" determine the kind of index.
+            collection: name of the collection, which does not exist.
+            kind: kind of index.
+            manifest: stored with the collection.
         """
-        fields = _import_pymilvus().DataType
+        types = import_pymilvus().DataType
+        vectors = {
+            "float32": types.FLOAT_VECTOR,
+            "float16": types.FLOAT16_VECTOR,
+        }
         schema = client.create_schema(auto_id=False)
-        schema.add_field("id", fields.INT64, is_primary=True)
-        schema.add_field("name", fields.VARCHAR, max_length=_LONGEST_NAME)
+        schema.add_field("id", types.INT64, is_primary=True)
+        for name in ("key", "since", "until"):
+            schema.add_field(name, types.INT64)
+        schema.add_field("name", types.VARCHAR, max_length=_LONGEST_NAME)
+        schema.add_field("photo", types.JSON)
         schema.add_field(
-            "descriptor", fields.FLOAT_VECTOR, dim=manifest["dimension"]
+            "descriptor", vectors[kind.vectors], dim=manifest["dimension"]
         )
         search = client.prepare_index_params()
         search.add_index(
-            "descriptor", index_type=manifest["factory"], metric_type="IP"
+            "descriptor",
+            index_type=kind.name,
+            metric_type="IP",
+            # Milvus Lite ignores parameters that are not in this object.
+            params={"params": dict(kind.parameters)},
         )
-        with _readable_errors():
-            client.drop_collection(collection)
+        search.add_index("key", index_type="INVERTED")
+        with readable_errors():
             client.create_collection(
                 collection,
                 schema=schema,
                 index_params=search,
-                properties={_MANIFEST: json.dumps(dict(manifest))},
+                properties={MANIFEST_PROPERTY: json.dumps(dict(manifest))},
                 # A search finds what was added immediately before.
                 consistency_level="Strong",
             )
-        return cls(client, collection)
+        return cls(client, collection, manifest, changes=True)
+
+    def expect(self, states: dict[str, PhotoState]) -> None:
+        """Takes states of photos to come out of `states` as they are added."""
+        self._pending = states
+
+    def undo_unfinished(self) -> None:
+        """Removes what a killed change has left, and rows of old versions."""
+        version = self.manifest["version"]
+        unfinished = f"until > {version} and until < {_OPEN}"
+        for rows in self._batches(unfinished, ["id"]):
+            self._upsert([{"id": r["id"], "until": _OPEN} for r in rows], True)
+        with readable_errors():
+            self._client.delete(
+                self.collection,
+                filter=f"since > {version} or until <= {version}",
+            )
+
+    def commit(self, **changes: Any) -> None:
+        """Makes the changes visible, with further changes of the manifest."""
+        self.manifest |= changes | {"version": self._version}
+        with readable_errors():
+            self._client.flush(self.collection)
+            self._client.alter_collection_properties(
+                self.collection,
+                properties={MANIFEST_PROPERTY: json.dumps(self.manifest)},
+            )
 
     def __len__(self) -> int:
-        with _readable_errors():
-            rows = self._client.query(
-                self._collection, filter="", output_fields=["count(*)"]
-            )
-        return rows[0]["count(*)"]
+        if self._count is None or self._changes:
+            with readable_errors():
+                rows = self._client.query(
+                    self.collection,
+                    filter=self._visible,
+                    output_fields=["count(*)"],
+                )
+            self._count = rows[0]["count(*)"]
+        return self._count
 
     def known(self, names: Collection[str]) -> set[str]:
-        found = set()
-        for part in _parts(sorted(names), _MESSAGE_ROWS):
-            with _readable_errors():
-                rows = self._client.query(
-                    self._collection,
-                    ids=[_number(name) for name in part],
-                    output_fields=["name"],
-                )
-            found.update(row["name"] for row in rows)
-        return found
+        wanted = set(names)
+        found = {row["name"] for row in self._rows(wanted, ["name"])}
+        return found & wanted
 
     def names(self) -> list[str]:
-        raise UserError(
-            "An index in Milvus does not list its photos; give their names, "
-            "or use an index in a directory."
-        )
+        return [
+            row["name"]
+            for rows in self._batches(self._visible, ["name"])
+            for row in rows
+        ]
+
+    def descriptor(self, name: str) -> np.ndarray | None:
+        rows = self._rows([name], ["descriptor"])
+        return self._vector(rows[0]["descriptor"]) if rows else None
+
+    def descriptors_of(self, names: Sequence[str]) -> np.ndarray:
+        rows = self._rows(set(names), ["name", "descriptor"])
+        found = {row["name"]: self._vector(row["descriptor"]) for row in rows}
+        return np.array([found[name] for name in names], np.float32)
+
+    def photos(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yields the name of each photo, its state and its metadata."""
+        for rows in self._batches(self._visible, ["name", "photo"]):
+            for row in rows:
+                yield row["name"], row["photo"]
+
+    def write_photos(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Sets the state or the metadata of photos of the index."""
+        for names in _parts(sorted(values), _MESSAGE_ROWS):
+            older, newer = [], []
+            for row in self._rows(names, ["id", "name", "since", "photo"]):
+                if row["name"] not in values:
+                    continue
+                photo = row["photo"] | dict(values[row["name"]])
+                if row["since"] == self._version:
+                    newer.append({"id": row["id"], "photo": photo})
+                else:
+                    older.append((row["name"], {"photo": photo}))
+            if newer:
+                self._upsert(newer, True)
+            self._replace(dict(older))
 
     def tune(self, parameters: Mapping[str, int]) -> None:
-        self._parameters = dict(parameters)
+        self._parameters = check_search_parameters(self.factory, parameters)
 
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
-        size = max(1, min(_MESSAGE_ROWS, _MESSAGE_VALUES // self.dimension))
+        size = self._rows_per_message
         for start, block in nearest.row_blocks(descriptors, size):
-            rows = [
-                {"id": _number(name), "name": name, "descriptor": row}
-                for name, row in zip(
-                    names[start : start + size], block, strict=True
-                )
-            ]
-            with _readable_errors():
-                self._client.upsert(self._collection, rows)
+            self._upsert(
+                [
+                    self._row(name, row, self._photo(name))
+                    for name, row in zip(
+                        names[start : start + size], block, strict=True
+                    )
+                ]
+            )
 
     def _remove(self, names: set[str]) -> None:
-        for part in _parts(sorted(names), _MESSAGE_ROWS):
-            with _readable_errors():
-                self._client.delete(
-                    self._collection, ids=[_number(name) for name in part]
-                )
+        rows = self._rows(names, ["id", "name", "since", "photo"])
+        for row in rows:
+            self._removed[row["name"]] = row["photo"].get(_FIELDS, {})
+        self._close([row for row in rows if row["name"] in names])
 
     def _rename(self, names: Mapping[str, str]) -> None:
-        raise UserError(
-            "An index in Milvus can't rename photos; remove and add them."
-        )
+        self._replace({old: {"name": new} for old, new in names.items()})
 
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
+        return self._find(queries, top, self._visible)
+
+    def _search_among(
+        self, queries: np.ndarray, top: int, names: set[str]
+    ) -> list[list[Match]]:
+        if len(names) > _MESSAGE_ROWS:
+            return super()._search_among(queries, top, names)
+        keys = ", ".join(str(_number(name)) for name in names)
+        found = f"{self._visible} and key in [{keys}]"
+        return self._find(queries, top, found) if names else [[]] * len(queries)
+
+    def _find(
+        self, queries: np.ndarray, top: int, condition: str
+    ) -> list[list[Match]]:
         answers = []
-        for part in _parts(queries, _MESSAGE_ROWS):
-            with _readable_errors():
+        top = min(top, _MOST_FOUND)
+        size = max(1, min(_MESSAGE_ROWS, _MESSAGE_VALUES // (16 * top)))
+        for part in _parts(queries.astype(self._dtype), size):
+            with readable_errors():
                 answers += self._client.search(
-                    self._collection,
+                    self.collection,
                     data=list(part),
+                    filter=condition,
                     limit=top,
                     search_params={"params": self._parameters},
                     output_fields=["name"],
@@ -182,9 +270,177 @@ class MilvusIndex(DescriptorIndex):
             for hits in answers
         ]
 
+    def _rows(
+        self, names: Collection[str], fields: list[str]
+    ) -> list[dict[str, Any]]:
+        """Returns rows of photos; those of others are possible, never likely.
+
+        Args:
+            names: names of the photos; those that are not there are left out.
+            fields: fields of the rows.
+        """
+        found = []
+        for part in _parts(sorted(names), _MESSAGE_ROWS):
+            keys = ", ".join(str(_number(name)) for name in part)
+            with readable_errors():
+                found += self._client.query(
+                    self.collection,
+                    filter=f"{self._visible} and key in [{keys}]",
+                    output_fields=fields,
+                )
+        return found
+
+    def _batches(
+        self, condition: str, fields: list[str]
+    ) -> Iterator[list[dict[str, Any]]]:
+        with readable_errors():
+            rows = self._client.query_iterator(
+                self.collection,
+                batch_size=_MESSAGE_ROWS,
+                filter=condition,
+                output_fields=fields,
+            )
+            try:
+                while batch := rows.next():
+                    yield batch
+            finally:
+                rows.close()
+
+    def _row(
+        self, name: str, descriptor: np.ndarray, photo: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "id": _number(f"{name}\0{self._version}"),
+            "key": _number(name),
+            "since": self._version,
+            "until": _OPEN,
+            "name": name,
+            "photo": dict(photo),
+            "descriptor": np.asarray(descriptor, self._dtype),
+        }
+
+    def _vector(self, stored: bytes | Sequence[float]) -> np.ndarray:
+        """Returns a stored descriptor; half precision comes as bytes."""
+        if isinstance(stored, bytes):
+            return np.frombuffer(stored, self._dtype).astype(np.float32)
+        return np.asarray(stored, np.float32)
+
+    def _photo(self, name: str) -> dict[str, Any]:
+        """Returns what is known of a photo that is added."""
+        state = self._pending.pop(name, None)
+        return {_FIELDS: self._removed.get(name, {})} | (
+            {_STATE: list(state)} if state else {}
+        )
+
+    def _replace(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replaces rows of photos by rows with other values."""
+        for names in _parts(sorted(changes), self._rows_per_message):
+            rows = [
+                row for row in self._rows(names, ["*"]) if row["name"] in names
+            ]
+            self._close(rows)
+            new = [{**row, **changes[row["name"]]} for row in rows]
+            self._upsert(
+                [
+                    self._row(
+                        row["name"],
+                        self._vector(row["descriptor"]),
+                        row["photo"],
+                    )
+                    for row in new
+                ]
+            )
+
+    @property
+    def _rows_per_message(self) -> int:
+        return max(1, min(_MESSAGE_ROWS, _MESSAGE_VALUES // self.dimension))
+
+    def _close(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Ends rows with the version before this; removes those of this."""
+        for part in _parts(rows, _MESSAGE_ROWS):
+            older = [row for row in part if row["since"] < self._version]
+            newer = [row["id"] for row in part if row["since"] == self._version]
+            if older:
+                closed = [
+                    {"id": row["id"], "until": self._version} for row in older
+                ]
+                self._upsert(closed, True)
+            if newer:
+                with readable_errors():
+                    self._client.delete(self.collection, ids=newer)
+
+    def _upsert(
+        self, rows: list[dict[str, Any]], partial: bool = False
+    ) -> None:
+        if not rows:
+            return
+        with readable_errors():
+            self._client.upsert(self.collection, rows, partial_update=partial)
+
+
+class MilvusStates:
+    """States of the photos of an index in Milvus; see `PhotoStates`."""
+
+    def __init__(self, index: MilvusIndex | None = None):
+        self._index = index
+        self.new: dict[str, PhotoState] = {}
+
+    def read(self) -> dict[str, PhotoState]:
+        """Returns the state of each photo that has one."""
+        known = {
+            name: PhotoState(*photo[_STATE])
+            for name, photo in self._index.photos()
+            if _STATE in photo
+        }
+        return known | self.new
+
+    def record(self, name: str, state: PhotoState) -> None:
+        """Sets the state of a photo, once `values` is written."""
+        self.new[name] = state
+
+    def values(self) -> dict[str, dict[str, Any]]:
+        """Returns what is to be written, by photo."""
+        return {name: {_STATE: list(new)} for name, new in self.new.items()}
+
+
+class MilvusMetadata:
+    """Metadata of the photos of an index in Milvus; see `PhotoMetadata`."""
+
+    def __init__(self, index: MilvusIndex):
+        self._index = index
+        self._known: dict[str, dict[str, Value]] | None = None
+        self._changed: set[str] = set()
+
+    def read(self) -> Mapping[str, Fields]:
+        """Returns the fields of each photo that has any."""
+        if self._known is None:
+            self._known = {
+                name: photo[_FIELDS]
+                for name, photo in self._index.photos()
+                if photo.get(_FIELDS)
+            }
+        return self._known
+
+    def update(self, name: str, fields: Mapping[str, Value | None]) -> None:
+        """Sets fields of a photo and keeps its others; None removes one."""
+        merged = {**self.read().get(name, {}), **fields}
+        kept = {key: x for key, x in merged.items() if x is not None}
+        self._known[name] = kept
+        self._changed.add(name)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Does nothing: fields are in the rows of the photos."""
+
+    def forget(self, names: Collection[str]) -> None:
+        """Does nothing: fields go with the rows of the photos."""
+
+    def values(self) -> dict[str, dict[str, Any]]:
+        """Returns what is to be written, by photo."""
+        return {name: {_FIELDS: self._known[name]} for name in self._changed}
+
 
 @contextlib.contextmanager
-def _readable_errors() -> Iterator[None]:
+def readable_errors() -> Iterator[None]:
     """Turns an error of Milvus into one sentence.
 
     Raises:
@@ -192,7 +448,7 @@ def _readable_errors() -> Iterator[None]:
     """
     try:
         yield
-    except _import_pymilvus().MilvusException as error:
+    except import_pymilvus().MilvusException as error:
         raise UserError(f"Milvus: {error.message or error}.") from error
     except UnicodeEncodeError as error:
         raise UserError(
@@ -201,7 +457,7 @@ def _readable_errors() -> Iterator[None]:
 
 
 @functools.cache
-def _import_pymilvus() -> ModuleType:
+def import_pymilvus() -> ModuleType:
     """Imports pymilvus and silences its logs, which repeat what is raised.
 
     Raises:
@@ -229,143 +485,3 @@ def _number(name: str) -> int:
 def _parts(items: Any, size: int) -> Iterator[Any]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-class MilvusStorage(Storage):
-    """Storage of an index in Milvus.
-
-    Args:
-        address: "photos.db" for Milvus Lite in that file, or the address of a
-            server, optionally followed by "#name" to choose one of several
-            indexes.
-        model: directory of the SavedModel; by default the one in the manifest,
-            or for a new index a directory beside the file of Milvus Lite.
-    """
-
-    def __init__(self, address: str, model: str | None = None):
-        self._uri, _, name = address.partition("#")
-        self._name = name or _DEFAULT_NAME
-        is_lite = not self._uri.startswith(_SCHEMES)
-        if is_lite and not self._uri.endswith(_LITE):
-            raise UserError(
-                "Give milvus:FILE.db for Milvus Lite, or milvus:http://HOST:"
-                f"19530 for a server. Received: milvus:{self._uri}"
-            )
-        self._is_lite = is_lite
-        self._model = model
-
-    @property
-    def exists(self) -> bool:
-        return self._collection() is not None
-
-    def check(self, factory: str, dimension: int, count: int) -> None:
-        _milvus_factory(factory)
-        self._model_path()
-
-    def open(self) -> StoredIndex:
-        missing = self._is_lite and not pathlib.Path(self._uri).exists()
-        collection = None if missing else self._collection()
-        if collection is None:
-            raise UserError(
-                f"There is no index {self._name!r} at milvus:{self._uri}; "
-                "create it with python -m agem_tf.index."
-            )
-        index = MilvusIndex(self._client, collection)
-        model = self._model or index.manifest["model"]
-        origin = Origin(
-            index.manifest["provenance"],
-            index.manifest["photos"],
-            pathlib.Path(model) if model else None,
-        )
-        return StoredIndex(f"milvus:{self._uri}", index, origin)
-
-    @contextlib.contextmanager
-    def created(self) -> Iterator[Draft]:
-        current = self._collection()
-        spare = (
-            f"{self._name}_b"
-            if current == f"{self._name}_a"
-            else f"{self._name}_a"
-        )
-        with tempfile.TemporaryDirectory() as scratch:
-            draft = _MilvusDraft(
-                self._client, spare, pathlib.Path(scratch), self._model_path()
-            )
-            yield draft
-        with _readable_errors():
-            self._client.flush(spare)
-            if current is None:
-                self._client.create_alias(spare, self._name)
-            else:
-                self._client.alter_alias(spare, self._name)
-                self._client.drop_collection(current)
-
-    @contextlib.contextmanager
-    def changed(self) -> Iterator[StoredIndex]:
-        yield self.open()
-
-    def workspace(self) -> contextlib.AbstractContextManager[pathlib.Path]:
-        # Beside the model if that is known, for a server on this machine.
-        place = self._uri if self._is_lite else self._model
-        if place is None:
-            place = f"agem_tf.{self._name}"
-        return resumable_workspace(place)
-
-    @functools.cached_property
-    def _client(self) -> Any:
-        options = _LITE_OPTIONS if self._is_lite else {}
-        with _readable_errors():
-            return _import_pymilvus().MilvusClient(
-                self._uri, grpc_options=options
-            )
-
-    def _collection(self) -> str | None:
-        """Returns the collection of the alias, if the alias exists."""
-        with _readable_errors():
-            if self._name not in self._client.list_aliases()["aliases"]:
-                return None
-            facts = self._client.describe_alias(self._name)
-        return facts["collection_name"]
-
-    def _model_path(self) -> pathlib.Path:
-        """Returns the directory for the SavedModel of a new index."""
-        if self._model is not None:
-            return pathlib.Path(self._model)
-        if not self._is_lite:
-            raise UserError(
-                "Milvus stores descriptors, not models: give --model=DIR, the "
-                "directory for the model that extracts them."
-            )
-        return pathlib.Path(f"{self._uri}.model")
-
-
-@dataclasses.dataclass
-class _MilvusDraft(Draft):
-    client: Any
-    collection: str
-    scratch: pathlib.Path
-    model: pathlib.Path
-    unreadable: dict[str, list] = dataclasses.field(default_factory=dict)
-
-    def start(
-        self, factory: str, dimension: int, origin: Origin
-    ) -> DescriptorIndex:
-        manifest = {
-            "factory": _milvus_factory(factory),
-            "dimension": dimension,
-            "photos": origin.photos,
-            "provenance": dict(origin.provenance),
-            "model": origin.model and str(origin.model.resolve()),
-        }
-        return MilvusIndex.create(self.client, self.collection, manifest)
-
-
-def _milvus_factory(factory: str) -> str:
-    """Translates --factory into an index type of Milvus."""
-    factory = "FLAT" if factory == exact_index.FACTORY else factory
-    if factory not in FACTORIES:
-        raise UserError(
-            f"In Milvus --factory is one of exact, {', '.join(FACTORIES)}. "
-            f"Received: --factory={factory}"
-        )
-    return factory

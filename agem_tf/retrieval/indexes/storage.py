@@ -47,10 +47,10 @@ class StoredIndex:
         place: place of the index, for messages.
         index: the index.
         origin: origin of the descriptors.
-        states: states of the photo files; None in Milvus, which keeps none.
+        states: states of the photo files.
         unreadable: reason, size and time of each photo that was left out
             because it can't be read, by name.
-        metadata: metadata of the photos; None in Milvus, which keeps none.
+        metadata: metadata of the photos.
     """
 
     place: str

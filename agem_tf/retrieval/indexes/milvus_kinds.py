@@ -1,0 +1,144 @@
+"""Kinds of index in Milvus and their parameters, checked before use.
+
+Milvus Lite accepts any name and any parameter, and then searches exactly.
+
+Reference: https://milvus.io/docs/index-explained.md
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from agem_tf.errors import UserError
+from agem_tf.retrieval.indexes import exact_index
+
+_VECTORS = "vectors"
+_VECTOR_TYPES = ("float32", "float16")
+# Smallest and greatest value of a parameter.
+_Bounds = tuple[int, int]
+_CELLS = {"nlist": (1, 65_536)}
+_VISITED_CELLS = {"nprobe": (1, 65_536)}
+_GRAPH = {"M": (2, 2_048), "efConstruction": (1, 100_000)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """Parameters of a kind of index, when it is built and when searched."""
+
+    build: Mapping[str, _Bounds] = dataclasses.field(default_factory=dict)
+    search: Mapping[str, _Bounds] = dataclasses.field(default_factory=dict)
+    in_lite: bool = False
+
+
+_KINDS = {
+    "FLAT": _Kind(in_lite=True),
+    "AUTOINDEX": _Kind(search={"level": (1, 10)}, in_lite=True),
+    "HNSW": _Kind(_GRAPH, {"ef": (1, 32_768)}, in_lite=True),
+    "IVF_FLAT": _Kind(_CELLS, _VISITED_CELLS, in_lite=True),
+    "IVF_SQ8": _Kind(_CELLS, _VISITED_CELLS, in_lite=True),
+    "IVF_PQ": _Kind(
+        {**_CELLS, "m": (1, 65_536), "nbits": (1, 24)}, _VISITED_CELLS
+    ),
+    "IVF_RABITQ": _Kind(
+        _CELLS,
+        {**_VISITED_CELLS, "rbq_query_bits": (0, 8), "refine_k": (1, 1_000)},
+    ),
+    "SCANN": _Kind(_CELLS, {**_VISITED_CELLS, "reorder_k": (1, 16_384)}),
+    "DISKANN": _Kind({}, {"search_list": (1, 65_535)}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MilvusKind:
+    """A kind of index with its parameters.
+
+    Attributes:
+        name: index type of Milvus.
+        parameters: parameters to build it with; Milvus' own defaults for
+            others.
+        vectors: type of the stored numbers, "float32" or "float16".
+    """
+
+    name: str
+    parameters: Mapping[str, int]
+    vectors: str = "float32"
+
+
+def parse_kind(factory: str, dimension: int, in_lite: bool) -> MilvusKind:
+    """Reads --factory for an index in Milvus.
+
+    Args:
+        factory: "exact", or a kind with parameters, as in
+            "HNSW:M=32,efConstruction=200,vectors=float16".
+        dimension: dimension of the descriptors.
+        in_lite: whether the index is in Milvus Lite.
+
+    Raises:
+        UserError: the kind or a parameter is unknown, out of bounds, or not
+            supported by Milvus Lite.
+    """
+    name, _, given = factory.partition(":")
+    name = "FLAT" if name == exact_index.FACTORY else name
+    if name not in _KINDS:
+        raise UserError(
+            f"In Milvus --factory is one of exact, {', '.join(_KINDS)}. "
+            f"Received: --factory={factory}"
+        )
+    if in_lite and not _KINDS[name].in_lite:
+        supported = [n for n, kind in _KINDS.items() if kind.in_lite]
+        raise UserError(
+            f"{name} needs a Milvus server; Milvus Lite has "
+            f"{', '.join(supported)}."
+        )
+    values = dict(part.partition("=")[::2] for part in given.split(",") if part)
+    vectors = values.pop(_VECTORS, _VECTOR_TYPES[0])
+    if vectors not in _VECTOR_TYPES:
+        raise UserError(
+            f"{_VECTORS} is one of {', '.join(_VECTOR_TYPES)}. Received: "
+            f"--factory={factory}"
+        )
+    if in_lite and vectors != _VECTOR_TYPES[0]:
+        raise UserError(
+            f"{_VECTORS}={vectors} needs a Milvus server; Milvus Lite keeps "
+            "float32."
+        )
+    parameters = _checked(name, _KINDS[name].build, values)
+    parts = parameters.get("m", dimension)
+    if dimension % parts:
+        raise UserError(
+            f"m must divide the {dimension} dimensions of the descriptors. "
+            f"Received: --factory={factory}"
+        )
+    return MilvusKind(name, parameters, vectors)
+
+
+def check_search_parameters(
+    name: str, parameters: Mapping[str, int | str]
+) -> dict[str, int]:
+    """Returns the search parameters of a kind of index.
+
+    Raises:
+        UserError: the kind has no such parameter, or it is out of bounds.
+    """
+    return _checked(name, _KINDS[name].search, parameters)
+
+
+def _checked(
+    name: str, bounds: Mapping[str, _Bounds], values: Mapping[str, int | str]
+) -> dict[str, int]:
+    checked = {}
+    for key, value in values.items():
+        if key not in bounds:
+            known = f"it has {', '.join(bounds)}" if bounds else "it has none"
+            raise UserError(
+                f"An index of kind {name} has no parameter {key!r} here; "
+                f"{known}."
+            )
+        least, most = bounds[key]
+        number = int(value) if str(value).isdecimal() else least - 1
+        if not least <= number <= most:
+            raise UserError(
+                f"{key} of {name} must be a whole number from {least} to "
+                f"{most}. Received: {key}={value}"
+            )
+        checked[key] = number
+    return checked
