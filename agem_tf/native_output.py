@@ -9,25 +9,29 @@ import glob
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 
 # Files of a TPU's chips: the first up to v4, the second since v5e.
 TPU_DEVICE_FILES = ("/dev/accel*", "/dev/vfio/[0-9]*")
 # Files of NVIDIA's GPUs on Linux, and in its subsystem on Windows.
 GPU_DEVICE_FILES = ("/dev/nvidia[0-9]*", "/dev/dxg")
+_CAPTURING = threading.RLock()
 
 
 @contextlib.contextmanager
 def captured() -> Iterator[list[str]]:
     """Captures what C and C++ code writes to stderr inside the block.
 
+    One thread at a time captures; what others write meanwhile is captured too.
+
     Yields:
         A list, which receives the lines when the block ends.
     """
     lines: list[str] = []
     sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as file:
+    with _CAPTURING, tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
         os.dup2(file.fileno(), 2)
         try:
             yield lines

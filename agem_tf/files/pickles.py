@@ -329,6 +329,8 @@ class _Machine:
         self._on_binput(len(self._memo))
 
     def _on_binget(self, index: int) -> None:
+        if index not in self._memo:
+            raise ValueError(f"it has nothing at memo index {index}")
         self._point_to(self._memo[index])
 
     _on_long_binget = _on_get = _on_binget

@@ -4,17 +4,22 @@ Later stages trust every `EncodedPhoto`: it decodes, it is RGB or grey, JPEG or
 PNG, and, unless a benchmark wants it otherwise, upright.
 """
 
+import contextlib
 import io
+import logging
 import os
 
 import PIL.Image
 import tensorflow as tf
 
+from agem_tf.native_output import captured
 from agem_tf.photos import decoding, reading
 from agem_tf.photos.exif_orientation import exif_orientation
 from agem_tf.photos.pixel_budget import PIXEL_BUDGET
 from agem_tf.photos.reading import REMEDY, EncodedPhoto
 from agem_tf.photos.upright_rgb import orientation, to_rgb, upright_size
+
+_LOG = logging.getLogger(__name__)
 
 _orientation_in_graph = tf.function(
     exif_orientation, input_signature=[tf.TensorSpec((), tf.string)]
@@ -22,23 +27,30 @@ _orientation_in_graph = tf.function(
 
 
 def read_encoded_photo(
-    path: str | os.PathLike, upright: bool = True, remedy: str = REMEDY
+    path: str | os.PathLike,
+    upright: bool = True,
+    remedy: str = REMEDY,
+    alone: bool = False,
 ) -> EncodedPhoto:
     """Reads a photo file for TensorFlow.
 
     Args:
         path: a local path or a remote one.
-        upright, remedy: see `encode_photo`.
+        upright, remedy, alone: see `encode_photo`.
 
     Raises:
         UserError: the file can't be read; see `encode_photo`.
     """
     encoded = reading.read_photo_file(path, remedy)
-    return encode_photo(encoded, os.fspath(path), upright, remedy)
+    return encode_photo(encoded, os.fspath(path), upright, remedy, alone)
 
 
 def encode_photo(
-    encoded: bytes, name: str, upright: bool = True, remedy: str = REMEDY
+    encoded: bytes,
+    name: str,
+    upright: bool = True,
+    remedy: str = REMEDY,
+    alone: bool = False,
 ) -> EncodedPhoto:
     """Checks a photo and, where TensorFlow needs it, converts it.
 
@@ -52,6 +64,9 @@ def encode_photo(
         upright: whether to apply the EXIF orientation. The public benchmarks
             were annotated and are scored without it.
         remedy: what the user can do about a bad photo; ends the message.
+        alone: whether no other thread of the process decodes. A JPEG of which
+            the decoder reports damage, each time it is decoded and without its
+            name, then becomes a PNG, and is named once.
 
     Raises:
         UserError: the photo is of no supported format, has too many pixels or
@@ -69,8 +84,12 @@ def encode_photo(
         decoded = photo.size
     # Pillow's pixels are free again before TensorFlow's need memory.
     with PIXEL_BUDGET.held(decoded[0] * decoded[1]):
-        is_kept = _decodes(encoded, decoded, upright)
-    if is_kept:
+        with captured() if alone else contextlib.nullcontext([]) as lines:
+            is_kept = _decodes(encoded, decoded, upright)
+    damage = [line for line in lines if "JPEG" in line]
+    if damage:
+        _LOG.warning("%s: %s; it is kept as a PNG", name, damage[0])
+    if is_kept and not damage:
         height, width = reading.encoded_sides(encoded)
         return EncodedPhoto(encoded, width, height)
     with reading.opened(encoded, name, remedy) as photo:

@@ -275,7 +275,9 @@ class GoogleLandmarksRecords(LandmarkBuilder, skip_registration=True):
                 listed = ListedPhoto(path, name, str(label), label)
             encoded = feature[_PHOTO].bytes_list.value[0]
             try:
-                photo = encoding.encode_photo(encoded, name, upright=False)
+                photo = encoding.encode_photo(
+                    encoded, name, upright=False, alone=True
+                )
             except UserError as error:
                 skip(name, error)
             else:

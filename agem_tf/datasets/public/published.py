@@ -78,7 +78,9 @@ class PublishedDataset(LandmarkBuilder, skip_registration=True):
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
         listed = ListedPhoto(*item)
         try:
-            photo = encoding.read_encoded_photo(listed.path, upright=False)
+            photo = encoding.read_encoded_photo(
+                listed.path, upright=False, alone=True
+            )
         except UserError as error:
             skip(listed.name, error)
         else:

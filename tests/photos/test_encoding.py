@@ -1,0 +1,42 @@
+"""What TensorFlow decodes quietly is kept; what it reports is converted."""
+
+import io
+import logging
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from agem_tf.photos.encoding import encode_photo
+
+
+@pytest.fixture
+def jpeg():
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)
+    stream = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def test_damage_that_the_decoder_reports_is_named_once(jpeg, caplog, capfd):
+    damaged = jpeg[:-2] + b"abc" + jpeg[-2:]
+    with caplog.at_level(logging.WARNING):
+        photo = encode_photo(damaged, "a.jpg", alone=True)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("a.jpg: Corrupt JPEG data: ")
+    assert photo.encoded.startswith(b"\x89PNG")
+    again = encode_photo(photo.encoded, "a.png")
+    assert again.encoded == photo.encoded
+    assert "Corrupt JPEG" not in capfd.readouterr().err
+    with (
+        PIL.Image.open(io.BytesIO(damaged)) as expected,
+        PIL.Image.open(io.BytesIO(photo.encoded)) as found,
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_sound_jpeg_is_kept_byte_by_byte(jpeg, caplog):
+    photo = encode_photo(jpeg, "a.jpg", alone=True)
+    assert photo.encoded == jpeg
+    assert (photo.width, photo.height) == (30, 40)
+    assert not caplog.records
