@@ -36,6 +36,7 @@ NOT_RUN = {
     "--strategy=tpu": "needs a TPU",
     "agem_tf.tpu_check": "needs the TPU compiler's environment",
     "http://localhost:19530": "needs a Milvus server",
+    "gs://": "needs a bucket; see tests/training/test_remote_run.py",
     "descriptors/revisitop1m": "needs a million photos",
 }
 
