@@ -40,7 +40,7 @@ _KINDS = {
     ),
     "IVF_RABITQ": _Kind(
         _CELLS,
-        {**_VISITED_CELLS, "rbq_query_bits": (0, 8), "refine_k": (1, 1_000)},
+        {**_VISITED_CELLS, "rbq_query_bits": (0, 8)},
     ),
     "SCANN": _Kind(_CELLS, {**_VISITED_CELLS, "reorder_k": (1, 16_384)}),
     "DISKANN": _Kind({}, {"search_list": (1, 65_535)}),
