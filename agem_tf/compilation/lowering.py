@@ -48,6 +48,8 @@ class Program:
         photos_per_unit: Photos per unit; 1 for photos.
         batch: Units per replica in the recipe.
         lower: Maps units per replica to StableHLO; raises NotLoweredError.
+        multiple: Batches per replica are multiples of it: the parts of
+            `training.accumulate_steps`.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Program:
     photos_per_unit: int
     batch: int
     lower: Callable[[int], str]
+    multiple: int = 1
 
 
 class RecipePrograms:
@@ -122,6 +125,7 @@ class RecipePrograms:
         self, replicas: int, number: int, scale: float
     ) -> Program:
         config = self._config
+        parts = config.training.accumulate_steps
         height, width = canvases.largest_canvas(config.image)
         photos = 1
         if not config.loss.classifies:
@@ -145,8 +149,9 @@ class RecipePrograms:
             + (f" at {scale:g}" if scale != 1.0 else ""),
             "tuples",
             photos,
-            share_of_part(config, replicas) * config.training.accumulate_steps,
+            share_of_part(config, replicas) * parts,
             functools.cache(lower),
+            parts,
         )
 
     def _extraction(self, canvas: tuple[int, int], replicas: int) -> Program:

@@ -110,19 +110,28 @@ def compile_programs(
             (program.batch, answer.memory),
         ]
         available = topology.chip.usable_memory
-        size = largest_batch(*points, available)
+        size = _largest_multiple(program, points, available)
         if size is None:
             yield Verdict(program, answer)
             continue
         largest = LargestBatch(size, compiled=False)
         if compile_largest:
             largest = _compile_largest(
-                compile_batch, size, points, available, fits
+                program, compile_batch, size, points, available, fits
             )
         yield Verdict(program, answer, largest)
 
 
+def _largest_multiple(
+    program: Program, points: Sequence[tuple[int, float]], available: float
+) -> int | None:
+    """Returns `largest_batch` of two points, as a batch of the program."""
+    size = largest_batch(*points, available)
+    return size and size - size % program.multiple
+
+
 def _compile_largest(
+    program: Program,
     compile_batch: Callable[[int], Costs | Refusal],
     size: int,
     points: list[tuple[int, float]],
@@ -132,7 +141,8 @@ def _compile_largest(
     """Compiles the batch extrapolated from the last two, until they agree.
 
     Args:
-        compile_batch: Compiles the program with a batch.
+        program: The program.
+        compile_batch: Compiles it with a batch.
         size: The first batch to compile.
         points: Batches and their memory; the last one is the recipe's.
         available: Bytes of the chip.
@@ -148,7 +158,7 @@ def _compile_largest(
         if answer.memory is None:
             break
         points.append((size, answer.memory))
-        size = largest_batch(*points[-2:], available) or size
+        size = _largest_multiple(program, points[-2:], available) or size
     if best is not None:
         return LargestBatch(best, compiled=True)
     return LargestBatch(size, fits and size == recipe_batch)

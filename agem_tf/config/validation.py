@@ -12,6 +12,8 @@ from agem_tf.config.recipe import (
     MINIMUM_SIZE,
     Config,
     MiningConfig,
+    OptimizerConfig,
+    OptimizerRule,
 )
 from agem_tf.errors import UserError
 from agem_tf.option_fields import info_of
@@ -115,6 +117,7 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
     yield from _missing_splits(config)
     yield from _unfit_buckets(config)
     yield from _unfit_schedule(config)
+    yield from _ignored_settings(config.optimizer)
     if config.loss.classifies:
         yield from _classification_faults(config)
     elif config.loss.classifier_options:
@@ -132,6 +135,12 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
         yield (
             "training.whitening_start is random, but model.whitening_dimension "
             "is 0, without such a layer; set one or leave it out"
+        )
+    if model.whitening_dimension and extraction.whitening != "none":
+        yield (
+            f"model.whitening_dimension {model.whitening_dimension} whitens in "
+            f"the network, and extraction.whitening {extraction.whitening} "
+            "would whiten its result again; set one of them to 0 or none"
         )
     if not extraction.scales:
         yield "extraction.scales is empty, give at least one, as in (1.0,)"
@@ -260,6 +269,34 @@ def _unfit_schedule(config: Config) -> Iterator[str]:
             "optimizer.average does not average the statistics of "
             f"{field} trainable; take frozen_statistics"
         )
+
+
+def _ignored_settings(optimizer: OptimizerConfig) -> Iterator[str]:
+    """Yields a phrase for each setting that the chosen optimizers ignore."""
+    defaults = OptimizerConfig()
+    decays = optimizer.decay not in (0, defaults.decay)
+    if optimizer.schedule != "epochs" and decays:
+        yield (
+            "optimizer.decay is for optimizer.schedule epochs, and it is "
+            f"{optimizer.schedule}; leave it out"
+        )
+    trained = [rule for rule in optimizer.rules if rule.learning_rate_scale]
+    for rule in optimizer.rules:
+        default = OptimizerRule(rule.pattern)
+        if rule.optimizer != "sgd" and rule.momentum != default.momentum:
+            yield (
+                f"momentum of the optimizer rule {rule} is for sgd, and its "
+                f"optimizer is {rule.optimizer}; leave it out"
+            )
+        if not rule.learning_rate_scale and rule.weight_decay:
+            yield (
+                f"weight_decay of the optimizer rule {rule} does nothing, "
+                "because its learning_rate_scale 0 freezes; leave it out"
+            )
+    if optimizer.epsilon != defaults.epsilon and all(
+        rule.optimizer == "sgd" for rule in trained
+    ):
+        yield "optimizer.epsilon is Adam's, and no rule uses it; leave it out"
 
 
 def _field_of_statistics(config: Config) -> str | None:

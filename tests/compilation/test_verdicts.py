@@ -77,6 +77,15 @@ def test_the_largest_batch_is_compiled_if_asked_for(share, batches):
     assert compiler.batches == batches
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_largest_batch_divides_into_the_accumulated_parts(compiled):
+    compiler = StandIn(lambda batch: 0.25 + 0.02 * batch)
+    program = Program("training 64x64", "tuples", 7, 8, str, multiple=4)
+    (verdict,) = compile_programs([program], TOPOLOGY, compiler, compiled)
+    assert verdict.largest == LargestBatch(36, compiled)
+    assert all(batch % 4 == 0 for batch in compiler.batches)
+
+
 def test_a_batch_that_crashes_the_compiler_is_only_extrapolated():
     compiler = StandIn(lambda batch: 0.25 + 0.02 * batch, most=20)
     assert run(compiler).largest == LargestBatch(37, compiled=False)

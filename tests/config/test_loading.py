@@ -206,6 +206,45 @@ def test_an_evaluation_without_its_splits_is_refused(assignments, message):
         config.validate(recipe)
 
 
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["optimizer.decay=0.1"], "decay is for .* epochs, and it is cosine"),
+        (
+            ["optimizer.rules=[{'pattern':'*','momentum':0.8}]"],
+            r"momentum of the optimizer rule '\*' is for sgd, .* adam",
+        ),
+        (
+            [
+                "optimizer.rules=[{'pattern':'a*','learning_rate_scale':0.0,"
+                "'weight_decay':0.1},{'pattern':'*'}]"
+            ],
+            r"weight_decay of the optimizer rule 'a\*' does nothing",
+        ),
+        (
+            [
+                "optimizer.epsilon=1e-8",
+                "optimizer.rules=[{'pattern':'*','optimizer':'sgd'}]",
+            ],
+            "optimizer.epsilon is Adam's",
+        ),
+        (
+            ["model.whitening_dimension=8", "extraction.whitening=learned"],
+            "whitening_dimension 8 whitens .* extraction.whitening learned",
+        ),
+        (["training.whitening_start=random"], "whitening_dimension is 0"),
+        (
+            ["loss.classifier_options={'num_centres':3}"],
+            "loss contrastive has no classifier",
+        ),
+    ],
+)
+def test_settings_that_nothing_uses_are_refused(assignments, message):
+    recipe = loading.override_recipe(config.Config(), assignments)
+    with pytest.raises(UserError, match=message):
+        config.validate(recipe)
+
+
 def test_an_evaluation_needs_no_training_split():
     recipe = loading.override_recipe(
         config.Config(),
