@@ -166,7 +166,10 @@ def _fields_table(cls: type, section: object = None) -> str:
         if default is dataclasses.MISSING:
             shown = "required"
         elif name == "rules":
-            shown = "see [config/recipe.py](../agem_tf/config/recipe.py)"
+            shown = (
+                "see [config/optimizer_fields.py]"
+                "(../agem_tf/config/optimizer_fields.py)"
+            )
         else:
             shown = f"`{default!r}`"
         rows.append(f"| `{name}` | {shown} | {info_of(field).text} |")

@@ -8,27 +8,31 @@ from agem_tf.config.named_networks import (
     named_network,
     network_title,
 )
+from agem_tf.config.optimizer_fields import (
+    OptimizerConfig,
+    OptimizerRule,
+    default_rules,
+    earlier_default_rules,
+)
+from agem_tf.config.photo_fields import (
+    CANVAS_MULTIPLE,
+    AugmentationConfig,
+    ImageConfig,
+)
 from agem_tf.config.recipe import (
     ATTENTIONS,
     BATCH_NORMS,
-    CANVAS_MULTIPLE,
     MERGES,
     STRATEGIES,
-    AugmentationConfig,
     BenchmarkConfig,
     Config,
     DataConfig,
     EvaluationConfig,
     ExtractionConfig,
-    ImageConfig,
     LossConfig,
     MiningConfig,
     ModelConfig,
-    OptimizerConfig,
-    OptimizerRule,
     TrainingConfig,
-    default_rules,
-    earlier_default_rules,
 )
 from agem_tf.config.validation import type_faults, validate
 

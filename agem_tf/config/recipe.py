@@ -10,28 +10,23 @@ import pathlib
 from typing import Any
 
 from agem_tf import registry
+from agem_tf.config.optimizer_fields import (
+    FEATURE_MAPS,
+    OptimizerConfig,
+    default_optimizer,
+)
+from agem_tf.config.photo_fields import (
+    AugmentationConfig,
+    ImageConfig,
+    default_image,
+)
 from agem_tf.option_fields import option, required
 
 ATTENTIONS = ("cbam", "agem", "none")
-# The sides of a canvas are multiples of it, so that the "same" padding of
-# strided layers is equal for every canvas.
-CANVAS_MULTIPLE = 32
-MINIMUM_SIZE = 32
 BATCH_NORMS = ("frozen_statistics", "frozen", "trainable")
-INTERPOLATIONS = ("bilinear", "bicubic", "lanczos3")
 MERGES = ("residual", "add", "mul")
-OPTIMIZERS = ("adam", "adamw", "sgd")
-PLACEMENTS = ("C2", "C3", "C4", "C5", "blocks")
+PLACEMENTS = (*FEATURE_MAPS, "blocks")
 PRECISIONS = ("float32", "mixed_bfloat16")
-SCHEDULES = (
-    "epochs",
-    "constant",
-    "cosine",
-    "exponential",
-    "piecewise",
-    "polynomial",
-)
-RESIZES = ("square", "aspect")
 SELECTIONS = ("validation_loss", "validation_map")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
 WHITENING_STARTS = ("learned", "random")
@@ -69,89 +64,6 @@ class DataConfig:
 
 
 @dataclasses.dataclass(slots=True)
-class ImageConfig:
-    """The preprocessing of photos."""
-
-    size: int = option(128, "Longer side in pixels.", minimum=MINIMUM_SIZE)
-    resize: str = option(
-        "square",
-        "square stretches every photo to size x size; aspect keeps its "
-        "proportions.",
-        choices=RESIZES,
-    )
-    enlarge: bool = option(
-        False,
-        "Whether aspect enlarges photos smaller than size. The GeM reference "
-        "never does.",
-    )
-    interpolation: str = option(
-        "bicubic",
-        "Pillow's resampling filter. The GeM reference uses lanczos3.",
-        choices=INTERPOLATIONS,
-    )
-    buckets: tuple[tuple[int, ...], ...] = option(
-        (),
-        "Canvases (height, width) that aspect pads photos to, for compilers "
-        "that need static shapes, such as a TPU's. Each photo takes the "
-        f"smallest that holds it; sides are multiples of {CANVAS_MULTIPLE}. "
-        "Descriptors do not depend on the padding. Empty: photos of equal "
-        "shape are batched together.",
-    )
-
-
-@dataclasses.dataclass(slots=True)
-class AugmentationConfig:
-    """Random changes of the photos that are trained on; by default none.
-
-    They follow from training.seed, the epoch, the photo and the query of its
-    tuple. Mining, validation and tests see the photos as they are.
-    """
-
-    crop: float = option(
-        1.0,
-        "Least share of the area that a random crop of the same proportions "
-        "keeps; 1: no crop.",
-        above=0,
-        maximum=1,
-    )
-    flip: float = option(
-        0.0, "Probability of mirroring left to right.", minimum=0, maximum=1
-    )
-    colour: float = option(
-        0.0,
-        "Strength of random changes of brightness, contrast and saturation, by "
-        "at most 80%, and hue, by at most 36 degrees.",
-        minimum=0,
-        maximum=1,
-    )
-    blur: float = option(
-        0.0,
-        "Probability of a Gaussian blur of 0.3 to 1.5 pixels.",
-        minimum=0,
-        maximum=1,
-    )
-    noise: float = option(
-        0.0,
-        "Largest standard deviation of Gaussian noise, in grey levels.",
-        minimum=0,
-        maximum=255,
-    )
-    jpeg_quality: int = option(
-        100,
-        "Lowest quality of a random JPEG compression; 100: none.",
-        minimum=1,
-        maximum=100,
-    )
-    erase: float = option(
-        0.0,
-        "Probability of filling a random rectangle of 2 to 20% of the area "
-        "with the mean colour.",
-        minimum=0,
-        maximum=1,
-    )
-
-
-@dataclasses.dataclass(slots=True)
 class ModelConfig:
     """The network; the fields are the arguments of `models.AGeM`."""
 
@@ -169,7 +81,7 @@ class ModelConfig:
         "RUN/checkpoints/ckpt-12.",
     )
     feature_map: str = option(
-        "C5", "Feature map that is pooled.", choices=PLACEMENTS[:-1]
+        "C5", "Feature map that is pooled.", choices=FEATURE_MAPS
     )
     attention: str = option(
         "cbam",
@@ -301,132 +213,6 @@ class MiningConfig:
     num_negatives: int = option(
         2, "Negatives per tuple; 5 in the GeM paper.", minimum=1
     )
-
-
-@dataclasses.dataclass(slots=True)
-class OptimizerRule:
-    """Settings for the variables whose path matches a pattern."""
-
-    pattern: str = required(
-        "Glob pattern of the whole variable path; '*' also matches '/'."
-    )
-    learning_rate_scale: float = option(
-        1.0, "Factor on the learning rate; 0 freezes the variable.", minimum=0
-    )
-    weight_decay: float = option(
-        0.0,
-        "L2 coefficient added to the gradient, as in the published recipes; "
-        "with adamw, the decoupled decay: each step subtracts decay * learning "
-        "rate * weight.",
-        minimum=0,
-    )
-    optional: bool = option(False, "Whether the pattern may match no variable.")
-    optimizer: str = option(
-        "adam", "Optimizer of these variables.", choices=OPTIMIZERS
-    )
-    momentum: float = option(0.9, "Momentum of sgd.", minimum=0, maximum=1)
-    up_to: str | None = option(
-        None,
-        "Feature map, on any backbone: the rule applies only to the layers "
-        "that compute it, without attention. None: to all layers.",
-        choices=PLACEMENTS[:-1],
-    )
-
-    def __str__(self):
-        """Returns how messages call the rule."""
-        where = f" up to {self.up_to}" if self.up_to else ""
-        return f"{self.pattern!r}{where}"
-
-
-def default_rules() -> list[OptimizerRule]:
-    """Returns GeM's rule for p and a rule that freezes the early stages.
-
-    p learns ten times faster and without weight decay. Freezing an
-    EfficientNet up to stride 8 saves a third of the time; its ImageNet edges
-    and textures need no training.
-    """
-    return [
-        OptimizerRule("pooling*/p", 10.0, 0.0, optional=True),
-        OptimizerRule("*", 0.0, up_to="C3"),
-        OptimizerRule("*", 1.0, 1e-6),
-    ]
-
-
-def earlier_default_rules() -> list[OptimizerRule]:
-    """Returns the defaults of earlier versions, which older runs resume with.
-
-    They name the layers of EfficientNets and freeze nothing elsewhere.
-    """
-    first, _, last = default_rules()
-    return [
-        first,
-        OptimizerRule("stem*", 0.0, optional=True),
-        OptimizerRule("block[123][a-z]_*", 0.0, optional=True),
-        last,
-    ]
-
-
-@dataclasses.dataclass(slots=True)
-class OptimizerConfig:
-    """Learning rates over time, clipping, and the average of the weights."""
-
-    learning_rate: float = option(
-        2e-4, "Learning rate before the first epoch.", above=0
-    )
-    decay: float = option(
-        0.01,
-        "With the schedule epochs, each epoch multiplies the learning rate by "
-        "exp(-decay).",
-        minimum=0,
-    )
-    rules: list[OptimizerRule] = option(
-        factory=default_rules,
-        help="Settings per variable; the first rule that matches applies.",
-    )
-    epsilon: float = option(
-        1e-7, "Adam's epsilon; 1e-8 in the published training.", above=0
-    )
-    schedule: str = option(
-        "epochs",
-        "How the learning rate changes: per epoch, as published, or per step "
-        "by a schedule of Keras. cosine, exponential and polynomial last as "
-        "long as the training, unless schedule_options has decay_steps.",
-        choices=SCHEDULES,
-    )
-    schedule_options: dict[str, Any] = option(
-        factory=dict,
-        help="Keyword arguments of Keras' schedule, as factors of the learning "
-        "rate: {'alpha': 0.1} for cosine, {'boundaries': [400], 'values': "
-        "[1.0, 0.1]} for piecewise.",
-    )
-    warmup_steps: int = option(
-        0,
-        "Steps over which the learning rate rises linearly from 0, before the "
-        "schedule starts.",
-        minimum=0,
-    )
-    clip_norm: float = option(
-        0.0,
-        "Largest global norm of the gradients of the loss, over all variables "
-        "and replicas; 0: no limit.",
-        minimum=0,
-    )
-    average: float = option(
-        0.0,
-        "Momentum of the exponential moving average of the weights, which is "
-        "validated and exported in place of the weights themselves, such as "
-        "0.99; 0: no average.",
-        minimum=0,
-        maximum=0.99999,
-    )
-
-    @property
-    def lasts_the_training(self) -> bool:
-        """Whether the learning rates depend on the number of epochs."""
-        return (
-            self.schedule in ("cosine", "exponential", "polynomial")
-            and "decay_steps" not in self.schedule_options
-        )
 
 
 @dataclasses.dataclass(slots=True)
@@ -610,23 +396,6 @@ class EvaluationConfig:
         factory=list,
         help="Other prepared datasets to score, each with its own settings, as "
         "in [{'directory': 'data/roxford5k', 'size': 1024, 'every': 10}].",
-    )
-
-
-def default_image() -> ImageConfig:
-    """Returns the quickstart's photos, which keep their proportions."""
-    return ImageConfig(160, "aspect")
-
-
-def default_optimizer() -> OptimizerConfig:
-    """Returns the quickstart's optimizer.
-
-    Few small steps that end in a cosine, and the average of the weights: the
-    network stays near its ImageNet weights, which know real photos, and the
-    score depends little on the seed.
-    """
-    return OptimizerConfig(
-        learning_rate=3e-5, schedule="cosine", warmup_steps=35, average=0.99
     )
 
 

@@ -7,13 +7,11 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
+from agem_tf.config.optimizer_fields import OptimizerConfig, OptimizerRule
+from agem_tf.config.photo_fields import CANVAS_MULTIPLE, MINIMUM_SIZE
 from agem_tf.config.recipe import (
-    CANVAS_MULTIPLE,
-    MINIMUM_SIZE,
     Config,
     MiningConfig,
-    OptimizerConfig,
-    OptimizerRule,
 )
 from agem_tf.errors import UserError
 from agem_tf.option_fields import info_of
