@@ -81,7 +81,9 @@ def _one_text_many_times(file):
 
 
 def _sequences(file):
-    file.attrs.create("x", [np.ones(3)] * 2, dtype=h5py.vlen_dtype("f4"))
+    sequences = np.empty(2, object)
+    sequences[:] = [np.ones(3, np.float32), np.ones(5, np.float32)]
+    file.attrs.create("x", sequences, dtype=h5py.vlen_dtype("f4"))
 
 
 @pytest.mark.parametrize(
