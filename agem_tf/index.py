@@ -8,8 +8,8 @@
     python -m agem_tf.index --annotate --metadata=dates.csv --index=photos.index
 
 The folder may have any structure, and no training is needed:
-EfficientNet-lite2 with ImageNet weights extracts the descriptors, or the best
-model of a --workdir. --index=milvus:photos.db uses Milvus Lite,
+EfficientNet-lite2 with ImageNet weights extracts the descriptors, the best
+model of a --workdir, or a --preset. --index=milvus:photos.db uses Milvus Lite,
 --index=milvus:http://host:19530 a server. A descriptor set can be indexed
 instead of photos (--descriptors).
 
@@ -64,6 +64,11 @@ class IndexOptions(ScaleOptions):
     workdir: str | None = cli.option(
         None, "Training run whose best model extracts the descriptors."
     )
+    preset: str | None = cli.option(
+        None,
+        "Preset that extracts the descriptors: a directory, "
+        "hf://USER/REPOSITORY, or the name of a network.",
+    )
     whitening: str | None = cli.option(None, "Whitening to apply.")
     dimension: int | None = cli.option(
         None, "Dimensions to keep, by the whitening or by a PCA.", minimum=1
@@ -99,6 +104,10 @@ class IndexOptions(ScaleOptions):
             raise UserError(
                 "--metadata and --exif are for the command that makes the "
                 "index, without --shard."
+            )
+        if self.preset and self.workdir:
+            raise UserError(
+                "--preset and --workdir both name the model; give one."
             )
         _check_bad(self)
 
@@ -240,6 +249,7 @@ def _describe_portion(options: IndexOptions) -> index_change.IndexChange:
         options.shards_directory,
         portions.Portion.parse(options.shard),
         workdir=options.workdir,
+        preset=options.preset,
         scales=options.scales,
         image_size=options.image_size,
     )
@@ -307,6 +317,7 @@ def _create(
         scales=options.scales,
         image_size=options.image_size,
         shards=options.shards_directory,
+        preset=options.preset,
         **made,
     )
 
@@ -317,7 +328,7 @@ def _check_source(options: IndexOptions | AddOptions, sources: str) -> None:
         raise UserError(f"Give one of {sources}.")
     given = [
         name
-        for name in ("scales", "image_size", "exif", "skip_bad")
+        for name in ("scales", "image_size", "preset", "exif", "skip_bad")
         if getattr(options, name, None)
     ]
     if options.max_bad != _DEFAULT_MAX_BAD:

@@ -54,6 +54,7 @@ def index_photos(
     *,
     factory: str = "exact",
     workdir: str | None = None,
+    preset: str | None = None,
     scales: Sequence[float] | None = None,
     image_size: int | None = None,
     whitening: str | None = None,
@@ -70,6 +71,7 @@ def index_photos(
         factory: kind of the index: "exact", a FAISS factory string, or a kind
             of Milvus.
         workdir: run whose best model extracts the descriptors, if any.
+        preset: preset in place of a run; see `presets.read_preset`.
         scales: scales of the photos; by default those of the model's recipe.
         image_size: pixels of the longer side; by default as in the recipe.
         whitening: directory of a whitening to apply.
@@ -82,7 +84,7 @@ def index_photos(
             the whitening or the kind of index does not fit.
     """
     paths = list_folder(photos)
-    model = photo_models.model_for_photos(workdir, scales, image_size)
+    model = photo_models.model_for_photos(workdir, scales, image_size, preset)
     reduction = Reduction.load(whitening, dimension)
     storage.check(
         factory, reduction.check(model.dimension, len(paths)), len(paths)
@@ -122,6 +124,7 @@ def describe_portion(
     portion: Portion,
     *,
     workdir: str | None = None,
+    preset: str | None = None,
     scales: Sequence[float] | None = None,
     image_size: int | None = None,
 ) -> IndexChange:
@@ -133,7 +136,7 @@ def describe_portion(
         photos: folder of the photos.
         shards: directory that all portions are written to.
         portion: the portion.
-        workdir, scales, image_size: see `index_photos`.
+        workdir, preset, scales, image_size: see `index_photos`.
 
     Returns:
         A change with the photos of the portion.
@@ -146,7 +149,9 @@ def describe_portion(
     first, end = portion.borders(len(paths), photo_files.BATCH)
     root = os.path.abspath(os.path.expanduser(photos))
     with portion.workspace(pathlib.Path(shards)) as workspace:
-        model = photo_models.model_for_photos(workdir, scales, image_size)
+        model = photo_models.model_for_photos(
+            workdir, scales, image_size, preset
+        )
         count, unreadable = describe_part(
             model.extractor(), paths[first:end], root, workspace, first
         )

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from agem_tf.config import Config, ImageConfig, ModelConfig, validate
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.distribution.strategies import create_strategy
+from agem_tf.errors import UserError
 from agem_tf.files.manifest import MANIFEST, read_manifest
 from agem_tf.files.provenance import check_same_provenance
-from agem_tf.models import AGeM
+from agem_tf.models import DELF, AGeM, presets
 from agem_tf.retrieval.indexes import StoredIndex
 from agem_tf.saved_models import retrieval_model
 from agem_tf.saved_models.retrieval_model import ExportableModel, load_exported
@@ -31,8 +32,9 @@ def model_for_photos(
     workdir: str | None = None,
     scales: Sequence[float] | None = None,
     image_size: int | None = None,
+    preset: str | None = None,
 ) -> ExportableModel:
-    """Returns the best model of a run, or the pretrained one.
+    """Returns the best model of a run, that of a preset, or the pretrained one.
 
     The pretrained model is EfficientNet-lite2 with GeM and ImageNet weights.
 
@@ -40,14 +42,30 @@ def model_for_photos(
         workdir: directory of the run, if there is one.
         scales: scales of the photos; by default those of the recipe.
         image_size: pixels of the longer side; by default that of the recipe.
+        preset: a preset in place of a run; see `presets.read_preset`.
 
     Raises:
-        UserError: the workdir holds no model, a setting is out of range, or the
-            package with the pretrained weights is not installed.
+        UserError: there is no such model, it is one of local features, a
+            setting is out of range, or the package with the pretrained weights
+            is not installed.
     """
     if workdir is not None:
         run = _open_run(workdir).with_settings(scales, image_size)
         config, model = run.config, run.model
+    elif preset is not None:
+        model, image, extraction = presets.read_preset(preset)
+        if isinstance(model, DELF):
+            raise UserError(
+                f"The preset {preset} is a network of local features; give one "
+                "of descriptors of whole photos."
+            )
+        config = Config(
+            image=dataclasses.replace(image, size=image_size or image.size),
+            extraction=dataclasses.replace(
+                extraction, scales=tuple(scales or extraction.scales)
+            ),
+        )
+        validate(config)
     else:
         config = Config(
             name="pretrained",

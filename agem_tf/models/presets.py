@@ -13,7 +13,7 @@ import json
 import os
 import pathlib
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -92,17 +92,37 @@ def write_preset(
     return pathlib.Path(directory)
 
 
+class Preset(NamedTuple):
+    """What a preset holds.
+
+    Attributes:
+        model: An `AGeM` or `DELF`.
+        image: How photos are resized.
+        extraction: Scales of the photos.
+    """
+
+    model: keras.Model
+    image: ImageConfig
+    extraction: ExtractionConfig
+
+
 def open_preset(source: str | os.PathLike) -> keras.Model:
-    """Opens a preset.
+    """Opens the model of a preset; see `read_preset`.
+
+    Returns:
+        An `AGeM` or `DELF`.
+    """
+    return read_preset(source).model
+
+
+def read_preset(source: str | os.PathLike) -> Preset:
+    """Reads a preset.
 
     Args:
         source: Directory of a preset; "hf://USER/REPOSITORY", or with
             "@REVISION", for one on Hugging Face; or one of
             `config.NETWORK_NAMES` for a network with ImageNet weights and new
-            attention.
-
-    Returns:
-        An `AGeM` or `DELF`.
+            attention, for photos of 320 pixels.
 
     Raises:
         UserError: There is no such preset, or it is damaged or of another
@@ -110,16 +130,18 @@ def open_preset(source: str | os.PathLike) -> keras.Model:
     """
     text = os.fspath(source)
     if text.startswith(HUB):
-        return _read_preset(_downloaded(text))
+        return _read_directory(_downloaded(text))
     if text in NETWORK_NAMES and not pathlib.Path(text).exists():
         create = keras.saving.get_registered_object(_CLASSES[0])
-        return create(**dataclasses.asdict(named_network(text)))
+        model = create(**dataclasses.asdict(named_network(text)))
+        image = ImageConfig(size=320, resize="aspect")
+        return Preset(model, image, ExtractionConfig())
     if not pathlib.Path(text).is_dir():
         raise UserError(
             f"There is no preset {text!r}; give a directory, "
             f"{HUB}USER/REPOSITORY, or one of {', '.join(NETWORK_NAMES)}."
         )
-    return _read_preset(pathlib.Path(text))
+    return _read_directory(pathlib.Path(text))
 
 
 def is_preset(directory: str | os.PathLike) -> bool:
@@ -127,23 +149,25 @@ def is_preset(directory: str | os.PathLike) -> bool:
     return pathlib.Path(directory, _PREPROCESSOR).is_file()
 
 
-def _read_preset(directory: pathlib.Path) -> keras.Model:
+def _read_directory(directory: pathlib.Path) -> Preset:
     read_manifest(directory, _KIND, unchecked=(CARD,))
     path = directory / _CONFIG
     try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ValueError(f"more than {_MAX_CONFIG_BYTES} bytes")
-        config = json.loads(path.read_bytes())
+        config = _read_json(path)
         found = config.get("registered_name")
         check_plain_model(config, found if found in _CLASSES else _CLASSES[0])
         model = keras.saving.deserialize_keras_object(config)
+        path = directory / _PREPROCESSOR
+        settings = _read_json(path)
+        image = ImageConfig(**settings["image"])
+        extraction = ExtractionConfig(scales=tuple(settings["scales"]))
     except Exception as error:  # Keras raises errors of many kinds.
         raise UserError(
-            f"{path} can't be read as a model ({error}); write the preset "
-            "again with python -m agem_tf.export --preset."
+            f"{path} can't be read ({error}); write the preset again with "
+            "python -m agem_tf.export --preset."
         ) from error
     load_keras_weights(model, directory / _WEIGHTS)
-    return model
+    return Preset(model, image, extraction)
 
 
 def _downloaded(address: str) -> pathlib.Path:
@@ -175,6 +199,12 @@ def _downloaded(address: str) -> pathlib.Path:
             f"{address} can't be downloaded ({error}); check the name and the "
             "connection, or give a directory."
         ) from error
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ValueError(f"more than {_MAX_CONFIG_BYTES} bytes")
+    return json.loads(path.read_bytes())
 
 
 def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:

@@ -13,6 +13,10 @@ from agem_tf.errors import UserError
 from agem_tf.extraction import photo_files
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import write_manifest
+from agem_tf.library.indexing import index_photos
+from agem_tf.library.photo_models import model_for_photos
+from agem_tf.models import DELF
+from agem_tf.models.presets import write_preset
 from agem_tf.photos import decoding, encoding
 from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import storage_at
@@ -202,3 +206,29 @@ def test_the_command_writes_a_version_or_a_preset(
     options["output"] = str(photos)
     with pytest.raises(UserError, match="holds"):
         export.main(export.ExportOptions(**options, preset=True))
+
+
+def test_a_preset_describes_the_photos_of_an_index(
+    indexed, run, photos, tmp_path
+):
+    image, extraction = run.config.image, run.config.extraction
+    preset = str(write_preset(run.model, tmp_path / "net", image, extraction))
+    storage = storage_at(str(tmp_path / "index"))
+    index_photos(storage, str(photos), preset=preset)
+    expected = storage_at(indexed).open()
+    found = storage.open()
+    assert found.origin.provenance == expected.origin.provenance
+    np.testing.assert_allclose(
+        found.index.descriptors, expected.index.descriptors, atol=1e-6
+    )
+    larger = model_for_photos(preset=preset, image_size=80, scales=[1, 0.5])
+    made = larger.provenance
+    assert (made["image"]["size"], made["scales"]) == (80, (1, 0.5))
+    with pytest.raises(UserError, match="There is no preset"):
+        model_for_photos(preset="nothing")
+
+
+def test_a_preset_of_local_features_makes_no_index(tmp_path):
+    preset = str(write_preset(DELF(), tmp_path / "delf"))
+    with pytest.raises(UserError, match="network of local features"):
+        model_for_photos(preset=preset)

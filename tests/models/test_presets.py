@@ -82,7 +82,7 @@ def test_a_preset_of_code_is_refused(preset, reseal, tmp_path):
     config["registered_name"] = config["class_name"] = "Sequential"
     (tmp_path / "config.json").write_text(json.dumps(config))
     reseal(tmp_path)
-    with pytest.raises(UserError, match="can't be read as a model"):
+    with pytest.raises(UserError, match="config.json can't be read"):
         agem_tf.load(tmp_path)
 
 
