@@ -75,6 +75,43 @@ def test_keras_takes_it_as_a_layer(exported, images, expected):
     check(layer(images)["descriptors"], expected)
 
 
+@pytest.mark.parametrize(
+    ("weights", "least"), [(tf.float16, 0.9999), (tf.int8, 0.999)]
+)
+def test_tensorflow_lite_runs_it_with_fewer_bits(
+    exported, images, expected, weights, least
+):
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        exported, signature_keys=["serving_default"]
+    )
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if weights == tf.float16:
+        converter.target_spec.supported_types = [weights]
+    content = converter.convert()
+    floats = sum(
+        os.path.getsize(os.path.join(exported, "variables", name))
+        for name in os.listdir(os.path.join(exported, "variables"))
+    )
+    assert len(content) < floats * (weights.size + 1) / 4
+    run = tf.lite.Interpreter(model_content=content).get_signature_runner()
+    found = run(images=images)["descriptors"]
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-4)
+    assert ((found * expected).sum(axis=1) > least).all()
+
+
+def test_onnx_runtime_runs_it(exported, images, expected, tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    path = str(tmp_path / "model.onnx")
+    arguments = ["--saved-model", exported, "--output", path]
+    arguments += ["--signature_def", "serving_default"]
+    command = [sys.executable, "-m", "tf2onnx.convert", *arguments]
+    subprocess.run(command, check=True, capture_output=True)
+    session = runtime.InferenceSession(path)
+    (found,) = session.run(["descriptors"], {"images": images})
+    check(found, expected)
+
+
 def test_tensorflow_hub_loads_it(exported, images, expected):
     hub = pytest.importorskip("tensorflow_hub")
     check(hub.load(exported)(images), expected)
