@@ -51,7 +51,7 @@ def main(options: DemoOptions) -> None:
     if options.photos is None:
         photos, place = directory / "photos", directory / "index"
         if not photos.exists():
-            _render(photos)
+            render_photos(photos)
     else:
         photos = pathlib.Path(options.photos).absolute()
         place = directory / f"index-{_digest(photos)}"
@@ -70,8 +70,8 @@ def main(options: DemoOptions) -> None:
     )
 
 
-def _render(directory: pathlib.Path) -> None:
-    """Renders the photos, in one folder per building."""
+def render_photos(directory: pathlib.Path) -> None:
+    """Renders photos of invented buildings, in one folder per building."""
     settings = scene_settings.SceneSettings()
     albums = album.render_albums(
         _SEED, range(_BUILDINGS), _VIEWS, _SIDE, settings

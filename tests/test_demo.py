@@ -1,5 +1,12 @@
 """The demonstration indexes photos once, and serves them."""
 
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
 import pytest
 
 from agem_tf import demo
@@ -51,3 +58,22 @@ def test_every_folder_of_photos_has_its_own_index(called, tmp_path):
         "IndexOptions",
         "SyncOptions",
     ]
+
+
+def test_it_ends_up_serving_a_folder(photo_folder, tmp_path):
+    pytest.importorskip("fastapi")
+    command = [sys.executable, "-m", "agem_tf.demo", f"--photos={photo_folder}"]
+    command += [f"--directory={tmp_path / 'demo'}", "--port=0"]
+    with subprocess.Popen(
+        [*command, "--browser=false"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        address = None
+        while address is None and (line := process.stdout.readline()):
+            address = re.search(r"http://\S+", line)
+        with urllib.request.urlopen(f"{address[0]}/library") as answer:
+            assert json.load(answer)["photos"] == 18
+        with urllib.request.urlopen(address[0]) as page:
+            assert b"<html" in page.read()
+        process.send_signal(signal.SIGTERM)
+        # uvicorn repeats the signal once it has finished its requests.
+        assert process.wait(60) in (0, -signal.SIGTERM)
