@@ -49,8 +49,12 @@ def place_photos():
 
 
 @pytest.fixture(scope="session")
-def run_directory(tmp_path_factory) -> pathlib.Path:
-    """Workdir of a run that ended with random weights, at 64 pixels."""
+def written_run(tmp_path_factory):
+    """Returns a function that writes a run of photos of 64 pixels.
+
+    It takes fields of the recipe's model, which has random weights by default,
+    and returns the workdir.
+    """
     # Most tests of the rooms below need no TensorFlow.
     import keras
 
@@ -58,17 +62,29 @@ def run_directory(tmp_path_factory) -> pathlib.Path:
     from agem_tf.models import AGeM
     from agem_tf.training import runs, workdir
 
-    directory = tmp_path_factory.mktemp("run")
-    recipe = config.Config()
-    recipe.image = config.ImageConfig(size=64, resize="aspect")
-    recipe.model.weights = None
-    recipe.model.attention = "none"
-    recipe.model.feature_map = "C3"
-    keras.utils.set_random_seed(0)
-    model = AGeM(**dataclasses.asdict(recipe.model))
-    workdir.claim_workdir(directory, recipe, "no dataset")
-    runs.save_model(model, directory / workdir.BEST_MODEL)
-    return directory
+    def write(**fields) -> pathlib.Path:
+        directory = tmp_path_factory.mktemp("run")
+        recipe = config.Config()
+        recipe.image = config.ImageConfig(size=64, resize="aspect")
+        defaults = {"weights": None, "feature_map": "C3"}
+        recipe.model = dataclasses.replace(recipe.model, **defaults | fields)
+        keras.utils.set_random_seed(0)
+        model = AGeM(**dataclasses.asdict(recipe.model))
+        # New attention is the same everywhere; training changes that.
+        for variable in model.trainable_variables:
+            if "attention" in variable.path:
+                variable.assign(variable + 0.1)
+        workdir.claim_workdir(directory, recipe, "no dataset")
+        runs.save_model(model, directory / workdir.BEST_MODEL)
+        return directory
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def run_directory(written_run) -> pathlib.Path:
+    """Workdir of a run that ended with random weights, without attention."""
+    return written_run(attention="none")
 
 
 @pytest.fixture

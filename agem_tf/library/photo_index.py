@@ -301,12 +301,14 @@ class PhotoIndex:
         self, rerank: tuple[str, ...], where: str | None
     ) -> RerankedSearch:
         """Returns the prepared steps; those of the last search are kept."""
-        if self._prepared is None or self._prepared[0] != (rerank, where):
+        # Other threads may replace what is kept.
+        prepared = self._prepared
+        if prepared is None or prepared[0] != (rerank, where):
             steps = parse_rerank(rerank)
             among = None if where is None else self._passing(where)
             search = RerankedSearch(self.stored.index, steps, among)
-            self._prepared = (rerank, where), search
-        return self._prepared[1]
+            self._prepared = prepared = (rerank, where), search
+        return prepared[1]
 
     def _collapsed(self, matches: list[Match]) -> list[Match]:
         rows = self.stored.index.descriptors_of([m.name for m in matches])

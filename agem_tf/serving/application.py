@@ -17,10 +17,11 @@ from agem_tf.serving import instruments
 from agem_tf.serving.change_routes import change_routes
 from agem_tf.serving.detail_routes import detail_routes
 from agem_tf.serving.guards import REQUEST_ID, Guards
-from agem_tf.serving.library_routes import library_routes
+from agem_tf.serving.library_routes import image_routes, library_routes
 from agem_tf.serving.model_requests import ModelRequests
 from agem_tf.serving.open_inference import open_inference_routes
 from agem_tf.serving.schemas import ErrorAnswer
+from agem_tf.serving.search_routes import search_routes
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError
 from agem_tf.serving.tensorflow_serving import tensorflow_serving_routes
@@ -56,6 +57,8 @@ def create_application(service: Service, token: str | None = None) -> Guards:
     _answer_errors(application)
     _add_page(application)
     application.include_router(library_routes(service))
+    application.include_router(image_routes(service))
+    application.include_router(search_routes(service))
     application.include_router(detail_routes(service))
     application.include_router(change_routes(service))
     requests = ModelRequests(service)

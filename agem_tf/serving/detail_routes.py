@@ -10,7 +10,7 @@ from agem_tf.library.answers import Answer
 from agem_tf.library.collapsing import SAME_SHOT
 from agem_tf.library.copies import groups_of_copies
 from agem_tf.serving import schemas
-from agem_tf.serving.library_routes import listed, parse_box
+from agem_tf.serving.search_routes import parse_box
 from agem_tf.serving.served_index import IndexState
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError, not_found
@@ -101,6 +101,6 @@ def _group(state: IndexState, answer: Answer) -> list[schemas.CopyAnswer]:
     names = [answer.query, *(match.name for match in answer.matches)]
     similarities = [1.0, *(match.similarity for match in answer.matches)]
     return [
-        schemas.CopyAnswer(similarity=similarity, **listed(state, name))
+        schemas.CopyAnswer(similarity=similarity, **state.listed(name))
         for name, similarity in zip(names, similarities, strict=True)
     ]

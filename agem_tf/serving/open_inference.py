@@ -52,7 +52,12 @@ def open_inference_routes(
 ) -> fastapi.APIRouter:
     """Returns the routes of the protocol."""
     router = fastapi.APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    _add_server_routes(router, service)
+    _add_model_routes(router, requests)
+    return router
 
+
+def _add_server_routes(router: fastapi.APIRouter, service: Service) -> None:
     @router.get("")
     async def server_metadata() -> dict[str, Any]:
         """Names the server."""
@@ -73,6 +78,10 @@ def open_inference_routes(
         await service.state()
         return {"ready": True}
 
+
+def _add_model_routes(
+    router: fastapi.APIRouter, requests: ModelRequests
+) -> None:
     @router.get("/models/{name}/ready")
     @router.get("/models/{name}/versions/{version}/ready")
     async def model_ready(
@@ -89,28 +98,7 @@ def open_inference_routes(
     ) -> dict[str, Any]:
         """Describes inputs and outputs of the model."""
         model = await requests.find(name, version)
-        return {
-            "name": name,
-            "versions": [VERSION],
-            "platform": "tensorflow_savedmodel",
-            "inputs": [
-                {"name": PHOTOS, "datatype": "BYTES", "shape": [-1]},
-                {
-                    "name": BOXES,
-                    "datatype": "FP32",
-                    "shape": [-1, 4],
-                    "parameters": {"optional": True},
-                },
-            ],
-            "outputs": [
-                {
-                    "name": DESCRIPTORS,
-                    "datatype": "FP32",
-                    "shape": [-1, model.dimension],
-                },
-                {"name": STATUS, "datatype": "INT32", "shape": [-1]},
-            ],
-        }
+        return _description(name, model.dimension)
 
     @router.post("/models/{name}/infer", openapi_extra=_BODY)
     @router.post("/models/{name}/versions/{version}/infer", openapi_extra=_BODY)
@@ -137,7 +125,30 @@ def open_inference_routes(
         rows = await requests.describe(model, encoded, boxes)
         return _answer(body, name, model.dimension, rows)
 
-    return router
+
+def _description(name: str, dimension: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "versions": [VERSION],
+        "platform": "tensorflow_savedmodel",
+        "inputs": [
+            {"name": PHOTOS, "datatype": "BYTES", "shape": [-1]},
+            {
+                "name": BOXES,
+                "datatype": "FP32",
+                "shape": [-1, 4],
+                "parameters": {"optional": True},
+            },
+        ],
+        "outputs": [
+            {
+                "name": DESCRIPTORS,
+                "datatype": "FP32",
+                "shape": [-1, dimension],
+            },
+            {"name": STATUS, "datatype": "INT32", "shape": [-1]},
+        ],
+    }
 
 
 class _Binary(bytes):

@@ -118,13 +118,11 @@ class DuplicatesAnswer(BaseModel):
     threshold: float
 
 
-class MapPointAnswer(BaseModel):
+class MapPointAnswer(ListedPhotoAnswer):
     """A photo's place on the map of the library, from 0 to 1."""
 
-    name: str
     x: float
     y: float
-    thumbnail: str
 
 
 class MapAnswer(BaseModel):

@@ -13,7 +13,9 @@ import logging
 import os
 import pathlib
 import threading
+import urllib.parse
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -124,6 +126,16 @@ class IndexState:
                 "service with --folder=DIR."
             )
         return os.path.join(self.folder, name)
+
+    def listed(self, name: str) -> dict[str, Any]:
+        """Returns the fields of `schemas.ListedPhotoAnswer` of a photo."""
+        quoted = urllib.parse.quote(name, safe="")
+        return {
+            "name": name,
+            "photo": f"/photos/{quoted}",
+            "thumbnail": f"/thumbnails/{quoted}",
+            "metadata": self.photos.metadata(name),
+        }
 
     def descriptors_of(self, names: list[str]) -> np.ndarray:
         """Returns the (names, dimension) descriptors of indexed photos.
@@ -242,6 +254,8 @@ class ServedIndex:
             hashlib.sha256(repr(stamp).encode()).hexdigest()[:16],
             self._folder or stored.origin.photos,
         )
+        # Of a million names it takes half a second, which no request waits for.
+        _ = state.positions
         if old and old.model is not None and old.model is not model:
             old.model.close()
         return state

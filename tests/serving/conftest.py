@@ -1,5 +1,6 @@
 """A service of a few photos, and a client that sends it requests."""
 
+import dataclasses
 import pathlib
 import shutil
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
+from agem_tf.config import named_network
 from agem_tf.library.indexing import index_photos
 from agem_tf.library.synchronization import sync_photos
 from agem_tf.retrieval.indexes import storage_at
@@ -47,6 +49,13 @@ def album_index(album, run_directory, tmp_path_factory) -> str:
                 {"place": of_place, "year": 2000 + photo},
             )
     return place
+
+
+@pytest.fixture(scope="session")
+def attentive_run(written_run) -> pathlib.Path:
+    """Workdir of a run with ImageNet's weights and new attention."""
+    network = named_network("cbam_gem_efficientnet_lite0")
+    return written_run(**dataclasses.asdict(network))
 
 
 @pytest.fixture(scope="session")

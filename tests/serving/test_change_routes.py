@@ -1,10 +1,38 @@
 """Requests that change the index."""
 
 import io
+import re
+import shutil
+import signal
+import subprocess
+import sys
 
+import httpx
 import PIL.Image
+import pytest
 
+from agem_tf.library.synchronization import sync_photos
 from agem_tf.retrieval.indexes import storage_at
+
+# A service that is killed right before, or after, it replaces the manifest.
+KILLED = """
+import os, pathlib, signal, sys
+from agem_tf import serve
+
+place, moment = sys.argv[1:]
+replace = os.replace
+
+def replace_and_die(source, target, **options):
+    commits = pathlib.Path(target) == pathlib.Path(place, "manifest.json")
+    if commits and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target, **options)
+    if commits:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.replace = replace_and_die
+serve.main(serve.ServeOptions(index=place, writable=True, port=0))
+"""
 
 
 def jpeg(color) -> bytes:
@@ -73,3 +101,26 @@ def test_a_change_by_another_process_is_seen(own_client, own_folder):
     with storage_at(str(own_folder / "index")).changed() as stored:
         stored.index.remove(["place 0/1 ä.jpg"])
     assert count(own_client) == before - 1
+
+
+@pytest.mark.parametrize(("moment", "photos"), [("before", 9), ("after", 10)])
+def test_a_service_that_is_killed_leaves_the_old_index_or_the_new_one(
+    album, album_index, tmp_path, moment, photos
+):
+    folder = shutil.copytree(album, tmp_path / "photos")
+    place = str(shutil.copytree(album_index, tmp_path / "index"))
+    storage = storage_at(place)
+    sync_photos(storage, str(folder))
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, place, moment],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        address = re.search(r"http://\S+", process.stdout.readline())[0]
+        with pytest.raises(httpx.TransportError):
+            sent = {"photo": jpeg("olive")}
+            httpx.post(f"{address}/photos", files=sent, timeout=60)
+        assert process.wait(60) == -signal.SIGKILL
+    assert len(storage.open().index) == photos
+    change = sync_photos(storage, str(folder))
+    assert (change.added, change.total) == (10 - photos, 10)

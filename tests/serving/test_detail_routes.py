@@ -5,9 +5,15 @@ import io
 import numpy as np
 import PIL.Image
 import pytest
+from fastapi.testclient import TestClient
 
 from agem_tf.errors import UserError
+from agem_tf.library.indexing import index_photos
+from agem_tf.retrieval.indexes import storage_at
+from agem_tf.serving.application import create_application
 from agem_tf.serving.photo_details import AttentionMaps, PhotoMatcher
+from agem_tf.serving.service import Service
+from agem_tf.serving.service_options import ServeOptions
 
 NAME, OTHER = "place 0/0 ä.jpg", "place 0/1 ä.jpg"
 
@@ -33,6 +39,32 @@ def test_a_model_without_attention_says_so(client):
 def test_the_attention_of_another_run_is_not_shown(run_directory):
     with pytest.raises(UserError, match="no attention"):
         AttentionMaps(str(run_directory), "0" * 12)
+
+
+def test_the_attention_of_the_network_is_drawn_over_a_photo(
+    album, attentive_run, tmp_path
+):
+    place = str(tmp_path / "index")
+    index_photos(storage_at(place), str(album), workdir=str(attentive_run))
+    service = Service(ServeOptions(index=place, workdir=str(attentive_run)))
+    client = TestClient(create_application(service), "http://127.0.0.1")
+    assert client.get("/library").json()["features"]["attention"] is True
+    sent = {"photo": (album / OTHER).read_bytes()}
+    drawn = [
+        client.post("/attention", data={"name": NAME}),
+        client.post("/attention", data={"name": OTHER}),
+        client.post("/attention", files=sent),
+    ]
+    service.close()
+    assert [answer.headers["content-type"] for answer in drawn] == [
+        "image/png"
+    ] * 3
+    first, other, again = (answer.content for answer in drawn)
+    assert first != other == again
+    with PIL.Image.open(io.BytesIO(first)) as heat:
+        assert heat.size == (90, 70)
+        with PIL.Image.open(album / NAME) as photo:
+            assert np.abs(np.subtract(heat, photo, dtype=float)).mean() > 5
 
 
 @pytest.mark.skipif(

@@ -63,6 +63,36 @@ def test_copies_of_a_shot_are_one_result(client):
     assert found["total"] == len(shown)
 
 
+def test_results_are_re_ranked_by_expansion_of_the_query(client, service):
+    assert client.get("/library").json()["features"]["rerank"] == ["qe:5"]
+    found = search(client, name=NAME, rerank="qe:5")["results"]
+    photos = service.index.state.photos
+    expected = photos.search(NAME, top=9, rerank=["qe:5"])
+    assert [result["name"] for result in found] == [
+        match.name for match in expected if match.name != NAME
+    ]
+    # A limit leaves out photos wherever they are in the ranking.
+    limit = found[3]["similarity"]
+    part = search(client, name=NAME, rerank="qe:5", min_similarity=limit, top=3)
+    passing = [each for each in found if each["similarity"] >= limit]
+    assert part["results"] == [
+        {**each, "rank": rank} for rank, each in enumerate(passing[:3], 1)
+    ]
+
+
+def test_the_map_shows_all_photos(client):
+    assert client.get("/library").json()["features"]["map"] is True
+    points = client.get("/map").json()["points"]
+    assert len({point["name"] for point in points}) == 9
+    places = np.array([[point["x"], point["y"]] for point in points])
+    assert places.min() >= 0 and places.max() <= 1
+    # Photos of one place are together.
+    groups = np.array([point["metadata"]["place"] for point in points])
+    distances = np.linalg.norm(places[:, np.newaxis] - places, axis=2)
+    same = groups[:, np.newaxis] == groups
+    assert distances[same].max() < distances[~same].min()
+
+
 def test_a_box_changes_the_answer_and_is_checked(client, album):
     files = [("photo", (album / NAME).read_bytes())]
     whole = search(client, files=files)
@@ -123,7 +153,7 @@ def test_only_what_the_model_refuses_is_converted(client, album):
         ({"name": NAME, "top": "0"}, None, 422, "top"),
         ({"name": NAME, "where": "colour=1"}, None, 400, "colour"),
         ({"name": NAME, "where": "year = ("}, None, 400, "filter"),
-        ({"name": NAME, "rerank": "qe"}, None, 400, "rerank"),
+        ({"name": NAME, "rerank": "agem"}, None, 400, "qe:5"),
     ],
 )
 def test_refused_searches(client, data, files, status, word):

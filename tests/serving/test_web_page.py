@@ -13,6 +13,7 @@ import uvicorn
 from agem_tf.library.indexing import index_photos
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.serving.application import create_application
+from agem_tf.serving.photo_details import PhotoMatcher
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_options import ServeOptions
 
@@ -28,7 +29,7 @@ MARKUP = "<img src=x onerror=alert(1)>.jpg"
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Sixty photos of twenty places, a copy, and a name that is HTML."""
+    """Photos of twenty places and a scene, a copy, and a name that is HTML."""
     root = tmp_path_factory.mktemp("album") / "photos"
     rng = np.random.default_rng(0)
     for place in range(20):
@@ -40,17 +41,31 @@ def photos(tmp_path_factory):
             photo = PIL.Image.fromarray(noisy.astype(np.uint8))
             photo = photo.resize((100, 80), PIL.Image.BICUBIC)
             photo.save(folder / f"{number}.jpg", quality=95)
+    # Corners to match: a scene and a part of it.
+    blocks = rng.integers(0, 255, (12, 15, 3)).astype(np.uint8)
+    scene = PIL.Image.fromarray(blocks).resize((300, 240), PIL.Image.NEAREST)
+    (root / "scene").mkdir()
+    scene.save(root / "scene" / "whole.jpg", quality=95)
+    scene.crop((40, 20, 260, 220)).save(root / "scene" / "part.jpg", quality=95)
     shutil.copy(root / "place07" / "1.jpg", root / "copy.jpg")
     shutil.copy(root / "place08" / "1.jpg", root / MARKUP)
     return root
 
 
 @pytest.fixture(scope="module")
-def address(photos, run_directory, tmp_path_factory):
+def address(photos, attentive_run, tmp_path_factory):
     """Address of a service of the photos, which runs in a thread."""
     place = str(tmp_path_factory.mktemp("index") / "index")
-    index_photos(storage_at(place), str(photos), workdir=str(run_directory))
-    application = create_application(Service(ServeOptions(index=place)))
+    run = str(attentive_run)
+    index_photos(storage_at(place), str(photos), workdir=run)
+    with storage_at(place).changed() as stored:
+        for number in range(20):
+            for year in range(3):
+                fields = {"number": number % 4, "taken": f"{2020 + year}-05-01"}
+                name = f"place{number:02}/{year}.jpg"
+                stored.metadata.update(name, fields)
+    service = Service(ServeOptions(index=place, workdir=run))
+    application = create_application(service)
     config = uvicorn.Config(application, port=0, log_config=None, ws="none")
     server = uvicorn.Server(config)
     with config.bind_socket() as listener:
@@ -214,6 +229,74 @@ def test_one_photo_large_and_the_next(open_page):
     # The focus is where it was.
     focused = "document.activeElement.ariaLabel"
     assert page.evaluate(focused).startswith(names(page)[1])
+
+
+def test_chips_of_metadata_narrow_the_photos(open_page, photos):
+    page = open_page()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_selector("[data-chip='number=3']")
+    for chip, count in (("number=3", 15), ("taken=2021-", 5)):
+        page.locator(f"[data-chip='{chip}']").click()
+        page.wait_for_function(
+            "count => document.querySelectorAll('.caption').length === count",
+            arg=count,
+        )
+    expected = {f"place{number:02}/1.jpg" for number in range(3, 20, 4)}
+    assert set(names(page)) == expected
+    chosen = page.locator(".chip[aria-pressed=true]").all_inner_texts()
+    assert chosen == ["3", "2021"]
+    # The filter holds for a search, too.
+    search(page, photos / "place03" / "1.jpg")
+    assert names(page)[0] == "place03/1.jpg"
+    assert set(names(page)) == expected
+
+
+def test_results_are_re_ranked(open_page):
+    page = open_page(hash_="#like=place02%2F0.jpg")
+    page.wait_for_selector(".score")
+    with page.expect_response("**/search") as answered:
+        page.select_option("#rerank", "qe:5")
+    found = answered.value.json()["results"]
+    assert "qe:5" in answered.value.request.post_data
+    page.wait_for_function(
+        "name => document.querySelector('.caption .name').title === name",
+        arg=found[0]["name"],
+    )
+
+
+def test_attention_and_matches_of_a_result(open_page):
+    page = open_page(hash_="#like=scene%2Fpart.jpg")
+    page.wait_for_selector(".score")
+    card = page.locator(".card", has_text="scene/whole.jpg")
+    card.locator(".photo").click()
+    page.locator("[data-tab=attention]").click()
+    page.wait_for_selector(".faded img.heat")
+    page.wait_for_function("document.querySelector('img.heat').naturalWidth")
+    check_view(page)
+    matches = page.locator("[data-tab=matches]")
+    if not PhotoMatcher().is_installed:
+        assert matches.count() == 0
+        return
+    matches.click()
+    page.wait_for_selector(".detail-stage svg line, .detail-stage svg path")
+    told = page.locator(".detail-stage .soft").inner_text()
+    assert int(told.split()[0]) >= 10
+    check_view(page)
+
+
+def test_the_map_opens_photos(open_page, photos):
+    page = open_page()
+    page.locator("#show-map").click()
+    page.wait_for_selector("#map canvas[aria-label]")
+    count = len(list(photos.rglob("*.jpg")))
+    label = page.get_attribute("#map canvas", "aria-label")
+    assert label.startswith(f"Map of {count} photos.")
+    check_view(page)
+    page.locator("#map canvas").focus()
+    for key in ("+", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#detail .detail-stage img")
+    assert (photos / page.inner_text("#detail-title")).exists()
 
 
 def test_what_is_refused_or_silent_is_said(open_page, tmp_path):

@@ -1,0 +1,187 @@
+"""The route of searches: by photos, examples, a box, filters, re-ranking."""
+
+from typing import Annotated, NamedTuple
+
+import fastapi
+import numpy as np
+from fastapi import File, Form, UploadFile
+
+from agem_tf.photos.boxes import Box
+from agem_tf.retrieval.indexes import Match
+from agem_tf.serving import schemas
+from agem_tf.serving.served_index import IndexState
+from agem_tf.serving.service import Service
+from agem_tf.serving.service_errors import ServiceError
+
+# Deeper pages of a ranking are of no use, and cost a sort of the whole index.
+_MOST_RANKED = 10_000
+# Steps of re-ranking, and the numbers of photos for which they are offered.
+# More take longer than a request may at the first search.
+_RERANKINGS = {
+    "qe:5": range(5, 10_000_001),
+    "agem": range(20, 20_001),
+    "diffusion:5": range(50, 20_001),
+}
+
+
+def search_routes(service: Service) -> fastapi.APIRouter:
+    """Returns the route of searches."""
+    router = fastapi.APIRouter(tags=["library"])
+
+    @router.post("/search")
+    async def search(
+        photo: Annotated[list[UploadFile], File()] = (),
+        name: Annotated[list[str], Form()] = (),
+        unlike: Annotated[list[str], Form()] = (),
+        box: Annotated[str, Form()] = "",
+        where: Annotated[str, Form()] = "",
+        top: Annotated[int, Form(ge=1, le=1000)] = 60,
+        offset: Annotated[int, Form(ge=0, le=_MOST_RANKED)] = 0,
+        min_similarity: Annotated[float, Form(ge=-1, le=1)] = -1,
+        collapse: Annotated[bool, Form()] = False,
+        rerank: Annotated[str, Form()] = "",
+    ) -> schemas.SearchAnswer:
+        """Searches by photos, sent or indexed; leaves out indexed examples."""
+        state = await service.state()
+        _check_reranking(state, rerank)
+        parsed = parse_box(box)
+        query = await service.query(
+            state, [await each.read() for each in photo], name, unlike, parsed
+        )
+        ranked = await service.run(
+            _ranked,
+            state,
+            query.row,
+            _Wanted(
+                offset + top,
+                min_similarity,
+                where,
+                collapse,
+                {*name, *unlike},
+                (rerank,) if rerank else (),
+            ),
+        )
+        shown = ranked.found[offset : offset + top]
+        return schemas.SearchAnswer(
+            query=schemas.QueryAnswer(
+                width=query.size[0] if query.size else None,
+                height=query.size[1] if query.size else None,
+                box=list(parsed) if parsed else None,
+            ),
+            results=[
+                schemas.ResultAnswer(
+                    rank=rank,
+                    similarity=match.similarity,
+                    copies=list(match.copies),
+                    **state.listed(match.name),
+                )
+                for rank, match in enumerate(shown, offset + 1)
+            ],
+            total=ranked.total,
+            sure=None,
+            left_out=ranked.left_out,
+        )
+
+    return router
+
+
+def rerankings(state: IndexState) -> list[str]:
+    """Returns the steps of re-ranking that an index is searched with."""
+    if not state.keeps_descriptors:
+        return []
+    return [name for name, sizes in _RERANKINGS.items() if len(state) in sizes]
+
+
+def parse_box(text: str) -> Box | None:
+    """Returns the box of "left,top,right,bottom", None of an empty text.
+
+    Raises:
+        ServiceError: these are not four finite numbers.
+    """
+    if not text:
+        return None
+    try:
+        edges = tuple(float(edge) for edge in text.split(","))
+    except ValueError:
+        edges = ()
+    if len(edges) != 4 or not np.isfinite(edges).all():
+        raise ServiceError(
+            400,
+            "A box is left,top,right,bottom in pixels, as in 10,20,300,250.",
+        )
+    return edges
+
+
+def _check_reranking(state: IndexState, rerank: str) -> None:
+    offered = rerankings(state)
+    if rerank and rerank not in offered:
+        raise ServiceError(
+            400,
+            f"This index is not searched with rerank={rerank!r}; leave it out"
+            + (f" or give one of {', '.join(offered)}." if offered else "."),
+        )
+
+
+class _Wanted(NamedTuple):
+    """What of a ranking is wanted.
+
+    Attributes:
+        count: number of photos.
+        min_similarity: least similarity of a photo.
+        where: filter by metadata, if any.
+        collapse: whether copies of one shot are one result.
+        examples: names that are left out.
+        rerank: steps of re-ranking.
+    """
+
+    count: int
+    min_similarity: float
+    where: str
+    collapse: bool
+    examples: set[str]
+    rerank: tuple[str, ...]
+
+
+class _Ranked(NamedTuple):
+    """The first results.
+
+    Attributes:
+        found: photos, best first.
+        total: number of photos that can be asked for.
+        left_out: number of examples, and of photos too dissimilar, before the
+            last result.
+    """
+
+    found: list[Match]
+    total: int
+    left_out: int
+
+
+def _ranked(state: IndexState, row: np.ndarray, wanted: _Wanted) -> _Ranked:
+    passing = len(state.passing(wanted.where)) if wanted.where else len(state)
+    if not passing:
+        return _Ranked([], 0, 0)
+    examples = wanted.examples
+    count = min(passing, wanted.count + len(examples), _MOST_RANKED)
+    # Re-ranked, similar photos may come after dissimilar ones.
+    is_sorted = not wanted.rerank
+    if not is_sorted and wanted.min_similarity > -1:
+        count = min(passing, _MOST_RANKED)
+    (found,) = state.photos.search_descriptors(
+        row,
+        count,
+        where=wanted.where or None,
+        collapse=wanted.collapse,
+        rerank=wanted.rerank,
+    )
+    kept = [
+        match
+        for match in found
+        if match.name not in examples
+        and match.similarity >= wanted.min_similarity
+    ]
+    shown = kept[: wanted.count]
+    # The photos after those that are too dissimilar are so, too.
+    is_all = len(shown) < wanted.count
+    total = len(shown) if is_all else min(passing, _MOST_RANKED) - len(examples)
+    return _Ranked(shown, total, len(found) - len(kept))
