@@ -97,7 +97,7 @@ class ServiceClient:
             unlike: names of indexed photos that are not searched for.
             box: left, top, right and bottom in pixels of the photo.
             **fields: further fields of POST /search: top, offset, where,
-                min_similarity.
+                min_similarity, collapse, rerank.
         """
         form = {"name": list(names), "unlike": list(unlike), **fields}
         if box is not None:
