@@ -31,6 +31,8 @@ FIRST_SEGMENT = {"rows": _ROWS, "names": _NAMES}
 # Up to so many removed photos are searched too and left out afterwards, which
 # is faster than to gather the others.
 _MOST_SEARCHED_GHOSTS = 1000
+# Lookups by name before a map of all names is made.
+_MOST_SCANS = 8
 
 
 @dataclasses.dataclass
@@ -85,16 +87,17 @@ class ExactIndex(DescriptorIndex):
         return self._rows[np.flatnonzero(~self._removed)]
 
     def descriptor(self, name: str) -> np.ndarray | None:
-        row = self._places().get(name)
+        row = self._places([name]).get(name)
         return None if row is None else np.asarray(self._rows[row], np.float32)
 
     def descriptors_of(self, names: Sequence[str]) -> np.ndarray:
-        places = self._places()
+        places = self._places(names)
         rows = np.array([places[name] for name in names], np.int64)
         return np.asarray(self._rows[rows], np.float32)
 
     def known(self, names: Collection[str]) -> set[str]:
-        return set(names).intersection(self._places())
+        # Without a map, reading all names once is faster than making it.
+        return set(names).intersection(self._rows_by_name or self.names())
 
     def save(self, directory: pathlib.Path) -> list[dict[str, str]]:
         """Writes the segments that are not in the directory of the index yet.
@@ -217,18 +220,37 @@ class ExactIndex(DescriptorIndex):
             for found, values in zip(indices, similarities, strict=True)
         ]
 
-    def _places(self) -> dict[str, int]:
-        """Returns the row of each photo by name, made at the first call."""
-        if self._rows_by_name is None:
-            # A removed photo may have the same name.
-            is_kept = ~self._removed
-            named = enumerate(self._names)
-            self._rows_by_name = {n: row for row, n in named if is_kept[row]}
-        return self._rows_by_name
+    def _places(self, names: Collection[str]) -> dict[str, int]:
+        """Returns the rows of photos, or of all, by name.
+
+        A map of all takes ten times as long as to read all names once, and is
+        made for a process that asks again and again.
+        """
+        if self._rows_by_name is not None:
+            return self._rows_by_name
+        self._scans += 1
+        # A removed photo may have the same name.
+        kept = self.names()
+        rows = np.flatnonzero(~self._removed) if self.ghosts else None
+        if self._scans > _MOST_SCANS:
+            numbers = range(len(kept)) if rows is None else rows.tolist()
+            self._rows_by_name = dict(zip(kept, numbers, strict=True))
+            return self._rows_by_name
+        if len(names) == 1:
+            (name,) = names
+            found = [kept.index(name)] if name in kept else []
+        else:
+            wanted = set(names)
+            found = [row for row, name in enumerate(kept) if name in wanted]
+        return {
+            kept[place]: place if rows is None else int(rows[place])
+            for place in found
+        }
 
     def _arrange(self) -> None:
         """Joins the segments in memory, as views."""
         self._rows_by_name: dict[str, int] | None = None
+        self._scans = 0
         parts = self._segments
         self._names = [name for part in parts for name in part.names]
         self._removed = np.concatenate(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import ExactIndex
+from agem_tf.retrieval.indexes import ExactIndex, exact_index
 
 
 def test_half_precision_stays_half_until_single_is_added(
@@ -101,7 +101,11 @@ def test_arrays_that_do_not_fit_are_one_sentence(tmp_path, names, descriptors):
             ExactIndex.load(tmp_path, 16, [segment])
 
 
-def test_a_name_leads_to_the_photo_that_has_it_now(descriptors):
+@pytest.mark.parametrize("scans", [0, 99])
+def test_a_name_leads_to_the_photo_that_has_it_now(
+    descriptors, scans, monkeypatch
+):
+    monkeypatch.setattr(exact_index, "_MOST_SCANS", scans)
     index = ExactIndex(descriptors.shape[1])
     index.add(["a", "b"], descriptors[:2])
     np.testing.assert_array_equal(index.descriptor("a"), descriptors[0])
