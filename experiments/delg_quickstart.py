@@ -5,7 +5,7 @@ Command, on 2 CPU cores:
     python -m agem_tf.train --config=experiments/delg_quickstart.py \
         --workdir=runs/delg_quickstart
 
-Scores: see docs/local_features.md. `agem_tf.extract` gives the global
+Scores: not measured yet. `agem_tf.extract` gives the global
 descriptors of the run, and with --kind=local its local features.
 
 Paper: Cao, Araujo and Sim, "Unifying deep local and global features for image

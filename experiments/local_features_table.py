@@ -13,11 +13,12 @@ kept.
 
 Rows of local features are DELF's system: 300 features per photo, PCA to 40
 dimensions learned from the training split, votes, and the inliers of the best
-100 photos. "DELF" is the backbone before the first stage, "+FT" after it, both
-with features selected by their norms, and "+ATT" the second stage; "random"
-has random weights. Rows of "pooled" descriptors have one per photo. "+QE" is
-average query expansion with 10 photos. The fused score is the dot product plus
-the inliers, divided by the most inliers among the 100 photos of the query.
+100 photos (verify:100; after descriptors, verify:100,5,homography,20). "DELF"
+is the backbone before the first stage, "+FT" after it, both with features
+selected by their norms, and "+ATT" the second stage; "random" has random
+weights. Rows of "pooled" descriptors have one per photo. "+QE" is average query
+expansion with 10 photos. The fused score is the dot product plus the inliers,
+divided by the most inliers among the 100 photos of the query.
 """
 
 import dataclasses
@@ -44,8 +45,13 @@ from agem_tf.retrieval.local_indexes import load_feature_index
 from agem_tf.retrieval.reranking import SpatialVerification
 from agem_tf.training import job, workdir
 
-FEATURES, DIMENSIONS, CANDIDATES = 300, 40, 100
+FEATURES, DIMENSIONS = 300, 40
 EXPANSION = ("qe:10,0",)
+# After votes, which rank well already, only sure inliers change the order.
+AFTER_VOTES = SpatialVerification(100)
+# Features lie on a grid of 16 pixels of the scaled photo, so that fewer of them
+# agree, and less exactly, than keypoints of corners do.
+AFTER_DESCRIPTORS = SpatialVerification(100, min_inliers=5, threshold=20.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +160,7 @@ class Table:
             queries,
             self.truth,
             self.protocol,
-            verify=self.verification(features, queries, names),
+            verify=self.verification(AFTER_VOTES, features, queries, names),
         )
         self.print_row(name, evaluation)
 
@@ -178,9 +184,8 @@ class Table:
         )
         self.print_row(name, evaluation)
 
-    def verification(self, features, queries, names):
+    def verification(self, step, features, queries, names):
         """Returns what orders photos by their inliers."""
-        step = SpatialVerification(CANDIDATES)
 
         def verify(query, order):
             return step.reorder(
@@ -196,10 +201,9 @@ class Table:
         names = self.truth.database_names
         rows = rows_of(database, names)
         query_rows = rows_of(query_descriptors, self.truth.query_names)
-        step = SpatialVerification(CANDIDATES)
 
         def verify(query, order):
-            verified, inliers = step.reorder(
+            verified, inliers = AFTER_DESCRIPTORS.reorder(
                 queries[self.truth.query_names[query]],
                 lambda photo: features[names[photo]],
                 order,
@@ -253,7 +257,7 @@ def main(data, output, first, second, global_run, *others: str) -> None:
         table.by_votes(name, *features[name])
     best = features["DELF+FT+ATT"]
     names = table.truth.database_names
-    verify = table.verification(*best, names)
+    verify = table.verification(AFTER_DESCRIPTORS, *best, names)
     table.by_descriptors(
         "DELF+FT+ATT+QE", *descriptors["DELF+FT+ATT"], EXPANSION, verify
     )
@@ -267,7 +271,7 @@ def main(data, output, first, second, global_run, *others: str) -> None:
     for other in others:
         name, _, paths = other.partition("=")
         sets = [LocalFeatureSet.load(path) for path in paths.split(",")]
-        verify = table.verification(sets[0], sets[-1], names)
+        verify = table.verification(AFTER_DESCRIPTORS, sets[0], sets[-1], names)
         table.by_descriptors(
             f"global, verified by {name}", *pooled, verify=verify
         )

@@ -61,7 +61,7 @@ def share_on_landmarks(features, masks, count):
 def verified(dataset, pooled, queries, features, query_features, count):
     """Returns the scores after verification with `count` features."""
     truth = dataset.ground_truth("test")
-    step = SpatialVerification(100)
+    step = SpatialVerification(100, min_inliers=5, threshold=20.0)
 
     def verify(query, order):
         return step.reorder(
