@@ -16,7 +16,7 @@ import tensorflow as tf
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.distribution.batches import (
-    check_static_shapes,
+    check_for_tpu,
     divide_batch,
     share_of_part,
 )
@@ -74,7 +74,7 @@ class RecipePrograms:
 
     def __init__(self, config: Config):
         _check_tensorflow()
-        check_static_shapes(config)
+        check_for_tpu(config)
         self._config = copy.deepcopy(config)
         self._config.model.weights = None
         strategy = tf.distribute.get_strategy()
@@ -90,6 +90,7 @@ class RecipePrograms:
             config.image,
             optimizer.trainable_variables,
             config.training.rescale,
+            config.training.remat,
         )
         self._training = TrainingStep(
             networks,

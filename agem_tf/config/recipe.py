@@ -26,7 +26,7 @@ ATTENTIONS = ("cbam", "agem", "none")
 BATCH_NORMS = ("frozen_statistics", "frozen", "trainable")
 MERGES = ("residual", "add", "mul")
 PLACEMENTS = (*FEATURE_MAPS, "blocks")
-PRECISIONS = ("float32", "mixed_bfloat16")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SELECTIONS = ("validation_loss", "validation_map")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
 WHITENING_STARTS = ("learned", "random")
@@ -299,7 +299,21 @@ class TrainingConfig:
         choices=SELECTIONS,
     )
     precision: str = option(
-        "float32", "Keras dtype policy of the layers.", choices=PRECISIONS
+        "float32",
+        "Keras dtype policy of the layers. With mixed_float16, for GPUs "
+        "without bfloat16, the loss is scaled, and steps whose gradients "
+        "overflow are skipped.",
+        choices=PRECISIONS,
+    )
+    jit_compile: bool = option(
+        False,
+        "Whether XLA compiles the training step of one device, which needs "
+        "photos of few shapes. A TPU always compiles.",
+    )
+    remat: bool = option(
+        False,
+        "Whether the gradients compute most activations again instead of "
+        "keeping them: less memory, about a third more time.",
     )
     seed: int = option(
         0, "Seed of every random choice.", minimum=0, maximum=2**31 - 1

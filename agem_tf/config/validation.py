@@ -181,6 +181,20 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
             "training.accumulate_steps leaves batch statistics the photos of a "
             f"part only; set {field} to frozen_statistics"
         )
+    if config.training.remat and (field := _field_of_statistics(config)):
+        yield (
+            "training.remat computes layers twice, and batch statistics would "
+            f"count photos twice; set {field} to frozen_statistics"
+        )
+    if (
+        config.training.jit_compile
+        and config.image.resize != "square"
+        and not config.image.buckets
+    ):
+        yield (
+            "training.jit_compile compiles a program per shape of a photo; set "
+            "image.buckets to a few canvases, or image.resize to square"
+        )
     if config.image.resize == "aspect" and model.batch_norm == "trainable":
         yield (
             "image.resize aspect runs one photo at a time, too few for batch "

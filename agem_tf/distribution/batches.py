@@ -21,13 +21,20 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
 
     Raises:
         UserError: A batch does not divide among the replicas, the shapes are
-            not static, which a TPU needs, or the TPU is on another machine.
+            not static, which a TPU needs, a setting is not for this strategy,
+            or the TPU is on another machine.
     """
     if config.training.epochs:
         share_of_part(config, strategy.num_replicas_in_sync)
     per_replica(config.extraction.batch_size, strategy, "extraction.batch_size")
     if strategy.extended.experimental_require_static_shapes:
-        check_static_shapes(config)
+        check_for_tpu(config)
+    if config.training.jit_compile and strategy.num_replicas_in_sync > 1:
+        raise UserError(
+            "training.jit_compile compiles the step of one device, and this "
+            f"strategy has {strategy.num_replicas_in_sync}; set it to False, "
+            "or give --strategy=one."
+        )
     if (
         isinstance(strategy, tf.distribute.TPUStrategy)
         and strategy.cluster_resolver.master()
@@ -38,12 +45,22 @@ def check_recipe(config: Config, strategy: tf.distribute.Strategy) -> None:
         )
 
 
-def check_static_shapes(config: Config) -> None:
-    """Checks that a recipe has few static shapes, as a TPU needs.
+def check_for_tpu(config: Config) -> None:
+    """Checks that a TPU can run a recipe.
 
     Raises:
-        UserError: Photos keep their proportions and are not padded.
+        UserError: Photos keep their proportions and are not padded, so that
+            shapes are not static, or a setting is not for TPUs.
     """
+    if config.training.precision == "mixed_float16":
+        raise UserError(
+            "A TPU computes in bfloat16; set training.precision to "
+            "mixed_bfloat16 instead of mixed_float16."
+        )
+    if config.training.jit_compile:
+        raise UserError(
+            "A TPU compiles every step; leave training.jit_compile False."
+        )
     if config.image.resize != "square" and not config.image.buckets:
         raise UserError(
             f"image.resize={config.image.resize} gives photos of many shapes, "

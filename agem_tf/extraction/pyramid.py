@@ -17,6 +17,7 @@ from agem_tf.errors import UserError
 from agem_tf.models import AGeM
 from agem_tf.models.canvas_padding import padded
 from agem_tf.models.folding import folded
+from agem_tf.models.rematerialization import rematerialized
 from agem_tf.ops.canvas_masks import resize_inside
 from agem_tf.ops.normalization import l2_normalize
 
@@ -45,6 +46,8 @@ class ScalePyramid:
         trained: the variables that are trained, if any: fixed batch
             normalizations are then folded, which saves memory and time.
         network: called instead of the model, if it computes the same.
+        remat: whether the gradients of what is trained compute activations
+            again.
 
     Raises:
         UserError: photos are padded, and a layer of the model can't ignore
@@ -58,6 +61,7 @@ class ScalePyramid:
         scales: Sequence[float] = (1.0,),
         trained: Sequence[keras.Variable] | None = None,
         network: Callable[..., tf.Tensor] | None = None,
+        remat: bool = False,
     ):
         self._model, self._image, self._scales = model, image, tuple(scales)
         self._network = network or model
@@ -68,6 +72,8 @@ class ScalePyramid:
                 raise UserError(f"{error}") from error
         if trained is not None:
             self._network = folded(self._network, trained)
+        if remat:
+            self._network = rematerialized(self._network)
 
     def levels(
         self,

@@ -118,6 +118,7 @@ def training_networks(
     image: ImageConfig,
     trained: Sequence[keras.Variable],
     rescale: Sequence[float] = (),
+    remat: bool = False,
 ) -> list[Callable[[Tensors], Tensors]]:
     """Returns the network as it is trained, once per factor of `rescale`.
 
@@ -135,6 +136,7 @@ def training_networks(
         trained: The variables that are trained; batch normalizations without
             any are folded into their convolutions.
         rescale: Factors on the sides of the photos; none for 1 only.
+        remat: Whether activations are computed again for the gradients.
     """
     network = None
     if isinstance(model, DELF):
@@ -146,7 +148,8 @@ def training_networks(
             layer.synchronized = True
     return [
         functools.partial(
-            _train_with, ScalePyramid(model, image, (scale,), trained, network)
+            _train_with,
+            ScalePyramid(model, image, (scale,), trained, network, remat),
         )
         for scale in rescale or (1.0,)
     ]

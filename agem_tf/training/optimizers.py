@@ -35,6 +35,7 @@ class RuleOptimizer:
             `up_to`; see `AGeM.stage_variables`.
         measures_norm: Whether `apply` returns the norm of the gradients, which
             several replicas sum for it.
+        scales_loss: Whether `loss_scale` follows the gradients, for float16.
 
     Raises:
         UserError: A rule applies to no variable or names a feature map that
@@ -50,6 +51,7 @@ class RuleOptimizer:
         epochs: int = 1,
         stages: Mapping[str, Collection[str]] | None = None,
         measures_norm: bool = False,
+        scales_loss: bool = False,
     ):
         self._config, self._steps_per_epoch = config, steps_per_epoch
         self._measures_norm = measures_norm
@@ -73,6 +75,12 @@ class RuleOptimizer:
             optimizer = _create(rule, config, rate)
             optimizer.build(members)
             self._groups.append((rule, optimizer, members))
+        self._scaler = None
+        if scales_loss:
+            self._scaler = keras.optimizers.LossScaleOptimizer(
+                _UnscaledUpdate(self._update_by_sum)
+            )
+            self._scaler.build(self.trainable_variables)
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -82,7 +90,16 @@ class RuleOptimizer:
     @property
     def variables(self) -> list[keras.Variable]:
         """Variables of the optimizers, for checkpoints."""
-        return [v for _, each, _ in self._groups for v in each.variables]
+        scaling = self._scaler.variables if self._scaler else []
+        of_groups = [v for _, each, _ in self._groups for v in each.variables]
+        return [*of_groups, *scaling]
+
+    @property
+    def loss_scale(self) -> tf.Tensor:
+        """Scalar float32 factor on the loss, and so on its gradients."""
+        if self._scaler is None:
+            return tf.constant(1.0)
+        return tf.convert_to_tensor(self._scaler.dynamic_scale.value)
 
     @property
     def steps(self) -> tf.Tensor:
@@ -115,28 +132,49 @@ class RuleOptimizer:
     def apply(self, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
         """Adds the weight decay and updates the variables, inside a replica.
 
+        With a loss scale, gradients that are not finite change nothing but the
+        scale.
+
         Args:
-            gradients: Gradients of `trainable_variables`, in order. Keras sums
-                them over the replicas, so each adds its share of the decay.
+            gradients: Gradients of `trainable_variables`, in order, of the loss
+                times `loss_scale`. Keras sums them over the replicas, so each
+                adds its share of the decay.
 
         Returns:
             Scalar float32, the global norm of the sum of the gradients over
             the replicas, before clipping; 0 if it is not needed.
         """
+        clips, scaler = self._config.clip_norm > 0, self._scaler
+        if not (clips or scaler or self._measures_norm):
+            self._update(gradients)
+            return tf.constant(0.0)
+        summed = list(gradients)
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            summed = tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.SUM, summed
+            )
+        norm = tf.cast(tf.linalg.global_norm(summed), tf.float32)
+        if scaler:
+            norm /= self.loss_scale
+            scaler.apply(summed, self.trainable_variables)
+        elif clips:
+            self._update_by_sum(summed)
+        else:
+            self._update(gradients)
+        return norm
+
+    def _update_by_sum(self, gradients: Sequence[tf.Tensor]) -> None:
+        """Clips the sum over the replicas, and applies this one's share."""
+        if self._config.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(
+                gradients, self._config.clip_norm
+            )
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        remaining, norm = list(gradients), tf.constant(0.0)
-        if self._config.clip_norm or self._measures_norm:
-            summed = remaining
-            if replicas > 1:
-                summed = tf.distribute.get_replica_context().all_reduce(
-                    tf.distribute.ReduceOp.SUM, remaining
-                )
-            norm = tf.linalg.global_norm(summed)
-            if self._config.clip_norm:
-                clipped, _ = tf.clip_by_global_norm(
-                    summed, self._config.clip_norm, norm
-                )
-                remaining = [gradient / replicas for gradient in clipped]
+        self._update([gradient / replicas for gradient in gradients])
+
+    def _update(self, gradients: Sequence[tf.Tensor]) -> None:
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        remaining = list(gradients)
         for rule, optimizer, members in self._groups:
             own, remaining = (
                 remaining[: len(members)],
@@ -151,7 +189,6 @@ class RuleOptimizer:
                 for gradient, variable in zip(own, members, strict=True)
             ]
             optimizer.apply(decayed, members)
-        return tf.cast(norm, tf.float32)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -176,6 +213,23 @@ class RuleOptimizer:
             for (_, members), values in zip(groups, kept, strict=True):
                 for variable, value in zip(members, values, strict=True):
                     variable.assign(value)
+
+
+class _UnscaledUpdate:
+    """What Keras' LossScaleOptimizer takes as the optimizer inside it.
+
+    One scale for the gradients of all rules, whose optimizers are several.
+    """
+
+    def __init__(self, update):
+        self._update, self.variables = update, []
+
+    def build(self, variables):
+        del variables  # The optimizers are built.
+
+    def apply(self, gradients, trainable_variables=None):
+        del trainable_variables  # Those of all rules, in order.
+        self._update(gradients)
 
 
 def _create(

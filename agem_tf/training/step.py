@@ -51,6 +51,7 @@ class TrainingStep:
             `training.accumulate_steps`.
         clock: Returns the time in seconds; `host_clock` with deterministic
             kernels.
+        jit_compile: Whether XLA compiles the step, of one replica.
     """
 
     def __init__(
@@ -62,10 +63,16 @@ class TrainingStep:
         seed: int = 0,
         parts: int = 1,
         clock: Callable[[], tf.Tensor] = tf.timestamp,
+        jit_compile: bool = False,
     ):
         self._networks, self._loss = networks, loss
         self._seed, self._parts, self._clock = seed, parts, clock
         self._optimizer, self._strategy = optimizer, strategy
+        self._replica_step = self.replica_step
+        if jit_compile:
+            self._replica_step = tf.function(
+                self.replica_step, jit_compile=True
+            )
         # What each step checks, in the order in which it is computed.
         self.quantities = ["outputs of the network", "loss"] + [
             f"gradient of {variable.path}"
@@ -115,7 +122,7 @@ class TrainingStep:
 
         def step_with(number: int) -> tf.Tensor:
             def step(batch: Tensors) -> tf.Tensor:
-                loss, norm, faults = self.replica_step(batch, number)
+                loss, norm, faults = self._replica_step(batch, number)
                 return tf.concat([[loss, stop, norm / replicas], faults], 0)
 
             return self._strategy.reduce(
@@ -148,20 +155,24 @@ class TrainingStep:
         """
         of_batch = self._differentiate if self._parts == 1 else self._accumulate
         bad_outputs, loss, *gradients = of_batch(batch, number)
+        bad_loss, *bad_gradients = (
+            1.0 - tf.cast(tf.reduce_all(tf.math.is_finite(x)), tf.float32)
+            for x in (loss, *gradients)
+        )
+        # Scaled gradients may overflow, until no scale is left to lower.
+        counts = tf.cast(self._optimizer.loss_scale <= 1.0, tf.float32)
+        faults = [bad_outputs, bad_loss, *(counts * x for x in bad_gradients)]
         norm = self._optimizer.apply(gradients)
-        finite = [
-            tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *gradients)
-        ]
-        faults = 1.0 - tf.cast(tf.stack(finite), tf.float32)
-        return loss, norm, tf.concat([[bad_outputs], faults], axis=0)
+        return loss, norm, tf.stack(faults)
 
     def _differentiate(self, batch: Tensors, number: int) -> list[tf.Tensor]:
         """Returns whether outputs have a fault (1.0), loss and gradients."""
         with tf.GradientTape() as tape:
             outputs = self._networks[number](batch)
             loss = self._loss(outputs, batch)
+            scaled = self._optimizer.loss_scale * tf.cast(loss, tf.float32)
         gradients = tape.gradient(
-            loss,
+            scaled,
             [each.value for each in self._optimizer.trainable_variables],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )

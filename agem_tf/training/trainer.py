@@ -92,6 +92,7 @@ class Trainer:
                 config.training.epochs,
                 model.stage_variables(),
                 measures_norm=config.training.log_steps > 0,
+                scales_loss=config.training.precision == "mixed_float16",
             )
         if self._task.num_tuples < config.training.batch_tuples:
             raise UserError(
@@ -113,7 +114,11 @@ class Trainer:
         trained = self._optimizer.trainable_variables
         self._step = TrainingStep(
             training_networks(
-                model, config.image, trained, config.training.rescale
+                model,
+                config.image,
+                trained,
+                config.training.rescale,
+                config.training.remat,
             ),
             self._task.loss,
             self._optimizer,
@@ -121,6 +126,7 @@ class Trainer:
             config.training.seed,
             config.training.accumulate_steps,
             host_clock if config.training.deterministic else tf.timestamp,
+            config.training.jit_compile,
         )
         self._validation = dataset.split(config.data.validation_split)
         self._validation_truth = dataset.ground_truth(

@@ -276,6 +276,13 @@ _ATTENTIVE = [
         ["data.validation_split="],
         ["extraction.scales=()"],
         ["training.epochs=0", "evaluation.untrained=False"],
+        ["training.jit_compile=True"],
+        [
+            "image.resize=square",
+            "training.remat=True",
+            "optimizer.average=0",
+            "model.batch_norm=trainable",
+        ],
         ["optimizer.schedule=epochs", "optimizer.warmup_steps=3"],
         ["optimizer.schedule=constant", "optimizer.schedule_options={'a': 1}"],
         ["optimizer.schedule=piecewise", "optimizer.schedule_options={}"],

@@ -90,6 +90,28 @@ def test_photos_of_many_shapes_are_not_for_a_tpu():
     check_recipe(recipe, strategy())
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("precision", "mixed_float16", "computes in bfloat16"),
+        ("jit_compile", True, "compiles every step"),
+    ],
+)
+def test_settings_that_are_not_for_a_tpu_are_refused(field, value, message):
+    recipe = config.Config(image=config.ImageConfig())
+    setattr(recipe.training, field, value)
+    with pytest.raises(UserError, match=message):
+        check_recipe(recipe, strategy(static=True))
+    check_recipe(recipe, strategy())
+
+
+def test_xla_compiles_the_step_of_one_device_only():
+    recipe = config.Config(image=config.ImageConfig())
+    recipe.training.jit_compile = True
+    with pytest.raises(UserError, match="this strategy has 2; .*one"):
+        check_recipe(recipe, strategy(2))
+
+
 def test_one_replica_gathers_its_own():
     values = tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     np.testing.assert_array_equal(gather(values), values)

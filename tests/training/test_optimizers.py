@@ -204,6 +204,32 @@ def test_the_norm_is_that_before_clipping(variables):
         assert optimizer.rate_of_last_step() == pytest.approx(0.01)
 
 
+def test_gradients_that_overflow_lower_the_loss_scale_and_change_nothing_else(
+    variables,
+):
+    config = OptimizerConfig(0.01, 0.0, [OptimizerRule("*")], clip_norm=0.5)
+    scaled = RuleOptimizer(config, variables, scales_loss=True)
+    scale = float(scaled.loss_scale)
+    before = [v.numpy() for v in variables]
+    take_steps(scaled, [np.inf])
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+    assert float(scaled.loss_scale) == scale / 2 and int(scaled.steps) == 0
+    # Gradients of the scaled loss take the step of those of the loss.
+    norm = scaled.apply([tf.fill(v.shape, 3 * scale / 2) for v in variables])
+    count = sum(int(np.prod(v.shape)) for v in variables)
+    assert float(norm) == pytest.approx(3 * np.sqrt(count))
+    moved = [v.numpy() for v in variables]
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    take_steps(RuleOptimizer(config, variables), [3.0])
+    for variable, value in zip(variables, moved, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-6)
+    # The scale is part of a checkpoint.
+    names = [variable.name for variable in scaled.variables]
+    assert "dynamic_scale" in names and "step_counter" in names
+
+
 def test_a_schedule_sets_the_rate_of_every_step_and_rule(variables):
     rules = [OptimizerRule("pooling/*", 10.0), OptimizerRule("*")]
     config = OptimizerConfig(

@@ -86,6 +86,7 @@ class RecordedGradients:
 
     def __init__(self, variables):
         self.trainable_variables = variables
+        self.loss_scale = tf.constant(1.0)
 
     def apply(self, gradients):
         self.gradients = [tf.convert_to_tensor(each) for each in gradients]

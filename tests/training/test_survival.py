@@ -1,5 +1,6 @@
 """A failure in a long run ends with one sentence, and nothing is lost."""
 
+import csv
 import json
 import os
 import resource
@@ -79,6 +80,36 @@ def test_numbers_that_are_not_finite_stop_the_run(recipe, tmp_path):
     ):
         job.run_recipe(recipe, tmp_path)
     assert saved_progress(tmp_path)["step"] == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "tolerance"),
+    [
+        ("remat", True, 1e-5),
+        ("jit_compile", True, 1e-4),
+        ("precision", "mixed_float16", 2e-2),
+    ],
+)
+def test_ways_to_compute_a_step_give_its_numbers(
+    recipe, tmp_path, field, value, tolerance
+):
+    """Those of the first step; then Adam makes more of every rounding."""
+    recipe.training.epochs = 2
+    recipe.training.log_steps = 1
+
+    def numbers(workdir):
+        job.run_recipe(recipe, workdir)
+        with (workdir / "steps.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        losses = [float(row["loss"]) for row in rows]
+        return losses, float(rows[-1]["gradient_norm"])
+
+    expected, _ = numbers(tmp_path / "plain")
+    setattr(recipe.training, field, value)
+    losses, norm = numbers(tmp_path / field)
+    assert losses[0] == pytest.approx(expected[0], rel=tolerance)
+    assert losses[:3] == pytest.approx(expected[:3], rel=0.1)
+    assert np.isfinite(norm)
 
 
 def test_a_profiled_run_writes_a_trace(recipe, tmp_path):
