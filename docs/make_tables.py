@@ -20,6 +20,7 @@ from agem_tf.config import (
     BenchmarkConfig,
     Config,
     OptimizerRule,
+    UseConfig,
     named_network,
     network_title,
 )
@@ -118,6 +119,8 @@ def recipes_text() -> str:
             parts += [NETWORKS_INTRODUCTION, _networks_table()]
     parts += ["## A rule of optimizer.rules\n"]
     parts += [f"{_docstring(OptimizerRule)}\n", _fields_table(OptimizerRule)]
+    parts += ["## Photos of a use\n", f"{_docstring(UseConfig)}\n"]
+    parts.append(_fields_table(UseConfig))
     parts += ["## A benchmark of evaluation.benchmarks\n"]
     parts.append(f"{_docstring(BenchmarkConfig)}\n")
     parts.append(_fields_table(BenchmarkConfig))
@@ -170,6 +173,8 @@ def _fields_table(cls: type, section: object = None) -> str:
                 "see [config/optimizer_fields.py]"
                 "(../agem_tf/config/optimizer_fields.py)"
             )
+        elif isinstance(default, UseConfig):
+            shown = "[see below](#photos-of-a-use)"
         else:
             shown = f"`{default!r}`"
         rows.append(f"| `{name}` | {shown} | {info_of(field).text} |")

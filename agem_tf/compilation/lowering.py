@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from agem_tf.config import Config
+from agem_tf.config import USES, Config
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.distribution.batches import (
     check_for_tpu,
@@ -22,6 +22,7 @@ from agem_tf.distribution.batches import (
 )
 from agem_tf.errors import UserError, cause
 from agem_tf.extraction.extractor import Extractor
+from agem_tf.extraction.uses import UseExtractors
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
 from agem_tf.training.networks import create_model, training_networks
@@ -99,9 +100,16 @@ class RecipePrograms:
             strategy,
             parts=config.training.accumulate_steps,
         )
-        self._extractor = Extractor(
-            model, config.image, config.extraction, strategy
-        )
+        extractors = UseExtractors(config, model, strategy)
+        # Extractor -> the first of the uses that share it, and its canvases.
+        self._uses: dict[Extractor, tuple[str, list[tuple[int, int]]]] = {}
+        for use in USES if config.training.epochs else ("test",):
+            image, _ = canvases.settings_of(config, use)
+            sizes = list(map(tuple, image.buckets))
+            self._uses.setdefault(
+                extractors.of_use(use),
+                (use, sizes or [canvases.largest_canvas(image)]),
+            )
 
     def for_replicas(self, replicas: int) -> list[Program]:
         """Returns the programs of one of `replicas` that share a batch.
@@ -109,11 +117,11 @@ class RecipePrograms:
         Raises:
             UserError: A batch of the recipe does not divide.
         """
-        image = self._config.image
-        sizes = list(map(tuple, image.buckets)) or [
-            canvases.largest_canvas(image)
+        programs = [
+            self._extraction(canvas, replicas, use, extractor)
+            for extractor, (use, sizes) in self._uses.items()
+            for canvas in sizes
         ]
-        programs = [self._extraction(canvas, replicas) for canvas in sizes]
         if self._config.training.epochs:
             scales = self._config.training.rescale or (1.0,)
             programs = [
@@ -155,9 +163,15 @@ class RecipePrograms:
             parts,
         )
 
-    def _extraction(self, canvas: tuple[int, int], replicas: int) -> Program:
+    def _extraction(
+        self,
+        canvas: tuple[int, int],
+        replicas: int,
+        use: str,
+        extractor: Extractor,
+    ) -> Program:
         def step(image, valid):
-            return self._extractor.replica_step(
+            return extractor.replica_step(
                 {"image": image, "valid": valid}, tf.constant(0.0)
             )
 
@@ -169,8 +183,9 @@ class RecipePrograms:
             )
 
         name = "extraction.batch_size"
+        title = "extraction" if len(self._uses) == 1 else use
         return Program(
-            "extraction {}x{}".format(*canvas),
+            "{} {}x{}".format(title, *canvas),
             "photos",
             1,
             divide_batch(self._config.extraction.batch_size, replicas, name),

@@ -24,6 +24,7 @@ from agem_tf.config.recipe import (
     BATCH_NORMS,
     MERGES,
     STRATEGIES,
+    USES,
     BenchmarkConfig,
     Config,
     DataConfig,
@@ -33,6 +34,7 @@ from agem_tf.config.recipe import (
     MiningConfig,
     ModelConfig,
     TrainingConfig,
+    UseConfig,
 )
 from agem_tf.config.validation import type_faults, validate
 
@@ -56,6 +58,8 @@ __all__ = [
     "OptimizerRule",
     "STRATEGIES",
     "TrainingConfig",
+    "USES",
+    "UseConfig",
     "default_rules",
     "earlier_default_rules",
     "named_network",

@@ -28,6 +28,7 @@ MERGES = ("residual", "add", "mul")
 PLACEMENTS = (*FEATURE_MAPS, "blocks")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SELECTIONS = ("validation_loss", "validation_map")
+USES = ("mining", "validation", "test")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
 WHITENING_STARTS = ("learned", "random")
 WHITENINGS = ("learned", "pca", "none")
@@ -326,6 +327,23 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(slots=True)
+class UseConfig:
+    """The photos of one use, where they differ from those of training."""
+
+    size: int = option(0, "Longer side in pixels; 0: image.size.", minimum=0)
+    scales: tuple[float, ...] = option(
+        (),
+        "Scales of the resized photo; empty: extraction.scales.",
+        above=0,
+        maximum=4,
+    )
+    buckets: tuple[tuple[int, ...], ...] = option(
+        (),
+        "Canvases (height, width); empty: image.buckets in proportion to size.",
+    )
+
+
+@dataclasses.dataclass(slots=True)
 class ExtractionConfig:
     """Extraction of descriptors for mining, validation and tests."""
 
@@ -334,6 +352,17 @@ class ExtractionConfig:
         "Scales of the resized photo; several are merged into one descriptor.",
         above=0,
         maximum=4,
+    )
+    mining: UseConfig = option(
+        factory=UseConfig, help="Photos that negatives are mined with."
+    )
+    validation: UseConfig = option(
+        factory=UseConfig, help="Photos of validation."
+    )
+    test: UseConfig = option(
+        factory=UseConfig,
+        help="Photos of the test split, of learned whitening, of the exported "
+        "model, and of the commands that take the run.",
     )
     batch_size: int = option(
         16, "Photos per step over all replicas together.", minimum=1
@@ -362,11 +391,13 @@ class BenchmarkConfig:
     )
     split: str = option("test", "Split to score.")
     size: int = option(
-        0, "Longer side of its photos in pixels; 0: image.size.", minimum=0
+        0,
+        "Longer side of its photos in pixels; 0: that of extraction.test.",
+        minimum=0,
     )
     scales: tuple[float, ...] = option(
         (),
-        "Scales of the resized photo; empty: extraction.scales.",
+        "Scales of the resized photo; empty: those of extraction.test.",
         above=0,
         maximum=4,
     )

@@ -8,10 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from agem_tf.config.optimizer_fields import OptimizerConfig, OptimizerRule
-from agem_tf.config.photo_fields import CANVAS_MULTIPLE, MINIMUM_SIZE
+from agem_tf.config.photo_fields import (
+    CANVAS_MULTIPLE,
+    MINIMUM_SIZE,
+    ImageConfig,
+)
 from agem_tf.config.recipe import (
+    USES,
     Config,
     MiningConfig,
+    ModelConfig,
 )
 from agem_tf.errors import UserError
 from agem_tf.option_fields import info_of
@@ -203,24 +209,44 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
 
 
 def _unfit_buckets(config: Config) -> Iterator[str]:
-    image, model = config.image, config.model
-    if not image.buckets:
-        return
+    model = config.model
+    named = [("image.buckets", config.image)]
+    for use in USES:
+        own = getattr(config.extraction, use)
+        if 0 < own.size < MINIMUM_SIZE:
+            yield (
+                f"extraction.{use}.size must be 0 or at least {MINIMUM_SIZE}, "
+                f"not {own.size}"
+            )
+        image = dataclasses.replace(
+            config.image,
+            size=own.size or config.image.size,
+            buckets=own.buckets,
+        )
+        named.append((f"extraction.{use}.buckets", image))
+    for name, image in named:
+        if image.buckets:
+            yield from _faults_of_buckets(name, image, model)
+
+
+def _faults_of_buckets(
+    name: str, image: ImageConfig, model: ModelConfig
+) -> Iterator[str]:
     if image.resize != "aspect":
-        yield f"image.buckets needs image.resize aspect, not {image.resize}"
+        yield f"{name} needs image.resize aspect, not {image.resize}"
     for bucket in image.buckets:
         if len(bucket) != 2 or any(
             side < 1 or side % CANVAS_MULTIPLE for side in bucket
         ):
             yield (
-                "image.buckets must hold (height, width) in multiples of "
+                f"{name} must hold (height, width) in multiples of "
                 f"{CANVAS_MULTIPLE}, not {bucket}"
             )
     if not any(min(bucket) >= image.size for bucket in image.buckets):
         side = -(-image.size // CANVAS_MULTIPLE) * CANVAS_MULTIPLE
         yield (
-            "image.buckets must hold a square photo of image.size "
-            f"{image.size}, add ({side}, {side})"
+            f"{name} must hold a square photo of "
+            f"{image.size} pixels, add ({side}, {side})"
         )
     if model.regional or model.pooling in (
         "regional_attention",
@@ -228,8 +254,8 @@ def _unfit_buckets(config: Config) -> Iterator[str]:
         "scda",
     ):
         yield (
-            "image.buckets pads photos, which pooling by regions or components "
-            "does not support; use another model.pooling, such as gem, without "
+            f"{name} pads photos, which pooling by regions or components does "
+            "not support; use another model.pooling, such as gem, without "
             "model.regional"
         )
 

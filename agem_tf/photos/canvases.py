@@ -10,7 +10,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from agem_tf.config import CANVAS_MULTIPLE, ImageConfig
+from agem_tf.config import (
+    CANVAS_MULTIPLE,
+    Config,
+    ExtractionConfig,
+    ImageConfig,
+)
 from agem_tf.photos import limits
 from agem_tf.photos.decoding import MIN_SIDE
 
@@ -42,6 +47,23 @@ def at_size(image: ImageConfig, size: int) -> ImageConfig:
         for canvas in image.buckets
     )
     return dataclasses.replace(image, size=size, buckets=canvases)
+
+
+def settings_of(
+    config: Config, use: str
+) -> tuple[ImageConfig, ExtractionConfig]:
+    """Returns how photos are resized and extracted in one use of a recipe.
+
+    Args:
+        config: the recipe.
+        use: one of `config.USES`.
+    """
+    own = getattr(config.extraction, use)
+    image = at_size(config.image, own.size or config.image.size)
+    if own.buckets:
+        image = dataclasses.replace(image, buckets=own.buckets)
+    scales = own.scales or config.extraction.scales
+    return image, dataclasses.replace(config.extraction, scales=scales)
 
 
 def choose_canvases(

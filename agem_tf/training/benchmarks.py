@@ -8,8 +8,6 @@ import functools
 import pathlib
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from agem_tf.config import BenchmarkConfig, Config
 from agem_tf.datasets.prepared import PreparedDataset, Split
 from agem_tf.descriptors.descriptor_set import DescriptorSet
@@ -24,8 +22,8 @@ from agem_tf.evaluation.evaluating import (
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.protocols.protocol import WHOLE, ProtocolScores
 from agem_tf.extraction.extractor import Extractor
-from agem_tf.models import AGeM
-from agem_tf.photos.canvases import at_size
+from agem_tf.extraction.uses import UseExtractors
+from agem_tf.photos.canvases import at_size, settings_of
 from agem_tf.retrieval import reranking
 
 
@@ -87,35 +85,29 @@ class BenchmarkScoring:
     Args:
         config: The recipe.
         benchmarks: Its opened benchmarks.
-        model: The model, created under `strategy`.
+        extractors: Extractors of the model.
         train: Split that whitenings are learned from, if any are.
-        strategy: Strategy to extract under.
     """
 
     def __init__(
         self,
         config: Config,
         benchmarks: Sequence[Benchmark],
-        model: AGeM,
+        extractors: UseExtractors,
         train: Split | None,
-        strategy: tf.distribute.Strategy,
     ):
         self._config, self._benchmarks = config, benchmarks
         self._train = train
-
-        # One extractor per settings compiles one program.
-        @functools.cache
-        def create(size: int, scales: tuple[float, ...]) -> Extractor:
-            extraction = config.extraction
-            if scales:
-                extraction = dataclasses.replace(extraction, scales=scales)
-            image = at_size(config.image, size or config.image.size)
-            return Extractor(model, image, extraction, strategy)
-
-        self._extractors = [
-            create(each.settings.size, tuple(each.settings.scales))
-            for each in benchmarks
-        ]
+        self._extractors = []
+        for each in benchmarks:
+            image, extraction = settings_of(config, "test")
+            if each.settings.scales:
+                extraction = dataclasses.replace(
+                    extraction, scales=each.settings.scales
+                )
+            if each.settings.size:
+                image = at_size(image, each.settings.size)
+            self._extractors.append(extractors.of_settings(image, extraction))
 
     def score(
         self, epoch: int | None = None, directory: pathlib.Path | None = None

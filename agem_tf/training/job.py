@@ -28,10 +28,11 @@ from agem_tf.evaluation.evaluating import (
     evaluate_descriptors,
 )
 from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
-from agem_tf.extraction.extractor import Extractor
+from agem_tf.extraction.uses import UseExtractors
 from agem_tf.files.locations import Location, as_location, is_remote
 from agem_tf.files.remote_directories import mirrored
-from agem_tf.models import DELF, AGeM
+from agem_tf.models import DELF
+from agem_tf.photos.canvases import settings_of
 from agem_tf.saved_models import retrieval_model
 from agem_tf.saved_models.local_model import export_local_model
 from agem_tf.training import reporting, runs
@@ -156,7 +157,7 @@ def _run(
     keras.utils.set_random_seed(config.training.seed)
     with devices.scope():
         model = create_model(config)
-        extractor = _extractor(model, config, devices)
+        extractors = UseExtractors(config, model, devices)
     with chief_first(devices):
         dataset = runs.open_dataset(config, workdir, skip_corrupt=skip_corrupt)
         benchmarks = open_benchmarks(config, skip_corrupt)
@@ -169,10 +170,10 @@ def _run(
             workdir,
             dataset,
             model,
-            extractor,
+            extractors,
             devices,
             profile_steps,
-            scoring.on_benchmarks(model, devices),
+            scoring.on_benchmarks(extractors),
             push,
         )
     _claim(workdir, config, dataset, devices)
@@ -189,12 +190,12 @@ def _run(
             devices,
         )
     if config.evaluation.untrained:
-        scoring.score("untrained", model, devices)
+        scoring.score("untrained", extractors)
     history: list[dict[str, float]] = []
     if trainer:
         history = trainer.train()
         model = runs.open_run(workdir, devices).model
-        scoring.score("trained", model, devices)
+        scoring.score("trained", UseExtractors(config, model, devices))
     elif is_chief(devices):
         runs.save_model(model, workdir / BEST_MODEL)
     result = JobResult(
@@ -207,15 +208,16 @@ def _run(
     with chief_first(devices):
         if is_chief(devices):
             _write_metrics(workdir / "metrics.json", result)
+            image, extraction = settings_of(config, "test")
             if isinstance(model, DELF):
                 # PCA of local features is learned after training.
-                export_local_model(model, result.saved_model, config.image)
+                export_local_model(model, result.saved_model, image)
             else:
                 retrieval_model.export_model(
                     model,
                     result.saved_model,
-                    config.image,
-                    config.extraction,
+                    image,
+                    extraction,
                     scoring.whitening,
                 )
             reporting.write_report(
@@ -267,12 +269,10 @@ class _Scoring:
             self._truth = dataset.ground_truth(data.test_split)
             self._protocol = dataset.protocol(data.test_split)
 
-    def on_benchmarks(
-        self, model: AGeM, strategy: tf.distribute.Strategy
-    ) -> BenchmarkScoring:
+    def on_benchmarks(self, extractors: UseExtractors) -> BenchmarkScoring:
         """Returns what scores a model on the recipe's benchmarks."""
         return BenchmarkScoring(
-            self._config, self._opened, model, self._train, strategy
+            self._config, self._opened, extractors, self._train
         )
 
     def lost(self) -> dict[str, list[str]]:
@@ -283,17 +283,15 @@ class _Scoring:
                 lost[f"{each.settings.title} {split}"] = names
         return lost
 
-    def score(
-        self, stage: str, model: AGeM, strategy: tf.distribute.Strategy
-    ) -> None:
+    def score(self, stage: str, extractors: UseExtractors) -> None:
         """Scores a model, then with the whitening that is learned for it."""
         directory = self._workdir / "descriptors" / stage
-        scored = self.on_benchmarks(model, strategy).score(
+        scored = self.on_benchmarks(extractors).score(
             directory=directory / "benchmarks"
         )
         for title, evaluation in scored.items():
             self.benchmarks.setdefault(title, {})[stage] = evaluation
-        extractor = _extractor(model, self._config, strategy)
+        extractor = extractors.of_use("test")
         sets = []
         if self._test:
             sets = extract_sets(extractor, self._test, self._truth, directory)
@@ -326,12 +324,6 @@ class _Scoring:
                 protocol=self._protocol,
                 rerank=rerank,
             )
-
-
-def _extractor(
-    model: AGeM, config: Config, strategy: tf.distribute.Strategy
-) -> Extractor:
-    return Extractor(model, config.image, config.extraction, strategy)
 
 
 def _claim(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from agem_tf.config import Config, ModelConfig, validate
+from agem_tf.config import Config, ModelConfig, UseConfig, validate
 from agem_tf.datasets.preparation import prepare
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
@@ -25,7 +25,7 @@ from agem_tf.extraction.local_extractor import (
 from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.files.locations import as_location, local_copy
 from agem_tf.models import DELF, AGeM
-from agem_tf.photos.canvases import at_size
+from agem_tf.photos.canvases import at_size, settings_of
 from agem_tf.training.workdir import BEST_MODEL, read_recipe
 from agem_tf.weights.keras_files import load_keras_model
 
@@ -35,7 +35,7 @@ class Run:
     """Recipe and model of a training run, for the stages after it.
 
     Attributes:
-        config: The recipe.
+        config: The recipe; its image and scales are those of its tests.
         model: The model with the best weights.
     """
 
@@ -150,6 +150,9 @@ def open_run(
             converted = type(model).from_config(model.get_config() | policy)
             converted.set_weights(model.get_weights())
             model = converted
+    image, extraction = settings_of(config, "test")
+    extraction = dataclasses.replace(extraction, test=UseConfig())
+    config = dataclasses.replace(config, image=image, extraction=extraction)
     return Run(config, model)
 
 

@@ -32,7 +32,7 @@ from agem_tf.distribution.workers import (
 )
 from agem_tf.errors import UserError
 from agem_tf.evaluation.evaluating import evaluate_descriptors
-from agem_tf.extraction.extractor import Extractor
+from agem_tf.extraction.uses import UseExtractors
 from agem_tf.models import AGeM
 from agem_tf.progress import Progress
 from agem_tf.training.benchmarks import BenchmarkScoring, history_columns
@@ -56,7 +56,7 @@ class Trainer:
         workdir: Directory for checkpoints, history and the best model.
         dataset: Prepared photos.
         model: The model, created under `strategy`.
-        extractor: Extractor of the same model; its compiled step is shared.
+        extractors: Extractors of the same model.
         strategy: Strategy to train under.
         profile_steps: Steps to trace, counted over all epochs from 0.
         benchmarks: Scores the same model on the recipe's benchmarks.
@@ -73,7 +73,7 @@ class Trainer:
         workdir: pathlib.Path,
         dataset: PreparedDataset,
         model: AGeM,
-        extractor: Extractor,
+        extractors: UseExtractors,
         strategy: tf.distribute.Strategy,
         profile_steps: range = range(0),
         benchmarks: BenchmarkScoring | None = None,
@@ -82,7 +82,9 @@ class Trainer:
         self._benchmarks, self._push = benchmarks, push
         self._config, self._strategy = config, strategy
         self._workdir = workdir
-        self._model, self._extractor = model, extractor
+        self._model = model
+        self._extractor = extractors.of_use("mining")
+        self._validator = extractors.of_use("validation")
         with strategy.scope():
             self._task = create_task(config, dataset, model)
             self._optimizer = RuleOptimizer(
@@ -377,8 +379,8 @@ class Trainer:
             if they are trained.
         """
         split, truth = self._validation, self._validation_truth
-        database = self._extractor.database(split)
-        queries = self._extractor.queries(split, truth)
+        database = self._validator.database(split)
+        queries = self._validator.queries(split, truth)
         scores = evaluate_descriptors(database, truth, queries).scores
         row = self._task.validate(database.descriptors)
         row["validation_map"] = scores.medium.mean_average_precision

@@ -42,6 +42,7 @@ _FREE_FIELDS = (
     "data.test_split",
     "evaluation.",
     "extraction.batch_size",
+    "extraction.test.",
     "extraction.whitening",
     "extraction.whitening_shrinkage",
     "name",

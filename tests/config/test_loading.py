@@ -277,6 +277,8 @@ _ATTENTIVE = [
         ["extraction.scales=()"],
         ["training.epochs=0", "evaluation.untrained=False"],
         ["training.jit_compile=True"],
+        ["extraction.mining.size=8"],
+        ["image.size=64", "extraction.test.buckets=((64, 32),)"],
         [
             "image.resize=square",
             "training.remat=True",

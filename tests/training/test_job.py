@@ -14,6 +14,7 @@ from agem_tf import config, extract, whiten
 from agem_tf import evaluate as evaluate_command
 from agem_tf import export as export_command
 from agem_tf import visualize as visualize_command
+from agem_tf.config import UseConfig
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
@@ -334,6 +335,38 @@ def test_extraction_is_skipped_when_done_and_redone_on_demand(run, tmp_path):
         )
     )
     assert (output / "descriptors.npy").stat().st_mtime_ns != first
+
+
+def test_tests_have_photos_of_their_own(recipe, tmp_path):
+    """So have the exported model and the commands on the run."""
+    recipe.extraction.mining.size = 32
+    recipe.extraction.validation.scales = (1.0, 1.4)
+    recipe.training.epochs = 1
+    job.run_recipe(recipe, tmp_path)
+    recipe.extraction.test = UseConfig(48, (1.0, 0.7))
+    result = job.run_recipe(recipe, tmp_path)
+
+    database = DescriptorSet.load(tmp_path / "descriptors/trained/test")
+    assert database.provenance["image"]["size"] == 48
+    assert database.provenance["scales"] == [1.0, 0.7]
+    extracted = extract.main(
+        extract.ExtractOptions(
+            workdir=str(tmp_path), output=str(tmp_path / "test")
+        )
+    )
+    assert extracted.provenance == database.provenance
+    np.testing.assert_array_equal(extracted.descriptors, database.descriptors)
+    split = PreparedDataset(recipe.data.directory).split("test")
+    served = tf.saved_model.load(str(result.saved_model)).signatures[
+        "encoded_images"
+    ](encoded_images=tf.constant(encoded_photos(split)))
+    whitened = LinearWhitening.load(tmp_path / "whitening").apply_to(database)
+    np.testing.assert_allclose(
+        served["descriptors"], whitened.descriptors, atol=1e-5
+    )
+    recipe.extraction.mining.size = 0
+    with pytest.raises(UserError, match="extraction.mining.size"):
+        job.run_recipe(recipe, tmp_path)
 
 
 def test_photos_of_any_shape_keep_their_proportions(recipe, tmp_path):

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from agem_tf import config
 from agem_tf.datasets.preparation import prepare
-from agem_tf.extraction.extractor import Extractor
+from agem_tf.extraction.uses import UseExtractors
 from agem_tf.training.networks import create_model
 from agem_tf.training.trainer import Trainer
 
@@ -217,9 +217,9 @@ def test_weights_are_those_of_the_published_rules(
     source = {"source": str(sfm_download)}
     dataset = prepare("retrieval_sfm_120k", tmp_path / "data", source)
     strategy = tf.distribute.get_strategy()
-    extractor = Extractor(model, recipe.image, recipe.extraction, strategy)
+    extractors = UseExtractors(recipe, model, strategy)
     history = Trainer(
-        recipe, tmp_path, dataset, model, extractor, strategy
+        recipe, tmp_path, dataset, model, extractors, strategy
     ).train()
     for variable in model.variables:
         after = network.weights[variable.path].numpy()
