@@ -12,6 +12,7 @@ p = 3. Every other command accepts the --workdir.
 from __future__ import annotations
 
 from agem_tf import cli
+from agem_tf.config import RESIZES_BY
 
 conversion = cli.lazy("agem_tf.conversion")
 
@@ -22,12 +23,21 @@ class ConvertOptions:
 
     checkpoint: str = cli.required("A .pth or .safetensors file.")
     workdir: str = cli.required("Directory to write the run to.")
+    resize_by: str = cli.option(
+        "sizes",
+        "What maps pixels to those of another scale: the rounded sizes, as in "
+        "PyTorch before 1.6 and so as published, or the factor as given, as in "
+        "PyTorch since.",
+        choices=RESIZES_BY,
+    )
 
 
 def main(options: ConvertOptions) -> conversion.Converted:
     """Writes a run and prints the network and its whitenings."""
     converted = conversion.write_run(
-        conversion.read_network(options.checkpoint), options.workdir
+        conversion.read_network(options.checkpoint),
+        options.workdir,
+        options.resize_by,
     )
     model = converted.config.model
     cli.print_line(

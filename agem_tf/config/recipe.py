@@ -27,6 +27,7 @@ BATCH_NORMS = ("frozen_statistics", "frozen", "trainable")
 MERGES = ("residual", "add", "mul")
 PLACEMENTS = (*FEATURE_MAPS, "blocks")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+RESIZES_BY = ("sizes", "factor")
 SELECTIONS = ("validation_loss", "validation_map")
 USES = ("mining", "validation", "test")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
@@ -352,6 +353,13 @@ class ExtractionConfig:
         "Scales of the resized photo; several are merged into one descriptor.",
         above=0,
         maximum=4,
+    )
+    resize_by: str = option(
+        "sizes",
+        "What maps pixels to those of another scale: the rounded sizes, as in "
+        "PyTorch before 1.6 and so in the published networks, or the factor as "
+        "given, as in PyTorch since.",
+        choices=RESIZES_BY,
     )
     mining: UseConfig = option(
         factory=UseConfig, help="Photos that negatives are mined with."

@@ -48,19 +48,23 @@ class Converted:
 
 
 def write_run(
-    network: PyTorchNetwork, directory: str | os.PathLike
+    network: PyTorchNetwork,
+    directory: str | os.PathLike,
+    resize_by: str = "sizes",
 ) -> Converted:
     """Writes a run: recipe, weights, and the whitenings that came with them.
 
     Args:
         network: Network read from a file of PyTorch.
         directory: Directory of the run; replaced if it holds just a conversion.
+        resize_by: See `ExtractionConfig`.
 
     Raises:
         UserError: the tensors do not fit the network, or the directory holds
             other files.
     """
     directory, config = pathlib.Path(directory), converted_recipe(network)
+    config.extraction.resize_by = resize_by
     written = {}
     with atomic_directory(directory) as temporary:
         model = _model(network, config)
@@ -143,7 +147,9 @@ def _whitenings(
                     f"{data} is for descriptors of {mean.size} dimensions, "
                     f"not {model.dimension}."
                 )
-            extraction = ExtractionConfig(scales=SCALES[name])
+            extraction = dataclasses.replace(
+                config.extraction, scales=SCALES[name]
+            )
             path = pathlib.Path("whitening", data, name)
             whitenings[path] = LinearWhitening(
                 mean,

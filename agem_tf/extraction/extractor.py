@@ -69,7 +69,9 @@ class Extractor:
         per_replica(extraction.batch_size, strategy)
         self._model, self._image = model, image
         self._extraction, self._strategy = extraction, strategy
-        self._pyramid = ScalePyramid(model, image, extraction.scales)
+        self._pyramid = ScalePyramid(
+            model, image, extraction.scales, resize_by=extraction.resize_by
+        )
         self._step = tf.function(
             lambda batch, stop: strategy.run(
                 self.replica_step, args=(batch, stop)

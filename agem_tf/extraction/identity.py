@@ -44,9 +44,12 @@ def provenance(
     """
     compared = dataclasses.asdict(image)
     del compared["buckets"]
+    by_factor = extraction.resize_by == "factor"
     return {
         "model": fingerprint(model),
         "image": compared,
         "scales": extraction.scales,
+        # Not in the provenance of earlier releases.
+        **({"resize_by": "factor"} if by_factor else {}),
         "whitening": None,
     }

@@ -48,6 +48,7 @@ class ScalePyramid:
         network: called instead of the model, if it computes the same.
         remat: whether the gradients of what is trained compute activations
             again.
+        resize_by: see `ExtractionConfig`.
 
     Raises:
         UserError: photos are padded, and a layer of the model can't ignore
@@ -62,9 +63,11 @@ class ScalePyramid:
         trained: Sequence[keras.Variable] | None = None,
         network: Callable[..., tf.Tensor] | None = None,
         remat: bool = False,
+        resize_by: str = "sizes",
     ):
         self._model, self._image, self._scales = model, image, tuple(scales)
         self._network = network or model
+        self._by_factor = resize_by == "factor"
         if image.buckets:
             try:
                 self._network = padded(model)
@@ -180,7 +183,14 @@ class ScalePyramid:
         """Resizes bilinearly without antialiasing, as the reference does."""
         if not tf.is_tensor(scale) and scale == 1.0:
             return images
-        sides = self._scaled_sides(tf.shape(images)[1:3], scale)
+        extent = tf.shape(images)[1:3]
+        sides = self._scaled_sides(extent, scale)
+        if self._by_factor:
+            extents, new_extents = (
+                tf.tile(each[tf.newaxis], [tf.shape(images)[0], 1])
+                for each in (extent, sides)
+            )
+            return resize_inside(images, extents, new_extents, sides, scale)
         return tf.image.resize(images, sides, "bilinear", antialias=False)
 
     def _scaled_inside(self, images, extents, scale):
@@ -194,7 +204,8 @@ class ScalePyramid:
             for side in images.shape[1:3]
         ]
         sides = self._scaled_sides(extents, scale)
-        return resize_inside(images, extents, sides, canvas), sides
+        factor = scale if self._by_factor else None
+        return resize_inside(images, extents, sides, canvas, factor), sides
 
     def _scaled_sides(self, sides, scale):
         """Rounds down, as the reference does.

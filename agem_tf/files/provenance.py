@@ -14,7 +14,14 @@ from agem_tf.errors import UserError
 
 # Photos and crops may differ between two sets that are compared, as those of
 # queries and database do; these may not.
-COMPARED_KEYS = ("model", "image", "scales", "aggregation", "whitening")
+COMPARED_KEYS = (
+    "model",
+    "image",
+    "scales",
+    "resize_by",
+    "aggregation",
+    "whitening",
+)
 
 
 def normalize_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:

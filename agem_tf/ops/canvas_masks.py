@@ -72,6 +72,7 @@ def resize_inside(
     extents: Tensor,
     new_extents: Tensor,
     canvas: Sequence[int],
+    factor: float | None = None,
 ) -> Tensor:
     """Resizes the photos of a batch, each by factors of its own.
 
@@ -83,21 +84,34 @@ def resize_inside(
         extents: (batch, 2) integers, the rows and columns of each photo.
         new_extents: (batch, 2) integers, the same after resizing.
         canvas: Height and width of the result.
+        factor: What distances between pixels are multiplied by; by default the
+            quotient of the extents, which rounding makes another.
     """
-    height, width = images.shape[1:3]
-    rows = _interpolation(extents[:, 0], new_extents[:, 0], height, canvas[0])
-    columns = _interpolation(extents[:, 1], new_extents[:, 1], width, canvas[1])
+    height, width = ops.shape(images)[1:3]
+    rows = _interpolation(
+        extents[:, 0], new_extents[:, 0], height, canvas[0], factor
+    )
+    columns = _interpolation(
+        extents[:, 1], new_extents[:, 1], width, canvas[1], factor
+    )
     return ops.einsum("bih,bjw,bhwc->bijc", rows, columns, images)
 
 
 def _interpolation(
-    extent: Tensor, new_extent: Tensor, size: int, new_size: int
+    extent: Tensor,
+    new_extent: Tensor,
+    size: int,
+    new_size: int,
+    factor: float | None,
 ) -> Tensor:
     """Returns the (batch, new size, size) weights along one axis."""
     extent = ops.cast(extent, "float32")[:, None]
     new_extent = ops.cast(new_extent, "float32")[:, None]
     centres = ops.arange(new_size, dtype="float32") + 0.5
-    places = centres * (extent / new_extent) - 0.5
+    distance = extent / new_extent
+    if factor is not None:
+        distance = ops.full_like(extent, 1.0 / factor)
+    places = centres * distance - 0.5
     places = ops.clip(places, 0.0, extent - 1.0)[:, :, None]
     distances = ops.abs(places - ops.arange(size, dtype="float32"))
     return ops.maximum(1.0 - distances, 0.0)

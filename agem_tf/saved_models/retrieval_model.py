@@ -162,7 +162,11 @@ class ExportableModel:
             else _traced_once(self._model)
         )
         self._pyramid = ScalePyramid(
-            model, self._image, extraction.scales, network=network
+            model,
+            self._image,
+            extraction.scales,
+            network=network,
+            resize_by=extraction.resize_by,
         )
         self._describe_crops = self._crops_function()
 

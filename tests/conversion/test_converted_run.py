@@ -8,6 +8,8 @@ from agem_tf import backbones, conversion, extract
 from agem_tf.datasets.preparation import prepare
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
+from agem_tf.extraction.identity import provenance
+from agem_tf.files.provenance import check_same_provenance
 from agem_tf.ops import rmac_regions
 from agem_tf.saved_models import retrieval_model
 from agem_tf.training import runs
@@ -246,3 +248,19 @@ def test_a_whitening_of_another_dimension_is_refused(tmp_path, checkpoint):
     checkpoint.meta["Lw"] = {"sfm": {"ss": learned}}
     with pytest.raises(UserError, match="of sfm is for .* 3 dimensions"):
         convert(checkpoint, tmp_path)
+
+
+def test_scales_may_be_resized_as_in_pytorch_today(tmp_path, checkpoint):
+    learned = {"m": np.zeros(512), "P": np.eye(4, 512)}
+    checkpoint.meta["Lw"] = {"sfm": {"ss": learned, "ms": learned}}
+    network = conversion.read_network(checkpoint.write(tmp_path / "net.pth"))
+    converted = conversion.write_run(network, tmp_path / "run", "factor")
+    run = open_run(tmp_path / "run")
+    assert run.config.extraction.resize_by == "factor"
+    assert len(converted.whitenings) == 2
+    for directory, scales in converted.whitenings.items():
+        made = LinearWhitening.load(directory).provenance
+        settings = run.with_settings(scales).config
+        check_same_provenance(
+            made, provenance(run.model, settings.image, settings.extraction)
+        )

@@ -10,9 +10,10 @@ from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.datasets.preparation import prepare
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
-from agem_tf.extraction.identity import fingerprint
+from agem_tf.extraction.identity import fingerprint, provenance
 from agem_tf.extraction.pyramid import ScalePyramid, merge_scales
 from agem_tf.files.portions import Portion
+from agem_tf.files.provenance import check_same_provenance
 from agem_tf.models import AGeM
 
 
@@ -75,6 +76,32 @@ def test_small_scales_are_not_enlarged(mac):
         merge_scales([mac(image), mac(small)], 1.0),
         atol=1e-5,
     )
+
+
+def test_resizing_by_the_factor_is_another_and_equal_on_a_canvas(mac):
+    image = tf.random.stateless_uniform((2, 41, 61, 3), (0, 1), 0, 255)
+    aspect = ImageConfig(64, "aspect")
+    canvas = ImageConfig(64, "aspect", buckets=((64, 64),))
+    padded = tf.pad(image, [[0, 0], [0, 23], [0, 3], [0, 0]])
+    extents = tf.constant([[41, 61]] * 2)
+    found = {}
+    for kind in ("sizes", "factor"):
+        settings = {"scales": (0.7,), "resize_by": kind}
+        alone = ScalePyramid(mac, aspect, **settings).levels(image)
+        inside = ScalePyramid(mac, canvas, **settings).levels(padded, extents)
+        found[kind] = alone[0].output.numpy()
+        np.testing.assert_allclose(inside[0].output, found[kind], atol=1e-4)
+        assert alone[0].sides.numpy().tolist() == [[28, 42]] * 2
+    assert np.abs(found["factor"] - found["sizes"]).max() > 1e-3
+
+
+def test_descriptors_of_the_two_ways_to_resize_are_not_compared(mac):
+    made = [
+        provenance(mac, ImageConfig(), ExtractionConfig(resize_by=kind))
+        for kind in ("sizes", "factor")
+    ]
+    with pytest.raises(UserError, match="differ in resize_by"):
+        check_same_provenance(*made)
 
 
 class CountingStore:

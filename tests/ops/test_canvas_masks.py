@@ -35,3 +35,16 @@ def test_resizing_equals_that_of_the_unpadded_photo(scale):
         np.testing.assert_allclose(
             resized[i, :rows, :columns], alone, atol=1e-3
         )
+
+
+def test_a_factor_maps_pixels_as_it_is_given():
+    """Five pixels by 0.5 are two, whose quotient is 0.4."""
+    ramp = np.arange(5, dtype=np.float32)[None, :, None, None] + np.zeros(
+        (2, 1, 3, 1), np.float32
+    )
+    extents, new_extents = [[5, 3], [5, 3]], [[2, 3], [2, 3]]
+    for factor, expected in ((0.5, [0.5, 2.5]), (None, [0.75, 3.25])):
+        resized = resize_inside(
+            ramp, np.array(extents), np.array(new_extents), (2, 3), factor
+        )
+        np.testing.assert_allclose(resized[1, :, 0, 0], expected, atol=1e-6)
