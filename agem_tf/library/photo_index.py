@@ -218,7 +218,7 @@ class PhotoIndex:
         """Returns the names of all photos, or of those that pass a filter.
 
         Raises:
-            UserError: the index does not list its photos, or see `search`.
+            UserError: see `search`.
         """
         names = self.stored.index.names()
         if where is None:

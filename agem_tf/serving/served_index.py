@@ -1,20 +1,20 @@
 """The index that is served: it is opened again when it has changed.
 
 A request keeps the state that it began with. A change by another process, or by
-a request, is seen by the next one.
+a request, is seen by the next one; in Milvus, a change by another process is
+seen within a second.
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import io
 import logging
 import os
-import pathlib
 import threading
+import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,21 @@ import PIL.Image
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.extraction.photo_files import FileExtractor
-from agem_tf.files.manifest import MANIFEST
 from agem_tf.library import photo_models
 from agem_tf.library.photo_index import PhotoIndex
-from agem_tf.retrieval.indexes import StoredIndex, storage_at
+from agem_tf.retrieval.indexes import (
+    MilvusIndex,
+    MilvusStorage,
+    Storage,
+    StoredIndex,
+    storage_at,
+)
 from agem_tf.serving.batched_model import BatchedModel
 from agem_tf.serving.service_errors import ServiceError, not_found
 
 _LOG = logging.getLogger(__name__)
+# Milvus, which answers in milliseconds, is not asked by every request.
+_ASK_SECONDS = 1.0
 
 
 def _grey_photo() -> bytes:
@@ -68,22 +75,17 @@ class IndexState:
 
     @functools.cached_property
     def positions(self) -> dict[str, int] | None:
-        """Position of each name; None in an index that does not list them."""
-        try:
-            names = self.stored.index.names()
-        except UserError:
+        """Position of each name; None in Milvus, which may have too many."""
+        if isinstance(self.stored.index, MilvusIndex):
             return None
+        names = self.stored.index.names()
         return {name: position for position, name in enumerate(names)}
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """All names, in the order of the index.
-
-        Raises:
-            ServiceError: the index does not list them.
-        """
+        """All names, in the order of the index."""
         if self.positions is None:
-            raise not_found("An index in Milvus does not list its photos.")
+            return self.stored.index.names()
         return list(self.positions)
 
     @property
@@ -96,7 +98,6 @@ class IndexState:
 
         Raises:
             UserError: the filter is malformed.
-            ServiceError: the index does not list its photos.
         """
         return self.photos.photo_names(where) if where else self.names
 
@@ -195,17 +196,21 @@ class ServedIndex:
         self.place, self._model_path, self._folder = place, model, folder
         self._batched = batched
         self._opening = threading.Lock()
-        self._stamp = self._read_stamp()
+        self._watched = self.storage()
+        self._asked = time.monotonic()
+        self._stamp = self._watched.stamp()
         self._state = self._open(None, self._stamp)
 
-    def storage(self):
+    def storage(self) -> Storage:
         """Returns the storage, to change the index."""
         return storage_at(self.place, self._model_path)
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the index has changed since it was opened."""
-        stamp = self._read_stamp()
+        """Whether the index has changed, or in Milvus may have."""
+        if isinstance(self._watched, MilvusStorage):
+            return time.monotonic() - self._asked > _ASK_SECONDS
+        stamp = self._watched.stamp()
         return stamp is not None and stamp != self._stamp
 
     @property
@@ -219,8 +224,10 @@ class ServedIndex:
         Where that fails, as on an index that is being replaced, the old one is
         served on.
         """
+        # Before the lock, so that other requests do not wait for an answer.
+        self._asked = time.monotonic()
         with self._opening:
-            stamp = self._read_stamp()
+            stamp = self._watched.stamp()
             if stamp is None or stamp == self._stamp:
                 return
             try:
@@ -234,9 +241,7 @@ class ServedIndex:
         if self._state.model is not None:
             self._state.model.close()
 
-    def _open(
-        self, old: IndexState | None, stamp: tuple[int, ...] | None
-    ) -> IndexState:
+    def _open(self, old: IndexState | None, stamp: Hashable) -> IndexState:
         stored = self.storage().open()
         model = None
         if stored.origin.model is not None:
@@ -259,10 +264,3 @@ class ServedIndex:
         if old and old.model is not None and old.model is not model:
             old.model.close()
         return state
-
-    def _read_stamp(self) -> tuple[int, ...] | None:
-        """Returns what differs after a change; None if there is no file."""
-        with contextlib.suppress(OSError):
-            found = os.stat(pathlib.Path(self.place) / MANIFEST)
-            return found.st_ino, found.st_mtime_ns, found.st_size
-        return None

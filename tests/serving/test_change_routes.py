@@ -10,9 +10,14 @@ import sys
 import httpx
 import PIL.Image
 import pytest
+from fastapi.testclient import TestClient
 
+from agem_tf.library.indexing import index_photos
 from agem_tf.library.synchronization import sync_photos
 from agem_tf.retrieval.indexes import storage_at
+from agem_tf.serving.application import create_application
+from agem_tf.serving.service import Service
+from agem_tf.serving.service_options import ServeOptions
 
 # A service that is killed right before, or after, it replaces the manifest.
 KILLED = """
@@ -101,6 +106,33 @@ def test_a_change_by_another_process_is_seen(own_client, own_folder):
     with storage_at(str(own_folder / "index")).changed() as stored:
         stored.index.remove(["place 0/1 ä.jpg"])
     assert count(own_client) == before - 1
+
+
+def test_an_index_in_milvus_changes_as_one_in_a_directory(
+    album, run_directory, tmp_path
+):
+    pytest.importorskip("milvus_lite")
+    folder = str(shutil.copytree(album, tmp_path / "photos"))
+    place = f"milvus:{tmp_path}/photos.db"
+    index_photos(storage_at(place), folder, workdir=str(run_directory))
+    service = Service(ServeOptions(index=place, writable=True))
+    client = TestClient(create_application(service), "http://127.0.0.1")
+    before = client.get("/library").json()
+
+    change = client.post("/photos", files={"photo": jpeg("red")}).json()
+    (name,) = change["names"]
+    found = client.post("/search", files={"photo": jpeg("red")}).json()
+    assert found["results"][0]["name"] == name
+    assert client.get(f"/photos/{name}").status_code == 200
+    listed = client.get("/photos").json()
+    assert listed["total"] == before["photos"] + 1
+    assert name in {photo["name"] for photo in listed["photos"]}
+    assert client.get("/library").json()["version"] != before["version"]
+
+    assert client.delete(f"/photos/{name}").json()["removed"] == 1
+    assert count(client) == before["photos"]
+    assert client.delete(f"/photos/{name}").status_code == 404
+    service.close()
 
 
 @pytest.mark.parametrize(("moment", "photos"), [("before", 9), ("after", 10)])

@@ -95,6 +95,12 @@ class DirectoryStorage(Storage):
                     raise
         return self._open()
 
+    def stamp(self) -> tuple[int, ...] | None:
+        with contextlib.suppress(OSError):
+            found = os.stat(self._path / MANIFEST)
+            return found.st_ino, found.st_mtime_ns, found.st_size
+        return None
+
     @contextlib.contextmanager
     def created(self) -> Iterator[Draft]:
         with contextlib.ExitStack() as stack:

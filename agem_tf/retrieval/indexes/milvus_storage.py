@@ -109,6 +109,14 @@ class MilvusStorage(Storage):
     def open(self) -> StoredIndex:
         return self._opened(changes=False)
 
+    def stamp(self) -> tuple[str, int] | None:
+        with contextlib.suppress(UserError):
+            collection = None if self._is_missing else self._current()
+            if collection is not None:
+                manifest = self._manifest(collection) or {}
+                return collection, manifest.get("version", 0)
+        return None
+
     @contextlib.contextmanager
     def created(self) -> Iterator[Draft]:
         with self._alone():

@@ -8,7 +8,7 @@ import abc
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
@@ -157,6 +157,13 @@ class Storage(abc.ABC):
 
         Raises:
             UserError: there is no index, or it is damaged or altered.
+        """
+
+    @abc.abstractmethod
+    def stamp(self) -> Hashable:
+        """Returns what differs after a change of the index.
+
+        None if there is no index, or its place can't be reached.
         """
 
     @abc.abstractmethod
