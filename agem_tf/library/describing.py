@@ -8,6 +8,7 @@ same and whose descriptor was made by the same model with the same settings.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import logging
 import os
@@ -83,7 +84,8 @@ def describe_photos(
         others: directories with blocks of other processes.
 
     Raises:
-        UserError: a descriptor is not finite.
+        UserError: a descriptor is not finite, or other processes used another
+            model or other settings.
     """
     blocks = _Blocks(workspace, extractor, others)
     states, unreadable = _describe_missing(extractor, paths, root, blocks)
@@ -215,12 +217,22 @@ class _Blocks:
         self._rows: list[np.ndarray] = []
 
     def read(self) -> dict[str, _Finished]:
-        """Returns the finished photos by name; own and later blocks prevail."""
+        """Returns the finished photos by name; own and later blocks prevail.
+
+        Raises:
+            UserError: other processes used another model or other settings.
+        """
         finished: dict[str, _Finished] = {}
         for directory in (*self._others, self._directory):
-            for file in sorted(directory.glob(_PATTERN)):
-                for name, state, row in self._read_block(file):
-                    finished[name] = _Finished(state, row)
+            files = sorted(directory.glob(_PATTERN))
+            blocks = [list(self._read_block(file)) for file in files]
+            if directory in self._others and files and not any(blocks):
+                raise UserError(
+                    f"{directory} was described by another model or with other "
+                    "settings; give those, or remove it."
+                )
+            for name, state, row in itertools.chain.from_iterable(blocks):
+                finished[name] = _Finished(state, row)
         return finished
 
     def append(

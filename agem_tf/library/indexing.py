@@ -81,7 +81,7 @@ def index_photos(
 
     Raises:
         UserError: the folder holds no photo that can be read, or the model,
-            the whitening or the kind of index does not fit.
+            the whitening, the kind of index or a shard does not fit.
     """
     paths = list_folder(photos)
     model = photo_models.model_for_photos(workdir, scales, image_size, preset)

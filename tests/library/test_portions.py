@@ -79,6 +79,18 @@ def test_portions_make_the_index_of_one_process(
     assert not (tmp_path / "many.shards").exists()
 
 
+def test_shards_of_another_model_are_kept(photos, run_directory, tmp_path):
+    place, shards = str(tmp_path / "index"), str(tmp_path / "shards")
+    made = {"photos": str(photos), "workdir": str(run_directory)}
+    describe_portion(
+        shards=shards, portion=Portion(1, 3), image_size=96, **made
+    )
+    with pytest.raises(UserError, match="00001-of-00003 was described by an"):
+        index_photos(storage_at(place), shards=shards, **made)
+    index_photos(storage_at(place), shards=shards, image_size=96, **made)
+    assert not (tmp_path / "shards").exists()
+
+
 def test_one_process_at_a_time_has_a_portion(photos, tmp_path):
     portion, shards = Portion(1, 2), tmp_path / "shards"
     with portion.workspace(shards):
