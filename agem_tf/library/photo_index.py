@@ -189,20 +189,21 @@ class PhotoIndex:
             search = self._reranked(tuple(rerank), where).search
         else:
             search = functools.partial(index.search, among=among)
+        # Re-ranked, similar photos may come after dissimilar ones.
+        can_grow = collapse or (rerank and min_similarity is not None)
         while True:
             found = search(rows, wanted)
             kept = [
                 [m for m in each if least <= m.similarity <= most]
                 for each in found
             ]
-            if not collapse:
-                break
-            kept = [self._collapsed(matches) for matches in kept]
+            if collapse:
+                kept = [self._collapsed(matches) for matches in kept]
             is_short = any(
                 len(some) < top and len(each) == wanted
                 for some, each in zip(kept, found, strict=True)
             )
-            if wanted == len(self) or not is_short:
+            if not can_grow or wanted == len(self) or not is_short:
                 break
             wanted = min(len(self), _GROWTH * wanted)
         known = self._metadata

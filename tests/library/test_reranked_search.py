@@ -80,6 +80,16 @@ def test_the_query_itself_is_left_out_after_re_ranking(place):
     assert len(found) == 3 and "0.jpg" not in {match.name for match in found}
 
 
+def test_similar_photos_are_found_after_dissimilar_ones(place, rows):
+    steps = ["dba:3,1", "qe:2,0"]
+    least = np.sort(rows @ rows[0])[-8]
+    found = PhotoIndex.open(place).search(
+        "0.jpg", top=8, min_similarity=float(least) - 1e-6, rerank=steps
+    )
+    expected = np.flatnonzero(rows @ rows[0] >= least)
+    assert {m.name for m in found} == {f"{number}.jpg" for number in expected}
+
+
 def test_steps_that_compare_all_photos_have_a_largest_index(place, monkeypatch):
     monkeypatch.setattr(reranked_search, "_MOST_COMPARED", 39)
     index = PhotoIndex.open(place)
