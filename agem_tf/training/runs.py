@@ -8,7 +8,13 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from agem_tf.config import Config, ModelConfig, UseConfig, validate
+from agem_tf.config import (
+    Config,
+    ExtractionConfig,
+    ModelConfig,
+    UseConfig,
+    validate,
+)
 from agem_tf.datasets.preparation import prepare
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
@@ -61,7 +67,13 @@ class Run:
             config.extraction.scales = tuple(scales)
         if image_size is not None:
             config.image = at_size(config.image, image_size)
-        return Run(validate(config), self.model)
+        # Only what is set here: the rest was valid when the run was trained,
+        # maybe by an earlier version, and can't be changed any more.
+        scales = config.extraction.scales
+        validate(
+            Config(image=config.image, extraction=ExtractionConfig(scales))
+        )
+        return Run(config, self.model)
 
     def check_made(self, descriptors: DescriptorSet, path: str) -> None:
         """Checks that descriptors were made by this model.

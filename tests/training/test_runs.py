@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from agem_tf.config import Config, ImageConfig, ModelConfig
+from agem_tf.errors import UserError
 from agem_tf.models import AGeM
 from agem_tf.training import runs
 from agem_tf.training.workdir import BEST_MODEL, claim_workdir
@@ -39,3 +41,16 @@ def test_a_run_with_canvases_is_extracted_at_another_size(tmp_path):
     assert run.config.image.size == 96
     assert run.config.image.buckets == ((96, 96), (64, 96), (96, 64))
     assert config.image == image
+
+
+def test_a_run_is_extracted_whatever_its_training_was(tmp_path):
+    config = Config(image=ImageConfig(64, resize="aspect"))
+    # Canvases of the run's size, and what earlier versions did not refuse.
+    config.extraction.mining.buckets = ((64, 64),)
+    config.model.whitening_dimension = 8
+    config.extraction.whitening = "learned"
+    run = runs.Run(config, None).with_settings((0.5,), image_size=96)
+    assert run.config.image.size == 96
+    assert run.config.extraction.scales == (0.5,)
+    with pytest.raises(UserError, match="image.size must be at least 32"):
+        run.with_settings(image_size=8)
