@@ -1,5 +1,6 @@
 """Which validation of a run is the best, from the rows of its history."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 # One row of figures per validation, in their order.
@@ -12,10 +13,9 @@ def best_first(history: History, key: str) -> list[Mapping[str, float]]:
     Args:
         history: Rows with "epoch" and the score.
         key: Column of the score; low values of a loss are good, high values
-            of anything else.
+            of anything else. NaN, of a score that is not defined, is last.
     """
-    sign = 1 if key.endswith("loss") else -1
-    return sorted(reversed(history), key=lambda row: sign * row[key])
+    return sorted(reversed(history), key=lambda row: _cost(row[key], key))
 
 
 def epochs_since_best(history: History, key: str) -> float:
@@ -29,6 +29,11 @@ def epochs_since_best(history: History, key: str) -> float:
     """
     if not history:
         return 0
-    best = best_first(history, key)[0][key]
-    first = next(row for row in history if row[key] == best)
+    first = min(history, key=lambda row: _cost(row[key], key))
     return history[-1]["epoch"] - first["epoch"]
+
+
+def _cost(score: float, key: str) -> float:
+    if math.isnan(score):
+        return math.inf
+    return score if key.endswith("loss") else -score

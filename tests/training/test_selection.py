@@ -1,5 +1,7 @@
 """The best validation, and how long ago it was."""
 
+from math import nan
+
 import pytest
 
 from agem_tf.training.selection import best_first, epochs_since_best
@@ -16,6 +18,8 @@ def rows(key, values):
     [
         ("validation_map", [0.3, 0.5, 0.4, 0.5], [4, 2, 3, 1]),
         ("validation_loss", [0.3, 0.5, 0.2], [3, 1, 2]),
+        # No query has a positive.
+        ("validation_map", [nan, 0.1, nan], [2, 3, 1]),
     ],
 )
 def test_the_best_come_first_and_of_equals_the_later(key, values, order):
@@ -32,6 +36,7 @@ def test_the_best_come_first_and_of_equals_the_later(key, values, order):
         # As good as before is not better.
         ("validation_map", [0.3, 0.5, 0.4, 0.5], 2),
         ("validation_loss", [0.3, 0.5, 0.2, 0.3], 1),
+        ("validation_map", [nan, nan], 1),
     ],
 )
 def test_epochs_are_counted_from_the_first_of_the_best(key, values, waited):
