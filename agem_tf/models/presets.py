@@ -66,7 +66,8 @@ def write_preset(
         model: An `AGeM` or `DELF`.
         directory: Replaced as a whole if it holds an earlier preset.
         image: How photos are resized; by default as in the default recipe.
-        extraction: Scales of the photos; by default as in the default recipe.
+        extraction: Scales of the photos and how they are resized to them; by
+            default as in the default recipe.
 
     Returns:
         The directory.
@@ -78,6 +79,7 @@ def write_preset(
     settings = {
         "image": dataclasses.asdict(image or ImageConfig()),
         "scales": list(extraction.scales),
+        "resize_by": extraction.resize_by,
     }
     with atomic_directory(directory, _KIND) as temporary:
         _write_json(
@@ -98,7 +100,7 @@ class Preset(NamedTuple):
     Attributes:
         model: An `AGeM` or `DELF`.
         image: How photos are resized.
-        extraction: Scales of the photos.
+        extraction: Scales of the photos and how they are resized to them.
     """
 
     model: keras.Model
@@ -160,7 +162,11 @@ def _read_directory(directory: pathlib.Path) -> Preset:
         path = directory / _PREPROCESSOR
         settings = _read_json(path)
         image = ImageConfig(**settings["image"])
-        extraction = ExtractionConfig(scales=tuple(settings["scales"]))
+        extraction = ExtractionConfig(
+            scales=tuple(settings["scales"]),
+            # Not in presets of earlier versions.
+            resize_by=settings.get("resize_by", "sizes"),
+        )
     except Exception as error:  # Keras raises errors of many kinds.
         raise UserError(
             f"{path} can't be read ({error}); write the preset again with "

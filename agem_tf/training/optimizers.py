@@ -125,7 +125,8 @@ class RuleOptimizer:
     def rate_of_last_step(self) -> float:
         """Returns the base learning rate of the step that was taken last."""
         if self._schedule:
-            return float(self._schedule(self.steps - 1))
+            # None was taken yet if the first gradients overflowed.
+            return float(self._schedule(tf.maximum(self.steps - 1, 0)))
         rule, optimizer, _ = self._groups[0]
         return float(optimizer.learning_rate.numpy()) / rule.learning_rate_scale
 

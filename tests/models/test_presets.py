@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import agem_tf
-from agem_tf.config import named_network
+from agem_tf.config import ExtractionConfig, ImageConfig, named_network
 from agem_tf.errors import UserError
 from agem_tf.models import AGeM
+from agem_tf.models.presets import read_preset
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,14 @@ def test_a_preset_is_the_model(preset, model):
     model.save_preset(preset)
     (preset / "README.md").write_text("A completed card.")
     agem_tf.load(preset)
+
+
+def test_a_preset_keeps_how_photos_are_resized(model, tmp_path):
+    extraction = ExtractionConfig(scales=(1.0, 0.5), resize_by="factor")
+    model.save_preset(tmp_path / "mine", ImageConfig(96), extraction)
+    found = read_preset(tmp_path / "mine")
+    assert found.image.size == 96
+    assert found.extraction == extraction
 
 
 def test_a_preset_is_downloaded(preset, model, monkeypatch, tmp_path):

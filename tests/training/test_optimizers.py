@@ -241,6 +241,8 @@ def test_a_schedule_sets_the_rate_of_every_step_and_rule(variables):
         schedule_options={"end_learning_rate": 0.0},
     )
     optimizer = RuleOptimizer(config, variables, steps_per_epoch=2, epochs=2)
+    # As after a first step whose gradients overflow.
+    assert optimizer.rate_of_last_step() == pytest.approx(0.005)
     rates, bases = [], []
     for _ in range(4):
         before = [v.numpy() for v in variables]
