@@ -356,9 +356,9 @@ class ExtractionConfig:
     )
     resize_by: str = option(
         "sizes",
-        "What maps pixels to those of another scale: the rounded sizes, as in "
-        "PyTorch before 1.6 and so in the published networks, or the factor as "
-        "given, as in PyTorch since.",
+        "What maps pixels to those of another scale, for descriptors of whole "
+        "photos: the rounded sizes, as in PyTorch before 1.6 and so in the "
+        "published networks, or the factor as given, as in PyTorch since.",
         choices=RESIZES_BY,
     )
     mining: UseConfig = option(

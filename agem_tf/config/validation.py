@@ -154,6 +154,8 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
         )
     if model.local_dimension:
         yield from _joint_faults(config)
+    else:
+        yield from _unused_branch_settings(config)
     if model.pooling == "attentive" and extraction.whitening != "none":
         yield (
             "extraction.whitening is for global descriptors, and model.pooling "
@@ -368,6 +370,12 @@ def _classification_faults(config: Config) -> Iterator[str]:
             f"mining is set, but loss {config.loss.name} mines nothing; leave "
             "it out (--set mining={})"
         )
+    own = config.extraction.mining
+    if own.size or own.scales or own.buckets:
+        yield (
+            f"extraction.mining is set, but loss {config.loss.name} mines "
+            "nothing; leave it out"
+        )
 
 
 def _attention_faults(config: Config) -> Iterator[str]:
@@ -401,6 +409,21 @@ def _joint_faults(config: Config) -> Iterator[str]:
             "model.local_dimension trains on photos of one shape; set "
             "image.resize to square"
         )
+
+
+def _unused_branch_settings(config: Config) -> Iterator[str]:
+    defaults = Config()
+    for section, names in (
+        ("model", ("local_map", "local_options")),
+        ("loss", ("attention_weight", "reconstruction_weight")),
+    ):
+        own, default = getattr(config, section), getattr(defaults, section)
+        for name in names:
+            if getattr(own, name) != getattr(default, name):
+                yield (
+                    f"{section}.{name} is for the local branch, and "
+                    "model.local_dimension is 0; leave it out"
+                )
 
 
 def _missing_splits(config: Config) -> Iterator[str]:

@@ -237,6 +237,15 @@ def test_an_evaluation_without_its_splits_is_refused(assignments, message):
             ["loss.classifier_options={'num_centres':3}"],
             "loss contrastive has no classifier",
         ),
+        (["model.local_map=C5"], "model.local_map is for the local branch"),
+        (
+            ["loss.reconstruction_weight=1.0"],
+            "loss.reconstruction_weight .* model.local_dimension is 0",
+        ),
+        (
+            ["loss.name=arcface", "extraction.mining.size=64"],
+            "extraction.mining is set, but loss arcface mines nothing",
+        ),
     ],
 )
 def test_settings_that_nothing_uses_are_refused(assignments, message):
