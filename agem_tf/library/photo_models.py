@@ -19,6 +19,7 @@ from agem_tf.errors import UserError
 from agem_tf.files.manifest import MANIFEST, read_manifest
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.models import DELF, AGeM, presets
+from agem_tf.photos.canvases import at_size
 from agem_tf.retrieval.indexes import StoredIndex
 from agem_tf.saved_models import retrieval_model
 from agem_tf.saved_models.retrieval_model import ExportableModel, load_exported
@@ -59,13 +60,11 @@ def model_for_photos(
                 f"The preset {preset} is a network of local features; give one "
                 "of descriptors of whole photos."
             )
-        config = Config(
-            image=dataclasses.replace(image, size=image_size or image.size),
-            extraction=dataclasses.replace(
-                extraction, scales=tuple(scales or extraction.scales)
-            ),
-        )
-        validate(config)
+        if image_size is not None:
+            image = at_size(image, image_size)
+        if scales:
+            extraction.scales = tuple(scales)
+        config = validate(Config(image=image, extraction=extraction))
     else:
         config = Config(
             name="pretrained",

@@ -12,8 +12,11 @@ import pytest
 import agem_tf
 from agem_tf.config import ExtractionConfig, ImageConfig, named_network
 from agem_tf.errors import UserError
+from agem_tf.library.photo_models import model_for_photos
 from agem_tf.models import AGeM
 from agem_tf.models.presets import read_preset
+from agem_tf.photos.canvases import at_size
+from agem_tf.saved_models.retrieval_model import ExportableModel
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,17 @@ def test_a_preset_keeps_how_photos_are_resized(model, tmp_path):
     found = read_preset(tmp_path / "mine")
     assert found.image.size == 96
     assert found.extraction == extraction
+
+
+def test_canvases_of_a_preset_change_with_the_size(model, tmp_path):
+    image = ImageConfig(size=64, resize="aspect", buckets=((64, 64), (64, 32)))
+    model.save_preset(tmp_path / "run", image, ExtractionConfig())
+    found = model_for_photos(
+        preset=str(tmp_path / "run"), image_size=128, scales=(1.0, 0.7)
+    )
+    extraction = ExtractionConfig(scales=(1.0, 0.7))
+    expected = ExportableModel(model, at_size(image, 128), extraction)
+    assert found.provenance == expected.provenance
 
 
 def test_a_preset_is_downloaded(preset, model, monkeypatch, tmp_path):
