@@ -20,6 +20,7 @@ again, resumes.
 
 from __future__ import annotations
 
+import pathlib
 import signal
 import sys
 
@@ -264,10 +265,16 @@ def _watch(storage: storages.Storage, options: WatchOptions) -> None:
     def report(change: index_change.IndexChange) -> None:
         cli.print_line(change.summary())
         if options.exif and change.names:
-            annotation = annotating.annotate(
-                storage, exif=True, names=change.names
-            )
-            cli.print_line(annotation.summary())
+            try:
+                annotation = annotating.annotate(
+                    storage, exif=True, names=change.names
+                )
+                cli.print_line(annotation.summary())
+            except (UserError, OSError) as error:
+                # The photos are in the index, and no other change is missed.
+                cli.print_line(
+                    f"EXIF was not read; give --annotate --exif. {error}"
+                )
         # A log should have the lines at once.
         sys.stdout.flush()
 
@@ -311,6 +318,13 @@ def _create(
     }
     if options.descriptors:
         return indexing.index_descriptors(storage, options.descriptors, **made)
+    if options.shards and not portions.portions_in(
+        pathlib.Path(options.shards)
+    ):
+        raise UserError(
+            f"There are no shards in {options.shards}; describe them with "
+            "--shard, or omit --shards."
+        )
     return indexing.index_photos(
         storage,
         options.photos,

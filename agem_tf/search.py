@@ -156,7 +156,6 @@ class SearchOptions:
             raise UserError(
                 "--rerank=verify compares photos; give photos to search by."
             )
-
         for name in ("label_field", "voters", "min_confidence"):
             if getattr(self, name) is not None and not self.labels:
                 raise UserError(f"--{name} is for --labels; give both.")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -64,6 +65,7 @@ class PhotoIndex:
         # Names by filter: a page of results asks for the same one again.
         self._selections: dict[str, set[str]] = {}
         self._prepared: tuple[tuple, RerankedSearch] | None = None
+        self._preparing = threading.Lock()
 
     @classmethod
     def open(cls, path: str | os.PathLike, model: str | None = None) -> Self:
@@ -302,14 +304,15 @@ class PhotoIndex:
         self, rerank: tuple[str, ...], where: str | None
     ) -> RerankedSearch:
         """Returns the prepared steps; those of the last search are kept."""
-        # Other threads may replace what is kept.
-        prepared = self._prepared
-        if prepared is None or prepared[0] != (rerank, where):
-            steps = parse_rerank(rerank)
-            among = None if where is None else self._passing(where)
-            search = RerankedSearch(self.stored.index, steps, among)
-            self._prepared = prepared = (rerank, where), search
-        return prepared[1]
+        # The first searches of a service wait for one preparation.
+        with self._preparing:
+            prepared = self._prepared
+            if prepared is None or prepared[0] != (rerank, where):
+                steps = parse_rerank(rerank)
+                among = None if where is None else self._passing(where)
+                search = RerankedSearch(self.stored.index, steps, among)
+                self._prepared = prepared = (rerank, where), search
+            return prepared[1]
 
     def _collapsed(self, matches: list[Match]) -> list[Match]:
         rows = self.stored.index.descriptors_of([m.name for m in matches])

@@ -14,7 +14,7 @@ from agem_tf.serving.served_index import IndexState
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import not_found
 
-# Of importing it, pages needs Matplotlib.
+# Imports Matplotlib, for its page.
 photo_map = cli.lazy("agem_tf.library.photo_map")
 
 _PHOTO_SIDE = 2048

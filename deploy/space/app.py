@@ -28,7 +28,9 @@ def open_index() -> PhotoIndex:
         photos = os.environ.get("PHOTOS")
         if photos is None:
             photos = str(DATA / "photos")
-            demo.render_photos(pathlib.Path(photos))
+            # They are there if the app was ended while it made the index.
+            if not os.path.exists(photos):
+                demo.render_photos(pathlib.Path(photos))
         index.main(
             index.IndexOptions(
                 index=str(PLACE),

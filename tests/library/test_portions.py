@@ -91,6 +91,16 @@ def test_shards_of_another_model_are_kept(photos, run_directory, tmp_path):
     assert not (tmp_path / "shards").exists()
 
 
+def test_a_directory_without_shards_is_refused(photos, tmp_path):
+    options = index.IndexOptions(
+        photos=str(photos),
+        index=str(tmp_path / "index"),
+        shards=str(tmp_path / "none"),
+    )
+    with pytest.raises(UserError, match="There are no shards in"):
+        index.main(options)
+
+
 def test_one_process_at_a_time_has_a_portion(photos, tmp_path):
     portion, shards = Portion(1, 2), tmp_path / "shards"
     with portion.workspace(shards):
