@@ -75,10 +75,16 @@ def _read(paths: list[pathlib.Path]) -> Iterator[LocalFeatures]:
     names = ("keypoints", "descriptors", "scores", "scales", "size")
     for path in paths:
         arrays = load_arrays(path, names, _REMEDY)
-        if arrays["size"].shape != (2,):
+        texts = [name for name in names if arrays[name].dtype.kind in "SU"]
+        if texts:
             raise UserError(
-                f"size of {path} must be height and width. Received: shape "
-                f"{arrays['size'].shape}"
+                f"{texts[0]} of {path} must be numbers, not texts; {_REMEDY}."
+            )
+        size = arrays["size"]
+        if size.shape != (2,) or not (np.isfinite(size) & (size > 0)).all():
+            raise UserError(
+                f"size of {path} must be height and width in pixels. Received: "
+                f"{size}"
             )
         try:
             found = LocalFeatures(**arrays)

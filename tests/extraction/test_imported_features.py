@@ -55,6 +55,9 @@ def test_files_become_a_set_by_the_names_of_the_photos(tmp_path, capsys):
         ({"keypoints": np.zeros((4, 3))}, "keypoints"),
         ({"descriptors": np.ones((4, 5))}, "dimensions"),
         ({"size": np.array([1, 2, 3])}, "height and width"),
+        ({"size": np.array([60, np.nan])}, "height and width"),
+        ({"size": np.array([-60, 80])}, "height and width"),
+        ({"scores": np.array(["1", "2", "3", "x"])}, "not texts"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, changes, message):
