@@ -94,6 +94,10 @@ def _union(reaches: list[_Reach]) -> _Reach:
 
 def _through(layer: Any, reach: _Reach, axis: int) -> _Reach:
     """Returns the receptive field after a layer."""
+    if isinstance(layer, keras.Sequential):
+        for inner in layer.layers:
+            reach = _through(inner, reach, axis)
+        return reach
     if isinstance(layer, _UNKNOWN):
         raise ValueError(
             f"The receptive field after layer {layer.name} "

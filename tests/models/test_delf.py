@@ -90,6 +90,22 @@ def test_receptive_field_is_where_gradients_arrive(side):
     )
 
 
+def test_receptive_field_of_layers_in_a_sequential_model():
+    """The stem of a ConvNeXt, and what reduces its maps, are such models."""
+    network = map_of("convnexttiny", "C3")
+    for layer in network.layers:
+        if type(layer).__name__ == "LayerScale":  # 1e-6 at first, too little.
+            layer.gamma.assign(np.ones(layer.gamma.shape))
+    field = receptive_field(network, 320)
+    # Windows of 4 and 2 pixels, and of 7 positions in three blocks each.
+    assert field == ReceptiveField(4 + 72 + 4 + 144, 8, 36 + 24 * 3)
+    start = 8 * 20 - field.padding
+    assert first_and_last_pixel(network, 320, 20) == (
+        start,
+        start + field.size - 1,
+    )
+
+
 def test_attention_inside_the_backbone_keeps_the_receptive_field():
     plain = AGeM("resnet18_torch", attention="none", feature_map="C3")
     attended = AGeM(
