@@ -26,6 +26,7 @@ from agem_tf.distribution.workers import (
     from_chief,
     is_chief,
 )
+from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.pyramid import ScalePyramid
@@ -157,10 +158,12 @@ class Extractor:
 
         Raises:
             UserError: a record is corrupt, a descriptor is not finite, the
-                directory holds other files, or the disk is full.
+                directory holds other files, a portion is of other photos or
+                settings, or the disk is full.
         """
         names = split.names if names is None else names
         provenance = self.provenance(split, crop)
+        found = _portions_of(names, provenance, portions)
         writes = is_chief(self._strategy)
         wanted = writes and (
             overwrite or not _is_finished(directory, names, provenance)
@@ -169,7 +172,6 @@ class Extractor:
             writer = DescriptorWriter(
                 directory, names, self.dimension, provenance, resume=True
             )
-            found = _portions_of(names, provenance, portions)
             self._write(writer if writes else None, split, names, crop, found)
             barrier(self._strategy)
         return DescriptorSet.load(directory)
@@ -345,7 +347,11 @@ def _portions_of(
     provenance: Mapping[str, Any],
     directories: Sequence[pathlib.Path],
 ) -> dict[int, DescriptorSet]:
-    """Returns the finished sets of consecutive photos, by their first place."""
+    """Returns the finished sets of consecutive photos, by their first place.
+
+    Raises:
+        UserError: A set is of other photos or settings.
+    """
     place = {name: number for number, name in enumerate(names)}
     found = {}
     for directory in directories:
@@ -353,8 +359,13 @@ def _portions_of(
             continue
         portion = DescriptorSet.load(directory, verify=True)
         first = place.get(portion.names[0], 0)
-        if portion.is_of(names[first:][: len(portion.names)], provenance):
-            found[first] = portion
+        part = names[first:][: len(portion.names)]
+        if not portion.is_of(part, provenance):
+            raise UserError(
+                f"{directory} was extracted from other photos or with other "
+                "settings; give those, or remove it."
+            )
+        found[first] = portion
     return found
 
 

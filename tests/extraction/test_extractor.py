@@ -165,16 +165,23 @@ def test_portions_of_other_processes_make_the_same_set(
         portions.append(tmp_path / f"portion {number}")
         extractor.write(portions[-1], split, split.names[first:end])
     portions.append(tmp_path / "not there")
-    # Of another model, or of photos in another order.
-    foreign = dataclasses.replace(whole, provenance={"model": "other"})
-    foreign.save(tmp_path / "foreign")
-    portions.append(tmp_path / "foreign")
     counting = CountingStore(split.store)
     counted = dataclasses.replace(split, store=counting)
     joined = extractor.write(tmp_path / "joined", counted, portions=portions)
     assert counting.reads == 8
     assert joined.names == whole.names
     np.testing.assert_array_equal(joined.descriptors, whole.descriptors)
+    # A join removes portions, so that those it can't use end it.
+    other_model = dataclasses.replace(whole, provenance={"model": "other"})
+    other_order = dataclasses.replace(whole, names=whole.names[::-1])
+    for number, foreign in enumerate((other_model, other_order)):
+        foreign.save(tmp_path / f"foreign {number}")
+        with pytest.raises(UserError, match=f"foreign {number} was extracted"):
+            extractor.write(
+                tmp_path / "joined",
+                split,
+                portions=[tmp_path / f"foreign {number}"],
+            )
 
 
 def test_weights_that_are_not_finite_name_a_photo(split, extractor):
