@@ -83,7 +83,9 @@ def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
                 "add it, or give --method=pca."
             )
         dataset = prepared.PreparedDataset(options.data_dir)
-        made_of = descriptor_set.provenance.get("dataset")
+        made = descriptor_set.provenance
+        # With photos left out, the fingerprint is that of the others.
+        made_of = None if made.get("lost") else made.get("dataset")
         if made_of not in (None, dataset.fingerprint):
             raise UserError(
                 f"{options.descriptors} was extracted from another dataset "

@@ -20,8 +20,8 @@ def test_descriptors_of_another_dataset_are_refused(dataset, tmp_path):
     rows = np.random.default_rng(0).normal(size=(len(names), 5))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 
-    def learn(made_of):
-        provenance = {"dataset": made_of, "split": "train"}
+    def learn(made_of, **lost):
+        provenance = {"dataset": made_of, "split": "train", **lost}
         directory = str(tmp_path / f"descriptors of {made_of}")
         DescriptorSet(names, rows, provenance).save(directory)
         return whiten.main(
@@ -37,3 +37,5 @@ def test_descriptors_of_another_dataset_are_refused(dataset, tmp_path):
     assert learn(dataset.fingerprint).projection.shape == (5, 5)
     with pytest.raises(UserError, match="extracted from another dataset"):
         learn("0123456789ab")
+    # `Split.without` gives photos that remain a fingerprint of their own.
+    learn("0123456789ab", lost=["damaged.jpg"])
