@@ -26,7 +26,12 @@ from agem_tf.evaluation.protocols.gldv2 import read_retrieval_solution
 from agem_tf.files.csv_tables import csv_columns
 from agem_tf.files.locations import local_copy
 from agem_tf.photos import encoding
-from agem_tf.photos.listing import UNKNOWN, Example, ListedPhoto
+from agem_tf.photos.listing import (
+    UNKNOWN,
+    Example,
+    ListedPhoto,
+    check_name,
+)
 
 _RETRIEVAL = "retrieval_solution_v2.1.csv"
 _RECOGNITION = "recognition_solution_v2.1.csv"
@@ -268,13 +273,15 @@ class GoogleLandmarksRecords(LandmarkBuilder, skip_registration=True):
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
         path = SourceRecords(*item).path
         for feature in _read_features(path):
-            name = feature[_NAME].bytes_list.value[0].decode()
+            name = feature[_NAME].bytes_list.value[0]
+            name = name.decode(errors="surrogateescape")
             listed = ListedPhoto(path, name)
             if _LABEL in feature:
                 label = feature[_LABEL].int64_list.value[0]
                 listed = ListedPhoto(path, name, str(label), label)
             encoded = feature[_PHOTO].bytes_list.value[0]
             try:
+                check_name(name)
                 photo = encoding.encode_photo(
                     encoded, name, upright=False, alone=True
                 )

@@ -206,7 +206,9 @@ def bytes_feature(value):
 def record(name, encoded, label=None):
     features = {
         "image/encoded": bytes_feature(encoded),
-        "image/id": bytes_feature(name.encode()),
+        "image/id": bytes_feature(
+            name if isinstance(name, bytes) else name.encode()
+        ),
         "image/format": bytes_feature(b"JPEG"),
     }
     if label is not None:
@@ -266,6 +268,21 @@ def test_a_bad_photo_is_named_or_skipped(records, prepare_public):
     prepared = prepare_public("google_landmarks_records", skip_bad=True)
     assert prepared.split("test").names == ["c1"]
     assert prepared.manifest["skipped"][0]["photo"] == "bad"
+
+
+@pytest.mark.parametrize("name", ["a\nb", b"a\xff"])
+def test_a_name_that_is_no_line_is_named_or_skipped(
+    name, records, prepare_public
+):
+    """Names are lines of one text."""
+    photo = (records.parent / "photo.jpg").read_bytes()
+    with tf.io.TFRecordWriter(str(records / "test-00000-of-00001")) as writer:
+        writer.write(record(name, photo))
+        writer.write(record("c1", photo))
+    with pytest.raises(UserError, match="line break or is not UTF-8"):
+        prepare_public("google_landmarks_records")
+    prepared = prepare_public("google_landmarks_records", skip_bad=True)
+    assert prepared.split("test").names == ["c1"]
 
 
 def test_damaged_and_other_records_are_named(records, prepare_public):
