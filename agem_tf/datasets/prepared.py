@@ -239,16 +239,23 @@ class PreparedDataset:
             UserError: The dataset has no such split, its index is damaged, or
                 a split is repeated.
         """
-        parts = []
+        parts, names = [], []
         for part in self._parts(name):
             has_pairs = "pairs" in self.manifest["splits"][part]
-            parts.append(
-                load_arrays(
-                    self.directory / "index" / f"{part}.npz",
-                    ("names", *_COLUMNS, *(["pairs"] if has_pairs else [])),
-                    "prepare the dataset with --overwrite",
-                )
+            path = self.directory / "index" / f"{part}.npz"
+            arrays = load_arrays(
+                path,
+                ("names", *_COLUMNS, *(["pairs"] if has_pairs else [])),
+                "prepare the dataset with --overwrite",
             )
+            of_part = _names(arrays["names"])
+            if {len(arrays[key]) for key in _COLUMNS} != {len(of_part)}:
+                raise UserError(
+                    f"{path} has not one name per photo; prepare the dataset "
+                    "with --overwrite."
+                )
+            names += of_part
+            parts.append(arrays)
         columns = {
             key: np.concatenate([part[key] for part in parts])
             for key in _COLUMNS
@@ -260,7 +267,7 @@ class PreparedDataset:
         )
         split = Split(
             name=name,
-            names=[name for part in parts for name in _names(part["names"])],
+            names=names,
             store=self._store,
             pairs=_join_pairs(parts),
             fingerprint=self.fingerprint,
@@ -419,7 +426,7 @@ def _names(stored: np.ndarray) -> list[str]:
     """Returns names of an index: lines in UTF-8, of earlier releases texts."""
     if stored.dtype.kind == "U":
         return stored.tolist()
-    return stored.tobytes().decode().split("\n")
+    return stored.tobytes().decode(errors="replace").split("\n")
 
 
 def _join_pairs(parts: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:

@@ -88,6 +88,17 @@ def test_a_damaged_index_of_the_same_size_is_named(prepared, reseal):
         PreparedDataset(prepared.directory).split("train")
 
 
+def test_an_index_without_a_name_per_photo_is_named(prepared, reseal):
+    path = prepared.directory / "index" / "train.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["names"] = np.append(arrays["names"], [10, 255]).astype(np.uint8)
+    np.savez(path, **arrays)
+    reseal(prepared.directory)
+    with pytest.raises(UserError, match=r"train\.npz has not one name per"):
+        PreparedDataset(prepared.directory).split("train")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
