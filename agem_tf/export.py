@@ -13,6 +13,7 @@ writes a directory that `agem_tf.load` opens as a Keras model.
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 from agem_tf import cli
@@ -83,12 +84,13 @@ def main(options: ExportOptions) -> pathlib.Path:
     run = run.with_settings(options.scales, options.image_size)
     output = options.output
     if options.version:
-        output = str(pathlib.Path(output, str(options.version)))
+        # Not by pathlib, which makes one slash of the two of a URL.
+        output = os.path.join(output, str(options.version))
     if options.preset:
         path = presets.write_preset(
             run.model, output, run.config.image, run.config.extraction
         )
-        cli.print_line(f"Preset: {path}")
+        cli.print_line(f"Preset: {output}")
         return path
     kind = options.kind or runs.kind_of(recipe.model)
     if kind in ("local", "joint"):
@@ -110,7 +112,7 @@ def main(options: ExportOptions) -> pathlib.Path:
             run.config.extraction,
             learned,
         )
-    cli.print_line(f"SavedModel: {path}")
+    cli.print_line(f"SavedModel: {output}")
     return path
 
 

@@ -56,6 +56,7 @@ from agem_tf.extraction.local_extractor import (
 )
 from agem_tf.extraction.local_pyramid import LocalPyramid
 from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.locations import Location, as_location
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.models import AGeM
 from agem_tf.models.card import CARD
@@ -84,7 +85,7 @@ def export_local_model(
     scales: Sequence[float] = DELF_SCALES,
     whitening: LinearWhitening | None = None,
     joint: ExtractionConfig | None = None,
-) -> pathlib.Path:
+) -> Location:
     """Writes a SavedModel that computes what `DelfExtractor` computes.
 
     A client of the published signatures chooses scales and resizes its photos;
@@ -133,7 +134,7 @@ def export_local_model(
         }
         write_warmup(temporary, {"default": request})
         write_manifest(temporary, KIND, provenance=made)
-    return pathlib.Path(directory)
+    return as_location(directory, "--output")
 
 
 class ExportedLocalFeatures:

@@ -37,6 +37,7 @@ from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.photo_files import FileExtractor
 from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.locations import Location, as_location
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.layers import Whitening
@@ -75,7 +76,7 @@ def export_model(
     image: ImageConfig,
     extraction: ExtractionConfig,
     whitening: LinearWhitening | None = None,
-) -> pathlib.Path:
+) -> Location:
     """Writes a SavedModel that computes what `Extractor` computes.
 
     Args:
@@ -210,7 +211,7 @@ class ExportableModel:
 
     def save(
         self, directory: str | os.PathLike, for_reuse: bool = False
-    ) -> pathlib.Path:
+    ) -> Location:
         """Writes the SavedModel and returns its directory.
 
         Args:
@@ -261,7 +262,7 @@ class ExportableModel:
                 body = _BODY.format(dimension=self.dimension, **self.provenance)
                 write_card(temporary, "tensorflow", "Image descriptors", body)
             write_manifest(temporary, KIND, provenance=self.provenance)
-        return pathlib.Path(directory)
+        return as_location(directory, "--output")
 
     @property
     def variables(self) -> list[keras.Variable]:

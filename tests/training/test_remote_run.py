@@ -96,10 +96,12 @@ def test_the_other_commands_read_and_write_there(
     ]
     assert scores[0] == scores[1]
     assert epath.Path(f"{BUCKET}/scores/report.html").exists()
-    export.main(
-        export.ExportOptions(workdir=run, output=str(tmp_path / "model"))
+    models = f"{BUCKET}/models"
+    path = export.main(
+        export.ExportOptions(workdir=run, output=models, version=2)
     )
-    assert (tmp_path / "model" / "saved_model.pb").exists()
+    assert (path / "saved_model.pb").exists()
+    assert f"SavedModel: {models}/2\n" in capsys.readouterr().out
 
 
 def test_several_workers_need_a_file_system(
