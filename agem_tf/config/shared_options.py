@@ -51,7 +51,7 @@ class ScaleOptions:
     scales: tuple[float, ...] | None = cli.option(
         None,
         "Scales of the photo, as in 1,0.7071,0.5; default: those of the "
-        "model's recipe.",
+        "model's recipe, or DELF's seven for local features.",
         above=0,
     )
     image_size: int | None = cli.option(
