@@ -130,7 +130,8 @@ def describe_portion(
 ) -> IndexChange:
     """Extracts descriptors of a portion of a folder, for `index_photos`.
 
-    They are the same, bit by bit, as if one process described all photos.
+    On processors of one kind they are the same, bit by bit, as if one process
+    described all photos.
 
     Args:
         photos: folder of the photos.
