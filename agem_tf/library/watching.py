@@ -42,7 +42,7 @@ def watch_photos(
     """Makes an index hold what its folder holds, until it is stopped.
 
     Args:
-        storage: where the index is, in a directory.
+        storage: where the index is.
         photos: the folder, if it has moved.
         report: called with the first change, and with each later one that is
             not empty.
