@@ -18,6 +18,7 @@ from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.protocols.revisited import evaluate_revisited
+from agem_tf.files.remote_directories import upload
 from agem_tf.retrieval.ranking import Ranking
 from agem_tf.retrieval.reranking import parse_rerank, rerank
 
@@ -65,6 +66,25 @@ def files(tmp_path):
             "ground_truth": str(tmp_path / "truth.json"),
         },
     )
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("gs://bucket/photos", "holds a.jpg"), ("gs://bucket", "is a bucket")],
+)
+def test_a_remote_place_of_others_is_refused_before_the_search(
+    place, message, tmp_path, object_store
+):
+    (tmp_path / "a.jpg").write_bytes(b"a photo")
+    upload(tmp_path / "a.jpg", "gs://bucket/photos/a.jpg")
+    with pytest.raises(UserError, match=message):
+        evaluate.main(
+            evaluate.EvaluateOptions(
+                descriptors="not read",
+                ground_truth="not read either",
+                output=place,
+            )
+        )
 
 
 def test_re_ranking_is_scored_and_recorded(files, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from agem_tf import whiten
 from agem_tf.datasets.preparation import prepare
 from agem_tf.descriptors.descriptor_set import DescriptorSet
+from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 
 
@@ -39,3 +40,18 @@ def test_descriptors_of_another_dataset_are_refused(dataset, tmp_path):
         learn("0123456789ab")
     # `Split.without` gives photos that remain a fingerprint of their own.
     learn("0123456789ab", lost=["damaged.jpg"])
+
+
+def test_a_whitening_is_learned_in_a_bucket(object_store):
+    rows = np.random.default_rng(0).normal(size=(9, 4))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    names = [f"{number}.jpg" for number in range(9)]
+    DescriptorSet(names, rows).save("gs://bucket/descriptors")
+    options = whiten.WhitenOptions(
+        descriptors="gs://bucket/descriptors",
+        method="pca",
+        output="gs://bucket/whitening",
+    )
+    learned = whiten.main(options)
+    again = LinearWhitening.load(options.output)
+    assert again.fingerprint == learned.fingerprint

@@ -265,7 +265,7 @@ class LocalFeatureSet:
 
 def is_local_feature_set(directory: str | os.PathLike) -> bool:
     """Whether a directory holds local features."""
-    return holds_kind(Path(directory), KIND)
+    return holds_kind(directory, KIND)
 
 
 class LocalFeatureWriter:

@@ -34,6 +34,7 @@ from agem_tf.evaluation.places import Verify
 from agem_tf.evaluation.protocols import find_protocol, fitting_protocol
 from agem_tf.evaluation.results import KIND, write_numbers
 from agem_tf.files.atomic_writing import atomic_directory
+from agem_tf.files.locations import as_location
 from agem_tf.files.manifest import check_replaceable, write_manifest
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.pages.photo_sources import (
@@ -154,7 +155,7 @@ def _check(
             f"No folder at {options.photos}; give --photos=DIRECTORY."
         )
     if options.output is not None:
-        check_replaceable(Path(options.output))
+        check_replaceable(as_location(options.output, "--output"))
 
 
 def _load(
