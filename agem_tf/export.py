@@ -45,7 +45,8 @@ class ExportOptions(ScaleOptions):
     kind: str | None = cli.option(
         None,
         "What the SavedModel computes: local features, global descriptors, or "
-        "joint for both. Default: local with attentive pooling, else global.",
+        "joint for both, where --scales are those of the global descriptors. "
+        "Default: local with attentive pooling, else global.",
         choices=("global", "joint", "local"),
     )
     version: int | None = cli.option(
@@ -94,7 +95,6 @@ def main(options: ExportOptions) -> pathlib.Path:
         return path
     kind = options.kind or runs.kind_of(recipe.model)
     if kind in ("local", "joint"):
-        # With both kinds, --scales are those of the global descriptors.
         scales = options.scales if kind == "local" else None
         path = local_model.export_local_model(
             run.model,

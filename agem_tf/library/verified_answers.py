@@ -111,6 +111,12 @@ def _extractor_of(
     made = stored.provenance
     if model is not None:
         return _trained_extractor(made, directory, model)
+    if "image" in made and made["image"] is None:
+        raise UserError(
+            f"The local features of {directory} are of other software, which "
+            "would have to extract those of a query too; verify with those of "
+            "agem_tf.extract --local."
+        )
     if made.get("whitening"):
         raise UserError(
             f"The local features of {directory} are reduced by a whitening, "

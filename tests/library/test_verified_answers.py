@@ -10,6 +10,7 @@ import pytest
 from agem_tf import search
 from agem_tf.config import ImageConfig
 from agem_tf.errors import UserError
+from agem_tf.extraction.imported_features import import_features
 from agem_tf.extraction.local_extractor import (
     DelfExtractor,
     Selection,
@@ -163,3 +164,21 @@ def test_features_of_a_trained_network_are_searched_by_its_export(folder):
     other = export_local_model(model, folder / "other", ImageConfig(size=64))
     with pytest.raises(UserError, match="differ in image"):
         verified_answers([same], step, 4, None, directory, str(other))
+
+
+@pytest.mark.parametrize("origin", ["lift", "xfeat-0.1.4"])
+def test_imported_features_have_no_extractor_of_queries(folder, origin):
+    (folder / "npz").mkdir()
+    np.savez(
+        folder / "npz" / "2.png.npz",
+        keypoints=np.ones((3, 2)),
+        descriptors=np.ones((3, 64)),
+        scores=np.ones(3),
+        scales=np.ones(3),
+        size=[120, 160],
+    )
+    directory = str(folder / "imported")
+    import_features(folder / "npz", directory, origin)
+    step = SpatialVerification(4)
+    with pytest.raises(UserError, match="are of other software"):
+        verified_answers([answer(folder)], step, 4, None, directory)
