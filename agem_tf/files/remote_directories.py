@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from etils import epath
 
@@ -161,6 +161,13 @@ def _files(directory: Location) -> list[str]:
 
 def _download(remote: epath.Path, local: Path) -> None:
     names = _files(remote)
+    # A store allows any name; as a path it would leave the local directory.
+    for name in names:
+        if ".." in PurePosixPath(name).parts:
+            raise UserError(
+                f"{remote} has an object named {name!r}, outside of the "
+                "directory; remove it."
+            )
     local.mkdir()
     for name in names:
         (local / name).parent.mkdir(parents=True, exist_ok=True)

@@ -146,3 +146,14 @@ def test_a_whole_bucket_is_refused(place):
 def test_an_unknown_file_system_is_refused():
     with pytest.raises(UserError, match="ftp://host/x is on a file system"):
         as_location("ftp://host/x", "--data_dir")
+
+
+def test_objects_with_names_that_leave_the_directory_are_refused():
+    write({"a": "1"})
+    (epath.Path(PLACE) / "..").mkdir(exist_ok=True)
+    (epath.Path(PLACE) / ".." / "outside").write_text("of a stranger")
+    with (
+        pytest.raises(UserError, match=r"'\.\./outside', outside of"),
+        fetched(PLACE),
+    ):
+        pass
