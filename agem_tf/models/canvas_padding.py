@@ -21,6 +21,7 @@ from agem_tf.layers import (
     DownsamplingAttention,
     GeM,
     GlobalPooling,
+    LocalBranch,
     PaddingMask,
     PyramidAttention,
     Regional,
@@ -50,6 +51,7 @@ _MASKED = (
 _UNKNOWN = (
     keras.Model,
     GlobalPooling,
+    LocalBranch,
     Regional,
     layers.Conv2DTranspose,
     layers.Cropping2D,

@@ -101,6 +101,7 @@ def test_gradients_are_those_of_unpadded_photos():
         ({"pooling": "regional_attention"}, "pooling .RegionalAttention"),
         ({"pooling": "scda"}, "pooling .SCDA"),
         ({"regional": True}, "pooling .Regional"),
+        ({"local_dimension": 8}, "local_branch .LocalBranch"),
         ({"backbone": "convnexttiny"}, "stem .Sequential"),
         ({"backbone": "inceptionv3"}, "AveragePooling2D"),
     ],
