@@ -67,7 +67,7 @@ and may be repeated:
 
 Values are Python literals; quotes around text are optional. A misspelt field is
 an error that names the nearest one. Setting another `loss.name` empties
-`loss.options`.
+`loss.options` and `loss.classifier_options`.
 """
 
 

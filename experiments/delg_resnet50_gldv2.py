@@ -15,9 +15,9 @@ any score.
 As in DELG: 512 pixels; GeM with ArcFace, its margin 0.1 and the square root of
 2048 as its scale; attention with 512 channels and an autoencoder of 128
 dimensions on conv4, behind a stop of the gradient; weights 1 and 10 of their
-losses. Interpretation: photos are stretched to a square without augmentation
-(the paper crops at random); no linear layer after the pooling; Adam, its rates
-and the other settings of gem_resnet101_gldv2.py.
+losses; a linear layer with a bias after the pooling. Interpretation: photos are
+stretched to a square without augmentation (the paper crops at random); Adam,
+its rates and the other settings of gem_resnet101_gldv2.py.
 """
 
 import gem_resnet101_gldv2
