@@ -131,37 +131,14 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
         )
     if config.model.pooling == "attentive" and config.training.epochs:
         yield from _attention_faults(config)
-    model, extraction = config.model, config.extraction
-    if (
-        config.training.whitening_start == "random"
-        and not model.whitening_dimension
-    ):
-        yield (
-            "training.whitening_start is random, but model.whitening_dimension "
-            "is 0, without such a layer; set one or leave it out"
-        )
-    if model.whitening_dimension and extraction.whitening != "none":
-        yield (
-            f"model.whitening_dimension {model.whitening_dimension} whitens in "
-            f"the network, and extraction.whitening {extraction.whitening} "
-            "would whiten its result again; set one of them to 0 or none"
-        )
-    if not extraction.scales:
+    model = config.model
+    yield from _whitening_faults(config)
+    if not config.extraction.scales:
         yield "extraction.scales is empty, give at least one, as in (1.0,)"
-    if extraction.whitening_shrinkage and extraction.whitening != "learned":
-        yield (
-            "extraction.whitening_shrinkage needs extraction.whitening learned"
-        )
     if model.local_dimension:
         yield from _joint_faults(config)
     else:
         yield from _unused_branch_settings(config)
-    if model.pooling == "attentive" and extraction.whitening != "none":
-        yield (
-            "extraction.whitening is for global descriptors, and model.pooling "
-            "attentive exports local features; set it to none, and reduce them "
-            "with agem_tf.whiten"
-        )
     if not (config.evaluation.untrained or config.training.epochs):
         yield (
             "evaluation.untrained False leaves training.epochs 0 nothing to "
@@ -182,28 +159,57 @@ def _impossible_combinations(config: Config) -> Iterator[str]:
             "model.attention agem sits on conv5 of a ResNet, not on "
             f"{model.backbone}; use cbam"
         )
-    if config.training.accumulate_steps > 1 and (
+    yield from _step_faults(config)
+
+
+def _whitening_faults(config: Config) -> Iterator[str]:
+    model, extraction = config.model, config.extraction
+    if (
+        config.training.whitening_start == "random"
+        and not model.whitening_dimension
+    ):
+        yield (
+            "training.whitening_start is random, but model.whitening_dimension "
+            "is 0, without such a layer; set one or leave it out"
+        )
+    if model.whitening_dimension and extraction.whitening != "none":
+        yield (
+            f"model.whitening_dimension {model.whitening_dimension} whitens in "
+            f"the network, and extraction.whitening {extraction.whitening} "
+            "would whiten its result again; set one of them to 0 or none"
+        )
+    if extraction.whitening_shrinkage and extraction.whitening != "learned":
+        yield (
+            "extraction.whitening_shrinkage needs extraction.whitening learned"
+        )
+    if model.pooling == "attentive" and extraction.whitening != "none":
+        yield (
+            "extraction.whitening is for global descriptors, and model.pooling "
+            "attentive exports local features; set it to none, and reduce them "
+            "with agem_tf.whiten"
+        )
+
+
+def _step_faults(config: Config) -> Iterator[str]:
+    training, image = config.training, config.image
+    if training.accumulate_steps > 1 and (
         field := _field_of_statistics(config)
     ):
         yield (
             "training.accumulate_steps leaves batch statistics the photos of a "
             f"part only; set {field} to frozen_statistics"
         )
-    if config.training.remat and (field := _field_of_statistics(config)):
+    if training.remat and (field := _field_of_statistics(config)):
         yield (
             "training.remat computes layers twice, and batch statistics would "
             f"count photos twice; set {field} to frozen_statistics"
         )
-    if (
-        config.training.jit_compile
-        and config.image.resize != "square"
-        and not config.image.buckets
-    ):
+    if training.jit_compile and image.resize != "square" and not image.buckets:
         yield (
             "training.jit_compile compiles a program per shape of a photo; set "
             "image.buckets to a few canvases, or image.resize to square"
         )
-    if config.image.resize == "aspect" and model.batch_norm == "trainable":
+    if image.resize == "aspect" and config.model.batch_norm == "trainable":
         yield (
             "image.resize aspect runs one photo at a time, too few for batch "
             "statistics; set model.batch_norm to frozen_statistics"

@@ -31,7 +31,7 @@ from agem_tf.evaluation.tables import format_table, scores_dict, scores_row
 from agem_tf.extraction.uses import UseExtractors
 from agem_tf.files.locations import Location, as_location, is_remote
 from agem_tf.files.remote_directories import mirrored
-from agem_tf.models import DELF
+from agem_tf.models import DELF, AGeM
 from agem_tf.photos.canvases import settings_of
 from agem_tf.saved_models import retrieval_model
 from agem_tf.saved_models.local_model import export_local_model
@@ -208,18 +208,7 @@ def _run(
     with chief_first(devices):
         if is_chief(devices):
             _write_metrics(workdir / "metrics.json", result)
-            image, extraction = settings_of(config, "test")
-            if isinstance(model, DELF):
-                # PCA of local features is learned after training.
-                export_local_model(model, result.saved_model, image)
-            else:
-                retrieval_model.export_model(
-                    model,
-                    result.saved_model,
-                    image,
-                    extraction,
-                    scoring.whitening,
-                )
+            _export(model, result.saved_model, config, scoring.whitening)
             reporting.write_report(
                 result.report,
                 config,
@@ -345,6 +334,23 @@ def _claim(
     check_agreement(
         "--workdir", path.read_text() if path.exists() else "", strategy
     )
+
+
+def _export(
+    model: AGeM,
+    directory: Location,
+    config: Config,
+    whitening: LinearWhitening | None,
+) -> None:
+    """Writes a SavedModel with the settings of the tests."""
+    image, extraction = settings_of(config, "test")
+    if isinstance(model, DELF):
+        # PCA of local features is learned after training.
+        export_local_model(model, directory, image)
+    else:
+        retrieval_model.export_model(
+            model, directory, image, extraction, whitening
+        )
 
 
 def _titled_table(title: str, evaluations: Mapping[str, Evaluation]) -> str:
