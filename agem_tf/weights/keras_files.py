@@ -33,7 +33,7 @@ def load_keras_weights(model: keras.Model, path: str | os.PathLike) -> None:
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(
-            f"No weights file {path}; give an existing file, "
+            f"No weights file {path}; give an existing file or run, "
             '"imagenet" or None.'
         )
     if not path.name.endswith(SUFFIXES):
