@@ -272,7 +272,8 @@ def _unfit_benchmarks(config: Config) -> Iterator[str]:
     titles = [each.title for each in config.evaluation.benchmarks]
     for benchmark in config.evaluation.benchmarks:
         title, whitening = benchmark.title, benchmark.whitening
-        if not title or "/" in title or titles.count(title) > 1:
+        unfit = title in ("", ".", "..") or "/" in title
+        if unfit or titles.count(title) > 1:
             yield (
                 "evaluation.benchmarks need names that differ, without '/'; "
                 f"set the name of {benchmark.directory!r}, not {title!r}"

@@ -92,6 +92,8 @@ def test_benchmarks_have_settings_and_epochs_of_their_own(recipe, tmp_path):
     ("change", "message"),
     [
         ({"name": "same"}, "names that differ"),
+        # Its descriptors would replace those of the recipe's own test.
+        ({"name": ".."}, "names that differ"),
         ({"name": "a/b"}, "without '/'"),
         ({"size": 8}, "at least 32, not 8"),
         ({"every": -1}, r"benchmarks\[1\].every must be at least 0"),
