@@ -6,9 +6,11 @@ so, which no reader accepts; the manifest of its files comes last.
 """
 
 import contextlib
+import math
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +23,7 @@ from agem_tf.files.manifest import (
     begin_manifest,
     check_replaceable,
     files_in,
+    is_unfinished,
     manifest_kind,
 )
 
@@ -91,7 +94,8 @@ class RemoteMirror:
 
     The copy is changed by one process. Files are uploaded in the order in which
     they were last written, so that a process killed meanwhile leaves in the
-    remote directory what it could have left in a local one.
+    remote directory what it could have left in a local one. A subdirectory with
+    a manifest is uploaded as a whole; one that is unfinished is not copied.
 
     Args:
         remote: URL of the directory, which may be missing.
@@ -104,17 +108,44 @@ class RemoteMirror:
             _download(self._remote, local)
         local.mkdir(exist_ok=True)
         self._uploaded = self._state()
+        for folder in _described(self._uploaded):
+            if is_unfinished(local / folder):
+                shutil.rmtree(local / folder)
 
     def push(self) -> None:
         """Uploads what has changed, and removes what is no longer there."""
         now = self._state()
-        changed = [n for n in now if now[n] != self._uploaded.get(n)]
-        for name in sorted(changed, key=now.__getitem__):
-            upload(self._local / name, self._remote / name)
-            self._uploaded[name] = now[name]
-        for name in self._uploaded.keys() - now.keys():
-            (self._remote / name).unlink(missing_ok=True)
-            del self._uploaded[name]
+        changed = {n for n in now if now[n] != self._uploaded.get(n)}
+        folders = [f for f in _described(now) if manifest_kind(self._local / f)]
+        # Single files, and the files of a folder with a manifest together.
+        units: dict[str, list[str]] = {}
+        gone = self._uploaded.keys() - now.keys()
+        # A manifest last, without which other files can not be replaced.
+        for name in sorted(changed | gone, key=_manifest_last):
+            owners = [f for f in folders if name.startswith(f"{f}/")]
+            units.setdefault(max(owners, key=len, default=name), []).append(
+                name
+            )
+
+        def written(names: list[str]) -> tuple[float, ...]:
+            return max((now[n] for n in names if n in now), default=(math.inf,))
+
+        for unit in sorted(units, key=lambda unit: written(units[unit])):
+            names = units[unit]
+            if unit in folders:
+                last = f"{unit}/{MANIFEST}"
+                (self._remote / unit).mkdir(parents=True, exist_ok=True)
+                kind = manifest_kind(self._local / unit)
+                begin_manifest(self._remote / unit, kind)
+                self._uploaded.pop(last, None)
+                names = [*(n for n in names if n != last), last]
+            for name in names:
+                if name in now:
+                    upload(self._local / name, self._remote / name)
+                    self._uploaded[name] = now[name]
+                else:
+                    (self._remote / name).unlink(missing_ok=True)
+                    del self._uploaded[name]
 
     def _state(self) -> dict[str, tuple[int, int]]:
         """Returns the time and size of each file that is not temporary."""
@@ -148,6 +179,19 @@ def mirrored(
             message = str(error).replace(os.fspath(local), remote)
             raise type(error)(message) from error
         mirror.push()
+
+
+def _described(names: Collection[str]) -> set[str]:
+    """Returns the subdirectories that have a manifest among files."""
+    return {
+        os.path.dirname(name)
+        for name in names
+        if os.path.basename(name) == MANIFEST
+    } - {""}
+
+
+def _manifest_last(name: str) -> tuple[bool, str]:
+    return os.path.basename(name) == MANIFEST, name
 
 
 def _nothing() -> None:

@@ -157,3 +157,46 @@ def test_objects_with_names_that_leave_the_directory_are_refused():
         fetched(PLACE),
     ):
         pass
+
+
+@pytest.mark.parametrize("uploads", [1, 2, 3])
+def test_an_interrupted_push_leaves_no_half_directory(
+    uploads, tmp_path, monkeypatch
+):
+    """The next machine writes that directory again, as after a local kill."""
+
+    def save(mirror_copy, rows):
+        with atomic_directory(mirror_copy / "things") as folder:
+            for name, text in rows.items():
+                (folder / name).write_text(text)
+            manifest.write_manifest(folder, "things")
+
+    first = tmp_path / "first"
+    mirror = RemoteMirror(PLACE, first)
+    save(first, {"a": "1", "b": "1", "old": "1"})
+    (first / "checkpoint").write_text("1")
+    mirror.push()
+    save(first, {"a": "2", "b": "2", "c": "2"})
+    copy, left = type(epath.Path(PLACE)).copy, [uploads]
+
+    def die(self, target, overwrite=False):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return copy(self, target, overwrite)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(epath.Path(PLACE)), "copy", die)
+        with pytest.raises(KeyboardInterrupt):
+            mirror.push()
+    second = tmp_path / "second"
+    mirror = RemoteMirror(PLACE, second)
+    assert (second / "checkpoint").read_text() == "1"
+    assert not (second / "things").exists()
+    save(second, {"a": "3"})
+    mirror.push()
+    third = tmp_path / "third"
+    RemoteMirror(PLACE, third)
+    manifest.read_manifest(third / "things", "things", verify=True)
+    save(third, {"a": "4"})
+    assert (third / "things" / "a").read_text() == "4"
