@@ -124,6 +124,12 @@ def test_evaluation(readme, walk, directory):
         made = directory / "descriptors" / name
         shutil.copy(made / "descriptors.npy", directory / f"{name}.npy")
     shutil.copy(directory / "downloads/roxford5k/gnd_roxford5k.pkl", directory)
+    names = [
+        f"place {place}/{number}.jpg" for place in (0, 1) for number in (0, 1)
+    ]
+    relevant = {"bbx": None, "easy": [1], "hard": [], "junk": [0]}
+    truth = {"imlist": names, "qimlist": names[:1], "gnd": [relevant]}
+    (directory / "truth.json").write_text(json.dumps(truth))
     for name in "scores_a", "scores_b":
         shutil.copytree(directory / "scores", directory / name)
     assert walk("docs/evaluation.md")

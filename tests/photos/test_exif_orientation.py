@@ -116,5 +116,7 @@ def test_mutated_blocks_are_read_as_pillow_reads_them(read):
             expected = 1
         seen.append((read(encoded), expected))
     assert {expected for _, expected in seen} >= {1, 6}
-    # Pillow also reads an orientation of several values, and signed ones.
-    assert np.mean([found == expected for found, expected in seen]) > 0.95
+    # Pillow also reads an orientation of several values, and signed ones;
+    # before version 13 it stops at an entry that points out of the block.
+    least = 0.95 if int(PIL.__version__.split(".")[0]) >= 13 else 0.9
+    assert np.mean([found == expected for found, expected in seen]) > least

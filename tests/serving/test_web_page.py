@@ -271,7 +271,9 @@ def test_attention_and_matches_of_a_result(open_page):
     card.locator(".photo").click()
     page.locator("[data-tab=attention]").click()
     page.wait_for_selector(".faded img.heat")
-    page.wait_for_function("document.querySelector('img.heat').naturalWidth")
+    page.wait_for_function(
+        "() => document.querySelector('img.heat').naturalWidth"
+    )
     check_view(page)
     matches = page.locator("[data-tab=matches]")
     if not PhotoMatcher().is_installed:
@@ -321,7 +323,9 @@ def test_the_least_similarity_narrows_the_results(open_page):
         page.keyboard.press("End")
     found = answered.value.json()["results"]
     assert all(result["similarity"] >= 0.95 for result in found)
-    page.wait_for_function("document.querySelector('#found-note').innerText")
+    page.wait_for_function(
+        "() => document.querySelector('#found-note').innerText"
+    )
     assert "less similar than 0.95" in page.inner_text("#found-note")
     assert names(page) == [result["name"] for result in found]
 

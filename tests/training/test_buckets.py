@@ -54,7 +54,7 @@ def test_buckets_train_the_same_weights(recipe, tmp_path):
     [
         ("resize", "square", "needs image.resize aspect"),
         ("buckets", [(64, 50)], r"multiples of 32, not \(64, 50\)"),
-        ("buckets", [(32, 64)], r"size 64, add \(64, 64\)"),
+        ("buckets", [(32, 64)], r"64 pixels, add \(64, 64\)"),
     ],
 )
 def test_unfit_buckets_are_refused(recipe, field, value, sentence):
@@ -67,5 +67,5 @@ def test_unfit_buckets_are_refused(recipe, field, value, sentence):
 def test_pooling_of_regions_is_refused(recipe):
     recipe.image.buckets = [(64, 64)]
     recipe.model.pooling = "rmac"
-    with pytest.raises(UserError, match="use gem, mac, spoc or crow"):
+    with pytest.raises(UserError, match="use another model.pooling"):
         validate(recipe)
