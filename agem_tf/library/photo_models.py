@@ -134,7 +134,9 @@ def save_model_once(model: ExportableModel, directory: pathlib.Path) -> None:
     """
     if (directory / MANIFEST).exists():
         check_same_provenance(
-            read_manifest(directory, retrieval_model.KIND)["provenance"],
+            read_manifest(directory, retrieval_model.KIND).get(
+                "provenance", {}
+            ),
             model.provenance,
             f"The model that is already in {directory}",
             "the one asked for",

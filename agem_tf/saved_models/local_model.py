@@ -155,16 +155,20 @@ class ExportedLocalFeatures:
         )
         check_operations(directory)
         self._model = tf.saved_model.load(os.fspath(directory))
-        if _SIGNATURE not in self._model.signatures:
+        signature = self._model.signatures.get(_SIGNATURE)
+        made = manifest.get("provenance", {})
+        self.provenance = made.get("local", made)
+        if (
+            signature is None
+            or not {"counts", *_PADDED} <= set(signature.structured_outputs)
+            or not {"size", "enlarge"} <= set(self.provenance.get("image", ()))
+        ):
             raise UserError(
-                f"The model {directory} has no signature {_SIGNATURE}; export "
-                "the run with --kind=local."
+                f"The model {directory} has no signature {_SIGNATURE} with its "
+                "outputs and settings; export the run with --kind=local."
             )
         self._most = most
-        made = manifest["provenance"]
-        self.provenance = made.get("local", made)
-        outputs = self._model.signatures[_SIGNATURE].structured_outputs
-        self.dimension = outputs["descriptors"].shape[-1]
+        self.dimension = signature.structured_outputs["descriptors"].shape[-1]
 
     def features(self, photos: Sequence[np.ndarray]) -> list[LocalFeatures]:
         """Returns the features of photos (height, width, 3) uint8 RGB."""

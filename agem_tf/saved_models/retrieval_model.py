@@ -110,7 +110,9 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
     check_operations(directory)
     model = tf.saved_model.load(os.fspath(directory))
     signature = model.signatures.get(_SIGNATURE)
-    if signature is None or "status" not in signature.structured_outputs:
+    if signature is None or not {"descriptors", "status"} <= set(
+        signature.structured_outputs
+    ):
         raise UserError(
             f"The model {directory} has no signature {_SIGNATURE} with a "
             "status per photo, as one of local features or of an earlier "
@@ -123,7 +125,7 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
     def run(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return model.signatures[_SIGNATURE](**inputs)
 
-    return FileExtractor(run, dimension, manifest["provenance"])
+    return FileExtractor(run, dimension, manifest.get("provenance", {}))
 
 
 class ExportableModel:

@@ -2,6 +2,8 @@
 
 import gc
 import io
+import json
+import shutil
 
 import numpy as np
 import PIL.Image
@@ -20,7 +22,10 @@ from agem_tf.extraction.local_extractor import (
 )
 from agem_tf.models import DELF, AGeM
 from agem_tf.photos.screening import PhotoStatus
-from agem_tf.saved_models.local_model import export_local_model
+from agem_tf.saved_models.local_model import (
+    ExportedLocalFeatures,
+    export_local_model,
+)
 from agem_tf.saved_models.retrieval_model import (
     ExportableModel,
     load_exported,
@@ -247,3 +252,13 @@ def test_a_joint_export_gives_both_kinds(tmp_path, photo):
 def test_a_whitening_of_other_settings_is_refused(model, pca, tmp_path):
     with pytest.raises(UserError, match="scales"):
         export_local_model(model, tmp_path / "x", IMAGE, (1.0,), pca)
+
+
+def test_a_manifest_without_settings_is_refused(directory, tmp_path):
+    forged = shutil.copytree(directory, tmp_path / "forged")
+    path = forged / "manifest.json"
+    manifest = json.loads(path.read_text()) | {"checksum": None}
+    for changed in ({}, {"image": {}}):
+        path.write_text(json.dumps(manifest | {"provenance": changed}))
+        with pytest.raises(UserError, match="outputs and settings"):
+            ExportedLocalFeatures(forged, 10)
