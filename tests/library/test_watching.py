@@ -51,7 +51,9 @@ def watched(library):
 
 def test_what_comes_moves_and_goes_is_followed(watched, photos):
     folder, storage, reports = watched
-    shutil.copy(photos / "place0 0.png", folder / "new.png")
+    # In one step, so that no synchronization sees a part of the file.
+    shutil.copy(photos / "place0 0.png", folder.parent / "new.png")
+    os.rename(folder.parent / "new.png", folder / "new.png")
     change = reports.get(timeout=SECONDS)
     assert (change.added, change.total) == (1, 7)
     os.rename(folder / "new.png", folder / "newer.png")
