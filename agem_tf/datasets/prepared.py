@@ -409,7 +409,8 @@ def _is_well_formed(manifest: Mapping[str, Any]) -> bool:
 def _describe_split(facts: Mapping[str, Any]) -> str:
     text = f"{facts['photos']} photos"
     if facts["landmarks"]:
-        text += f" of {facts['landmarks']} landmarks"
+        plural = "" if facts["landmarks"] == 1 else "s"
+        text += f" of {facts['landmarks']} landmark{plural}"
     for what in ("queries", "pairs"):
         if what in facts:
             text += f", {facts[what]} {what}"
