@@ -26,6 +26,7 @@ from agem_tf.extraction.photo_files import FileExtractor
 from agem_tf.library import photo_models
 from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.retrieval.indexes import (
+    ExactIndex,
     MilvusIndex,
     MilvusStorage,
     Storage,
@@ -91,7 +92,8 @@ class IndexState:
     @property
     def keeps_descriptors(self) -> bool:
         """Whether the index is exact, and keeps all descriptors."""
-        return hasattr(self.stored.index, "descriptors")
+        # To ask for an attribute would read it: a copy, if photos were removed.
+        return isinstance(self.stored.index, ExactIndex)
 
     def passing(self, where: str = "") -> list[str]:
         """Returns the names of the photos that pass a filter, if any.

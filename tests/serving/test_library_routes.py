@@ -6,6 +6,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from agem_tf.retrieval.indexes import ExactIndex
+
 NAME = "place 1/2 ä.jpg"
 
 
@@ -78,6 +80,15 @@ def test_results_are_re_ranked_by_expansion_of_the_query(client, service):
     assert part["results"] == [
         {**each, "rank": rank} for rank, each in enumerate(passing[:3], 1)
     ]
+
+
+def test_no_request_reads_all_descriptors_without_need(client, monkeypatch):
+    def read(index):
+        raise AssertionError("they are read, which may copy them")
+
+    monkeypatch.setattr(ExactIndex, "descriptors", property(read))
+    assert client.get("/library").json()["features"]["collapse"] is True
+    assert search(client, name=NAME)["results"]
 
 
 def test_the_map_shows_all_photos(client):
