@@ -8,7 +8,12 @@ import functools
 import pathlib
 from collections.abc import Sequence
 
-from agem_tf.config import BenchmarkConfig, Config
+from agem_tf.config import (
+    BenchmarkConfig,
+    Config,
+    ExtractionConfig,
+    ImageConfig,
+)
 from agem_tf.datasets.prepared import PreparedDataset, Split
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
@@ -77,6 +82,17 @@ def open_benchmarks(
     return opened
 
 
+def photo_settings(
+    config: Config, benchmark: BenchmarkConfig
+) -> tuple[ImageConfig, ExtractionConfig]:
+    """Returns how the photos of a benchmark are resized and extracted."""
+    image, extraction = settings_of(config, "test")
+    if benchmark.size:
+        image = at_size(image, benchmark.size)
+    scales = benchmark.scales or extraction.scales
+    return image, dataclasses.replace(extraction, scales=scales)
+
+
 class BenchmarkScoring:
     """Scores one model on benchmarks, whatever its weights are.
 
@@ -98,16 +114,10 @@ class BenchmarkScoring:
     ):
         self._config, self._benchmarks = config, benchmarks
         self._train = train
-        self._extractors = []
-        for each in benchmarks:
-            image, extraction = settings_of(config, "test")
-            if each.settings.scales:
-                extraction = dataclasses.replace(
-                    extraction, scales=each.settings.scales
-                )
-            if each.settings.size:
-                image = at_size(image, each.settings.size)
-            self._extractors.append(extractors.of_settings(image, extraction))
+        self._extractors = [
+            extractors.of_settings(*photo_settings(config, each.settings))
+            for each in benchmarks
+        ]
 
     def score(
         self, epoch: int | None = None, directory: pathlib.Path | None = None

@@ -13,7 +13,7 @@ from agem_tf.pages.curves import figure_to_image, training_curves
 from agem_tf.pages.photo_sources import photos_of_split
 from agem_tf.pages.rank_lists import rank_lists
 from agem_tf.pages.report import Picture, Report, Table
-from agem_tf.photos.canvases import settings_of
+from agem_tf.training.benchmarks import photo_settings
 
 
 def write_report(
@@ -93,12 +93,10 @@ def _benchmark_table(
 ) -> Table:
     first = next(iter(stages.values()))
     unit = ", percent" if first.scores.in_percent else ""
-    image, extraction = settings_of(config, "test")
-    scales = settings.scales or extraction.scales
+    image, extraction = photo_settings(config, settings)
     parts = [
-        f"Protocol: {first.protocol}. Photos of "
-        f"{settings.size or image.size} pixels",
-        f"scales {', '.join(f'{scale:g}' for scale in scales)}",
+        f"Protocol: {first.protocol}. Photos of {image.size} pixels",
+        f"scales {', '.join(f'{scale:g}' for scale in extraction.scales)}",
     ]
     if settings.whitening != "none":
         parts.append(f"{settings.whitening} whitening")
