@@ -114,6 +114,7 @@ class BenchmarkScoring:
     ):
         self._config, self._benchmarks = config, benchmarks
         self._train = train
+        self._of_tests = extractors.of_use("test")
         self._extractors = [
             extractors.of_settings(*photo_settings(config, each.settings))
             for each in benchmarks
@@ -127,7 +128,9 @@ class BenchmarkScoring:
         Args:
             epoch: 1-based epoch that has ended, for the benchmarks that are
                 due after it; None for all.
-            directory: Directory to keep the descriptors in; None keeps none.
+            directory: Directory of the descriptors of the recipe's own splits,
+                to keep those of the benchmarks in its benchmarks/; None keeps
+                none.
 
         Returns:
             Title of each benchmark -> its scores.
@@ -141,7 +144,7 @@ class BenchmarkScoring:
             settings = benchmark.settings
             if epoch and (not settings.every or epoch % settings.every):
                 continue
-            place = directory and directory / settings.title
+            place = directory and directory / "benchmarks" / settings.title
             photos = extractor, settings.directory, settings.split
             if photos not in sets:
                 sets[photos] = extract_sets(
@@ -151,7 +154,10 @@ class BenchmarkScoring:
             if settings.whitening != "none":
                 kind = extractor, settings.whitening
                 if kind not in whitenings:
-                    whitenings[kind] = self._learn(*kind, place)
+                    # A learned whitening of the recipe needs the same ones.
+                    shared = extractor is self._of_tests
+                    parent = directory if shared else place
+                    whitenings[kind] = self._learn(*kind, parent)
                 described = [whitenings[kind].apply_to(x) for x in described]
             evaluations[settings.title] = evaluate_descriptors(
                 described[0],

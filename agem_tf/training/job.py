@@ -275,9 +275,7 @@ class _Scoring:
     def score(self, stage: str, extractors: UseExtractors) -> None:
         """Scores a model, then with the whitening that is learned for it."""
         directory = self._workdir / "descriptors" / stage
-        scored = self.on_benchmarks(extractors).score(
-            directory=directory / "benchmarks"
-        )
+        scored = self.on_benchmarks(extractors).score(directory=directory)
         for title, evaluation in scored.items():
             self.benchmarks.setdefault(title, {})[stage] = evaluation
         extractor = extractors.of_use("test")

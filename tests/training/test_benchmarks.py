@@ -49,6 +49,11 @@ def test_benchmarks_have_settings_and_epochs_of_their_own(recipe, tmp_path):
     best = max(history, key=lambda row: (row["validation_map"], row["epoch"]))
     assert best[same] == trained.scores.medium.mean_average_precision
 
+    # The recipe's own whitening has described the same photos.
+    kept = tmp_path / "descriptors" / "trained" / "benchmarks"
+    assert not (kept / "same" / "train").exists()
+    assert (kept / "other" / "train").is_dir()
+
     settings = {
         "workdir": str(tmp_path),
         "scales": (1.0, 0.7),
