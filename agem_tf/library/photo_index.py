@@ -13,7 +13,7 @@ import functools
 import io
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -63,7 +63,7 @@ class PhotoIndex:
     def __init__(self, stored: StoredIndex):
         self.stored = stored
         # Names by filter: a page of results asks for the same one again.
-        self._selections: dict[str, set[str]] = {}
+        self._selections: dict[str, Collection[str]] = {}
         self._prepared: tuple[tuple, RerankedSearch] | None = None
         self._preparing = threading.Lock()
 
@@ -223,11 +223,9 @@ class PhotoIndex:
         Raises:
             UserError: see `search`.
         """
-        names = self.stored.index.names()
         if where is None:
-            return names
-        passing = self._passing(where)
-        return [name for name in names if name in passing]
+            return self.stored.index.names()
+        return list(self._passing(where))
 
     def metadata(self, name: str) -> Fields:
         """Returns the metadata of a photo, empty if it has none."""
@@ -328,8 +326,11 @@ class PhotoIndex:
         metadata = self.stored.metadata
         return {} if metadata is None else metadata.read()
 
-    def _passing(self, where: str) -> set[str]:
-        """Returns the names of the photos that pass a filter."""
+    def _passing(self, where: str) -> Collection[str]:
+        """Returns the names of the photos that pass a filter, in their order.
+
+        They are the keys of a dictionary, which is a set with an order.
+        """
         if where in self._selections:
             return self._selections[where]
         condition = parse_filter(where)
@@ -339,11 +340,11 @@ class PhotoIndex:
                 f"No photo of the index has the field {field!r}; its fields "
                 f"are: {fields}."
             )
-        passing = {
+        passing = dict.fromkeys(
             name
             for name in self.stored.index.names()
             if condition.passes(self.metadata(name))
-        }
+        )
         if len(self._selections) >= _MOST_SELECTIONS:
             self._selections.clear()
         self._selections[where] = passing
