@@ -15,7 +15,6 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import filelock
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
@@ -39,6 +38,7 @@ from agem_tf.files.locations import (
     as_location,
     is_remote,
 )
+from agem_tf.files.locks import exclusive
 from agem_tf.files.manifest import MANIFEST, is_unfinished, write_manifest
 from agem_tf.progress import Progress
 
@@ -240,16 +240,11 @@ def _unfinished_files(
     is_local = not is_remote(parts)
     with contextlib.ExitStack() as stack:
         if is_local:  # Remote file systems have no locks.
-            try:
-                lock = filelock.FileLock(parts / _LOCK, timeout=0)
-                stack.enter_context(lock)
-            except filelock.Timeout as error:
-                raise UserError(
-                    f"Another process is writing to {parts}; wait for it, or "
-                    "choose another --data_dir."
-                ) from error
-            except NotImplementedError:
-                pass  # A network file system without locks.
+            busy = UserError(
+                f"Another process is writing to {parts}; wait for it, or "
+                "choose another --data_dir."
+            )
+            stack.enter_context(exclusive(parts / _LOCK, busy))
         overwriting = parts / _OVERWRITING
         starts_again = overwrite and not overwriting.exists()
         for path in parts.iterdir():

@@ -27,6 +27,7 @@ import filelock
 
 from agem_tf.errors import UserError
 from agem_tf.files.locations import check_local, is_remote
+from agem_tf.files.locks import exclusive
 from agem_tf.files.manifest import (
     MANIFEST,
     belongs_to_a_mount,
@@ -321,11 +322,7 @@ def _unfinished_workspace(target: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             workspace.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_lock_in(workspace))
-        except filelock.Timeout as error:
-            raise _busy(target) from error
-        except NotImplementedError:
-            pass  # A network file system without locks.
+            stack.enter_context(exclusive(workspace / _LOCK, _busy(target)))
         except OSError as error:
             raise _not_writable(target, error) from error
         if place == target.parent:

@@ -13,10 +13,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
-import filelock
 import numpy as np
 
 from agem_tf.errors import UserError
+from agem_tf.files.locks import exclusive
 
 _LOCK = ".lock"
 _NAME = "{:05}-of-{:05}"
@@ -78,16 +78,8 @@ class Portion(NamedTuple):
         """
         own = self.place(directory)
         own.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            try:
-                lock = filelock.FileLock(own / _LOCK, timeout=0)
-                stack.enter_context(lock)
-            except filelock.Timeout as error:
-                raise UserError(
-                    f"Another process is working on {own}; wait for it."
-                ) from error
-            except NotImplementedError:
-                pass  # A network file system without locks.
+        busy = UserError(f"Another process is working on {own}; wait for it.")
+        with exclusive(own / _LOCK, busy):
             yield own
 
 

@@ -24,8 +24,6 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-import filelock
-
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import (
@@ -33,6 +31,7 @@ from agem_tf.files.atomic_writing import (
     flush,
     resumable_workspace,
 )
+from agem_tf.files.locks import exclusive
 from agem_tf.files.manifest import (
     MANIFEST,
     file_facts,
@@ -239,23 +238,16 @@ class DirectoryStorage(Storage):
                 replaced it.
         """
         before = self._path.stat()
-        lock = filelock.FileLock(self._path / _LOCK, timeout=0)
-        with contextlib.ExitStack() as stack:
-            is_locked = True
-            try:
-                stack.enter_context(lock)
-            except filelock.Timeout:
-                is_locked = False
-            except NotImplementedError:
-                pass  # A network file system without locks.
+        busy = UserError(
+            f"Another process is changing {self._path}; try again when it has "
+            "finished."
+        )
+        with exclusive(self._path / _LOCK, busy):
             is_current = self._path.exists() and os.path.samestat(
                 before, self._path.stat()
             )
-            if not (is_locked and is_current):
-                raise UserError(
-                    f"Another process is changing {self._path}; try again "
-                    "when it has finished."
-                )
+            if not is_current:
+                raise busy
             yield
 
 

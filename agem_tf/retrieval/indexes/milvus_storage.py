@@ -22,10 +22,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import filelock
-
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import resumable_workspace
+from agem_tf.files.locks import exclusive
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.milvus_index import (
     FORMAT,
@@ -259,14 +258,7 @@ class MilvusStorage(Storage):
         if not self._is_lite:
             yield
             return
-        with contextlib.ExitStack() as stack:
-            try:
-                lock = filelock.FileLock(f"{self._uri}.lock", timeout=0)
-                stack.enter_context(lock)
-            except filelock.Timeout as error:
-                raise self._busy() from error
-            except NotImplementedError:
-                pass  # A network file system without locks.
+        with exclusive(f"{self._uri}.lock", self._busy()):
             yield
 
     @contextlib.contextmanager
