@@ -46,6 +46,8 @@ _SPARE = 20
 # How many times as many photos are found, if too many were copies.
 _GROWTH = 4
 _MOST_SELECTIONS = 16
+# Each may hold new descriptors of all photos.
+_MOST_PREPARED = 4
 _REMEDY = "give another one"
 
 
@@ -64,7 +66,8 @@ class PhotoIndex:
         self.stored = stored
         # Names by filter: a page of results asks for the same one again.
         self._selections: dict[str, Collection[str]] = {}
-        self._prepared: tuple[tuple, RerankedSearch] | None = None
+        # By steps and filter, the one that was used last at the end.
+        self._prepared: dict[tuple, RerankedSearch] = {}
         self._preparing = threading.Lock()
 
     @classmethod
@@ -301,16 +304,18 @@ class PhotoIndex:
     def _reranked(
         self, rerank: tuple[str, ...], where: str | None
     ) -> RerankedSearch:
-        """Returns the prepared steps; those of the last search are kept."""
+        """Returns the prepared steps; those of the last searches are kept."""
         # The first searches of a service wait for one preparation.
         with self._preparing:
-            prepared = self._prepared
-            if prepared is None or prepared[0] != (rerank, where):
+            search = self._prepared.pop((rerank, where), None)
+            if search is None:
                 steps = parse_rerank(rerank)
                 among = None if where is None else self._passing(where)
                 search = RerankedSearch(self.stored.index, steps, among)
-                self._prepared = prepared = (rerank, where), search
-            return prepared[1]
+            self._prepared[rerank, where] = search
+            if len(self._prepared) > _MOST_PREPARED:
+                del self._prepared[next(iter(self._prepared))]
+            return search
 
     def _collapsed(self, matches: list[Match]) -> list[Match]:
         rows = self.stored.index.descriptors_of([m.name for m in matches])

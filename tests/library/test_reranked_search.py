@@ -5,7 +5,7 @@ import pytest
 
 from agem_tf import search
 from agem_tf.errors import UserError
-from agem_tf.library import reranked_search
+from agem_tf.library import photo_index, reranked_search
 from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.retrieval import reranking
 from agem_tf.retrieval.indexes import Origin, storage_at
@@ -71,6 +71,31 @@ def test_a_filter_leaves_photos_out_before_re_ranking(place, rows):
     # Other steps and other filters are prepared again.
     assert index.search("0.jpg", rerank=["qe:2"])[0].name == "0.jpg"
     assert index.search("0.jpg", where="place > 99", rerank=["qe:2"]) == []
+
+
+def test_searches_by_turns_are_prepared_once(place, monkeypatch):
+    prepared = []
+
+    class Counted(reranked_search.RerankedSearch):
+        def __init__(self, index, steps, among):
+            super().__init__(index, steps, among)
+            prepared.append(among)
+
+    monkeypatch.setattr(photo_index, "RerankedSearch", Counted)
+    index = PhotoIndex.open(place)
+    filters = [None, "place >= 5", "place < 5", "place >= 4"]
+    first, second = (
+        [
+            index.search("0.jpg", where=where, rerank=["qe:2"])
+            for where in filters
+        ]
+        for _ in range(2)
+    )
+    assert first == second and len(prepared) == len(filters)
+    # Only the last ones are kept; the first filter's is made again.
+    index.search("0.jpg", where="place >= 3", rerank=["qe:2"])
+    assert index.search("0.jpg", rerank=["qe:2"]) == first[0]
+    assert len(prepared) == len(filters) + 2
 
 
 def test_the_query_itself_is_left_out_after_re_ranking(place):

@@ -81,10 +81,15 @@ class ExactIndex(DescriptorIndex):
 
     @property
     def descriptors(self) -> np.ndarray:
-        """(photos, dimension), a memory map where that is possible."""
+        """(photos, dimension), a memory map where that is possible.
+
+        Otherwise a copy, which is made once.
+        """
         if len(self._segments) == 1 and not self.ghosts:
             return self._rows
-        return self._rows[np.flatnonzero(~self._removed)]
+        if self._gathered is None:
+            self._gathered = self._rows[np.flatnonzero(~self._removed)]
+        return self._gathered
 
     def descriptor(self, name: str) -> np.ndarray | None:
         row = self._places([name]).get(name)
@@ -250,6 +255,7 @@ class ExactIndex(DescriptorIndex):
     def _arrange(self) -> None:
         """Joins the segments in memory, as views."""
         self._rows_by_name: dict[str, int] | None = None
+        self._gathered: np.ndarray | None = None
         self._scans = 0
         parts = self._segments
         self._names = [name for part in parts for name in part.names]
