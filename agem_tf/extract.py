@@ -204,12 +204,13 @@ def main(
             options.image_size or 1024,
             options.load_whitening(),
         )
-        dataset = None
+        dataset = names = None
         if options.data_dir:
             dataset = prepared.PreparedDataset(
                 options.data_dir, options.skip_corrupt
             )
-        extracted = _write_features(options, extractor, dataset)
+            names = _names(options, dataset)
+        extracted = _write_features(options, extractor, dataset, names)
     else:
         extracted = _extract_with_run(options)
     if lost := extracted.provenance.get("lost"):
@@ -226,12 +227,13 @@ def _extract_with_run(options):
             "--photos is for local features; agem_tf.index describes the "
             "photos of a folder by global descriptors."
         )
-    dataset = None
+    dataset = names = None
     if not options.photos:
         dataset = runs.open_dataset(
             recipe, options.workdir, options.data_dir, options.skip_corrupt
         )
-        _names(options, dataset)  # Faults come before TensorFlow's devices.
+        # Faults come before TensorFlow's devices.
+        names = _names(options, dataset)
     strategy = options.strategy
     if strategy == "auto" and kind == "local":
         strategy = "one"  # Local features are extracted on one device.
@@ -240,7 +242,7 @@ def _extract_with_run(options):
         options.scales, options.image_size
     )
     if kind == "global":
-        return _write_descriptors(options, run, devices, dataset)
+        return _write_descriptors(options, run, devices, dataset, names)
     if options.shard:
         raise UserError(
             "--shard is for global descriptors; extract the local features of "
@@ -255,7 +257,7 @@ def _extract_with_run(options):
         local_extractor.Selection(**options.selection()),
         options.load_whitening(),
     )
-    return _write_features(options, extractor, dataset)
+    return _write_features(options, extractor, dataset, names)
 
 
 def _names(options, dataset):
@@ -264,7 +266,7 @@ def _names(options, dataset):
     return dataset.database_names(options.chosen_split)
 
 
-def _write_descriptors(options, run, devices, dataset):
+def _write_descriptors(options, run, devices, dataset, names):
     for name in ("max_features", "score_threshold", "nms_iou", "whitening"):
         if getattr(options, name) is not None:
             raise UserError(
@@ -273,7 +275,6 @@ def _write_descriptors(options, run, devices, dataset):
             )
     extractor = run.extractor(devices)
     split = dataset.split(options.chosen_split)
-    names = _names(options, dataset)
     shards = pathlib.Path(options.output.rstrip("/") + ".shards")
     output, finished = options.output, portions.portions_in(shards)
     if options.shard:
@@ -294,7 +295,7 @@ def _write_descriptors(options, run, devices, dataset):
     return extracted
 
 
-def _write_features(options, extractor, dataset):
+def _write_features(options, extractor, dataset, names):
     if dataset is None:
         extracted = local_extractor.write_folder_features(
             extractor, options.output, options.photos, options.overwrite
@@ -304,7 +305,7 @@ def _write_features(options, extractor, dataset):
             extractor,
             options.output,
             dataset.split(options.chosen_split),
-            _names(options, dataset),
+            names,
             options.queries,
             options.overwrite,
         )
