@@ -191,19 +191,19 @@ class Extractor:
             if done:
                 _LOG.info("%d of %d photos are done", done, len(names))
             rows = split.find(names)
-            while done < len(names):
-                end = min((p for p in portions if p > done), default=len(names))
-                first = max((p for p in portions if p <= done), default=0)
-                portion = portions.get(first)
+            for first, portion in [
+                *sorted(portions.items()),
+                (len(rows), None),
+            ]:
+                if done < first:
+                    for batch in self.batches(split, rows[done:first], crop):
+                        if writer:
+                            writer.write(batch)
+                    done = first
                 if portion and done < first + len(portion.names):
-                    batches = iter([portion.descriptors[done - first :]])
-                    end = first + len(portion.names)
-                else:
-                    batches = self.batches(split, rows[done:end], crop)
-                for batch in batches:
                     if writer:
-                        writer.write(batch)
-                done = end
+                        writer.write(portion.descriptors[done - first :])
+                    done = first + len(portion.names)
 
     def extract(
         self,
