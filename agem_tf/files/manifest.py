@@ -8,21 +8,24 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agem_tf._version import __version__
 from agem_tf.errors import UserError
 from agem_tf.files.checksums import has_checksum, sha256_of
-from agem_tf.files.locations import Location, as_location, is_remote, size_of
+from agem_tf.files.locations import (
+    Location,
+    as_location,
+    is_remote,
+    request_each,
+    size_of,
+)
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 _CHECKSUM = "checksum"
 _UNFINISHED = "unfinished "
-# Requests to a remote file system that are in flight at once.
-_REQUESTS = 16
 
 
 def write_manifest(
@@ -135,11 +138,11 @@ def read_manifest(
         if verify or folder not in unread:
             _check_content(directory / file, manifest["files"][file], verify)
 
-    with ThreadPoolExecutor(_REQUESTS) as pool:
-        for _ in (pool.map if is_remote(directory) else map)(
-            check, manifest["files"]
-        ):
-            pass
+    if is_remote(directory):
+        request_each(check, manifest["files"])
+    else:
+        for file in manifest["files"]:
+            check(file)
     return manifest
 
 

@@ -11,13 +11,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from etils import epath
 
 from agem_tf.errors import UserError
-from agem_tf.files.locations import Location, as_location, is_remote
+from agem_tf.files.locations import (
+    Location,
+    as_location,
+    is_remote,
+    request_each,
+)
 from agem_tf.files.manifest import (
     MANIFEST,
     begin_manifest,
@@ -26,9 +30,6 @@ from agem_tf.files.manifest import (
     is_unfinished,
     manifest_kind,
 )
-
-# A request takes some 50 ms, whatever the size of a small file.
-_REQUESTS = 16
 
 
 @contextlib.contextmanager
@@ -219,8 +220,7 @@ def _download(remote: epath.Path, local: Path) -> None:
     def fetch(name: str) -> None:
         (remote / name).copy(local / name, overwrite=True)
 
-    with ThreadPoolExecutor(_REQUESTS) as pool:
-        list(pool.map(fetch, names))
+    request_each(fetch, names)
 
 
 def _replace(
@@ -237,8 +237,7 @@ def _replace(
 
     for folder in {os.path.dirname(name) for name in sources}:
         (target / folder).mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(_REQUESTS) as pool:
-        list(pool.map(place, sources))
+    request_each(place, sources)
     for name in old - sources.keys():
         (target / name).unlink(missing_ok=True)
     upload(local / MANIFEST, target / MANIFEST)
