@@ -110,9 +110,9 @@ class MilvusStorage(Storage):
 
     def stamp(self) -> tuple[str, int] | None:
         with contextlib.suppress(UserError):
-            collection = None if self._is_missing else self._current()
-            if collection is not None:
-                manifest = self._manifest(collection) or {}
+            found = None if self._is_missing else self._found()
+            if found is not None:
+                collection, manifest = found
                 return collection, manifest.get("version", 0)
         return None
 
@@ -191,13 +191,13 @@ class MilvusStorage(Storage):
         return self._is_lite and not pathlib.Path(self._uri).exists()
 
     def _opened(self, changes: bool) -> StoredIndex:
-        collection = None if self._is_missing else self._current()
-        if collection is None:
+        found = None if self._is_missing else self._found()
+        if found is None:
             raise UserError(
                 f"There is no index {self._name!r} at milvus:{self._uri}; "
                 "create it with python -m agem_tf.index."
             )
-        manifest = self._manifest(collection)
+        collection, manifest = found
         if manifest.get("format") != FORMAT:
             raise UserError(
                 f"The index {self._name!r} at milvus:{self._uri} is of another "
@@ -315,7 +315,12 @@ class MilvusStorage(Storage):
             return import_pymilvus().MilvusClient(self._uri, **options)
 
     def _current(self) -> str | None:
-        """Returns the collection of the alias, if the alias exists.
+        """Returns the collection of the alias, if the alias exists."""
+        found = self._found()
+        return found and found[0]
+
+    def _found(self) -> tuple[str, dict[str, Any]] | None:
+        """Returns the collection of the alias and its manifest, if it exists.
 
         Raises:
             UserError: the name is that of something else.
@@ -327,9 +332,10 @@ class MilvusStorage(Storage):
                 return None
             facts = self._client.describe_alias(self._name)
         collection = facts["collection_name"]
-        if self._manifest(collection) is None:
+        manifest = self._manifest(collection)
+        if manifest is None:
             raise self._foreign(collection)
-        return collection
+        return collection, manifest
 
     def _foreign(self, collection: str) -> UserError:
         return UserError(
