@@ -78,7 +78,7 @@ def change_routes(service: Service) -> fastapi.APIRouter:
     async def remove(name: str) -> schemas.ChangeAnswer:
         """Removes a photo from the index, and its file if it was sent."""
         state = await _writable(service)
-        state.check_name(name)
+        await service.run(state.check_name, name)
         change = await _changed(service, lambda: _remove(service, state, name))
         return _answer(change, [name])
 

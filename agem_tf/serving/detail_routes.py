@@ -53,7 +53,7 @@ def detail_routes(service: Service) -> fastapi.APIRouter:
         parsed = parse_box(box)
         sent = [await each.read() for each in photo]
         query = await service.file(state, sent, name)
-        other = await service.read(state.path(result))
+        other = await service.read(state, result)
         found = await service.run(service.matcher.match, query, other, parsed)
         return schemas.MatchesAnswer(
             inliers=len(found.query_points),

@@ -102,7 +102,7 @@ def image_routes(service: Service) -> fastapi.APIRouter:
 
     async def image(name: str, side: int, request: Request) -> Response:
         state = await service.state()
-        path = state.path(name)
+        path = await service.run(state.path, name)
         tag = f'"{await service.run(images.tag, path, side)}"'
         headers = {"ETag": tag, "Cache-Control": _CACHED}
         if tag in request.headers.get("if-none-match", ""):

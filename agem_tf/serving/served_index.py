@@ -261,8 +261,9 @@ class ServedIndex:
             hashlib.sha256(repr(stamp).encode()).hexdigest()[:16],
             self._folder or stored.origin.photos,
         )
-        # Of a million names it takes half a second, which no request waits for.
-        _ = state.positions
+        # They take seconds of a million photos; requests would read them in the
+        # event loop, or several at a time.
+        _ = state.positions, state.photos.metadata_fields
         if old and old.model is not None and old.model is not model:
             old.model.close()
         return state

@@ -151,7 +151,7 @@ class Service:
             raise ServiceError(400, "A box is for a single photo; send one.")
         like = [self.query_photo(state, encoded, box) for encoded in photos]
         for name in names:
-            state.check_name(name)
+            await self.run(state.check_name, name)
             like.append(self._indexed(state, name, box))
         found = await asyncio.gather(*like)
         rows = np.stack([photo.descriptor for photo in found])
@@ -199,12 +199,14 @@ class Service:
             self._remembered.popitem(last=False)
         return described
 
-    async def read(self, path: str) -> bytes:
+    async def read(self, state: IndexState, name: str) -> bytes:
         """Returns the bytes of an indexed photo.
 
         Raises:
-            ServiceError: its file is gone, or can't be read.
+            ServiceError: it is not in the index, or its file is gone, or can't
+                be read.
         """
+        path = await self.run(state.path, name)
         try:
             return await self.run(read_photo_file, path)
         except UserError as error:
@@ -222,7 +224,7 @@ class Service:
         """
         if len(photos) + len(names) != 1:
             raise ServiceError(400, "Send one photo, or the name of one.")
-        return photos[0] if photos else await self.read(state.path(names[0]))
+        return photos[0] if photos else await self.read(state, names[0])
 
     async def _indexed(
         self, state: IndexState, name: str, box: Box | None
@@ -233,7 +235,7 @@ class Service:
         if row is not None:
             size = await self.run(_size, state, name)
             return QueryPhoto(row, size)
-        encoded = await self.read(state.path(name))
+        encoded = await self.read(state, name)
         return await self.query_photo(state, encoded, box)
 
 
