@@ -51,11 +51,11 @@ class ScreenedPhotos(NamedTuple):
         """Returns a row per encoded photo: that of a valid one, else zeros.
 
         Args:
-            rows: (valid photos, columns).
+            rows: (valid photos, ...).
         """
-        shape = (tf.size(self.status), tf.shape(rows)[1])
+        shape = tf.concat([tf.shape(self.status), tf.shape(rows)[1:]], 0)
         spread = tf.scatter_nd(self.positions[:, tf.newaxis], rows, shape)
-        return tf.ensure_shape(spread, (None, rows.shape[1]))
+        return tf.ensure_shape(spread, (None, *rows.shape[1:]))
 
 
 def decode_valid(

@@ -38,7 +38,6 @@ Signatures:
 """
 
 import os
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,13 +56,15 @@ from agem_tf.extraction.local_extractor import (
 from agem_tf.extraction.local_pyramid import LocalPyramid
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.locations import Location, as_location
-from agem_tf.files.manifest import read_manifest, write_manifest
+from agem_tf.files.manifest import write_manifest
 from agem_tf.models import AGeM
-from agem_tf.models.card import CARD
 from agem_tf.photos.decoding import upright_shape
 from agem_tf.photos.screening import decode_valid
-from agem_tf.saved_models.graph_operations import check_operations
-from agem_tf.saved_models.retrieval_model import KIND, ExportableModel
+from agem_tf.saved_models.retrieval_model import (
+    KIND,
+    ExportableModel,
+    load_checked,
+)
 from agem_tf.saved_models.warmup import write_warmup
 
 _IMAGE = tf.TensorSpec((None, None, 3), tf.float32, "image")
@@ -150,13 +151,8 @@ class ExportedLocalFeatures:
     """
 
     def __init__(self, directory: str | os.PathLike, most: int):
-        manifest = read_manifest(
-            pathlib.Path(directory), KIND, unchecked=(CARD,)
-        )
-        check_operations(directory)
-        self._model = tf.saved_model.load(os.fspath(directory))
+        self._model, made = load_checked(directory)
         signature = self._model.signatures.get(_SIGNATURE)
-        made = manifest.get("provenance", {})
         self.provenance = made.get("local", made)
         if (
             signature is None
@@ -276,8 +272,8 @@ def _encoded_function(
         autograph=False,
     )
     def describe_encoded(encoded_images, max_feature_num):
-        count = tf.size(encoded_images)
-        photos = decode_valid(encoded_images, tf.zeros((count, 4)), image)
+        whole = tf.zeros((tf.size(encoded_images), 4))
+        photos = decode_valid(encoded_images, whole, image)
         shapes = {name: dimensions.get(name, ()) for name in _PADDED}
 
         def add_photo(number, counts, rows):
@@ -324,13 +320,9 @@ def _encoded_function(
             ),
         )
 
-        def spread(values):
-            shape = tf.concat([[count], tf.shape(values)[1:]], 0)
-            return tf.scatter_nd(photos.positions[:, tf.newaxis], values, shape)
-
         return {
-            **{name: spread(values) for name, values in rows.items()},
-            "counts": spread(counts),
+            **{name: photos.spread(values) for name, values in rows.items()},
+            "counts": photos.spread(counts),
             "status": photos.status,
         }
 

@@ -106,9 +106,7 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
         UserError: it is missing, altered or of an older version, or its graph
             has operations that no export has.
     """
-    manifest = read_manifest(pathlib.Path(directory), KIND, unchecked=(CARD,))
-    check_operations(directory)
-    model = tf.saved_model.load(os.fspath(directory))
+    model, made = load_checked(directory)
     signature = model.signatures.get(_SIGNATURE)
     if signature is None or not {"descriptors", "status"} <= set(
         signature.structured_outputs
@@ -125,7 +123,20 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
     def run(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return model.signatures[_SIGNATURE](**inputs)
 
-    return FileExtractor(run, dimension, manifest.get("provenance", {}))
+    return FileExtractor(run, dimension, made)
+
+
+def load_checked(directory: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
+    """Loads any export of this package, and its provenance.
+
+    Raises:
+        UserError: it is missing or altered, or its graph has operations that no
+            export has.
+    """
+    manifest = read_manifest(pathlib.Path(directory), KIND, unchecked=(CARD,))
+    check_operations(directory)
+    model = tf.saved_model.load(os.fspath(directory))
+    return model, manifest.get("provenance", {})
 
 
 class ExportableModel:
