@@ -17,11 +17,11 @@ import PIL.ImageEnhance
 import PIL.ImageOps
 from absl import app, flags
 from measuring import print_table
+from rendered_photos import jpeg, rendered_photos
 
 from agem_tf.library.photo_models import model_for_photos
 from agem_tf.photos.listing import list_folder
 from agem_tf.photos.reading import read_pixels
-from agem_tf.rendered_landmarks import SceneSettings, make_landmark, render
 
 _PHOTOS = flags.DEFINE_string("photos", None, "Folder of real photos.")
 _LANDMARKS = flags.DEFINE_integer("landmarks", 40, "Rendered landmarks.")
@@ -35,15 +35,9 @@ def main(argv: list[str]) -> None:
     extractor = model_for_photos().extractor()
 
     def described(photos: list[PIL.Image.Image]) -> np.ndarray:
-        return extractor.encoded([_jpeg(photo, 90) for photo in photos])
+        return extractor.encoded([jpeg(photo, 90) for photo in photos])
 
-    rendered = [
-        PIL.Image.fromarray(
-            render(make_landmark(0, index), shot, _SIDE, SceneSettings()).image
-        )
-        for index in range(_LANDMARKS.value)
-        for shot in range(_SHOTS.value)
-    ]
+    rendered = rendered_photos(0, _LANDMARKS.value, _SHOTS.value, _SIDE)
     sources = {"rendered": rendered}
     if _PHOTOS.value:
         sources["real"] = [
@@ -77,15 +71,9 @@ def _row(source: str, name: str, values: np.ndarray) -> dict[str, object]:
     }
 
 
-def _jpeg(photo: PIL.Image.Image, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    photo.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
 def _saved_smaller(photo: PIL.Image.Image) -> PIL.Image.Image:
     smaller = photo.reduce(2)
-    return PIL.Image.open(io.BytesIO(_jpeg(smaller, 60)))
+    return PIL.Image.open(io.BytesIO(jpeg(smaller, 60)))
 
 
 def _cropped(share: float) -> Callable[[PIL.Image.Image], PIL.Image.Image]:

@@ -8,17 +8,14 @@ queries. The model is the one of an index without --workdir. The control has
 descriptors drawn at random.
 """
 
-import io
-
 import numpy as np
-import PIL.Image
 from absl import app, flags
 from measuring import print_table
+from rendered_photos import jpeg, rendered_photos
 
 from agem_tf.evaluation.protocols.gldv2 import global_average_precision
 from agem_tf.library.photo_models import model_for_photos
 from agem_tf.library.recognition import Voting, vote
-from agem_tf.rendered_landmarks import SceneSettings, make_landmark, render
 from agem_tf.retrieval.indexes import ExactIndex
 
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of the rendered photos.")
@@ -27,7 +24,6 @@ _KNOWN = flags.DEFINE_integer("known", 40, "Landmarks that are indexed.")
 _UNKNOWN = flags.DEFINE_integer("unknown", 20, "Landmarks that are not.")
 _INDEXED = flags.DEFINE_integer("indexed", 4, "Indexed photos per landmark.")
 _QUERIES = flags.DEFINE_integer("queries", 2, "Queries per landmark.")
-_SIDE = 320
 _LEAST = (0, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 
 
@@ -58,17 +54,7 @@ def _shape(dimension: int) -> tuple[int, int, int]:
 
 def _photos(seed: int) -> list[bytes]:
     landmarks, shots, _ = _shape(0)
-    return [
-        _jpeg(render(make_landmark(seed, i), shot, _SIDE, SceneSettings()))
-        for i in range(landmarks)
-        for shot in range(shots)
-    ]
-
-
-def _jpeg(photo) -> bytes:
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(photo.image).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+    return [jpeg(photo) for photo in rendered_photos(seed, landmarks, shots)]
 
 
 def _recognized(rows: np.ndarray, voting: Voting) -> list[tuple]:

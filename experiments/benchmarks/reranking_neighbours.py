@@ -7,24 +7,20 @@ model is the one of an index without --workdir; the control has descriptors
 drawn at random.
 """
 
-import io
-
 import numpy as np
-import PIL.Image
 from absl import app, flags
 from measuring import print_table
+from rendered_photos import jpeg, rendered_photos
 
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.places import search_database
 from agem_tf.evaluation.protocols import find_protocol
 from agem_tf.library.photo_models import model_for_photos
-from agem_tf.rendered_landmarks import SceneSettings, make_landmark, render
 from agem_tf.retrieval import reranking
 
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds of the rendered photos.")
 _LANDMARKS = flags.DEFINE_integer("landmarks", 60, "Rendered landmarks.")
 _SHOTS = flags.DEFINE_integer("shots", 6, "Photos per landmark.")
-_SIDE = 320
 _TEXTS = (
     ("qe:{},3", "dba:{},1", "k_reciprocal:{},3", "diffusion:{},3"),
     (3, 5, 10, 20),
@@ -73,17 +69,8 @@ def _score(rows: np.ndarray, text: str) -> float:
 
 
 def _photos(seed: int) -> list[bytes]:
-    return [
-        _jpeg(render(make_landmark(seed, i), shot, _SIDE, SceneSettings()))
-        for i in range(_LANDMARKS.value)
-        for shot in range(_SHOTS.value)
-    ]
-
-
-def _jpeg(photo) -> bytes:
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(photo.image).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+    photos = rendered_photos(seed, _LANDMARKS.value, _SHOTS.value)
+    return [jpeg(photo) for photo in photos]
 
 
 if __name__ == "__main__":
