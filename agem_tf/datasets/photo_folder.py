@@ -73,7 +73,7 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
         listed = ListedPhoto(*item)
         try:
-            photo = encoding.read_encoded_photo(listed.path, alone=True)
+            photo = encoding.read_encoded_photo(listed.path)
             if listed.box:
                 check_box(
                     tuple(listed.box),

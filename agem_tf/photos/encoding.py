@@ -4,7 +4,6 @@ Later stages trust every `EncodedPhoto`: it decodes, it is RGB or grey, JPEG or
 PNG, and, unless a benchmark wants it otherwise, upright.
 """
 
-import contextlib
 import io
 import logging
 import os
@@ -12,7 +11,6 @@ import os
 import PIL.Image
 import tensorflow as tf
 
-from agem_tf.native_output import captured
 from agem_tf.photos import decoding, reading
 from agem_tf.photos.exif_orientation import exif_orientation
 from agem_tf.photos.pixel_budget import PIXEL_BUDGET
@@ -30,19 +28,18 @@ def read_encoded_photo(
     path: str | os.PathLike,
     upright: bool = True,
     remedy: str = REMEDY,
-    alone: bool = False,
 ) -> EncodedPhoto:
     """Reads a photo file for TensorFlow.
 
     Args:
         path: a local path or a remote one.
-        upright, remedy, alone: see `encode_photo`.
+        upright, remedy: see `encode_photo`.
 
     Raises:
         UserError: the file can't be read; see `encode_photo`.
     """
     encoded = reading.read_photo_file(path, remedy)
-    return encode_photo(encoded, os.fspath(path), upright, remedy, alone)
+    return encode_photo(encoded, os.fspath(path), upright, remedy)
 
 
 def encode_photo(
@@ -50,13 +47,13 @@ def encode_photo(
     name: str,
     upright: bool = True,
     remedy: str = REMEDY,
-    alone: bool = False,
 ) -> EncodedPhoto:
     """Checks a photo and, where TensorFlow needs it, converts it.
 
     A JPEG or PNG in RGB or grey is kept byte by byte. Anything else becomes a
     PNG: other formats and modes (see `upright_rgb.to_rgb`), a photo that its
-    EXIF orientation turns, or one with small damage that only Pillow tolerates.
+    EXIF orientation turns, or a damaged one that Pillow tolerates. A JPEG of
+    which the decoder reports damage is named in the log.
 
     Args:
         encoded: a file of one of the supported formats.
@@ -64,9 +61,6 @@ def encode_photo(
         upright: whether to apply the EXIF orientation. The public benchmarks
             were annotated and are scored without it.
         remedy: what the user can do about a bad photo; ends the message.
-        alone: whether no other thread of the process decodes. A JPEG of which
-            the decoder reports damage, each time it is decoded and without its
-            name, then becomes a PNG, and is named once.
 
     Raises:
         UserError: the photo is of no supported format, has too many pixels or
@@ -81,17 +75,17 @@ def encode_photo(
         )
         if not plain:
             return _as_png(photo, upright)
-        decoded = photo.size
-    # Pillow's pixels are free again before TensorFlow's need memory.
-    with PIXEL_BUDGET.held(decoded[0] * decoded[1]):
-        with captured() if alone else contextlib.nullcontext([]) as lines:
-            is_kept = _decodes(encoded, decoded, upright)
-    damage = [line for line in lines if "JPEG" in line]
+        decoded, is_jpeg = photo.size, photo.format == "JPEG"
+    height, width = reading.encoded_sides(encoded)
+    # Pillow's pixels are free again before these decoders need memory.
+    damage = is_jpeg and reading.jpeg_damage(encoded, height * width)
     if damage:
-        _LOG.warning("%s: %s; it is kept as a PNG", name, damage[0])
-    if is_kept and not damage:
-        height, width = reading.encoded_sides(encoded)
-        return EncodedPhoto(encoded, width, height)
+        _LOG.warning("%s: %s; its pixels are used as they decode", name, damage)
+    else:
+        with PIXEL_BUDGET.held(decoded[0] * decoded[1]):
+            is_kept = _decodes(encoded, decoded, upright)
+        if is_kept:
+            return EncodedPhoto(encoded, width, height)
     with reading.opened(encoded, name, remedy) as photo:
         return _as_png(photo, upright)
 
@@ -99,18 +93,19 @@ def encode_photo(
 def sent_photo(encoded: bytes) -> EncodedPhoto | None:
     """Returns a photo as it was sent, if an exported model may decode it.
 
-    Reads its header only, in a hundredth of the time of `encode_photo`. The
-    model checks the photo while it decodes it, and turns it as its EXIF
-    orientation says; what the model refuses goes to `encode_photo`, which
-    converts the photo or says what is wrong with it.
+    Takes a tenth of the time of `encode_photo`. The model checks the photo
+    while it decodes it, and turns it as its EXIF orientation says; what the
+    model refuses goes to `encode_photo`, which converts the photo or says what
+    is wrong with it.
 
     Args:
         encoded: a file.
 
     Returns:
         The photo with the size that it has upright; None if it has another
-        format than JPEG and PNG, other colours than RGB and grey, or an
-        orientation that TensorFlow's graphs read differently than Pillow.
+        format than JPEG and PNG, other colours than RGB and grey, damage that
+        a decoder of JPEG reports, or an orientation that TensorFlow's graphs
+        read differently than Pillow.
     """
     try:
         with reading.open_header(encoded) as photo:
@@ -124,6 +119,9 @@ def sent_photo(encoded: bytes) -> EncodedPhoto | None:
                 or photo.has_transparency_data
                 or turn != orientation(photo)
             ):
+                return None
+            pixels = photo.width * photo.height
+            if photo.format != "PNG" and reading.jpeg_damage(encoded, pixels):
                 return None
             return EncodedPhoto(encoded, *upright_size(photo))
     # Pillow's readers raise many types.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import PIL.Image
+import simplejpeg
 from etils import epath
 
 from agem_tf.errors import UserError
@@ -231,6 +232,30 @@ def encoded_sides(encoded: bytes) -> tuple[int, int]:
     """Returns the height and width that the header of a photo states."""
     with open_header(encoded) as photo:
         return photo.height, photo.width
+
+
+def jpeg_damage(encoded: bytes, pixels: int) -> str:
+    """Returns what libjpeg reports of a damaged JPEG, or an empty text.
+
+    TensorFlow prints it without a name each time it decodes the photo. The
+    check decodes at an eighth of the sides, in a tenth of TensorFlow's time.
+
+    Args:
+        encoded: a JPEG in RGB or grey.
+        pixels: the number that its header states.
+
+    Raises:
+        ValueError: decoding it takes too long.
+    """
+    held = pixels if _count_scans(encoded, pixels) > 1 else pixels // 64
+    try:
+        with PIXEL_BUDGET.held(held):
+            simplejpeg.decode_jpeg(
+                encoded, "gray", fastdct=True, fastupsample=True, min_factor=8
+            )
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def open_header(encoded: bytes) -> PIL.Image.Image:

@@ -107,6 +107,23 @@ def test_a_broken_photo_is_left_out_and_listed(own_index, photos, tmp_path):
     assert (change.added, change.present, len(change.skipped)) == (0, 1, 2)
 
 
+def test_a_damaged_photo_is_named_and_found(
+    own_index, photos, tmp_path, caplog, capfd
+):
+    more = tmp_path / "more"
+    more.mkdir()
+    encoded = (photos / "deep0" / "place1 1.jpg").read_bytes()
+    damaged = more / "damaged.jpg"
+    damaged.write_bytes(encoded[:-2] + bytes(99) + encoded[-2:])
+    run(add_photos, own_index, photos=str(more))
+    assert best(own_index, damaged)[0].similarity == pytest.approx(1, abs=1e-5)
+    # Once by the index, once by the query.
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert all(f"{damaged}: Corrupt JPEG data" in line for line in told)
+    assert "Corrupt" not in capfd.readouterr().err
+
+
 @pytest.fixture
 def living(photos, own_index, tmp_path):
     """A copy of the photos and its index."""

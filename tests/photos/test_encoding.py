@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from agem_tf.photos.encoding import encode_photo
+from agem_tf.photos.encoding import encode_photo, sent_photo
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def jpeg():
 def test_damage_that_the_decoder_reports_is_named_once(jpeg, caplog, capfd):
     damaged = jpeg[:-2] + b"abc" + jpeg[-2:]
     with caplog.at_level(logging.WARNING):
-        photo = encode_photo(damaged, "a.jpg", alone=True)
+        photo = encode_photo(damaged, "a.jpg")
     (record,) = caplog.records
     assert record.getMessage().startswith("a.jpg: Corrupt JPEG data: ")
     assert photo.encoded.startswith(b"\x89PNG")
@@ -36,7 +36,12 @@ def test_damage_that_the_decoder_reports_is_named_once(jpeg, caplog, capfd):
 
 
 def test_a_sound_jpeg_is_kept_byte_by_byte(jpeg, caplog):
-    photo = encode_photo(jpeg, "a.jpg", alone=True)
+    photo = encode_photo(jpeg, "a.jpg")
     assert photo.encoded == jpeg
     assert (photo.width, photo.height) == (30, 40)
     assert not caplog.records
+
+
+def test_a_damaged_upload_is_not_left_to_the_decoder_of_the_model(jpeg):
+    assert sent_photo(jpeg).encoded == jpeg
+    assert sent_photo(jpeg[:-2] + b"abc" + jpeg[-2:]) is None

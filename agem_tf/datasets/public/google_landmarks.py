@@ -282,9 +282,7 @@ class GoogleLandmarksRecords(LandmarkBuilder, skip_registration=True):
             encoded = feature[_PHOTO].bytes_list.value[0]
             try:
                 check_name(name)
-                photo = encoding.encode_photo(
-                    encoded, name, upright=False, alone=True
-                )
+                photo = encoding.encode_photo(encoded, name, upright=False)
             except UserError as error:
                 skip(name, error)
             else:

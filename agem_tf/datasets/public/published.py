@@ -78,9 +78,7 @@ class PublishedDataset(LandmarkBuilder, skip_registration=True):
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
         listed = ListedPhoto(*item)
         try:
-            photo = encoding.read_encoded_photo(
-                listed.path, upright=False, alone=True
-            )
+            photo = encoding.read_encoded_photo(listed.path, upright=False)
         except UserError as error:
             skip(listed.name, error)
         else:
