@@ -20,7 +20,6 @@ import PIL.Image
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.files import arrays
-from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.library.recognition import Recognition, Voting, vote
 from agem_tf.pages import templates
@@ -398,9 +397,7 @@ def save_answers_page(
     **settings: str | None,
 ) -> None:
     """Writes a page to a file; see `answers_page`."""
-    page = answers_page(answers, folder, **settings)
-    with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    templates.save_page(path, answers_page(answers, folder, **settings))
 
 
 def find_photo(name: str, *folders: str | None) -> str:
@@ -414,11 +411,17 @@ def find_photo(name: str, *folders: str | None) -> str:
     return next(filter(os.path.exists, paths), paths[0])
 
 
+def photo_address(path: str) -> str | None:
+    """Returns the address of a photo on this machine, None if it is gone."""
+    if not os.path.exists(path):
+        return None
+    return "file://" + urllib.parse.quote(os.fsencode(os.path.abspath(path)))
+
+
 def _shown(
     path: str, box: Box | None = None
 ) -> tuple[PIL.Image.Image | None, str | None]:
-    """Returns a photo and its address on this machine, None if it is gone."""
-    if not os.path.exists(path):
-        return None, None
-    address = urllib.parse.quote(os.fsencode(os.path.abspath(path)))
-    return read_thumbnail(path, PAGE_SIDE, box), f"file://{address}"
+    """Returns a photo and its address; None if the file is gone."""
+    address = photo_address(path)
+    photo = None if address is None else read_thumbnail(path, PAGE_SIDE, box)
+    return photo, address

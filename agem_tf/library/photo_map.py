@@ -11,7 +11,6 @@ import functools
 import json
 import math
 import os
-import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -19,8 +18,7 @@ import PIL.Image
 
 from agem_tf.descriptors.whitening_learning import learn_pca
 from agem_tf.errors import UserError
-from agem_tf.files.atomic_writing import atomic_file
-from agem_tf.library.answers import find_photo
+from agem_tf.library.answers import find_photo, photo_address
 from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.pages import templates
 from agem_tf.pages.report import counted, jpeg_url
@@ -139,8 +137,7 @@ def save_map_page(
         columns=_SHEET_COLUMNS,
         photos=_script_text([dataclasses.astuple(each) for each in photos]),
     )
-    with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    templates.save_page(path, page)
     return len(names)
 
 
@@ -177,11 +174,7 @@ def _map_photo(
     folder: str | None,
     metadata: Mapping[str, object],
 ) -> MapPhoto:
-    path = find_photo(name, folder, "")
-    address = None
-    if os.path.exists(path):
-        quoted = urllib.parse.quote(os.fsencode(os.path.abspath(path)))
-        address = f"file://{quoted}"
+    address = photo_address(find_photo(name, folder, ""))
     facts = ", ".join(f"{key}: {value}" for key, value in metadata.items())
     # Names on Linux are bytes that need not be text.
     shown = name.encode("utf-8", "replace").decode()

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.pages import templates
 
 Cell = str | int | float | None
@@ -195,11 +194,7 @@ class Report:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the page to one HTML file."""
-        with atomic_file(path) as temporary:
-            # Photo names on Linux are bytes that need not be valid UTF-8.
-            temporary.write_text(
-                self.to_html(), encoding="utf-8", errors="replace"
-            )
+        templates.save_page(path, self.to_html())
 
 
 def counted(number: int, singular: str, plural: str | None = None) -> str:

@@ -1,9 +1,12 @@
 """HTML templates, and the style that all pages share."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import jinja2
+
+from agem_tf.files.atomic_writing import atomic_file
 
 _STYLES = "agem_tf.pages"
 
@@ -36,3 +39,10 @@ def rendered(
     )
     environment.filters.update(filters)
     return environment.get_template(template).render(values)
+
+
+def save_page(path: str | os.PathLike, page: str) -> None:
+    """Writes a page to a file, completely or not at all."""
+    with atomic_file(path) as temporary:
+        # Photo names on Linux are bytes that need not be valid UTF-8.
+        temporary.write_text(page, encoding="utf-8", errors="replace")
