@@ -69,8 +69,16 @@ class PhotoChoiceOptions:
     whitening: str | None = cli.option(
         None, "Whitening or PCA of local features, by agem_tf.whiten."
     )
+    shard: str | None = cli.option(
+        None,
+        "Only extract a part of the photos, for example 3/16, on one of many "
+        "machines, to the output + .shards; the same command without it joins "
+        "the parts.",
+    )
 
     def __post_init__(self) -> None:
+        if self.shard:
+            portions.Portion.parse(self.shard)
         if self.photos and (self.queries or self.skip_corrupt or self.split):
             raise UserError(
                 "--split, --queries and --skip_corrupt are for --data_dir; "
@@ -124,19 +132,10 @@ class ExtractOptions(PhotoChoiceOptions, ScaleOptions, DeviceOptions):
         maximum=1,
     )
 
-    shard: str | None = cli.option(
-        None,
-        "Only extract a part of the photos, for example 3/16, on one of many "
-        "machines, to the output + .shards; the same command without it joins "
-        "the parts.",
-    )
-
     def __post_init__(self) -> None:
         PhotoChoiceOptions.__post_init__(self)
         if self.photos and self.data_dir:
             raise UserError("Give --data_dir=DIR or --photos=DIR, not both.")
-        if self.shard:
-            portions.Portion.parse(self.shard)
 
     def selection(self) -> dict[str, float]:
         """Returns the given options on which local features are kept."""
@@ -204,12 +203,12 @@ def main(
             options.image_size or 1024,
             options.load_whitening(),
         )
-        dataset = names = None
+        dataset = None
         if options.data_dir:
             dataset = prepared.PreparedDataset(
                 options.data_dir, options.skip_corrupt
             )
-            names = _names(options, dataset)
+        names = _names(options, dataset)
         extracted = _write_features(options, extractor, dataset, names)
     else:
         extracted = _extract_with_run(options)
@@ -227,13 +226,13 @@ def _extract_with_run(options):
             "--photos is for local features; agem_tf.index describes the "
             "photos of a folder by global descriptors."
         )
-    dataset = names = None
+    dataset = None
     if not options.photos:
         dataset = runs.open_dataset(
             recipe, options.workdir, options.data_dir, options.skip_corrupt
         )
-        # Faults come before TensorFlow's devices.
-        names = _names(options, dataset)
+    # Faults come before TensorFlow's devices.
+    names = _names(options, dataset)
     strategy = options.strategy
     if strategy == "auto" and kind == "local":
         strategy = "one"  # Local features are extracted on one device.
@@ -243,11 +242,6 @@ def _extract_with_run(options):
     )
     if kind == "global":
         return _write_descriptors(options, run, devices, dataset, names)
-    if options.shard:
-        raise UserError(
-            "--shard is for global descriptors; extract the local features of "
-            "one split at a time."
-        )
     if devices.num_replicas_in_sync > 1:
         raise UserError(
             "Local features are extracted on one device; pass --strategy=one."
@@ -261,9 +255,26 @@ def _extract_with_run(options):
 
 
 def _names(options, dataset):
+    if dataset is None:
+        return local_extractor.folder_names(options.photos)
     if options.queries:
         return dataset.ground_truth(options.chosen_split).query_names
     return dataset.database_names(options.chosen_split)
+
+
+def _shared_out(options, names, unit):
+    """Returns names and output of this process, and what others have done."""
+    shards = pathlib.Path(options.output.rstrip("/") + ".shards")
+    if not options.shard:
+        return names, options.output, portions.portions_in(shards)
+    portion = portions.Portion.parse(options.shard)
+    first, end = portion.borders(len(names), unit)
+    if first == end:
+        raise UserError(
+            f"--shard={options.shard} has no photo: {len(names)} are divided "
+            f"by {unit}; give fewer shards."
+        )
+    return names[first:end], portion.place(shards), []
 
 
 def _write_descriptors(options, run, devices, dataset, names):
@@ -275,17 +286,7 @@ def _write_descriptors(options, run, devices, dataset, names):
             )
     extractor = run.extractor(devices)
     split = dataset.split(options.chosen_split)
-    shards = pathlib.Path(options.output.rstrip("/") + ".shards")
-    output, finished = options.output, portions.portions_in(shards)
-    if options.shard:
-        portion = portions.Portion.parse(options.shard)
-        first, end = portion.borders(len(names), extractor.unit)
-        if first == end:
-            raise UserError(
-                f"--shard={options.shard} has no photo: {len(names)} are "
-                f"divided by {extractor.unit}; give fewer shards."
-            )
-        names, output, finished = names[first:end], portion.place(shards), []
+    names, output, finished = _shared_out(options, names, extractor.unit)
     extracted = extractor.write(
         output, split, names, options.queries, options.overwrite, finished
     )
@@ -296,22 +297,30 @@ def _write_descriptors(options, run, devices, dataset, names):
 
 
 def _write_features(options, extractor, dataset, names):
+    names, output, finished = _shared_out(options, names, local_extractor.UNIT)
     if dataset is None:
         extracted = local_extractor.write_folder_features(
-            extractor, options.output, options.photos, options.overwrite
+            extractor,
+            output,
+            options.photos,
+            options.overwrite,
+            names,
+            finished,
         )
     else:
         extracted = local_extractor.write_local_features(
             extractor,
-            options.output,
+            output,
             dataset.split(options.chosen_split),
             names,
             options.queries,
             options.overwrite,
+            finished,
         )
+    portions.remove_portions(finished)
     _report_features(
         extracted,
-        options.output,
+        output,
         "no keypoint stands out or reaches --score_threshold",
     )
     return extracted

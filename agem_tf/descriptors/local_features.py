@@ -171,6 +171,13 @@ class LocalFeatureSet:
             (height, width),
         )
 
+    def is_of(
+        self, names: Sequence[str], provenance: Mapping[str, Any]
+    ) -> bool:
+        """Returns whether the set has these names and this provenance."""
+        made = normalize_provenance(provenance)
+        return self.names == list(names) and self.provenance == made
+
     def check_has(self, names: Sequence[str]) -> None:
         """Checks that photos have features.
 

@@ -26,12 +26,12 @@ from agem_tf.distribution.workers import (
     from_chief,
     is_chief,
 )
-from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.files.locations import as_location
 from agem_tf.files.manifest import MANIFEST, is_unfinished
+from agem_tf.files.portions import load_portions, spans
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
 from agem_tf.progress import Progress
@@ -163,7 +163,12 @@ class Extractor:
         """
         names = split.names if names is None else names
         provenance = self.provenance(split, crop)
-        found = _portions_of(names, provenance, portions)
+        found = load_portions(
+            portions,
+            functools.partial(DescriptorSet.load, verify=True),
+            names,
+            provenance,
+        )
         writes = is_chief(self._strategy)
         wanted = writes and (
             overwrite or not _is_finished(directory, names, provenance)
@@ -191,19 +196,13 @@ class Extractor:
             if done:
                 _LOG.info("%d of %d photos are done", done, len(names))
             rows = split.find(names)
-            for first, portion in [
-                *sorted(portions.items()),
-                (len(rows), None),
-            ]:
-                if done < first:
-                    for batch in self.batches(split, rows[done:first], crop):
+            for first, end, portion, offset in spans(done, len(rows), portions):
+                if portion is None:
+                    for batch in self.batches(split, rows[first:end], crop):
                         if writer:
                             writer.write(batch)
-                    done = first
-                if portion and done < first + len(portion.names):
-                    if writer:
-                        writer.write(portion.descriptors[done - first :])
-                    done = first + len(portion.names)
+                elif writer:
+                    writer.write(portion.descriptors[offset:])
 
     def extract(
         self,
@@ -340,33 +339,6 @@ def _is_finished(directory, names, provenance):
     if not path.exists() or is_unfinished(path.parent):
         return False
     return DescriptorSet.load(directory).is_of(names, provenance)
-
-
-def _portions_of(
-    names: Sequence[str],
-    provenance: Mapping[str, Any],
-    directories: Sequence[pathlib.Path],
-) -> dict[int, DescriptorSet]:
-    """Returns the finished sets of consecutive photos, by their first place.
-
-    Raises:
-        UserError: A set is of other photos or settings.
-    """
-    place = {name: number for number, name in enumerate(names)}
-    found = {}
-    for directory in directories:
-        if not (directory / MANIFEST).exists():
-            continue
-        portion = DescriptorSet.load(directory, verify=True)
-        first = place.get(portion.names[0], 0)
-        part = names[first:][: len(portion.names)]
-        if not portion.is_of(part, provenance):
-            raise UserError(
-                f"{directory} was extracted from other photos or with other "
-                "settings; give those, or remove it."
-            )
-        found[first] = portion
-    return found
 
 
 def _photo_batches(pipeline, indices, batch_size, crop, canvas):

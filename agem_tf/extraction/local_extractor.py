@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -26,10 +27,8 @@ from agem_tf.descriptors.local_features import (
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.local_pyramid import LocalPyramid
 from agem_tf.files.manifest import MANIFEST
-from agem_tf.files.provenance import (
-    check_same_provenance,
-    normalize_provenance,
-)
+from agem_tf.files.portions import load_portions, spans
+from agem_tf.files.provenance import check_same_provenance
 from agem_tf.models import AGeM
 from agem_tf.photos import reading
 from agem_tf.photos.canvases import pixel_box
@@ -42,8 +41,9 @@ _LOG = logging.getLogger(__name__)
 
 # Scales of the paper, each half as many pixels as the next.
 DELF_SCALES = (0.25, 0.3536, 0.5, 0.7071, 1.0, 1.4142, 2.0)
-# Photos that are read ahead, and those among which equal shapes are batched.
-_WINDOW = 16
+# Consecutive photos that are extracted together: those of equal shapes in one
+# batch, so that the rounding of a photo depends on the others.
+UNIT = 16
 # Pixels of a batch at its largest scale.
 _BATCH_PIXELS = 2**22
 
@@ -222,11 +222,13 @@ def write_local_features(
     names: Sequence[str] | None = None,
     crop: bool = False,
     overwrite: bool = False,
+    portions: Sequence[pathlib.Path] = (),
 ) -> LocalFeatureSet:
     """Extracts the local features of a split into a directory.
 
     A finished set of the same model and settings is kept, and an interrupted
-    one is resumed.
+    one is resumed. Portions of the photos may be written by other processes;
+    with borders at multiples of `UNIT` the features are the same, bit by bit.
 
     Args:
         extractor: Extractor of any kind.
@@ -236,10 +238,12 @@ def write_local_features(
         crop: Whether only the features inside each photo's query box count.
         overwrite: Whether to extract a finished set again. An extraction that
             was interrupted meanwhile is resumed.
+        portions: Directories of sets of consecutive photos, whose features are
+            taken over.
 
     Raises:
-        UserError: A record is corrupt, the directory holds other files, or
-            the disk is full.
+        UserError: A record is corrupt, the directory holds other files, a
+            portion is of other photos or settings, or the disk is full.
     """
     names = list(split.names if names is None else names)
     made = extractor.provenance | {
@@ -250,14 +254,22 @@ def write_local_features(
     }
 
     @contextlib.contextmanager
-    def windows(start: int) -> Iterator[Iterator[list[_CroppedPhoto]]]:
-        photos = split.find(names)[start:]
+    def windows(first: int, end: int) -> Iterator[Iterator["_Window"]]:
+        photos = split.find(names)[first:end]
         pipeline = PhotoPipeline(split, ImageConfig())
         with pipeline.errors_named():
             boxes = split.boxes[photos] if crop else None
             yield _windows(pipeline, photos, split.sizes[photos], boxes)
 
-    return _write(extractor, directory, names, made, overwrite, windows)
+    return _write(
+        extractor, directory, names, made, overwrite, windows, portions
+    )
+
+
+def folder_names(folder: str) -> list[str]:
+    """Returns the names of the photos of a folder, as an index has them."""
+    root = os.path.abspath(os.path.expanduser(folder))
+    return [os.path.relpath(path, root) for path in list_folder(folder)]
 
 
 def write_folder_features(
@@ -265,11 +277,14 @@ def write_folder_features(
     directory: str | pathlib.Path,
     folder: str,
     overwrite: bool = False,
+    names: Sequence[str] | None = None,
+    portions: Sequence[pathlib.Path] = (),
 ) -> LocalFeatureSet:
     """Extracts the local features of the photos of a folder.
 
     A finished set of the same photos and settings is kept, and an interrupted
     one is resumed; sizes and times of the files tell whether photos changed.
+    For portions see `write_local_features`.
 
     Args:
         extractor: Extractor of any kind.
@@ -277,25 +292,33 @@ def write_folder_features(
         folder: Folder of photos; names are relative to it, as in an index.
         overwrite: Whether to extract a finished set again. An extraction that
             was interrupted meanwhile is resumed.
+        names: Names of the photos; by default all of the folder.
+        portions: Directories of sets of consecutive photos, whose features are
+            taken over.
 
     Raises:
-        UserError: A photo can't be read, the directory holds other files, or
-            the disk is full.
+        UserError: A photo can't be read, the directory holds other files, a
+            portion is of other photos or settings, or the disk is full.
     """
     root = os.path.abspath(os.path.expanduser(folder))
-    paths = list_folder(folder)
-    names = [os.path.relpath(path, root) for path in paths]
+    names = list(folder_names(folder) if names is None else names)
 
     @contextlib.contextmanager
-    def windows(start: int) -> Iterator[Iterator[list[_CroppedPhoto]]]:
-        yield ([_whole_photo(path)] for path in paths[start:])
+    def windows(first: int, end: int) -> Iterator[Iterator["_Window"]]:
+        yield (
+            [_whole_photo(os.path.join(root, name))]
+            for name in names[first:end]
+        )
 
-    stats = [os.stat(path) for path in paths]
+    # Also of the photos of other portions.
+    stats = [os.stat(path) for path in list_folder(folder)]
     files = str([(each.st_size, each.st_mtime_ns) for each in stats])
     made = extractor.provenance | {
         "files": hashlib.sha256(files.encode()).hexdigest()[:12]
     }
-    return _write(extractor, directory, names, made, overwrite, windows)
+    return _write(
+        extractor, directory, names, made, overwrite, windows, portions
+    )
 
 
 def _write(
@@ -304,15 +327,20 @@ def _write(
     names: list[str],
     made: dict[str, Any],
     overwrite: bool,
-    windows: Callable[[int], ContextManager[Iterator[list["_CroppedPhoto"]]]],
+    windows: Callable[[int, int], ContextManager[Iterator["_Window"]]],
+    portions: Sequence[pathlib.Path],
 ) -> LocalFeatureSet:
-    """Writes a set, unless it is finished; `windows` reads from a position."""
+    """Writes a set, unless it is finished; `windows` reads a part of it."""
     directory = pathlib.Path(directory)
+    found = load_portions(
+        portions,
+        functools.partial(LocalFeatureSet.load, verify=True),
+        names,
+        made,
+    )
     if not overwrite and (directory / MANIFEST).exists():
         finished = LocalFeatureSet.load(directory)
-        if finished.names == names and finished.provenance == (
-            normalize_provenance(made)
-        ):
+        if finished.is_of(names, made):
             return finished
     writer = LocalFeatureWriter(
         directory, names, extractor.dimension, made, resume=True
@@ -321,15 +349,29 @@ def _write(
         done = writer.photos_written
         if done:
             _LOG.info("%d of %d photos are done", done, len(names))
-        with (
-            windows(done) as remaining,
-            Progress("Local features", len(names) - done) as progress,
-        ):
-            for window in remaining:
-                found = extractor.features([photo.pixels for photo in window])
-                for photo, features in zip(window, found, strict=True):
-                    writer.write(photo.placed(features))
-                progress.update(len(window))
+        with Progress("Local features", len(names) - done) as progress:
+            for first, end, portion, _ in spans(done, len(names), found):
+                if portion is not None:
+                    for name in names[first:end]:
+                        writer.write(portion[name])
+                    progress.update(end - first)
+                    continue
+                # A unit that is resumed runs as a whole, with equal rounding.
+                repeated = first % UNIT
+                with windows(first - repeated, end) as remaining:
+                    for window in remaining:
+                        skipped = min(repeated, len(window))
+                        repeated -= skipped
+                        if skipped == len(window):
+                            continue
+                        features = extractor.features(
+                            [photo.pixels for photo in window]
+                        )
+                        for photo, each in list(
+                            zip(window, features, strict=True)
+                        )[skipped:]:
+                            writer.write(photo.placed(each))
+                        progress.update(len(window) - skipped)
     return LocalFeatureSet.load(directory)
 
 
@@ -360,6 +402,9 @@ class _CroppedPhoto(NamedTuple):
         )
 
 
+_Window = list[_CroppedPhoto]
+
+
 def _whole_photo(path: str) -> _CroppedPhoto:
     """Reads a photo of a folder; a large JPEG is decoded at half its sides."""
     remedy = "remove it from the folder"
@@ -379,7 +424,7 @@ def _windows(
     photos: np.ndarray,
     sizes: np.ndarray,
     boxes: np.ndarray | None,
-) -> Iterator[list[_CroppedPhoto]]:
+) -> Iterator[_Window]:
     """Yields photos in order, a few at a time."""
     window = []
     for number, whole in enumerate(pipeline.whole_photos(photos)):
@@ -391,7 +436,7 @@ def _windows(
             left, top, right, bottom = box
             pixels, corner = pixels[top:bottom, left:right], (left, top)
         window.append(_CroppedPhoto(pixels, corner, (height, width), reduction))
-        if len(window) == _WINDOW:
+        if len(window) == UNIT:
             yield window
             window = []
     if window:

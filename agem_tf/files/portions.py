@@ -10,13 +10,14 @@ import contextlib
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.files.locks import exclusive
+from agem_tf.files.manifest import MANIFEST
 
 _LOCK = ".lock"
 _NAME = "{:05}-of-{:05}"
@@ -87,6 +88,75 @@ def portions_in(directory: pathlib.Path) -> list[pathlib.Path]:
     """Returns the directories of the portions of a job."""
     found = directory.iterdir() if directory.is_dir() else ()
     return sorted(path for path in found if _PATTERN.fullmatch(path.name))
+
+
+class Span(NamedTuple):
+    """Consecutive photos of a job.
+
+    Attributes:
+        first, end: their places among all photos.
+        portion: set that holds their results, None if they are to be extracted.
+        offset: place of the first photo in that set.
+    """
+
+    first: int
+    end: int
+    portion: Any = None
+    offset: int = 0
+
+
+def load_portions(
+    directories: Sequence[pathlib.Path],
+    load: Callable[[pathlib.Path], Any],
+    names: Sequence[str],
+    provenance: Mapping[str, Any],
+) -> dict[int, Any]:
+    """Returns the finished sets of consecutive photos, by their first place.
+
+    Args:
+        directories: directories of the portions.
+        load: reads one of them as a set with `names` and `is_of`.
+        names: names of all photos.
+        provenance: how all photos are extracted.
+
+    Raises:
+        UserError: a set is of other photos or settings.
+    """
+    place = {name: number for number, name in enumerate(names)}
+    found = {}
+    for directory in directories:
+        if not (directory / MANIFEST).exists():
+            continue
+        portion = load(directory)
+        first = place.get(portion.names[0], 0)
+        part = names[first:][: len(portion.names)]
+        if not portion.is_of(part, provenance):
+            raise UserError(
+                f"{directory} was extracted from other photos or with other "
+                "settings; give those, or remove it."
+            )
+        found[first] = portion
+    return found
+
+
+def spans(done: int, total: int, portions: Mapping[int, Any]) -> Iterator[Span]:
+    """Yields the photos that are missing, in portions and between them.
+
+    Args:
+        done: number of photos that are written.
+        total: number of all photos.
+        portions: result of `load_portions`.
+    """
+    for first, portion in sorted(portions.items()):
+        if done < first:
+            yield Span(done, first)
+            done = first
+        end = first + len(portion.names)
+        if done < end:
+            yield Span(done, end, portion, done - first)
+            done = end
+    if done < total:
+        yield Span(done, total)
 
 
 def remove_portions(portions: Sequence[pathlib.Path]) -> None:

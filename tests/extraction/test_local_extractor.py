@@ -119,7 +119,7 @@ class Stopped(Exception):
 def test_a_stopped_extraction_resumes_where_it_was(
     split, extractor, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("agem_tf.extraction.local_extractor._WINDOW", 2)
+    monkeypatch.setattr("agem_tf.extraction.local_extractor.UNIT", 2)
     whole = write_local_features(extractor, tmp_path / "whole", split)
     features, calls = extractor.features, []
 

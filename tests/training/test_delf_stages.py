@@ -165,6 +165,33 @@ def test_local_features_are_extracted_and_reduced(stages, tmp_path, capsys):
     assert isinstance(again, LocalFeatureSet) and again.names == found.names
 
 
+@pytest.mark.parametrize("kind", ["global", "local"])
+def test_shards_join_to_the_files_of_one_process(
+    stages, kind, tmp_path, monkeypatch
+):
+    """The shard of a lost worker is extracted by the process that joins."""
+    monkeypatch.setattr("agem_tf.extraction.local_extractor.UNIT", 4)
+    parts = tmp_path / "joined.shards"
+
+    def extracted(output, shard=None):
+        given = options(stages, tmp_path / output, kind=kind, shard=shard)
+        return extract.main(given)
+
+    whole = extracted("whole")
+    for shard in ("1/3", "3/3"):
+        assert 0 < len(extracted("joined", shard).names) < len(whole.names)
+    assert len(list(parts.iterdir())) == 2
+    assert extracted("joined").names == whole.names
+    assert not parts.exists()
+    for file in (tmp_path / "whole").iterdir():
+        same = tmp_path / "joined" / file.name
+        assert file.name == "manifest.json" or (
+            same.read_bytes() == file.read_bytes()
+        )
+    with pytest.raises(UserError, match="give fewer shards"):
+        extracted("joined", "2/99")
+
+
 def test_options_of_local_features_need_a_run_that_has_them(stages, tmp_path):
     wrong = extract.ExtractOptions(
         workdir=str(stages / "first"),
