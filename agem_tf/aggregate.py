@@ -115,20 +115,22 @@ def main(
     if isinstance(options, CodebookOptions):
         _learn_codebook(options)
     elif isinstance(options, FeatureAddOptions):
-        index = aggregation.load_feature_index(options.add)
-        added = index.add(_load(options.features))
-        _save(index, options.add, f"{added} added")
+        features = _load(options.features)
+        with aggregation.changed_feature_index(options.add) as index:
+            added = index.add(features)
+        _report(index, options.add, f"{added} added")
     elif isinstance(options, FeatureRemoveOptions):
-        index = aggregation.load_feature_index(options.index)
-        removed = index.remove(options.remove)
-        _save(index, options.index, f"{removed} removed")
+        with aggregation.changed_feature_index(options.index) as index:
+            removed = index.remove(options.remove)
+        _report(index, options.index, f"{removed} removed")
     elif options.method == "vlad":
         _write_vlads(options)
     else:
         features = _load(options.features)
         index = _create(options, features)
         added = index.add(features)
-        _save(index, options.output, f"{added} added")
+        index.save(options.output)
+        _report(index, options.output, f"{added} added")
 
 
 def _learn_codebook(options: CodebookOptions) -> None:
@@ -182,8 +184,7 @@ def _write_vlads(options: AggregateOptions) -> None:
     )
 
 
-def _save(index, directory: str, change: str) -> None:
-    index.save(directory)
+def _report(index, directory: str, change: str) -> None:
     kilobytes = index.num_bytes / max(len(index), 1) / 1e3
     cli.print_line(
         f"{change}; {len(index)} photos, {kilobytes:.1f} kB per photo: "

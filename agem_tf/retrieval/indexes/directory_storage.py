@@ -10,14 +10,11 @@ INDEX/
   model/            SavedModel that extracts descriptors of further photos
   whitening/        whitening applied by the model, if any
 
-A change writes new files and then replaces the manifest, so that a reader sees
-the old index or the new one without a lock, and a killed change leaves the old
-one. Files never change; those that no manifest lists are removed by the next
-change. A reader that loses a file this way reads the new manifest.
+A change writes new files and then replaces the manifest; see
+`files.changing_directories`.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -26,19 +23,13 @@ from typing import Any
 
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
-from agem_tf.files.atomic_writing import (
-    atomic_directory,
-    flush,
-    resumable_workspace,
+from agem_tf.files.atomic_writing import atomic_directory, resumable_workspace
+from agem_tf.files.changing_directories import (
+    exclusive_change,
+    read_changing,
+    replace_manifest,
 )
-from agem_tf.files.locks import exclusive
-from agem_tf.files.manifest import (
-    MANIFEST,
-    file_facts,
-    read_manifest,
-    sealed,
-    write_manifest,
-)
+from agem_tf.files.manifest import MANIFEST, read_manifest, write_manifest
 from agem_tf.retrieval.indexes import exact_index, faiss_index
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
@@ -63,9 +54,6 @@ _LINES = ("states", "metadata")
 _MODEL = "model"
 _WHITENING = "whitening"
 _SCRATCH = "scratch"
-_LOCK = ".lock"
-# How often a reader that lost a file to a writer starts again.
-_ATTEMPTS = 20
 
 
 class DirectoryStorage(Storage):
@@ -85,14 +73,7 @@ class DirectoryStorage(Storage):
             index.check_cells(count)
 
     def open(self) -> StoredIndex:
-        for _ in range(_ATTEMPTS):
-            manifest = self._manifest_bytes()
-            try:
-                return self._open()
-            except (UserError, OSError):
-                if manifest == self._manifest_bytes():
-                    raise
-        return self._open()
+        return read_changing(self._path, self._open)
 
     def stamp(self) -> tuple[int, ...] | None:
         with contextlib.suppress(OSError):
@@ -104,7 +85,7 @@ class DirectoryStorage(Storage):
     def created(self) -> Iterator[Draft]:
         with contextlib.ExitStack() as stack:
             if self.exists:
-                stack.enter_context(self._exclusive())
+                stack.enter_context(exclusive_change(self._path))
                 # What a killed change has left is not of another origin.
                 with contextlib.suppress(UserError):
                     self._remove_unlisted()
@@ -126,7 +107,7 @@ class DirectoryStorage(Storage):
     def changed(self) -> Iterator[StoredIndex]:
         if not self._path.is_dir():
             self.open()  # Raises.
-        with self._exclusive():
+        with exclusive_change(self._path):
             stored = self.open()
             try:
                 yield stored
@@ -174,24 +155,13 @@ class DirectoryStorage(Storage):
         fields = _fields(self._path, stored)
         wanted = _segment_files(fields)
         kept = {
-            file: facts
-            for file, facts in old["files"].items()
-            if file in wanted or file.split("/")[0] in (_MODEL, _WHITENING)
+            file
+            for file in old["files"]
+            if file.split("/")[0] in (_MODEL, _WHITENING)
         }
-        new = {}
-        for file in sorted(wanted - kept.keys()):
-            flush(self._path / file)
-            new[file] = file_facts(self._path / file)
-        # In this folder it is removed by the next change if it is left there.
-        written = self._path / SEGMENTS / MANIFEST
-        written.parent.mkdir(exist_ok=True)
-        changed = sealed(
-            {**old, "format": _FORMAT, **fields, "files": kept | new}
+        replace_manifest(
+            self._path, SEGMENTS, old, wanted | kept, format=_FORMAT, **fields
         )
-        written.write_text(json.dumps(changed, indent=2) + "\n")
-        flush(written)
-        os.replace(written, self._path / MANIFEST)
-        flush(self._path)
 
     def _manifest(self) -> dict[str, Any]:
         manifest = read_manifest(self._path, KIND, newest=_FORMAT)
@@ -204,12 +174,6 @@ class DirectoryStorage(Storage):
                 "again."
             )
         return manifest
-
-    def _manifest_bytes(self) -> bytes:
-        try:
-            return (self._path / MANIFEST).read_bytes()
-        except OSError:
-            return b""
 
     def _remove_unlisted(self) -> None:
         """Removes files of killed changes and of replaced segments."""
@@ -228,27 +192,6 @@ class DirectoryStorage(Storage):
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink()
-
-    @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Locks the index against other writers.
-
-        Raises:
-            UserError: another process is changing the index, or has just
-                replaced it.
-        """
-        before = self._path.stat()
-        busy = UserError(
-            f"Another process is changing {self._path}; try again when it has "
-            "finished."
-        )
-        with exclusive(self._path / _LOCK, busy):
-            is_current = self._path.exists() and os.path.samestat(
-                before, self._path.stat()
-            )
-            if not is_current:
-                raise busy
-            yield
 
 
 class _DirectoryDraft(Draft):

@@ -5,8 +5,8 @@
 DELF's system does; `vlad` makes one descriptor of the features of a photo.
 """
 
+import contextlib
 import os
-from pathlib import Path
 
 from agem_tf.errors import UserError
 from agem_tf.files.manifest import holds_kind
@@ -25,6 +25,7 @@ __all__ = [
     "CodebookIndex",
     "FeatureIndex",
     "VotingIndex",
+    "changed_feature_index",
     "load_feature_index",
     "vlad",
 ]
@@ -36,9 +37,24 @@ def load_feature_index(directory: str | os.PathLike) -> FeatureIndex:
     Raises:
         UserError: the directory holds no such index, or is damaged.
     """
+    return _kind_of(directory).load(directory)
+
+
+def changed_feature_index(
+    directory: str | os.PathLike,
+) -> contextlib.AbstractContextManager[FeatureIndex]:
+    """Yields the index of a directory, and writes what the block changes.
+
+    Raises:
+        UserError: see `load_feature_index`, or another process is changing it.
+    """
+    return _kind_of(directory).changed(directory)
+
+
+def _kind_of(directory: str | os.PathLike) -> type[FeatureIndex]:
     for kind in (CodebookIndex, VotingIndex):
-        if holds_kind(Path(directory), kind.KIND):
-            return kind.load(directory)
+        if holds_kind(directory, kind.KIND):
+            return kind
     raise UserError(
         f"{directory} holds no index of local features; make one with "
         "agem_tf.aggregate."

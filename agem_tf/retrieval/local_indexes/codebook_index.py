@@ -13,26 +13,34 @@ Reference: Tolias, Avrithis and Jegou, Image Search with Selective Match
 Kernels, IJCV 2016 (https://hal.inria.fr/hal-01131898).
 """
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
-from agem_tf.files import arrays
-from agem_tf.files.atomic_writing import atomic_directory
-from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.retrieval.local_indexes.codebook import Codebook
-from agem_tf.retrieval.local_indexes.feature_index import FeatureIndex
+from agem_tf.retrieval.local_indexes.feature_index import FeatureIndex, Part
 from agem_tf.retrieval.local_indexes.vlad import residual_sums
 
 # As published: exponent, threshold, and words of each feature of a query.
 _ALPHA, _TAU, _QUERY_WORDS = 3.0, 0.0, 5
-_ENTRIES, _VECTORS, _NAMES = "entries.npy", "vectors.npy", "names.txt"
+_ENTRIES, _VECTORS = "entries.npy", "vectors.npy"
 _BITS_SET = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
+
+
+class _Lists(NamedTuple):
+    """Where the entries of a part lie.
+
+    Attributes:
+        starts: (words + 1,) first entry of each word.
+        num_words: (photos,) words of each photo.
+    """
+
+    starts: np.ndarray
+    num_words: np.ndarray
 
 
 class CodebookIndex(FeatureIndex):
@@ -50,6 +58,8 @@ class CodebookIndex(FeatureIndex):
     """
 
     KIND = "codebook index of local features"
+    # Word and photo of each entry, sorted; its residual.
+    ARRAYS = (_ENTRIES, _VECTORS)
 
     def __init__(self, codebook: Codebook, binary: bool):
         super().__init__(codebook.dimension, codebook.provenance)
@@ -60,107 +70,95 @@ class CodebookIndex(FeatureIndex):
                 "agem_tf.whiten --method=pca, or use --method=asmk."
             )
         self.codebook, self.binary = codebook, binary
-        width = codebook.dimension // 8 if binary else codebook.dimension
-        # Word and photo of each entry, sorted.
-        self._entries = np.empty((0, 2), np.int32)
-        self._vectors = np.empty((0, width), np.uint8 if binary else np.float16)
-        self._index_entries()
 
     @property
     def num_bytes(self) -> int:
-        return self._entries.nbytes + self._vectors.nbytes
+        return sum(
+            rows.nbytes for part in self._parts for rows in part.arrays.values()
+        )
 
     def similarities(self, query: LocalFeatures) -> np.ndarray:
         self._check_dimension(query)
-        scores = np.zeros(len(self), np.float64)
         if not len(query) or not len(self):
-            return scores.astype(np.float32)
+            return np.zeros(len(self), np.float32)
         words = self.codebook.assign(query.descriptors, _QUERY_WORDS)
         descriptors = np.repeat(query.descriptors, words.shape[1], axis=0)
         occupied, vectors = self._vectors_of(descriptors, words.ravel())
-        for word, vector in zip(occupied, vectors, strict=True):
-            rows = slice(self._starts[word], self._starts[word + 1])
-            # A photo has one entry per word, so that no index repeats.
-            scores[self._entries[rows, 1]] += self._selected(rows, vector)
-        scores /= np.sqrt(np.maximum(self._num_words, 1) * len(occupied))
-        return scores.astype(np.float32)
+        if self._searchable is None:
+            self._searchable = [self._lists_of(part) for part in self._parts]
+        found = []
+        for part, lists in zip(self._parts, self._searchable, strict=True):
+            scores = np.zeros(len(part), np.float64)
+            for word, vector in zip(occupied, vectors, strict=True):
+                rows = slice(lists.starts[word], lists.starts[word + 1])
+                stored = part.arrays[_VECTORS][rows]
+                # A photo has one entry per word, so that no index repeats.
+                photos = part.arrays[_ENTRIES][rows, 1]
+                scores[photos] += self._selected(stored, vector)
+            scores /= np.sqrt(np.maximum(lists.num_words, 1) * len(occupied))
+            found.append(scores[part.kept].astype(np.float32))
+        return np.concatenate(found)
 
-    def save(self, directory: str | os.PathLike) -> None:
-        with atomic_directory(directory, self.KIND) as temporary:
-            self.codebook.write_words(temporary)
-            arrays.write_array(temporary / _ENTRIES, self._entries)
-            arrays.write_array(temporary / _VECTORS, self._vectors)
-            arrays.write_names(temporary / _NAMES, self.names)
-            write_manifest(
-                temporary,
-                self.KIND,
-                binary=self.binary,
-                provenance=self.provenance,
-            )
+    def _settings(self) -> dict[str, Any]:
+        return {"binary": self.binary}
+
+    def _write_learned(self, directory: Path) -> None:
+        self.codebook.write_words(directory)
 
     @classmethod
-    def load(cls, directory: str | os.PathLike) -> Self:
-        directory = Path(directory)
-        manifest = read_manifest(directory, cls.KIND)
+    def _read_learned(cls, directory: Path, manifest: dict[str, Any]) -> Self:
         provenance = manifest.get("provenance", {})
         codebook = Codebook.read_words(directory, provenance)
-        index = cls(codebook, manifest.get("binary") is True)
-        index.names = arrays.read_names(directory / _NAMES)
-        entries = arrays.load_array(directory / _ENTRIES, mmap=True)
-        vectors = arrays.load_array(directory / _VECTORS, mmap=True)
-        fits = (
+        return cls(codebook, manifest.get("binary") is True)
+
+    def _arrays_of(
+        self, features: Iterable[LocalFeatures]
+    ) -> dict[str, np.ndarray]:
+        entries, vectors = [], []
+        for photo, each in enumerate(features):
+            words = self.codebook.assign(each.descriptors)[:, 0]
+            occupied, found = self._vectors_of(each.descriptors, words)
+            photos = np.full(len(occupied), photo)
+            entries.append(np.column_stack([occupied, photos]))
+            vectors.append(found)
+        return _sorted(entries, vectors)
+
+    def _fit(
+        self, rows: Mapping[str, np.ndarray], photos: int, thoroughly: bool
+    ) -> bool:
+        entries, vectors = rows[_ENTRIES], rows[_VECTORS]
+        width = self.dimension // 8 if self.binary else self.dimension
+        bounds = (len(self.codebook), photos)
+        return (
             entries.dtype == np.int32
             and entries.ndim == 2
             and entries.shape[1] == 2
-            and vectors.dtype == index._vectors.dtype
-            and vectors.shape == (len(entries), index._vectors.shape[1])
-            and len(set(index.names)) == len(index.names)
+            and vectors.dtype == (np.uint8 if self.binary else np.float16)
+            and vectors.shape == (len(entries), width)
+            and not (thoroughly and (entries < 0).any())
+            and not (thoroughly and (entries >= bounds).any())
         )
-        bounds = (len(codebook), len(index.names))
-        if not fits or (entries < 0).any() or (entries >= bounds).any():
-            raise UserError(
-                f"The files of {directory} do not belong together; make the "
-                "index again."
-            )
-        index._entries, index._vectors = entries, vectors
-        index._index_entries()
-        return index
 
-    def _append(
-        self, names: Sequence[str], features: Iterable[LocalFeatures]
-    ) -> None:
-        entries, vectors = [self._entries], [self._vectors]
-        for photo, each in enumerate(features, len(self.names)):
-            words = self.codebook.assign(each.descriptors)[:, 0]
-            occupied, found = self._vectors_of(each.descriptors, words)
-            entries.append(
-                np.column_stack(
-                    [occupied, np.full(len(occupied), photo)]
-                ).astype(np.int32)
-            )
-            vectors.append(found)
-        self._entries, self._vectors = map(np.concatenate, (entries, vectors))
-        self._index_entries(len(self.names) + len(names))
+    def _joined(self, parts: Sequence[Part]) -> Part:
+        names, entries, vectors = [], [], []
+        for part in parts:
+            photos = part.arrays[_ENTRIES][:, 1]
+            rows = part.kept[photos]
+            moved = np.array(part.arrays[_ENTRIES][rows])
+            # Photos move up into the places of those that are gone.
+            moved[:, 1] = (np.cumsum(part.kept) - 1)[photos[rows]] + len(names)
+            entries.append(moved)
+            vectors.append(part.arrays[_VECTORS][rows])
+            names += part.present
+        rows = _sorted(entries, vectors)
+        return Part(names, np.ones(len(names), bool), rows)
 
-    def _keep(self, kept: np.ndarray) -> None:
-        rows = kept[self._entries[:, 1]]
-        self._entries = np.array(self._entries[rows])
-        self._vectors = np.array(self._vectors[rows])
-        # Photos move up into the places of those that are gone.
-        self._entries[:, 1] = (np.cumsum(kept) - 1)[self._entries[:, 1]]
-        self._index_entries(int(kept.sum()))
-
-    def _index_entries(self, photos: int | None = None) -> None:
-        """Sorts the entries by word and photo, and counts them."""
-        words, numbers = self._entries.T
-        order = np.lexsort((numbers, words))
-        if not (order == np.arange(len(order))).all():
-            self._entries = self._entries[order]
-            self._vectors = self._vectors[order]
-        places = np.arange(len(self.codebook) + 1)
-        self._starts = np.searchsorted(self._entries[:, 0], places)
-        photos = len(self.names) if photos is None else photos
-        self._num_words = np.bincount(self._entries[:, 1], minlength=photos)
+    def _lists_of(self, part: Part) -> _Lists:
+        words, photos = part.arrays[_ENTRIES].T
+        return _Lists(
+            np.searchsorted(words, np.arange(len(self.codebook) + 1)),
+            np.bincount(photos, minlength=len(part)),
+        )
 
     def _vectors_of(
         self, descriptors: np.ndarray, words: np.ndarray
@@ -170,12 +168,23 @@ class CodebookIndex(FeatureIndex):
             return occupied, np.packbits(sums > 0, axis=1)
         return occupied, sums.astype(np.float16)
 
-    def _selected(self, rows: slice, vector: np.ndarray) -> np.ndarray:
-        """Returns s(u) for the entries of one word."""
-        stored = self._vectors[rows]
+    def _selected(self, stored: np.ndarray, vector: np.ndarray) -> np.ndarray:
+        """Returns s(u) of the residuals of one word."""
         if self.binary:
             different = _BITS_SET[stored ^ vector].sum(axis=1, dtype=np.int64)
             products = 1 - 2 * different / self.dimension
         else:
             products = stored.astype(np.float32) @ vector.astype(np.float32)
         return np.where(products > _TAU, np.abs(products) ** _ALPHA, 0)
+
+
+def _sorted(
+    entries: Sequence[np.ndarray], vectors: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns the arrays of a part, by word and photo."""
+    joined = np.concatenate(entries).astype(np.int32)
+    order = np.lexsort(joined.T[::-1])
+    return {
+        _ENTRIES: joined[order],
+        _VECTORS: np.concatenate(vectors)[order],
+    }

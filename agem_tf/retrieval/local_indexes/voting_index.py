@@ -9,7 +9,6 @@ Features, ICCV 2017, section 4.3: 60 neighbours per feature, then geometric
 verification (https://arxiv.org/abs/1612.06321).
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -18,30 +17,27 @@ import numpy as np
 
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
-from agem_tf.files import arrays
-from agem_tf.files.atomic_writing import atomic_directory
-from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.retrieval.indexes.faiss_index import import_faiss
-from agem_tf.retrieval.local_indexes.feature_index import FeatureIndex
+from agem_tf.retrieval.local_indexes.feature_index import FeatureIndex, Part
 
 NEIGHBOURS = 60
 # Share of the cells that a query feature looks into.
 _PROBED = 1 / 16
-_VECTORS, _NUMBERS, _NAMES = "features.faiss", "numbers.npy", "names.txt"
+_TRAINED, _CODES, _COUNTS = "trained.faiss", "codes.npy", "counts.npy"
 
 
 class VotingIndex(FeatureIndex):
-    """Codes of features, each with the number of its photo.
-
-    Numbers are not used again after a photo is removed.
+    """Codes of features, photo by photo, which FAISS' inverted file searches.
 
     Args:
-        index: a trained inverted file of FAISS.
-        provenance: see `FeatureIndex.provenance`.
+        index: a trained inverted file of FAISS, empty.
+        provenance: see `FeatureIndex`.
         neighbours: nearest features that each feature of a query finds.
     """
 
     KIND = "voting index of local features"
+    # Cell and code of each feature; number of features of each photo.
+    ARRAYS = (_CODES, _COUNTS)
 
     def __init__(
         self,
@@ -50,9 +46,7 @@ class VotingIndex(FeatureIndex):
         neighbours: int = NEIGHBOURS,
     ):
         super().__init__(index.d, provenance)
-        self._index, self.neighbours = index, neighbours
-        # Numbers of the photos, rising.
-        self._numbers = np.empty(0, np.int64)
+        self._trained, self.neighbours = index, neighbours
         index.nprobe = max(1, round(index.nlist * _PROBED))
 
     @classmethod
@@ -70,7 +64,7 @@ class VotingIndex(FeatureIndex):
             factory: FAISS' factory string of an inverted file; by default 1
                 to 65536 cells by the size of the sample, and one byte for
                 every four dimensions.
-            provenance: see `FeatureIndex.provenance`.
+            provenance: see `FeatureIndex`.
             neighbours: see `VotingIndex`.
 
         Raises:
@@ -98,41 +92,53 @@ class VotingIndex(FeatureIndex):
 
     @property
     def num_bytes(self) -> int:
-        return int(self._index.ntotal) * (int(self._index.code_size) + 8)
+        features = sum(len(part.arrays[_CODES]) for part in self._parts)
+        return features * (int(self._trained.code_size) + 8)
 
     def similarities(self, query: LocalFeatures) -> np.ndarray:
         self._check_dimension(query)
         votes = np.zeros(len(self), np.float32)
         if not len(query) or not len(self):
             return votes
+        if self._searchable is None:
+            self._searchable = self._filled()
         rows = np.ascontiguousarray(query.descriptors, np.float32)
-        found = self._index.search(rows, self.neighbours)[1]
-        for numbers in found:
+        found = self._searchable.search(rows, self.neighbours)[1]
+        for photos in found:
             # A feature votes once for a photo.
-            numbers = np.unique(numbers[numbers >= 0])
-            votes[np.searchsorted(self._numbers, numbers)] += 1
+            votes[np.unique(photos[photos >= 0])] += 1
         return votes
 
-    def save(self, directory: str | os.PathLike) -> None:
-        with atomic_directory(directory, self.KIND) as temporary:
-            import_faiss().write_index(self._index, str(temporary / _VECTORS))
-            arrays.write_array(temporary / _NUMBERS, self._numbers)
-            arrays.write_names(temporary / _NAMES, self.names)
-            write_manifest(
-                temporary,
-                self.KIND,
-                neighbours=self.neighbours,
-                provenance=self.provenance,
-            )
+    def _filled(self) -> Any:
+        """Returns the inverted file with the features of all photos."""
+        filled, first = import_faiss().clone_index(self._trained), 0
+        for part in self._parts:
+            photos = np.where(part.kept, first + np.cumsum(part.kept) - 1, -1)
+            photos = np.repeat(photos, part.arrays[_COUNTS])
+            rows = photos >= 0
+            codes = np.ascontiguousarray(part.arrays[_CODES][rows])
+            try:
+                filled.add_sa_codes(codes, photos[rows])
+            except RuntimeError as error:
+                raise UserError(
+                    "A code of the index names a cell that there is not; make "
+                    "the index again by agem_tf.aggregate."
+                ) from error
+            first += int(part.kept.sum())
+        return filled
+
+    def _settings(self) -> dict[str, Any]:
+        return {"neighbours": self.neighbours}
+
+    def _write_learned(self, directory: Path) -> None:
+        path = str(directory / _TRAINED)
+        import_faiss().write_index(self._trained, path)
 
     @classmethod
-    def load(cls, directory: str | os.PathLike) -> Self:
-        directory = Path(directory)
-        manifest = read_manifest(directory, cls.KIND, verify=True)
+    def _read_learned(cls, directory: Path, manifest: dict[str, Any]) -> Self:
         try:
-            index = import_faiss().read_index(str(directory / _VECTORS))
-            loaded = cls(
-                index,
+            return cls(
+                import_faiss().read_index(str(directory / _TRAINED)),
                 manifest.get("provenance", {}),
                 int(manifest["neighbours"]),
             )
@@ -144,34 +150,45 @@ class VotingIndex(FeatureIndex):
             ValueError,
         ) as error:
             raise UserError(
-                f"{directory / _VECTORS} holds no inverted file; make the "
+                f"{directory / _TRAINED} holds no inverted file; make the "
                 "index again."
             ) from error
-        loaded.names = arrays.read_names(directory / _NAMES)
-        loaded._numbers = arrays.load_array(directory / _NUMBERS)
-        if loaded._numbers.shape != (len(loaded.names),):
-            raise UserError(
-                f"The files of {directory} do not belong together; make the "
-                "index again."
-            )
-        return loaded
 
-    def _append(
-        self, names: Sequence[str], features: Iterable[LocalFeatures]
-    ) -> None:
-        first = int(self._numbers[-1]) + 1 if len(self._numbers) else 0
-        numbers = np.arange(first, first + len(names))
-        for number, each in zip(numbers, features, strict=True):
+    def _arrays_of(
+        self, features: Iterable[LocalFeatures]
+    ) -> dict[str, np.ndarray]:
+        codes, counts = [self._no_codes()], []
+        for each in features:
+            counts.append(len(each))
             if len(each):
-                self._index.add_with_ids(
-                    np.ascontiguousarray(each.descriptors, np.float32),
-                    np.full(len(each), number),
-                )
-        self._numbers = np.concatenate([self._numbers, numbers])
+                rows = np.ascontiguousarray(each.descriptors, np.float32)
+                codes.append(self._trained.sa_encode(rows))
+        return {_CODES: np.concatenate(codes), _COUNTS: np.array(counts)}
 
-    def _keep(self, kept: np.ndarray) -> None:
-        self._index.remove_ids(self._numbers[~kept])
-        self._numbers = self._numbers[kept]
+    def _no_codes(self) -> np.ndarray:
+        return np.empty((0, self._trained.sa_code_size()), np.uint8)
+
+    def _fit(
+        self, rows: Mapping[str, np.ndarray], photos: int, thoroughly: bool
+    ) -> bool:
+        codes, counts = rows[_CODES], rows[_COUNTS]
+        return (
+            counts.dtype == np.int64
+            and counts.shape == (photos,)
+            and not (counts < 0).any()
+            and codes.dtype == np.uint8
+            and codes.shape == (counts.sum(), self._no_codes().shape[1])
+        )
+
+    def _joined(self, parts: Sequence[Part]) -> Part:
+        names, codes, counts = [], [], []
+        for part in parts:
+            rows = np.repeat(part.kept, part.arrays[_COUNTS])
+            codes.append(part.arrays[_CODES][rows])
+            counts.append(part.arrays[_COUNTS][part.kept])
+            names += part.present
+        rows = {_CODES: np.concatenate(codes), _COUNTS: np.concatenate(counts)}
+        return Part(names, np.ones(len(names), bool), rows)
 
 
 def _default_factory(features: int, dimension: int) -> str:

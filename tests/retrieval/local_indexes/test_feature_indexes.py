@@ -89,6 +89,56 @@ def test_adding_and_removing_equals_making_anew(
     check_finds_places(empty_index, first)
 
 
+def test_a_change_writes_what_changes(
+    empty_index, features, names, write_features, tmp_path
+):
+    """A photo that is added or removed leaves the files of many others."""
+    many = write_features(tmp_path / "many", names[:12])
+    directory = tmp_path / "index"
+    empty_index.add(many)
+    empty_index.save(directory)
+
+    def stored():
+        found = (directory / "parts").rglob("*.*")
+        return {path: path.stat().st_ino for path in found}
+
+    before = stored()
+    with local_indexes.changed_feature_index(directory) as index:
+        assert index.add(features) == 3
+    after = stored()
+    assert before.items() < after.items()
+    with local_indexes.changed_feature_index(directory) as index:
+        index.remove(names[1:3])
+    assert stored() == after
+    # The large part is half gone, and is written again without those photos.
+    with local_indexes.changed_feature_index(directory) as index:
+        index.remove(names[3:9])
+    assert not before.items() <= stored().items()
+    empty_index.add(features)
+    empty_index.remove(names[1:9])
+    loaded = local_indexes.load_feature_index(directory)
+    assert loaded.names == empty_index.names == [names[0], *names[9:]]
+    for query in features:
+        np.testing.assert_array_equal(
+            loaded.similarities(query), empty_index.similarities(query)
+        )
+
+
+def test_a_failed_change_leaves_the_index(
+    empty_index, features, names, tmp_path
+):
+    empty_index.add(features)
+    empty_index.save(tmp_path / "index")
+    with (
+        pytest.raises(UserError, match="has no photo 'none'"),
+        local_indexes.changed_feature_index(tmp_path / "index") as index,
+    ):
+        index.remove(names[:2])
+        index.remove(["none"])
+    loaded = local_indexes.load_feature_index(tmp_path / "index")
+    assert loaded.names == names
+
+
 def test_a_query_without_features_finds_nothing(empty_index, features):
     nothing = LocalFeatures.none(features.dimension, (9, 9))
     assert empty_index.similarities(nothing).shape == (0,)
@@ -139,16 +189,26 @@ def test_the_kernel_is_that_of_the_paper(codebook, features):
         assert similarity == pytest.approx(wanted, abs=2e-3)
 
 
-def test_bits_differ_by_their_share(codebook, features):
+def test_bits_differ_by_their_share(codebook, features, names):
+    """ASMK* written out for a query with one feature."""
     index = CodebookIndex(codebook, binary=True)
     index.add(features)
-    rows = slice(index._starts[0], index._starts[1])
-    stored = np.unpackbits(index._vectors[rows], axis=1)
-    different = (stored != stored[0]).mean(axis=1)
-    wanted = np.maximum(1 - 2 * different, 0) ** 3
-    np.testing.assert_allclose(
-        index._selected(rows, index._vectors[rows][0]), wanted
-    )
+    row = np.asarray(features[names[4]].descriptors[:1], np.float32)
+    query = LocalFeatures([[0, 0]], row, [1], [1], (9, 9))
+
+    def signs(rows, word):
+        return (rows - codebook.words[word]).sum(axis=0) > 0
+
+    words = codebook.assign(row, 5)[0]
+    for name, similarity in zip(names, index.similarities(query), strict=True):
+        rows = np.asarray(features[name].descriptors, np.float32)
+        nearest = codebook.assign(rows)[:, 0]
+        wanted = 0
+        for word in set(words) & set(nearest):
+            ours, theirs = signs(row, word), signs(rows[nearest == word], word)
+            wanted += max(1 - 2 * np.mean(ours != theirs), 0) ** 3
+        wanted /= np.sqrt(len(words) * len(set(nearest)))
+        assert similarity == pytest.approx(wanted, abs=1e-6)
 
 
 def test_vlads_of_a_place_are_similar(codebook, features, names):
@@ -185,7 +245,7 @@ def test_altered_files_are_refused(codebook, features, tmp_path, file, reseal):
     index = CodebookIndex(codebook, binary=True)
     index.add(features)
     index.save(tmp_path / "index")
-    path = tmp_path / "index" / file
+    (path,) = (tmp_path / "index").rglob(file)
     content = bytearray(path.read_bytes())
     content[-5] ^= 0x7F
     path.write_bytes(content)
