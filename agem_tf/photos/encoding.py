@@ -103,9 +103,9 @@ def sent_photo(encoded: bytes) -> EncodedPhoto | None:
 
     Returns:
         The photo with the size that it has upright; None if it has another
-        format than JPEG and PNG, other colours than RGB and grey, damage that
-        a decoder of JPEG reports, or an orientation that TensorFlow's graphs
-        read differently than Pillow.
+        format than JPEG and PNG, other colours than RGB and grey of 8 bits,
+        damage that a decoder of JPEG reports, or an orientation that
+        TensorFlow's graphs read differently than Pillow.
     """
     try:
         with reading.open_header(encoded) as photo:
@@ -117,6 +117,7 @@ def sent_photo(encoded: bytes) -> EncodedPhoto | None:
                 photo.format not in ("JPEG", "MPO", "PNG")
                 or photo.mode not in ("RGB", "L")
                 or photo.has_transparency_data
+                or ";16" in reading.stored_mode(photo)
                 or turn != orientation(photo)
             ):
                 return None

@@ -44,6 +44,8 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 # Pillow decodes these in Python, about 2 s per megabyte.
 _SLOW_CODECS = ("ppm", "ppm_plain", "bmp_rle")
 _MAX_SLOW_BYTES = 1_000_000
+# Pillow's names of grey with 2 and 4 bits -> what it multiplies grey by.
+_KEY_SCALES = {"L;2": 85, "L;4": 17}
 # Errors by which Pillow's readers report that the header is not theirs.
 _HEADER_ERRORS = (SyntaxError, IndexError, TypeError, struct.error)
 
@@ -167,7 +169,9 @@ def opened(
             # A decoder of several scans holds the coefficients of all pixels.
             held = photo.width * photo.height + (scans > 1) * pixels
             stack.enter_context(PIXEL_BUDGET.held(held))
+            stored = stored_mode(photo)
             photo.load()
+            _correct_depth(photo, stored)
             yield photo
     # A machine without memory says nothing about the photo.
     except (UserError, MemoryError):
@@ -175,6 +179,37 @@ def opened(
     # Pillow's decoders raise many more types than they document.
     except Exception as error:
         raise unreadable(name, error, remedy) from error
+
+
+def stored_mode(photo: PIL.Image.Image) -> str:
+    """Returns Pillow's name of how pixels are stored, for example RGB;16B.
+
+    Empty once the photo is loaded.
+    """
+    settings = photo.tile[0].args if photo.tile else ""
+    return str(settings[0]) if isinstance(settings, tuple) else str(settings)
+
+
+def _correct_depth(photo: PIL.Image.Image, stored: str) -> None:
+    """Corrects what Pillow overlooks when it changes the depth of pixels.
+
+    It does not scale the colour key of grey with 2 or 4 bits, and keeps the
+    upper 8 of 16 bits per colour, where 10 or 12 bits leave next to nothing.
+
+    Raises:
+        ValueError: the upper bits are unused.
+    """
+    key = photo.info.get("transparency")
+    if stored in _KEY_SCALES and isinstance(key, int):
+        photo.info["transparency"] = _KEY_SCALES[stored] * key
+    if ";16" in stored and photo.mode.startswith("RGB"):
+        largest = max(most for _, most in photo.getextrema()[:3])
+        if 0 < largest < 16:
+            unused = 8 - largest.bit_length()
+            raise ValueError(
+                f"of its 16 bits per colour the upper {unused} are unused; "
+                "scale the colours to 16 bits"
+            )
 
 
 def unreadable(name: str, error: object, remedy: str) -> UserError:

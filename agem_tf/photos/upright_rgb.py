@@ -1,5 +1,6 @@
 """Converts a decoded photo of any mode to RGB as a person sees it."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -32,7 +33,8 @@ def to_rgb(photo: PIL.Image.Image, upright: bool = True) -> PIL.Image.Image:
 
     Integers of more than 8 bits are scaled by the smallest of 8, 10, 12 and 16
     bits that holds their maximum, floats by 1, 255 or 65535 likewise; larger
-    values by their maximum. What is transparent becomes white.
+    values by their maximum, and photos with negative values from the smallest
+    to the largest. What is transparent becomes white.
 
     Args:
         photo: a photo that `reading.opened` yields.
@@ -100,30 +102,47 @@ def _on_white(strip: PIL.Image.Image) -> PIL.Image.Image:
     return PIL.Image.alpha_composite(white, strip).convert("RGB")
 
 
-def _float_converter(photo: PIL.Image.Image) -> _Convert:
-    largest = max(np.asarray(strip).max() for _, strip in _strips(photo))
-    white = next((white for white in _WHITES if largest <= white), largest)
+def _extremes(photo: PIL.Image.Image) -> tuple[float, float]:
+    """Returns the smallest, if it is negative, and the largest value of grey.
 
-    def convert(strip: PIL.Image.Image) -> PIL.Image.Image:
+    Raises:
+        ValueError: a value is infinite or NaN.
+    """
+    smallest, largest = 0, -math.inf
+    for _, strip in _strips(photo):
         values = np.asarray(strip)
         if not np.isfinite(values).all():
             raise ValueError("a pixel is infinite or NaN")
-        grey = np.round(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
-        return PIL.Image.fromarray(grey).convert("RGB")
+        smallest = min(smallest, values.min().item())
+        largest = max(largest, values.max().item())
+    return smallest, largest
+
+
+def _float_converter(photo: PIL.Image.Image) -> _Convert:
+    black, white = _extremes(photo)
+    if black == 0:
+        white = next((bound for bound in _WHITES if white <= bound), white)
+
+    def convert(strip: PIL.Image.Image) -> PIL.Image.Image:
+        values = np.asarray(strip, np.float64)
+        grey = np.round((values - black) / ((white - black) or 1) * 255)
+        return PIL.Image.fromarray(grey.astype(np.uint8)).convert("RGB")
 
     return convert
 
 
 def _integer_converter(photo: PIL.Image.Image) -> _Convert:
     """Scales grey of 16 or 32 bits; Pillow would clip it at 255."""
-    largest = max(int(np.asarray(strip).max()) for _, strip in _strips(photo))
-    bits = next((bits for bits in _BITS if largest < 1 << bits), None)
+    black, white = _extremes(photo)
+    bits = next((bits for bits in _BITS if white < 1 << bits), None)
     key = photo.info.get("transparency")
 
     def convert(strip: PIL.Image.Image) -> PIL.Image.Image:
         values = np.asarray(strip).astype(np.int64)
-        grey = np.maximum(values, 0)
-        grey = grey >> (bits - 8) if bits else 255 * grey // largest
+        if bits and black == 0:
+            grey = values >> (bits - 8)
+        else:
+            grey = 255 * (values - black) // ((white - black) or 1)
         grey = grey.astype(np.uint8)
         if isinstance(key, int):
             grey[values == key] = 255

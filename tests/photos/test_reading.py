@@ -8,7 +8,9 @@ import re
 import struct
 import subprocess
 import sys
+import zlib
 
+import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
@@ -198,6 +200,48 @@ def test_floats_that_are_not_finite_are_refused(tmp_path):
     pixels = np.full((20, 30), np.nan, np.float32)
     with pytest.raises(UserError, match=r"ramp\.tif.*NaN"):
         decoded_file(save(tmp_path / "ramp.tif", pixels))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_negative_values_are_scaled_by_their_range(tmp_path, dtype):
+    grey = np.array([[-1000, 0], [500, 1000]], dtype)
+    path = save(tmp_path / "photo.tif", grey)
+    found = reading.read_pixels(path)[..., 0]
+    np.testing.assert_allclose(found, [[0, 127.5], [191, 255]], atol=1)
+    black = save(tmp_path / "black.tif", np.full((2, 2), -5, dtype))
+    assert not reading.read_pixels(black).any()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_colours_of_16_bits_are_seen_or_refused(tmp_path, bits, suffix):
+    path = tmp_path / f"deep.{suffix}"
+    colours = np.arange(24, dtype=np.uint16).reshape(2, 4, 3)
+    cv2.imwrite(str(path), (colours << (bits - 5)))
+    if bits == 16:
+        assert reading.read_pixels(path).max() == 23 << 3
+    else:
+        with pytest.raises(UserError, match=f"upper {16 - bits} are unused"):
+            reading.read_pixels(path)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_the_colour_key_of_few_bits_is_white(tmp_path, bits):
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + kind + content + checksum
+
+    # A row of eight grey values, 0 and 1 in turns, of which 1 is transparent.
+    packed = {1: b"\x55", 2: b"\x11\x11", 4: b"\1\1\1\1"}[bits]
+    path = tmp_path / "key.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0))
+        + chunk(b"tRNS", b"\0\1")
+        + chunk(b"IDAT", zlib.compress(b"\0" + packed))
+        + chunk(b"IEND", b"")
+    )
+    assert reading.read_pixels(path)[0, :, 0].tolist() == [0, 255] * 4
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
