@@ -6,6 +6,8 @@ may be a memory map in half precision: each block of rows is read and converted
 while the previous one is multiplied.
 """
 
+import functools
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,6 +21,14 @@ _BLOCK_VALUES = 2**24
 _PRODUCT_VALUES = 2**23
 # At most the values of a memory page: reading every 1024th loads all pages.
 _PAGE_VALUES = 2**10
+# Up to so many queries, reading the rows takes longer than the arithmetic.
+_FEW_QUERIES = 4
+# Values that a thread multiplies by each of few queries; they stay in its cache.
+_PIECE_VALUES = 2**18
+# BLAS multiplies so few values without its own threads, which wait for each
+# other, for seconds where other programs compute.
+_BLAS_VALUES = 2**13
+_NUM_THREADS = os.cpu_count() or 1
 # Groups of photos per photo to find: with fewer, more candidates pass the
 # bound; with more, computing the bound takes longer.
 _GROUPS = 8
@@ -144,12 +154,13 @@ def nearest(
     chunk = max(1, _PRODUCT_VALUES // max(1, rows))
     # Reused, as allocating new memory for each product takes longer.
     buffer = np.empty((min(chunk, len(query_descriptors)), rows), np.float32)
+    multiply = _multiply_by_few if len(indices) <= _FEW_QUERIES else _multiply
     for first, block in row_blocks(database_descriptors, rows):
         for start in range(0, len(query_descriptors), chunk):
             part = slice(start, start + chunk)
             queries = np.asarray(query_descriptors[part], np.float32)
             products = buffer[: len(queries), : len(block)]
-            np.matmul(queries, block.T, out=products)
+            multiply(queries, block, products)
             if not _is_finite(products):
                 raise _not_finite(queries, start, block, first)
             _merge_block(indices[part], similarities[part], products, first)
@@ -219,8 +230,10 @@ def row_blocks(
 
     def load(number: int) -> np.ndarray:
         block = descriptors[number * rows : (number + 1) * rows]
-        if isinstance(block, np.ndarray) and block.dtype == np.float32:
-            block[:, ::_PAGE_VALUES].sum()  # Reads a memory map from the disk.
+        is_ready = isinstance(block, np.ndarray) and block.dtype == np.float32
+        if is_ready and block.flags.c_contiguous:
+            # Reads a memory map from the disk.
+            block.reshape(-1)[::_PAGE_VALUES].sum()
             return np.asarray(block)
         copy = buffers[number % 2][: len(block)]
         np.copyto(copy, block)
@@ -245,6 +258,40 @@ def _check_dimensions(queries: np.ndarray, database: np.ndarray) -> None:
             f"Queries have {queries.shape[1]} dimensions and the database "
             f"{database.shape[1]}; extract both with the same model."
         )
+
+
+def _multiply(
+    queries: np.ndarray, block: np.ndarray, products: np.ndarray
+) -> None:
+    np.matmul(queries, block.T, out=products)
+
+
+def _multiply_by_few(
+    queries: np.ndarray, block: np.ndarray, products: np.ndarray
+) -> None:
+    """Multiplies as `_multiply`, at the speed at which rows are read."""
+    dimension = block.shape[1]
+    group = max(1, _BLAS_VALUES // dimension)
+    size = group * max(1, _PIECE_VALUES // (group * dimension))
+    share = size * -(-len(block) // (size * _NUM_THREADS))
+
+    def multiply(first: int) -> None:
+        end = min(first + share, len(block))
+        for start in range(first, end, size):
+            stop = min(start + size, end)
+            rest = stop - (stop - start) % group
+            groups = block[start:rest].reshape(-1, group, dimension)
+            for query, found in zip(queries, products, strict=True):
+                out = found[start:rest].reshape(-1, group)
+                np.matmul(groups, query, out=out)
+                np.matmul(block[rest:stop], query, out=found[rest:stop])
+
+    list(_threads().map(multiply, range(0, len(block), share)))
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_NUM_THREADS, "nearest")
 
 
 def _merge_block(

@@ -156,6 +156,19 @@ def test_a_memory_map_of_any_precision_gives_the_same_result(
         )
 
 
+@pytest.mark.parametrize("photos", [1, 5, 3_001])
+@pytest.mark.parametrize("values", [2**6, 2**13])
+def test_one_query_finds_what_many_find(monkeypatch, photos, values):
+    monkeypatch.setattr(nearest, "_BLAS_VALUES", values)
+    monkeypatch.setattr(nearest, "_PIECE_VALUES", 2**12)
+    queries, database = _many_ties(7, photos, dimension=12)
+    many = nearest.nearest(queries, database.astype(np.float32), 9)
+    for database in (database.astype(np.float32), database.T.copy().T):
+        one = nearest.nearest(queries[3:4], database, 9)
+        for found, expected in zip(one, many, strict=True):
+            np.testing.assert_array_equal(found, expected[3:4])
+
+
 def test_stacked_parts_give_the_result_of_one_array(monkeypatch):
     monkeypatch.setattr(nearest, "_BLOCK_VALUES", 64)
     queries, database = _many_ties(5, 90)
