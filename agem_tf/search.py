@@ -6,25 +6,28 @@
     python -m agem_tf.search a.jpg --where='year>=2020' --index=photos.index
     python -m agem_tf.search --like=a.jpg --unlike=b.jpg --index=photos.index
     python -m agem_tf.search folder --labels --index=photos.index --format=csv
+    python -m agem_tf.search photo.jpg --local_index=photos.votes
 
 A query is a photo, a folder of photos or the name of an indexed photo.
 --box=x1,y1,x2,y2 searches for the contents of a box, in pixels of the photo as
 seen. --descriptors searches by an extracted descriptor set instead of photos.
 --labels names what a photo shows, by the photos that have a label in their
-metadata. In folders and lists, photos that can't be read are left out, and the
-exit status is 3.
+metadata. --local_index searches by all local features. In folders and lists,
+photos that can't be read are left out, and the exit status is 3.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from agem_tf import cli
 from agem_tf.config import loading
 from agem_tf.errors import PartialResultError, UserError
 
 answers = cli.lazy("agem_tf.library.answers")
+feature_search = cli.lazy("agem_tf.library.feature_search")
 photo_index = cli.lazy("agem_tf.library.photo_index")
 recognition = cli.lazy("agem_tf.library.recognition")
 reranking = cli.lazy("agem_tf.retrieval.reranking")
@@ -33,12 +36,71 @@ verified_answers = cli.lazy("agem_tf.library.verified_answers")
 
 
 @cli.options
-class SearchOptions:
-    """Options of a search."""
+class AnswerOptions:
+    """What is searched for, and how answers are shown."""
 
     photos: tuple[str, ...] = cli.option(
         (), "Photos or folders to search by.", positional=True
     )
+    top: int | None = cli.option(
+        None, "Number of photos to find per query; default: 10.", minimum=1
+    )
+    box: tuple[float, ...] | None = cli.option(
+        None, "Part of the photo to search for: x1,y1,x2,y2 in pixels."
+    )
+    format: str = cli.option(
+        "text",
+        "What to print; json is one object per line, html is the page.",
+        choices=("text", "json", "csv", "html"),
+    )
+    output: str | None = cli.option(None, "HTML page to write.")
+    folder: str | None = cli.option(
+        None,
+        "Folder of the indexed photos, for the page and --rerank=verify, if it "
+        "has moved or the index does not know it.",
+    )
+    rerank: tuple[str, ...] = cli.option(
+        (),
+        "Re-ranking step, as of agem_tf.evaluate: qe:5 and others in an exact "
+        "index; verify:100 orders the 100 best by shared local features.",
+    )
+    local_features: str | None = cli.option(
+        None,
+        "Local features of the indexed photos, for --rerank=verify; by default "
+        "the best photos' files are read.",
+    )
+    local_model: str | None = cli.option(
+        None,
+        "For local features of a trained network: its export, with which "
+        "queries are extracted.",
+    )
+
+    def __post_init__(self) -> None:
+        is_one_photo = len(self.photos) == 1 and not os.path.isdir(
+            self.photos[0]
+        )
+        if self.box is not None and not (is_one_photo and len(self.box) == 4):
+            raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
+        if self.local_features is not None and not self.verifies:
+            raise UserError(
+                "--local_features is for --rerank=verify; give both."
+            )
+
+    @property
+    def has_page(self) -> bool:
+        """Whether a page is asked for."""
+        return self.output is not None or self.format == "html"
+
+    @property
+    def verifies(self) -> bool:
+        """Whether local features are compared."""
+        return any(step.partition(":")[0] == "verify" for step in self.rerank)
+
+
+@cli.options
+class SearchOptions(AnswerOptions):
+    """Options of a search."""
+
     index: str = cli.required("Directory of the index, or milvus:ADDRESS.")
     list: str | None = cli.option(
         None, "File with a photo per line to search by; - for standard input."
@@ -51,9 +113,6 @@ class SearchOptions:
     )
     descriptors: str | None = cli.option(
         None, "Descriptor set to search by instead of photos."
-    )
-    top: int | None = cli.option(
-        None, "Number of photos to find per query; default: 10.", minimum=1
     )
     min_similarity: float | None = cli.option(
         None, "Least similarity of a photo to be found."
@@ -89,37 +148,8 @@ class SearchOptions:
     exclude_self: bool = cli.option(
         False, "Leave out the query itself and exact copies of it."
     )
-    box: tuple[float, ...] | None = cli.option(
-        None, "Part of the photo to search for: x1,y1,x2,y2 in pixels."
-    )
-    format: str = cli.option(
-        "text",
-        "What to print; json is one object per line, html is the page.",
-        choices=("text", "json", "csv", "html"),
-    )
-    output: str | None = cli.option(None, "HTML page to write.")
-    folder: str | None = cli.option(
-        None,
-        "Folder of the indexed photos, for the page and --rerank=verify, if it "
-        "has moved.",
-    )
     parameter: tuple[str, ...] = cli.option(
         (), "Search parameter of FAISS or Milvus, for example nprobe=32."
-    )
-    rerank: tuple[str, ...] = cli.option(
-        (),
-        "Re-ranking step, as of agem_tf.evaluate: qe:5 and others in an exact "
-        "index; verify:100 orders the 100 best by shared local features.",
-    )
-    local_features: str | None = cli.option(
-        None,
-        "Local features of the indexed photos, for --rerank=verify; by default "
-        "the best photos' files are read.",
-    )
-    local_model: str | None = cli.option(
-        None,
-        "For --local_features of a trained network: its export, with which "
-        "queries are extracted.",
     )
     model: str | None = cli.option(
         None, "For Milvus: directory of the SavedModel, if it has moved."
@@ -134,19 +164,11 @@ class SearchOptions:
             )
         if self.unlike and not self.like:
             raise UserError("--unlike needs --like=PHOTO.")
-        is_one_photo = len(self.photos) == 1 and not os.path.isdir(
-            self.photos[0]
-        )
-        if self.box is not None and not (is_one_photo and len(self.box) == 4):
-            raise UserError("--box takes x1,y1,x2,y2 of exactly one photo.")
+        AnswerOptions.__post_init__(self)
         if self.folder is not None and not (self.has_page or self.verifies):
             raise UserError(
                 "--folder is for --output, --format=html and --rerank=verify; "
                 "give one of them too."
-            )
-        if self.local_features is not None and not self.verifies:
-            raise UserError(
-                "--local_features is for --rerank=verify; give both."
             )
         if self.local_model is not None and self.local_features is None:
             raise UserError(
@@ -161,22 +183,33 @@ class SearchOptions:
                 raise UserError(f"--{name} is for --labels; give both.")
 
     @property
-    def has_page(self) -> bool:
-        """Whether a page is asked for."""
-        return self.output is not None or self.format == "html"
-
-    @property
-    def verifies(self) -> bool:
-        """Whether local features are compared."""
-        return any(step.partition(":")[0] == "verify" for step in self.rerank)
-
-    @property
     def other_steps(self) -> tuple[str, ...]:
         """The steps of re-ranking before the local features."""
         return self.rerank[: len(self.rerank) - self.verifies]
 
 
-def main(options: SearchOptions) -> list[answers.Answer]:
+@cli.options
+class FeatureSearchOptions(AnswerOptions):
+    """Search by all local features, without global descriptors."""
+
+    local_index: str = cli.required(
+        "Index of local features, by agem_tf.aggregate."
+    )
+
+    def __post_init__(self) -> None:
+        if not self.photos:
+            raise UserError("Give photos to search by.")
+        AnswerOptions.__post_init__(self)
+        if len(self.rerank) > self.verifies:
+            raise UserError(
+                "An index of local features has no descriptors to re-rank; "
+                "--rerank=verify alone goes with it."
+            )
+
+
+def main(
+    options: SearchOptions | FeatureSearchOptions,
+) -> list[answers.Answer]:
     """Searches an index and prints what it finds.
 
     Raises:
@@ -187,6 +220,8 @@ def main(options: SearchOptions) -> list[answers.Answer]:
     """
     steps = reranking.parse_rerank(options.rerank)
     _, verification = reranking.split_verification(steps)
+    if isinstance(options, FeatureSearchOptions):
+        return _search_features(options, verification)
     stored = storages.storage_at(options.index, options.model).open()
     stored.index.tune(loading.parse_assignments(options.parameter))
     folder = options.folder or stored.origin.photos
@@ -220,26 +255,45 @@ def main(options: SearchOptions) -> list[answers.Answer]:
         )
     if voting is not None:
         coming = (answer.recognized(voting, top) for answer in coming)
-    found = _print_answers(coming, options, fields, folder)
-    if unreadable:
-        raise PartialResultError(
-            f"{len(unreadable)} of {len(unreadable) + len(found)} photos to "
-            f"search by can't be read; the first: {unreadable[0]}"
-        )
-    return found
+    return _print_answers(coming, options, unreadable, fields, folder)
+
+
+def _search_features(
+    options: FeatureSearchOptions, verification: Any
+) -> list[answers.Answer]:
+    index = feature_search.FeatureSearch(
+        options.local_index,
+        options.local_model,
+        options.folder,
+        verification,
+        options.local_features,
+    )
+    if options.format == "csv":
+        cli.print_line(answers.csv_heading(options.verifies))
+    unreadable: list[str] = []
+    queries = answers.expand_folders(options.photos)
+    top = options.top or 10
+    if queries == list(options.photos):
+        coming = (index.answer(query, top, options.box) for query in queries)
+    else:
+        coming = index.answers(queries, top, unreadable)
+    return _print_answers(coming, options, unreadable, (), options.folder)
 
 
 def _print_answers(
     coming: Iterable[answers.Answer],
-    options: SearchOptions,
+    options: AnswerOptions,
+    unreadable: list[str],
     fields: Sequence[str],
     folder: str | None,
 ) -> list[answers.Answer]:
+    """Prints answers as they come; then reports what could not be read."""
     found = []
     for answer in coming:
         found.append(answer)
         # Without results there is no row.
-        if options.format == "csv" and not (options.labels or answer.matches):
+        has_rows = answer.matches or answer.recognition is not None
+        if options.format == "csv" and not has_rows:
             continue
         if options.format != "html":
             cli.print_line(answer.shown_as(options.format, fields))
@@ -249,6 +303,11 @@ def _print_answers(
         answers.save_answers_page(options.output, found, folder)
         if options.format == "text":
             cli.print_line(f"Page: {options.output}")
+    if unreadable:
+        raise PartialResultError(
+            f"{len(unreadable)} of {len(unreadable) + len(found)} photos to "
+            f"search by can't be read; the first: {unreadable[0]}"
+        )
     return found
 
 
@@ -293,4 +352,4 @@ def _answers(
 
 
 if __name__ == "__main__":
-    cli.run(main, SearchOptions)
+    cli.run(main, SearchOptions, local_index=FeatureSearchOptions)

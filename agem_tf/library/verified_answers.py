@@ -17,6 +17,7 @@ from agem_tf.extraction.single_scale import (
 )
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.library.answers import Answer, find_photo
+from agem_tf.photos.boxes import Box
 from agem_tf.photos.reading import read_pixels
 from agem_tf.retrieval.reranking import SpatialVerification
 
@@ -57,11 +58,11 @@ def verified_answers(
     """
     if directory is not None:
         stored = LocalFeatureSet.load(directory)
-        extractor = _extractor_of(stored, directory, model)
+        extractor = extractor_of(stored.provenance, directory, model)
         features_of: Callable[[str], LocalFeatures] = stored.__getitem__
     elif folder is not None:
         extractor = _create(_DEFAULT_KIND)
-        features_of = _features_of_files(extractor, folder)
+        features_of = features_of_files(extractor, folder)
     else:
         raise UserError(
             "The index does not know the folder of its photos; give "
@@ -69,29 +70,66 @@ def verified_answers(
         )
     verified = []
     for answer in answers:
-        path = find_photo(answer.query, "", folder)
-        pixels = read_pixels(path, "give another one", answer.box)
-        (query,) = extractor.features([pixels])
-        matches = answer.matches
-        order, inliers = step.reorder(
-            query,
-            lambda place, matches=matches: features_of(matches[place].name),
-            np.arange(len(matches)),
-        )
-        verified.append(
-            dataclasses.replace(
-                answer,
-                matches=[matches[place] for place in order[:top]],
-                inliers=inliers[:top].tolist(),
-            )
-        )
+        query = query_features(extractor, answer.query, folder, answer.box)
+        verified.append(verify_answer(answer, query, step, features_of, top))
     return verified
 
 
-def _features_of_files(
-    extractor: SingleScaleExtractor, folder: str
+def query_features(
+    extractor: "LocalExtractor",
+    query: str,
+    folder: str | None,
+    box: Box | None,
+) -> LocalFeatures:
+    """Returns the features of a photo, or of a box in it.
+
+    Args:
+        extractor: extracts them.
+        query: path of the photo, or name of a photo of `folder`.
+        folder: folder of the indexed photos, if it is known.
+        box: x1, y1, x2, y2 in pixels of the upright photo.
+
+    Raises:
+        UserError: the photo can't be read.
+    """
+    path = find_photo(query, "", folder)
+    pixels = read_pixels(path, "give another one", box)
+    return extractor.features([pixels])[0]
+
+
+def verify_answer(
+    answer: Answer,
+    query: LocalFeatures,
+    step: SpatialVerification,
+    features_of: Callable[[str], LocalFeatures],
+    top: int,
+) -> Answer:
+    """Orders the photos of one answer by their inliers.
+
+    Args:
+        answer: the answer with all candidates.
+        query: features of the query.
+        step: how they are verified.
+        features_of: returns the features of a photo by its name.
+        top: number of photos kept.
+    """
+    matches = answer.matches
+    order, inliers = step.reorder(
+        query,
+        lambda place: features_of(matches[place].name),
+        np.arange(len(matches)),
+    )
+    return dataclasses.replace(
+        answer,
+        matches=[matches[place] for place in order[:top]],
+        inliers=inliers[:top].tolist(),
+    )
+
+
+def features_of_files(
+    extractor: "LocalExtractor", folder: str
 ) -> Callable[[str], LocalFeatures]:
-    """Returns what extracts photos by name; unreadable ones have none."""
+    """Returns what extracts photos of a folder; unreadable ones have none."""
 
     def features_of(name: str) -> LocalFeatures:
         try:
@@ -104,11 +142,21 @@ def _features_of_files(
     return features_of
 
 
-def _extractor_of(
-    stored: LocalFeatureSet, directory: str, model: str | None
+def extractor_of(
+    made: Mapping[str, Any], directory: str, model: str | None = None
 ) -> "LocalExtractor":
-    """Returns what extracts queries as the stored features were."""
-    made = stored.provenance
+    """Returns what extracts queries as stored features were.
+
+    Args:
+        made: provenance of the stored features.
+        directory: their directory, for messages.
+        model: export of the network that made them; not needed for those that
+            need no training.
+
+    Raises:
+        UserError: they are of a trained network and there is no `model`, or of
+            other software or settings.
+    """
     if model is not None:
         return _trained_extractor(made, directory, model)
     if "image" in made and made["image"] is None:
