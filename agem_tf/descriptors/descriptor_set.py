@@ -26,7 +26,7 @@ from agem_tf.files.locations import as_location, is_remote
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import normalize_provenance
 from agem_tf.files.remote_directories import fetched
-from agem_tf.files.rows import GrowingArray
+from agem_tf.files.rows import GrowingArray, RowsView
 
 KIND = "descriptors"
 _ARRAY = "descriptors.npy"
@@ -43,14 +43,14 @@ class DescriptorSet:
     Attributes:
         names: One name per photo, unique or not, without line breaks.
         descriptors: (photos, dimension) float32 or float16, possibly a memory
-            map. Other types become float32.
+            map or a view of several. Other types become float32.
         provenance: How the descriptors were made. The keys "model" (a
             fingerprint), "image", "scales" and "whitening" decide which sets
             may be compared; others, for example "dataset", are notes.
     """
 
     names: Sequence[str]
-    descriptors: np.ndarray
+    descriptors: np.ndarray | RowsView
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +62,8 @@ class DescriptorSet:
                 f"descriptors must have one row for each of {len(self.names)} "
                 f"names. Received: shape {shape}"
             )
+        if isinstance(self.descriptors, RowsView):
+            return
         self.descriptors = np.asanyarray(self.descriptors)
         if self.descriptors.dtype != np.float16:
             self.descriptors = np.asanyarray(self.descriptors, np.float32)

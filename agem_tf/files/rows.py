@@ -136,19 +136,24 @@ def write_temporary(
         return np.memmap(file, np.float32, "r", shape=shape)
 
 
-class _Rows:
-    """Base view, of which only rows can be read."""
+class RowsView:
+    """Base view, of which only rows can be read.
+
+    Attributes:
+        shape: number of rows and dimension.
+        dtype: type of the numbers.
+    """
 
     ndim = 2
 
-    def __init__(self, photos: int, dimension: int) -> None:
-        self.shape = photos, dimension
+    def __init__(self, photos: int, dimension: int, dtype: np.dtype) -> None:
+        self.shape, self.dtype = (photos, dimension), dtype
 
     def __len__(self) -> int:
         return self.shape[0]
 
 
-class SelectedRows(_Rows):
+class SelectedRows(RowsView):
     """View of some rows of an array, gathered when they are read.
 
     Args:
@@ -157,14 +162,14 @@ class SelectedRows(_Rows):
     """
 
     def __init__(self, descriptors: np.ndarray, rows: np.ndarray) -> None:
-        super().__init__(len(rows), descriptors.shape[1])
+        super().__init__(len(rows), descriptors.shape[1], descriptors.dtype)
         self._descriptors, self._rows = descriptors, rows
 
     def __getitem__(self, key: int | slice | np.ndarray) -> np.ndarray:
         return self._descriptors[self._rows[key]]
 
 
-class StackedRows(_Rows):
+class StackedRows(RowsView):
     """View of several arrays as their concatenation.
 
     Args:
@@ -184,7 +189,10 @@ class StackedRows(_Rows):
             )
         self._parts = list(parts)
         self._ends = np.cumsum([len(part) for part in parts])
-        super().__init__(int(self._ends[-1]), dimensions[0])
+        types = [part.dtype for part in parts]
+        super().__init__(
+            int(self._ends[-1]), dimensions[0], np.result_type(*types)
+        )
 
     def __getitem__(self, key: int | slice | np.ndarray) -> np.ndarray:
         """Reads rows as of an array; a slice of one part is not copied."""
@@ -196,7 +204,7 @@ class StackedRows(_Rows):
             return self._slice(first, last + 1)[:: rows.step]
         rows = np.asarray(key)
         sources = np.searchsorted(self._ends, rows, side="right")
-        found = np.empty((*rows.shape, self.shape[1]), np.float32)
+        found = np.empty((*rows.shape, self.shape[1]), self.dtype)
         for source, (first, part) in enumerate(self._placed()):
             chosen = sources == source
             found[chosen] = part[rows[chosen] - first]

@@ -23,7 +23,8 @@ _PRODUCT_VALUES = 2**23
 _PAGE_VALUES = 2**10
 # Up to so many queries, reading the rows takes longer than the arithmetic.
 _FEW_QUERIES = 4
-# Values that a thread multiplies by each of few queries; they stay in its cache.
+# Values that a thread multiplies by each query in turn, while it has them in
+# its cache.
 _PIECE_VALUES = 2**18
 # BLAS multiplies so few values without its own threads, which wait for each
 # other, for seconds where other programs compute.

@@ -6,6 +6,7 @@ import pytest
 from agem_tf import duplicates
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
+from agem_tf.files.rows import StackedRows
 from agem_tf.library.answers import Answer
 from agem_tf.library.copies import copies_between, groups_of_copies
 from agem_tf.library.photo_index import PhotoIndex
@@ -74,6 +75,13 @@ def test_a_group_may_be_large(photos):
         DescriptorSet(["a"], rows[:1], {"model": "m"}), many, 0.99
     )
     assert len(found.matches) == 120
+
+
+def test_photos_of_two_files_are_grouped_as_those_of_one(photos):
+    rows = StackedRows([photos.descriptors[:2], photos.descriptors[2:]])
+    stacked = DescriptorSet(photos.names, rows, photos.provenance)
+    least = np.cos(np.radians(16))
+    assert groups_of_copies(stacked, least) == groups_of_copies(photos, least)
 
 
 def test_pairs_that_come_late_connect_groups(photos, monkeypatch):

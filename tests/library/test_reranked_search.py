@@ -26,14 +26,20 @@ def rows():
 
 @pytest.fixture(scope="module")
 def place(rows, tmp_path_factory):
-    """Place of an index of them, with the place of each as metadata."""
+    """Place of an index of them, with the place of each as metadata.
+
+    It has two segments, and holds the descriptor of a removed photo.
+    """
     place = str(tmp_path_factory.mktemp("reranked") / "index")
+    names = [f"{number}.jpg" for number in range(len(rows))]
     with storage_at(place).created() as draft:
         index = draft.start("exact", 6, Origin({"model": "m"}))
-        index.add([f"{number}.jpg" for number in range(len(rows))], rows)
-        for number in range(len(rows)):
-            fields = {"place": number // PHOTOS}
-            draft.metadata.update(f"{number}.jpg", fields)
+        index.add(["removed.jpg", *names[:30]], rows[[0, *range(30)]])
+    with storage_at(place).changed() as stored:
+        stored.index.add(names[30:], rows[30:])
+        stored.index.remove(["removed.jpg"])
+        for number, name in enumerate(names):
+            stored.metadata.update(name, {"place": number // PHOTOS})
     return place
 
 

@@ -163,8 +163,8 @@ def test_one_query_finds_what_many_find(monkeypatch, photos, values):
     monkeypatch.setattr(nearest, "_PIECE_VALUES", 2**12)
     queries, database = _many_ties(7, photos, dimension=12)
     many = nearest.nearest(queries, database.astype(np.float32), 9)
-    for database in (database.astype(np.float32), database.T.copy().T):
-        one = nearest.nearest(queries[3:4], database, 9)
+    for rows in (database.astype(np.float32), database.T.copy().T):
+        one = nearest.nearest(queries[3:4], rows, 9)
         for found, expected in zip(one, many, strict=True):
             np.testing.assert_array_equal(found, expected[3:4])
 

@@ -3,6 +3,7 @@
 INDEX/
   manifest.json     kind, dimension, provenance, files and their checksums
   names.txt         one photo per line, relative to the folder in the manifest
+  places.npy        where each name is in names.txt, and how it is found
   descriptors.npy   for an exact index
   vectors.faiss     for a FAISS index, with ids.npy
   segments/         the same files of later additions; removed photos; sizes,
@@ -130,7 +131,7 @@ class DirectoryStorage(Storage):
                 LinearWhitening.load(whitening) if whitening.exists() else None,
             )
             if factory == exact_index.FACTORY:
-                segments = manifest.get("segments", [exact_index.FIRST_SEGMENT])
+                segments = manifest.get("segments", [exact_index.ONLY_SEGMENT])
                 index = ExactIndex.load(self._path, dimension, segments)
             else:
                 (files,) = manifest.get("segments", [faiss_index.FILES])

@@ -18,21 +18,24 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.files import arrays
-from agem_tf.files.rows import SelectedRows, StackedRows, write_rows
+from agem_tf.files.rows import (
+    RowsView,
+    SelectedRows,
+    StackedRows,
+    write_rows,
+)
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 from agem_tf.retrieval.indexes.photo_lines import new_folder
+from agem_tf.retrieval.indexes.photo_names import PhotoNames
 
 FACTORY = "exact"
-_NAMES = "names.txt"
-_ROWS = "descriptors.npy"
-# The only segment of an index to which nothing was added.
-FIRST_SEGMENT = {"rows": _ROWS, "names": _NAMES}
+# The only segment of an index of format 1, to which nothing was added.
+ONLY_SEGMENT = {"rows": "descriptors.npy", "names": "names.txt"}
+FIRST_SEGMENT = {**ONLY_SEGMENT, "places": "places.npy"}
 # Up to so many removed photos are searched too and left out afterwards, which
 # is faster than to gather the others.
 _MOST_SEARCHED_GHOSTS = 1000
-# Lookups by name before a map of all names is made.
-_MOST_SCANS = 8
 
 
 @dataclasses.dataclass
@@ -47,7 +50,7 @@ class _Segment:
         files: the files that hold them, empty if they are not saved.
     """
 
-    names: list[str]
+    names: PhotoNames
     rows: np.ndarray
     removed: np.ndarray
     half: bool
@@ -67,29 +70,28 @@ class ExactIndex(DescriptorIndex):
         self._arrange()
 
     def __len__(self) -> int:
-        return len(self._names) - self.ghosts
+        return len(self._removed) - self.ghosts
 
     @property
     def ghosts(self) -> int:
         """See `DescriptorIndex`."""
-        return int(self._removed.sum())
+        return self._ghosts
 
     def names(self) -> list[str]:
-        if not self._removed.any():
-            return self._names
-        return [self._names[row] for row in np.flatnonzero(~self._removed)]
+        if self._names is None:
+            names = [n for part in self._segments for n in part.names.all()]
+            if self.ghosts:
+                kept = np.flatnonzero(~self._removed)
+                names = [names[row] for row in kept]
+            self._names = names
+        return self._names
 
     @property
-    def descriptors(self) -> np.ndarray:
-        """(photos, dimension), a memory map where that is possible.
-
-        Otherwise a copy, which is made once.
-        """
-        if len(self._segments) == 1 and not self.ghosts:
+    def descriptors(self) -> np.ndarray | RowsView:
+        """(photos, dimension), a memory map or a view of several."""
+        if not self.ghosts:
             return self._rows
-        if self._gathered is None:
-            self._gathered = self._rows[np.flatnonzero(~self._removed)]
-        return self._gathered
+        return SelectedRows(self._rows, np.flatnonzero(~self._removed))
 
     def descriptor(self, name: str) -> np.ndarray | None:
         row = self._places([name]).get(name)
@@ -101,8 +103,7 @@ class ExactIndex(DescriptorIndex):
         return np.asarray(self._rows[rows], np.float32)
 
     def known(self, names: Collection[str]) -> set[str]:
-        # Without a map, reading all names once is faster than making it.
-        return set(names).intersection(self._rows_by_name or self.names())
+        return set(self._places(names))
 
     def save(self, directory: pathlib.Path) -> list[dict[str, str]]:
         """Writes the segments that are not in the directory of the index yet.
@@ -126,7 +127,7 @@ class ExactIndex(DescriptorIndex):
         cls,
         directory: pathlib.Path,
         dimension: int,
-        segments: Sequence[Mapping[str, str]] = (FIRST_SEGMENT,),
+        segments: Sequence[Mapping[str, str]] = (ONLY_SEGMENT,),
     ) -> Self:
         """Opens an index written by `save`.
 
@@ -141,7 +142,7 @@ class ExactIndex(DescriptorIndex):
         index = cls(dimension)
         for files in segments:
             rows = arrays.load_array(directory / files["rows"], mmap=True)
-            names = arrays.read_names(directory / files["names"])
+            names = PhotoNames.open(directory, files)
             removed = np.zeros(len(names), bool)
             shape = len(names), dimension
             if rows.shape != shape or rows.dtype.kind != "f":
@@ -168,100 +169,92 @@ class ExactIndex(DescriptorIndex):
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
         removed = np.zeros(len(names), bool)
         half = getattr(descriptors, "dtype", None) == np.float16
-        self._segments.append(_Segment(names, descriptors, removed, half))
+        self._segments.append(
+            _Segment(PhotoNames(names), descriptors, removed, half)
+        )
         self._arrange()
 
     def _remove(self, names: set[str]) -> None:
         for segment in self._segments:
-            gone = np.fromiter((n in names for n in segment.names), bool)
-            if (gone & ~segment.removed).any():
-                segment.removed = segment.removed | gone
+            rows = list(segment.names.rows_of(names).values())
+            if not segment.removed[rows].all():
+                segment.removed = segment.removed.copy()
+                segment.removed[rows] = True
                 segment.files.pop("removed", None)
         self._arrange()
 
     def _rename(self, names: Mapping[str, str]) -> None:
-        kept = np.flatnonzero(~self._removed)
-        rows = [row for row in kept if self._names[row] in names]
-        new = [names[self._names[row]] for row in rows]
-        descriptors = self._rows[np.array(rows)]
+        places = self._places(names)
+        olds = sorted(names, key=places.__getitem__)
+        descriptors = self.descriptors_of(olds)
         self._remove(set(names))
-        self._add(new, descriptors)
+        self._add([names[old] for old in olds], descriptors)
 
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
-        rows, wanted = self._rows, top + self.ghosts
-        kept = np.arange(len(self._names))
         if self.ghosts > _MOST_SEARCHED_GHOSTS:
-            kept, wanted = np.flatnonzero(~self._removed), top
-            rows = SelectedRows(rows, kept)
-        return self._nearest(queries, rows, kept, wanted, top)
+            kept = np.flatnonzero(~self._removed)
+            return self._nearest(queries, kept, top)
+        indices, similarities = nearest.nearest(
+            queries, self._rows, top + self.ghosts
+        )
+        return [
+            self._matches(found[alive][:top], values[alive][:top])
+            for found, values, alive in zip(
+                indices, similarities, ~self._removed[indices], strict=True
+            )
+        ]
 
     def _search_among(
         self, queries: np.ndarray, top: int, names: set[str]
     ) -> list[list[Match]]:
-        listed = (name in names for name in self._names)
-        wanted = np.fromiter(listed, bool, len(self._names))
-        kept = np.flatnonzero(wanted & ~self._removed)
+        kept = np.sort(list(self._places(names).values()))
         if not kept.size:
             return [[] for _ in queries]
-        rows = SelectedRows(self._rows, kept)
-        return self._nearest(queries, rows, kept, top, top)
+        return self._nearest(queries, kept, top)
 
     def _nearest(
-        self,
-        queries: np.ndarray,
-        rows: np.ndarray,
-        kept: np.ndarray,
-        wanted: int,
-        top: int,
+        self, queries: np.ndarray, kept: np.ndarray, top: int
     ) -> list[list[Match]]:
-        """Returns what is near in `rows`, the rows `kept` of the index."""
-        indices, similarities = nearest.nearest(queries, rows, wanted)
+        """Searches the rows `kept` only."""
+        rows = SelectedRows(self._rows, kept)
+        indices, similarities = nearest.nearest(queries, rows, top)
         return [
-            [
-                Match(self._names[row], float(value))
-                for row, value in zip(kept[found], values, strict=True)
-                if not self._removed[row]
-            ][:top]
+            self._matches(kept[found], values)
             for found, values in zip(indices, similarities, strict=True)
         ]
 
-    def _places(self, names: Collection[str]) -> dict[str, int]:
-        """Returns the rows of photos, or of all, by name.
+    def _matches(self, rows: np.ndarray, values: np.ndarray) -> list[Match]:
+        parts = np.searchsorted(self._firsts, rows, side="right") - 1
+        return [
+            Match(
+                self._segments[part].names[int(row - self._firsts[part])],
+                float(value),
+            )
+            for part, row, value in zip(parts, rows, values, strict=True)
+        ]
 
-        A map of all takes ten times as long as to read all names once, and is
-        made for a process that asks again and again.
-        """
-        if self._rows_by_name is not None:
-            return self._rows_by_name
-        self._scans += 1
-        # A removed photo may have the same name.
-        kept = self.names()
-        rows = np.flatnonzero(~self._removed) if self.ghosts else None
-        if self._scans > _MOST_SCANS:
-            numbers = range(len(kept)) if rows is None else rows.tolist()
-            self._rows_by_name = dict(zip(kept, numbers, strict=True))
-            return self._rows_by_name
-        if len(names) == 1:
-            (name,) = names
-            found = [kept.index(name)] if name in kept else []
-        else:
-            wanted = set(names)
-            found = [row for row, name in enumerate(kept) if name in wanted]
-        return {
-            kept[place]: place if rows is None else int(rows[place])
-            for place in found
-        }
+    def _places(self, names: Collection[str]) -> dict[str, int]:
+        """Returns the rows of those of some photos that are here, by name."""
+        places = {}
+        for first, segment in zip(self._firsts, self._segments, strict=True):
+            found = segment.names.rows_of(names)
+            places |= {
+                name: first + row
+                for name, row in found.items()
+                if not segment.removed[row]
+            }
+        return places
 
     def _arrange(self) -> None:
         """Joins the segments in memory, as views."""
-        self._rows_by_name: dict[str, int] | None = None
-        self._gathered: np.ndarray | None = None
-        self._scans = 0
+        self._names: list[str] | None = None
         parts = self._segments
-        self._names = [name for part in parts for name in part.names]
         self._removed = np.concatenate(
             [np.zeros(0, bool), *(part.removed for part in parts)]
         )
+        self._ghosts = int(self._removed.sum())
+        # The first row of each segment.
+        self._firsts = np.cumsum([0, *(len(part.names) for part in parts)])[:-1]
         if len(parts) == 1:
             self._rows = parts[0].rows
         elif parts:
@@ -296,7 +289,7 @@ class ExactIndex(DescriptorIndex):
             self.dimension,
             np.float16 if segment.half else np.float32,
         )
-        arrays.write_names(directory / files["names"], segment.names)
+        segment.names.save(directory, files)
         segment.files = files
 
 
@@ -304,13 +297,13 @@ def _joined(segments: Sequence[_Segment]) -> _Segment:
     """Returns what is left of some segments as a new one."""
     names, rows = [], []
     for segment in segments:
+        if not segment.removed.any():
+            names += segment.names.all()
+            rows.append(segment.rows)
+            continue
         kept = np.flatnonzero(~segment.removed)
-        names += [segment.names[row] for row in kept]
-        rows.append(
-            SelectedRows(segment.rows, kept)
-            if segment.removed.any()
-            else segment.rows
-        )
+        names += map(segment.names.all().__getitem__, kept)
+        rows.append(SelectedRows(segment.rows, kept))
     joined = rows[0] if len(rows) == 1 else StackedRows(rows)
     half = all(segment.half for segment in segments)
-    return _Segment(names, joined, np.zeros(len(names), bool), half)
+    return _Segment(PhotoNames(names), joined, np.zeros(len(names), bool), half)

@@ -1,10 +1,12 @@
 """Exact indexes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import ExactIndex, exact_index
+from agem_tf.retrieval.indexes import ExactIndex
 
 
 def test_half_precision_stays_half_until_single_is_added(
@@ -101,11 +103,7 @@ def test_arrays_that_do_not_fit_are_one_sentence(tmp_path, names, descriptors):
             ExactIndex.load(tmp_path, 16, [segment])
 
 
-@pytest.mark.parametrize("scans", [0, 99])
-def test_a_name_leads_to_the_photo_that_has_it_now(
-    descriptors, scans, monkeypatch
-):
-    monkeypatch.setattr(exact_index, "_MOST_SCANS", scans)
+def test_a_name_leads_to_the_photo_that_has_it_now(descriptors):
     index = ExactIndex(descriptors.shape[1])
     index.add(["a", "b"], descriptors[:2])
     np.testing.assert_array_equal(index.descriptor("a"), descriptors[0])
@@ -117,3 +115,35 @@ def test_a_name_leads_to_the_photo_that_has_it_now(
         index.descriptors_of(["c", "a"]), descriptors[[1, 2]]
     )
     assert index.known("abc") == {"a", "c"}
+
+
+def test_an_index_of_an_earlier_version_is_searched_and_added_to(
+    tmp_path, names, descriptors
+):
+    index = ExactIndex(16)
+    index.add(names[:9], descriptors[:9])
+    (segment,) = index.save(tmp_path)
+    (tmp_path / segment.pop("places")).unlink()
+    index = ExactIndex.load(tmp_path, 16, [segment])
+    index.add(names[9:11], descriptors[9:11])
+    index = ExactIndex.load(tmp_path, 16, index.save(tmp_path))
+    for row in (3, 10):
+        (matches,) = index.search(descriptors[row : row + 1], 1)
+        assert matches[0].name == names[row]
+    assert index.known([names[3], names[10], "other"]) == {names[3], names[10]}
+
+
+def test_descriptors_of_several_segments_are_not_copied(
+    tmp_path, names, descriptors
+):
+    index = ExactIndex(16)
+    index.add(names[:200], descriptors[:200])
+    index = ExactIndex.load(tmp_path, 16, index.save(tmp_path))
+    index.add(names[200:], descriptors[200:])
+    index.remove([names[7]])
+    tracemalloc.start()
+    rows = index.descriptors
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows.shape == (299, 16) and peak < descriptors.nbytes / 2
+    np.testing.assert_array_equal(rows[6:8], descriptors[[6, 8]])
