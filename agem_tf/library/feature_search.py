@@ -9,7 +9,7 @@ from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.library.answers import Answer
 from agem_tf.library.verified_answers import (
-    extractor_of,
+    query_extractor,
     features_of_files,
     query_features,
     verify_answer,
@@ -60,7 +60,9 @@ class FeatureSearch:
                 "An index of local features does not hold what --rerank=verify "
                 "compares; give --local_features=DIR or --folder=DIR."
             )
-        self._extractor = extractor_of(self._index.provenance, directory, model)
+        self._extractor = query_extractor(
+            self._index.provenance, directory, model
+        )
         if step is not None and self._features_of is None:
             self._features_of = features_of_files(self._extractor, folder)
 

@@ -58,7 +58,7 @@ def verified_answers(
     """
     if directory is not None:
         stored = LocalFeatureSet.load(directory)
-        extractor = extractor_of(stored.provenance, directory, model)
+        extractor = query_extractor(stored.provenance, directory, model)
         features_of: Callable[[str], LocalFeatures] = stored.__getitem__
     elif folder is not None:
         extractor = _create(_DEFAULT_KIND)
@@ -142,7 +142,7 @@ def features_of_files(
     return features_of
 
 
-def extractor_of(
+def query_extractor(
     made: Mapping[str, Any], directory: str, model: str | None = None
 ) -> "LocalExtractor":
     """Returns what extracts queries as stored features were.

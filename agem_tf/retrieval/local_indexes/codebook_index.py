@@ -22,7 +22,10 @@ import numpy as np
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
 from agem_tf.retrieval.local_indexes.codebook import Codebook
-from agem_tf.retrieval.local_indexes.feature_index import FeatureIndex, Part
+from agem_tf.retrieval.local_indexes.feature_index import (
+    FeatureIndex,
+    FeaturePart,
+)
 from agem_tf.retrieval.local_indexes.vlad import residual_sums
 
 # As published: exponent, threshold, and words of each feature of a query.
@@ -139,7 +142,7 @@ class CodebookIndex(FeatureIndex):
             and not (thoroughly and (entries >= bounds).any())
         )
 
-    def _joined(self, parts: Sequence[Part]) -> Part:
+    def _joined(self, parts: Sequence[FeaturePart]) -> FeaturePart:
         names, entries, vectors = [], [], []
         for part in parts:
             photos = part.arrays[_ENTRIES][:, 1]
@@ -151,9 +154,9 @@ class CodebookIndex(FeatureIndex):
             vectors.append(part.arrays[_VECTORS][rows])
             names += part.present
         rows = _sorted(entries, vectors)
-        return Part(names, np.ones(len(names), bool), rows)
+        return FeaturePart(names, np.ones(len(names), bool), rows)
 
-    def _lists_of(self, part: Part) -> _Lists:
+    def _lists_of(self, part: FeaturePart) -> _Lists:
         words, photos = part.arrays[_ENTRIES].T
         return _Lists(
             np.searchsorted(words, np.arange(len(self.codebook) + 1)),

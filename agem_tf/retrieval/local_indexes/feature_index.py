@@ -39,7 +39,7 @@ _PARTS, _NAMES = "parts", "names.txt"
 
 
 @dataclass(eq=False)
-class Part:
+class FeaturePart:
     """Photos of an index that were added or joined together.
 
     Attributes:
@@ -78,7 +78,7 @@ class FeatureIndex(abc.ABC):
 
     def __init__(self, dimension: int, provenance: Mapping[str, Any]):
         self.dimension, self.provenance = dimension, dict(provenance)
-        self._parts: list[Part] = []
+        self._parts: list[FeaturePart] = []
         # What searches derive from the parts; None until the next one.
         self._searchable: Any = None
 
@@ -109,7 +109,7 @@ class FeatureIndex(abc.ABC):
         if new:
             self._searchable = None
             rows = self._arrays_of(features[name] for name in new)
-            part = Part(new, np.ones(len(new), bool), rows)
+            part = FeaturePart(new, np.ones(len(new), bool), rows)
             while self._parts and len(self._parts[-1]) < 2 * len(part):
                 part = self._joined([self._parts.pop(), part])
             self._parts.append(part)
@@ -222,7 +222,7 @@ class FeatureIndex(abc.ABC):
                 raise _torn(directory)
             kept = np.ones(len(names), bool)
             kept[removed] = False
-            index._parts.append(Part(names, kept, rows, entry["folder"]))
+            index._parts.append(FeaturePart(names, kept, rows, entry["folder"]))
         if len(set(index.names)) != len(index):
             raise _torn(directory)
         return index
@@ -284,7 +284,7 @@ class FeatureIndex(abc.ABC):
         """
 
     @abc.abstractmethod
-    def _joined(self, parts: Sequence[Part]) -> Part:
+    def _joined(self, parts: Sequence[FeaturePart]) -> FeaturePart:
         """Returns one part of the photos of parts that are not removed."""
 
     def _check_dimension(

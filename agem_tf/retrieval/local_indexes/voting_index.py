@@ -18,7 +18,10 @@ import numpy as np
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes.faiss_index import import_faiss
-from agem_tf.retrieval.local_indexes.feature_index import FeatureIndex, Part
+from agem_tf.retrieval.local_indexes.feature_index import (
+    FeatureIndex,
+    FeaturePart,
+)
 
 NEIGHBOURS = 60
 # Share of the cells that a query feature looks into.
@@ -180,7 +183,7 @@ class VotingIndex(FeatureIndex):
             and codes.shape == (counts.sum(), self._no_codes().shape[1])
         )
 
-    def _joined(self, parts: Sequence[Part]) -> Part:
+    def _joined(self, parts: Sequence[FeaturePart]) -> FeaturePart:
         names, codes, counts = [], [], []
         for part in parts:
             rows = np.repeat(part.kept, part.arrays[_COUNTS])
@@ -188,7 +191,7 @@ class VotingIndex(FeatureIndex):
             counts.append(part.arrays[_COUNTS][part.kept])
             names += part.present
         rows = {_CODES: np.concatenate(codes), _COUNTS: np.concatenate(counts)}
-        return Part(names, np.ones(len(names), bool), rows)
+        return FeaturePart(names, np.ones(len(names), bool), rows)
 
 
 def _default_factory(features: int, dimension: int) -> str:
