@@ -11,8 +11,9 @@ published, and with the recipe's shrinkage.
 
 import itertools
 import pathlib
-import subprocess
 import sys
+
+from recipe_runs import train
 
 from agem_tf.config.loading import load_recipe
 from agem_tf.datasets.prepared import PreparedDataset
@@ -23,20 +24,6 @@ from agem_tf.evaluation.evaluating import evaluate_descriptors
 ATTENTIONS = ("none", "cbam")
 POOLINGS = ("mac", "spoc", "gem", "rmac")
 RECIPE = pathlib.Path(__file__).with_name("orl_faces.py")
-
-
-def run(workdir: pathlib.Path, data: str, *overrides: str) -> None:
-    """Trains one variant unless it is finished."""
-    if (workdir / "metrics.json").exists():
-        return
-    command = [
-        *(sys.executable, "-m", "agem_tf.train"),
-        f"--config={RECIPE}",
-        f"--workdir={workdir}",
-        f"--set=data.directory={data}",
-        *overrides,
-    ]
-    subprocess.run(command, check=True)
 
 
 def scores(descriptors: pathlib.Path, dataset: PreparedDataset) -> list[float]:
@@ -62,11 +49,12 @@ def main(directory: str, data: str, *overrides: str) -> None:
     """Prints a Markdown row per variant."""
     for attention, pooling in itertools.product(ATTENTIONS, POOLINGS):
         workdir = pathlib.Path(directory, f"{attention}_{pooling}")
-        chosen = (
-            f"--set=model.attention={attention}",
-            f"--set=model.pooling={pooling}",
-        )
-        run(workdir, data, *chosen, *overrides)
+        settings = {
+            "data.directory": data,
+            "model.attention": attention,
+            "model.pooling": pooling,
+        }
+        train(workdir, RECIPE.name, settings, *overrides)
         dataset = PreparedDataset(data)
         cells = [
             f"{score:.1f}"

@@ -9,11 +9,10 @@ the units, and prints the scores of its photos. They start at 0.982 everywhere.
 
 import argparse
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
+from recipe_runs import train
 
 from agem_tf.config import ImageConfig
 from agem_tf.datasets.prepared import PreparedDataset, Split
@@ -38,6 +37,11 @@ SETTINGS = {
     "mining.num_negatives": 2,
     "training.checkpoint_steps": 0,
 }
+RULES = (
+    "[{'pattern':'pooling*/p','learning_rate_scale':10.0},"
+    "{'pattern':'attention_*','learning_rate_scale':FACTOR,"
+    "'weight_decay':1e-6},{'pattern':'*','weight_decay':1e-6}]"
+)
 
 
 def main() -> None:
@@ -50,7 +54,12 @@ def main() -> None:
     print("| units' rate | unit | mean | 1% | 99% |\n|---|---|---|---|---|")
     for factor in given.factors:
         workdir = given.directory / f"factor_{factor:g}"
-        train(workdir, factor, given.epochs)
+        settings = SETTINGS | {
+            "data.directory": given.directory / "data",
+            "optimizer.rules": RULES.replace("FACTOR", f"{factor:g}"),
+            "training.epochs": given.epochs,
+        }
+        train(workdir, "agem_resnet101_sfm120k.py", settings)
         model = runs.open_run(workdir, create_strategy("one")).model
         split = PreparedDataset(given.directory / "data").split("validation")
         for unit, values in unit_scores(model, split).items():
@@ -60,29 +69,6 @@ def main() -> None:
                 f"| {low:.4f} | {high:.4f} |",
                 flush=True,
             )
-
-
-def train(workdir: pathlib.Path, factor: float, epochs: int) -> None:
-    """Trains one network unless it is finished."""
-    if (workdir / "report.html").exists():
-        return
-    rules = (
-        "[{'pattern':'pooling*/p','learning_rate_scale':10.0},"
-        f"{{'pattern':'attention_*','learning_rate_scale':{factor},"
-        "'weight_decay':1e-6},{'pattern':'*','weight_decay':1e-6}]"
-    )
-    settings = SETTINGS | {
-        "data.directory": workdir.parent / "data",
-        "optimizer.rules": rules,
-        "training.epochs": epochs,
-    }
-    recipe = pathlib.Path(__file__).with_name("agem_resnet101_sfm120k.py")
-    command = [
-        *(sys.executable, "-m", "agem_tf.train", f"--workdir={workdir}"),
-        f"--config={recipe}",
-        *(f"--set={name}={value}" for name, value in settings.items()),
-    ]
-    subprocess.run(command, check=True)
 
 
 def unit_scores(model: AGeM, split: Split) -> dict[str, np.ndarray]:
