@@ -11,11 +11,15 @@ are the activations of a ResNet.
 Reference: [Chen et al., 2016](https://arxiv.org/abs/1604.06174)
 """
 
+import itertools
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import keras
+
+# Side of the photos whose maps are compared in size.
+_NOMINAL_SIDE = 512
 
 
 def rematerialized(model: keras.Model) -> Callable[..., Any]:
@@ -30,7 +34,7 @@ def rematerialized(model: keras.Model) -> Callable[..., Any]:
         A function of (inputs, training).
     """
     images, *extents = model.inputs
-    cuts = _evenly_spaced(_cuts(model))
+    cuts = kept_tensors(model)
     ends = [*cuts, model.output]
     segments = [
         keras.Model([start, *extents], end, name=f"segment_{number}")
@@ -48,6 +52,27 @@ def rematerialized(model: keras.Model) -> Callable[..., Any]:
         return segments[-1]([features, *rest], training=training)
 
     return call
+
+
+def kept_tensors(model: keras.Model) -> list[Any]:
+    """Chooses the cuts with which the gradients need the least memory.
+
+    While a segment is differentiated, its tensors and the cuts before it are
+    in memory. Early segments have large maps, so that cuts at equal distances
+    would leave most of the memory to the first.
+
+    Returns:
+        Symbolic tensors of the model, in order.
+    """
+    cuts = _cuts(model)
+    low, high = 0, sum(cut.computed for cut in cuts)
+    while low < high:
+        middle = (low + high) // 2
+        if _within(cuts, middle) is None:
+            low = middle + 1
+        else:
+            high = middle
+    return _within(cuts, high) or []
 
 
 def _recomputed(segment: keras.Model, inputs: list[Any], training: bool) -> Any:
@@ -76,11 +101,25 @@ def _recomputed(segment: keras.Model, inputs: list[Any], training: bool) -> Any:
     return keras.remat(run)(features, *floats, *values)
 
 
-def _cuts(model: keras.Model) -> list[Any]:
-    """Returns the tensors through which all that follows depends on images.
+class _Cut(NamedTuple):
+    """A tensor through which all that follows depends on images.
 
-    They are in the order of the graph. Tensors that depend on other inputs
-    only, as masks of the padding do, are computed again by each segment.
+    Attributes:
+        tensor: The symbolic tensor.
+        size: Its numbers per photo.
+        computed: Numbers per photo of all tensors since the cut before it.
+    """
+
+    tensor: Any
+    size: int
+    computed: int
+
+
+def _cuts(model: keras.Model) -> list[_Cut]:
+    """Returns the cuts of a graph in order; the last is its end.
+
+    Tensors that depend on other inputs only, as masks of the padding do, are
+    computed again by each segment.
     """
     nodes = [
         node
@@ -88,26 +127,68 @@ def _cuts(model: keras.Model) -> list[Any]:
         for node in model._nodes_by_depth[depth]
         if not node.is_input
     ]
+    sizes = _sizes(model, nodes)
     last_use = {id(tensor): len(nodes) for tensor in model.outputs}
     for place, node in enumerate(nodes):
         for tensor in node.input_tensors:
             last_use[id(tensor)] = max(last_use.get(id(tensor), 0), place)
     alive = {id(model.inputs[0]): model.inputs[0]}
-    cuts = []
+    cuts, computed = [], 0
     for place, node in enumerate(nodes):
-        if any(id(tensor) in alive for tensor in node.input_tensors):
-            alive |= {id(tensor): tensor for tensor in node.output_tensors}
+        if not any(id(tensor) in alive for tensor in node.input_tensors):
+            continue
+        alive |= {id(tensor): tensor for tensor in node.output_tensors}
+        computed += sum(sizes[id(tensor)] for tensor in node.output_tensors)
         alive = {
             key: tensor
             for key, tensor in alive.items()
             if last_use.get(key, -1) > place
         }
         if len(alive) == 1:
-            cuts += [tensor for tensor in alive.values() if tensor not in cuts]
+            ((key, tensor),) = alive.items()
+            cuts.append(_Cut(tensor, sizes[key], computed))
+            computed = 0
     return cuts
 
 
-def _evenly_spaced(cuts: list[Any]) -> list[Any]:
-    """Returns about the square root of the cuts, the best number to keep."""
-    step = max(1, round(math.sqrt(len(cuts))))
-    return cuts[step - 1 : -1 : step]
+def _sizes(model: keras.Model, nodes: Sequence[Any]) -> dict[int, int]:
+    """Returns the numbers in each tensor of a graph, for one photo."""
+    tensors = [tensor for node in nodes for tensor in node.output_tensors]
+    every = keras.Model(model.inputs, tensors)
+    side = _NOMINAL_SIDE
+    inputs = [keras.KerasTensor((1, side, side, 3), model.inputs[0].dtype)]
+    inputs += [
+        keras.KerasTensor((1, *each.shape[1:]), each.dtype)
+        for each in model.inputs[1:]
+    ]
+    shapes = every.compute_output_spec(inputs)
+    return {
+        id(tensor): math.prod(each.shape)
+        for tensor, each in zip(tensors, shapes, strict=True)
+    }
+
+
+def _within(cuts: Sequence[_Cut], limit: int) -> list[Any] | None:
+    """Chooses the smallest cuts that keep every segment within a limit.
+
+    Args:
+        cuts: All cuts; the last is the end, which is not chosen.
+        limit: Numbers per photo in memory at once.
+
+    Returns:
+        Their tensors; None if the limit is too low.
+    """
+    ends = list(itertools.accumulate(cut.computed for cut in cuts))
+    # Position of a cut -> size of the cuts kept up to it, and their positions.
+    best: dict[int, tuple[int, list[int]]] = {-1: (0, [])}
+    for end, cut in enumerate(cuts):
+        ways = [
+            (kept + cut.size, [*chosen, end])
+            for start, (kept, chosen) in best.items()
+            if kept + ends[end] - (ends[start] if start >= 0 else 0) <= limit
+        ]
+        if ways:
+            best[end] = min(ways)
+    if len(cuts) - 1 not in best:
+        return None
+    return [cuts[each].tensor for each in best[len(cuts) - 1][1][:-1]]

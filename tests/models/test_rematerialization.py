@@ -8,7 +8,7 @@ import tensorflow as tf
 from agem_tf.models import AGeM
 from agem_tf.models.canvas_padding import padded
 from agem_tf.models.folding import folded
-from agem_tf.models.rematerialization import rematerialized
+from agem_tf.models.rematerialization import kept_tensors, rematerialized
 
 
 @pytest.fixture(
@@ -93,3 +93,18 @@ def test_most_convolutions_are_computed_again(model):
     network = folded(model, model.trainable_variables)
     once = convolutions(network)
     assert 1.6 * once < convolutions(rematerialized(network)) <= 2 * once
+
+
+def test_large_maps_have_segments_of_their_own():
+    """Maps of 4, 4, 1, 1, 1 and 1 shares.
+
+    With the second kept, 8 shares are in memory in both segments. The first
+    alone would leave 4 + 8, or 4 + 5 with the third; the third alone 9.
+    """
+    images = keras.Input((None, None, 3))
+    maps = [images]
+    for strides in (1, 1, 2, 1, 1, 1):
+        convolution = keras.layers.Conv2D(2, 3, strides, padding="same")
+        maps.append(convolution(maps[-1]))
+    kept = kept_tensors(keras.Model(images, maps[-1]))
+    assert [id(each) for each in kept] == [id(maps[2])]
