@@ -51,7 +51,7 @@ _FORMAT = 2
 # Of a descriptor; networks have at most a few thousand.
 _MOST_DIMENSIONS = 1 << 20
 # Entries of the manifest that list files of lines about photos.
-_LINES = ("states", "metadata")
+_LINES = {"states": PhotoStates, "metadata": PhotoMetadata}
 _MODEL = "model"
 _WHITENING = "whitening"
 _SCRATCH = "scratch"
@@ -141,13 +141,14 @@ class DirectoryStorage(Storage):
                 f"The manifest of {self._path} has no {error}; index the "
                 "photos again."
             ) from error
+        counts = manifest.get("lines", {})
+        states, metadata = (
+            lines(self._path, manifest.get(role, []), counts.get(role))
+            for role, lines in _LINES.items()
+        )
+        unreadable = dict(manifest.get("unreadable", {}))
         return StoredIndex(
-            str(self._path),
-            index,
-            origin,
-            PhotoStates(self._path, manifest.get("states", [])),
-            dict(manifest.get("unreadable", {})),
-            PhotoMetadata(self._path, manifest.get("metadata", [])),
+            str(self._path), index, origin, states, unreadable, metadata
         )
 
     def _commit(self, stored: StoredIndex) -> None:
@@ -241,6 +242,10 @@ def _fields(
         "segments": segments,
         "states": source.states.save(directory, *present),
         "metadata": source.metadata.save(directory, *present),
+        "lines": {
+            "states": source.states.count,
+            "metadata": source.metadata.count,
+        },
     }
 
 
@@ -252,6 +257,11 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
     if not all(isinstance(each, list) for each in (segments, *lists)):
         return False
     if not all(isinstance(segment, dict) for segment in segments):
+        return False
+    counts = manifest.get("lines", {})
+    if not isinstance(counts, dict) or not all(
+        type(count) is int for count in counts.values()
+    ):
         return False
     files = [file for x in segments for file in x.values()]
     files += [file for each in lists for file in each]

@@ -21,12 +21,19 @@ class PhotoLines(abc.ABC):
     Args:
         directory: directory of the index.
         files: files of the lines, relative to it, the oldest first.
+        count: number of lines in the files; by default they are counted.
     """
 
     file_name: str
 
-    def __init__(self, directory: pathlib.Path, files: Sequence[str]):
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        files: Sequence[str],
+        count: int | None = None,
+    ):
         self._directory, self.files = directory, list(files)
+        self._count = count
         # Whether the files hold what may not stay there.
         self._is_stale = False
 
@@ -48,24 +55,31 @@ class PhotoLines(abc.ABC):
             All files.
         """
         content = _encoded(self._new_lines())
+        count = content.count(b"\n") + self.count
         while content and self.files:
             last = directory / self.files[-1]
             if last.stat().st_size > len(content):
                 break
             content = last.read_bytes() + content
             self.files.pop()
-        count = content.count(b"\n") + sum(
-            (directory / file).read_bytes().count(b"\n") for file in self.files
-        )
         if self._is_stale or count > most:
             content, self.files = _encoded(self._lines_of(set(names()))), []
+            count = content.count(b"\n")
         if content:
             file = f"{new_folder(directory)}/{self.file_name}"
             (directory / file).write_bytes(content)
             self.files.append(file)
         self._forget_new()
-        self._is_stale = False
+        self._is_stale, self._count = False, count
         return self.files
+
+    @property
+    def count(self) -> int:
+        """Number of lines in the files."""
+        if self._count is None:
+            paths = [self._directory / file for file in self.files]
+            self._count = sum(p.read_bytes().count(b"\n") for p in paths)
+        return self._count
 
     @abc.abstractmethod
     def _new_lines(self) -> list[str]:

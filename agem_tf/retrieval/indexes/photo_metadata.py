@@ -26,8 +26,13 @@ class PhotoMetadata(PhotoLines):
 
     file_name = "metadata.jsonl"
 
-    def __init__(self, directory: pathlib.Path, files: Sequence[str]):
-        super().__init__(directory, files)
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        files: Sequence[str],
+        count: int | None = None,
+    ):
+        super().__init__(directory, files, count)
         self._changed: set[str] = set()
         self._known: dict[str, dict[str, Value]] | None = None
 

@@ -73,8 +73,13 @@ class PhotoStates(PhotoLines):
 
     file_name = "states.tsv"
 
-    def __init__(self, directory: pathlib.Path, files: Sequence[str]):
-        super().__init__(directory, files)
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        files: Sequence[str],
+        count: int | None = None,
+    ):
+        super().__init__(directory, files, count)
         self._new: dict[str, PhotoState] = {}
 
     def read(self) -> dict[str, PhotoState]:

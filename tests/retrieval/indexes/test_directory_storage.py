@@ -74,14 +74,24 @@ def test_a_damaged_manifest_is_refused(make, tmp_path):
         storage.open()
 
 
-@pytest.mark.parametrize("noted", [[], "text", ["reason", 1], [1, 2, 3]])
-def test_a_manifest_with_other_unreadable_photos_is_refused(
-    make, tmp_path, noted
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(
+            {"unreadable": {"a.jpg": noted}}
+            for noted in ([], "text", ["reason", 1], [1, 2, 3])
+        ),
+        {"lines": 3},
+        {"lines": {"states": "many"}},
+    ],
+)
+def test_a_manifest_with_entries_of_other_types_is_refused(
+    make, tmp_path, entry
 ):
     storage = make("exact")
     path = tmp_path / "index" / "manifest.json"
     manifest = json.loads(path.read_text()) | {"checksum": None}
-    path.write_text(json.dumps(manifest | {"unreadable": {"a.jpg": noted}}))
+    path.write_text(json.dumps(manifest | entry))
     with pytest.raises(UserError, match="is damaged; index the photos again"):
         storage.open()
 

@@ -58,3 +58,15 @@ def test_states_of_removed_photos_leave_with_the_next_whole_file(tmp_path):
         "b": (1, 0, "f"),
         "c": (2, 0, "f"),
     }
+
+
+def test_states_are_added_without_reading_a_larger_file(tmp_path):
+    states = PhotoStates(tmp_path, [])
+    for number in range(9):
+        states.record(f"{number}.jpg", PhotoState(number, 0, "f"))
+    files = states.save(tmp_path, list, 9)
+    (tmp_path / files[0]).unlink()
+    (tmp_path / files[0]).mkdir()  # Has a size, but can't be read.
+    states = PhotoStates(tmp_path, files, states.count)
+    states.record("new.jpg", PhotoState(1, 0, "f"))
+    assert len(states.save(tmp_path, list, 10)) == 2 and states.count == 10
