@@ -134,7 +134,7 @@ class DirectoryStorage(Storage):
                 segments = manifest.get("segments", [exact_index.ONLY_SEGMENT])
                 index = ExactIndex.load(self._path, dimension, segments)
             else:
-                (files,) = manifest.get("segments", [faiss_index.FILES])
+                (files,) = manifest.get("segments", [faiss_index.ONLY_FILES])
                 index = FaissIndex.load(self._path, factory, dimension, files)
         except (KeyError, TypeError) as error:
             raise UserError(

@@ -9,6 +9,7 @@ Reference: https://github.com/facebookresearch/faiss/wiki/The-index-factory
 
 import contextlib
 import functools
+import itertools
 import logging
 import math
 import pathlib
@@ -25,14 +26,23 @@ from agem_tf.files.rows import SelectedRows
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 from agem_tf.retrieval.indexes.photo_lines import new_folder
+from agem_tf.retrieval.indexes.photo_names import PhotoNames
 
 _LOG = logging.getLogger(__name__)
 
-FILES = {"vectors": "vectors.faiss", "ids": "ids.npy", "names": "names.txt"}
+# Files of an index of format 1.
+ONLY_FILES = {
+    "vectors": "vectors.faiss",
+    "ids": "ids.npy",
+    "names": "names.txt",
+}
+FILES = {**ONLY_FILES, "places": "places.npy"}
 # Most values in the training sample, of evenly spaced rows: 1 GiB of float32.
 _TRAINING_VALUES = 2**28
-# The defaults of FAISS, one cell and 16 candidates, are fast but find little.
+# The defaults of FAISS, one cell, 16 candidates, and one photo per result to
+# compare by its whole descriptor, are fast but find little.
 _CANDIDATES = 64
+_COMPARED = 10
 # Half-precision and quantized descriptors are not exactly of unit length.
 _LENGTH_TOLERANCE = 0.01
 
@@ -49,6 +59,10 @@ class FaissIndex(DescriptorIndex):
     remove a number (HNSW, refined ones) keep the descriptors of removed
     photos, so-called ghosts, in their file; a search requests as many more
     results as there are ghosts.
+
+    An opened index is mapped from its file until it is changed. So codes and
+    lists that a search does not visit stay on the disk, and so do whole
+    descriptors by which a kind with RFlat compares its candidates again.
     """
 
     def __init__(self, factory: str, dimension: int):
@@ -63,15 +77,22 @@ class FaissIndex(DescriptorIndex):
             index = faiss.index_factory(dimension, factory)
         # Inverted files store numbers themselves and do not work in a map.
         self._index = index if _is_inverted(index) else faiss.IndexIDMap(index)
-        self._names: list[str] = []
+        self._names = PhotoNames([])
         self._numbers = np.empty(0, np.int64)
-        # Empty if the index differs from what is saved.
+        # Those that hold what the index holds, by role.
         self._files: dict[str, str] = {}
+        # The file that is mapped instead of read.
+        self._mapped: pathlib.Path | None = None
         inverted = faiss.try_extract_index_ivf(self._index)
         cells = math.isqrt(inverted.nlist) if inverted is not None else 1
-        for parameter in ({"nprobe": cells}, {"efSearch": _CANDIDATES}):
+        parameters = {
+            "nprobe": cells,
+            "efSearch": _CANDIDATES,
+            "k_factor_rf": _COMPARED,
+        }
+        for name, value in parameters.items():
             with contextlib.suppress(UserError):
-                self.tune(parameter)
+                self.tune({name: value})
 
     def __len__(self) -> int:
         return len(self._names)
@@ -82,10 +103,10 @@ class FaissIndex(DescriptorIndex):
         return self._index.ntotal - len(self)
 
     def known(self, names: Collection[str]) -> set[str]:
-        return set(names).intersection(self._names)
+        return set(self._names.rows_of(names))
 
     def names(self) -> list[str]:
-        return self._names
+        return self._names.all()
 
     def check_cells(self, count: int) -> None:
         """Refuses a number of photos that is too small for training.
@@ -115,21 +136,24 @@ class FaissIndex(DescriptorIndex):
                 ) from error
 
     def save(self, directory: pathlib.Path) -> list[dict[str, str]]:
-        """Writes the index, if it has changed, into its directory.
+        """Writes what has changed into the directory of the index.
 
         Returns:
             Its files, relative to the directory.
         """
-        if self._files:
+        if len(self._files) == len(FILES):
             return [self._files]
         place = ""
         if any((directory / file).exists() for file in FILES.values()):
             place = f"{new_folder(directory)}/"
-        files = {role: place + file for role, file in FILES.items()}
-        vectors = str(directory / files["vectors"])
-        import_faiss().write_index(self._index, vectors)
-        arrays.write_array(directory / files["ids"], self._numbers)
-        arrays.write_names(directory / files["names"], self._names)
+        files = {r: place + file for r, file in FILES.items()} | self._files
+        if "vectors" not in self._files:
+            path = directory / files["vectors"]
+            import_faiss().write_index(self._index, str(path))
+        if "ids" not in self._files:
+            arrays.write_array(directory / files["ids"], self._numbers)
+        if "names" not in self._files:
+            self._names.save(directory, files)
         self._files = files
         return [files]
 
@@ -139,7 +163,7 @@ class FaissIndex(DescriptorIndex):
         directory: pathlib.Path,
         factory: str,
         dimension: int,
-        files: Mapping[str, str] = FILES,
+        files: Mapping[str, str] = ONLY_FILES,
     ) -> Self:
         """Opens an index written by `save`.
 
@@ -148,11 +172,10 @@ class FaissIndex(DescriptorIndex):
                 damaged.
         """
         index = cls(factory, dimension)
-        path = directory / files["vectors"]
-        with index._readable_errors(f"from {path}"):
-            index._index = import_faiss().read_index(str(path))
-        index._numbers = arrays.load_array(directory / files["ids"])
-        index._names = arrays.read_names(directory / files["names"])
+        index._mapped = directory / files["vectors"]
+        index._read(import_faiss().IO_FLAG_MMAP_IFC)
+        index._numbers = arrays.load_array(directory / files["ids"], mmap=True)
+        index._names = PhotoNames.open(directory, files)
         shape = len(index._names), index._index.d
         if shape != (len(index._numbers), dimension):
             raise UserError(
@@ -160,9 +183,22 @@ class FaissIndex(DescriptorIndex):
                 "photos again."
             )
         index._files = dict(files)
+        if "places" not in files:
+            del index._files["names"]
         return index
 
+    def _read(self, flags: int = 0) -> None:
+        with self._readable_errors(f"from {self._mapped}"):
+            self._index = import_faiss().read_index(str(self._mapped), flags)
+
+    def _make_changeable(self) -> None:
+        """Reads a mapped index, which FAISS can't change, into memory."""
+        if self._mapped is not None:
+            self._read()
+            self._mapped = None
+
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
+        self._make_changeable()
         self._files = {}
         # The map of FAISS also holds the numbers of ghosts.
         used = self._numbers
@@ -180,7 +216,7 @@ class FaissIndex(DescriptorIndex):
                     block, numbers[start : start + len(block)]
                 )
         self._numbers = np.concatenate([self._numbers, numbers])
-        self._names = self._names + names
+        self._names = PhotoNames(self._names.all() + names)
 
     def _check_rows(self, names: Sequence[str], rows: np.ndarray) -> None:
         super()._check_rows(names, rows)
@@ -204,18 +240,26 @@ class FaissIndex(DescriptorIndex):
             _LOG.warning("FAISS: %s", line)
 
     def _remove(self, names: set[str]) -> None:
-        self._files = {}
-        kept = np.array([name not in names for name in self._names])
+        self._make_changeable()
+        self._keep_files("vectors")
+        kept = np.ones(len(self), bool)
+        kept[list(self._names.rows_of(names).values())] = False
         selector = import_faiss().IDSelectorBatch(self._numbers[~kept])
         # Kinds for which FAISS has not implemented removal keep ghosts.
         with contextlib.suppress(RuntimeError):
             self._index.remove_ids(selector)
+            self._keep_files()
         self._numbers = self._numbers[kept]
-        self._names = [name for name in self._names if name not in names]
+        self._names = PhotoNames(list(itertools.compress(self.names(), kept)))
 
     def _rename(self, names: Mapping[str, str]) -> None:
-        self._files = {}
-        self._names = [names.get(name, name) for name in self._names]
+        self._keep_files("vectors", "ids")
+        renamed = [names.get(name, name) for name in self.names()]
+        self._names = PhotoNames(renamed)
+
+    def _keep_files(self, *roles: str) -> None:
+        """Leaves all files but those of some roles to be written again."""
+        self._files = {r: f for r, f in self._files.items() if r in roles}
 
     def _search(self, queries: np.ndarray, top: int) -> list[list[Match]]:
         distances, numbers = self._index.search(queries, top + self.ghosts)
@@ -224,7 +268,7 @@ class FaissIndex(DescriptorIndex):
         alive = self._numbers[rows] == numbers
         return [
             [
-                Match(self._names[row], float(value))
+                Match(self._names[int(row)], float(value))
                 for row, value in zip(found[real], values[real], strict=True)
             ][:top]
             for found, values, real in zip(

@@ -34,7 +34,9 @@ class PhotoNames:
 
     def __init__(self, names: Sequence[str]):
         lines = [_encoded(name) for name in names]
-        self._text: np.ndarray | bytes = b"\n".join(lines) + b"\n"
+        self._text: np.ndarray | bytes = b"".join(
+            line + b"\n" for line in lines
+        )
         self._ends = np.cumsum([len(line) + 1 for line in lines], dtype="u8")
         self._lines = lines
 

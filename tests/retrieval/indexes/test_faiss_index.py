@@ -1,5 +1,6 @@
 """Features and errors of FAISS indexes."""
 
+import pathlib
 import sys
 
 import numpy as np
@@ -80,6 +81,79 @@ def test_removed_photos_that_stay_in_the_file_are_counted(
     assert index.ghosts == 20
     (matches,) = index.search(descriptors[:1], 50)
     assert len({match.name for match in matches} - set(names[:20])) == 50
+
+
+def test_what_a_change_leaves_equal_is_not_written_again(make, names):
+    """HNSW can't remove: names and numbers change, vectors do not."""
+    storage = make("HNSW16")
+    for change in (
+        lambda index: index.rename({names[3]: "new"}),
+        lambda index: index.remove([names[4]]),
+    ):
+        with storage.changed() as stored:
+            change(stored.index)
+        (files,) = storage.open().index.save(None)
+        assert files["vectors"] == "vectors.faiss"
+        assert files["names"] != "names.txt"
+    index = storage.open().index
+    assert index.known(names) == {*names} - {names[3], names[4]}
+    assert len(index) == 299 and index.known(["new"])
+
+
+def test_an_index_of_an_earlier_version_can_change(
+    tmp_path, names, descriptors
+):
+    index = FaissIndex("Flat", 16)
+    index.add(names[:9], descriptors[:9])
+    (files,) = index.save(tmp_path)
+    (tmp_path / files.pop("places")).unlink()
+    index = FaissIndex.load(tmp_path, "Flat", 16, files)
+    index.rename({names[2]: "new"})
+    index = FaissIndex.load(tmp_path, "Flat", 16, *index.save(tmp_path))
+    (matches,) = index.search(descriptors[2:3], 1)
+    assert matches[0].name == "new"
+
+
+@pytest.mark.parametrize("factory", ["IVF8,Flat", "HNSW16", "RaBitQ,RFlat"])
+def test_an_opened_index_stays_on_the_disk_until_it_changes(
+    tmp_path, factory, descriptors
+):
+    rows = np.repeat(descriptors, 100, axis=0)
+    index = FaissIndex(factory, 16)
+    index.add([str(number) for number in range(len(rows))], rows)
+    (files,) = index.save(tmp_path)
+    expected = index.search(descriptors[:9], 5)
+    index = FaissIndex.load(tmp_path, factory, 16, files)
+    (tmp_path / "vectors.faiss").rename(tmp_path / "other")
+    assert index.search(descriptors[:9], 5) == expected
+    assert (
+        str(tmp_path / "other") in pathlib.Path("/proc/self/maps").read_text()
+    )
+    (tmp_path / "other").rename(tmp_path / "vectors.faiss")
+    index.add(["new"], descriptors[:1])
+    assert len(index) == len(rows) + 1
+
+
+def test_codes_with_whole_descriptors_find_what_exact_search_finds():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2_000, 64))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows, names = rows.astype(np.float32), [str(n) for n in range(len(rows))]
+
+    def found(factory, **parameters):
+        index = FaissIndex(factory, 64)
+        index.tune(parameters)
+        index.add(names, rows)
+        return [{m.name for m in each} for each in index.search(rows[:50], 10)]
+
+    exact = found("Flat")
+
+    def recall(*factory, **parameters):
+        pairs = zip(found(*factory, **parameters), exact, strict=True)
+        return np.mean([len(some & best) / 10 for some, best in pairs])
+
+    assert recall("RaBitQ") + 0.3 < recall("RaBitQ,RFlat")
+    assert recall("RaBitQ,RFlat", k_factor_rf=100) > 0.99
 
 
 def test_a_failed_import_names_its_cause(monkeypatch):
