@@ -110,6 +110,14 @@ def test_exported_features_equal_those_in_memory(directory, model, pca, photo):
     )
 
 
+def test_tensorflow_hub_loads_the_features(directory, photo):
+    hub = pytest.importorskip("tensorflow_hub")
+    found = run(hub.load(str(directory)).signatures["default"], photo)
+    same = run(load_signature(directory), photo)
+    for name in ("locations", "descriptors"):
+        np.testing.assert_array_equal(found[name], same[name])
+
+
 def test_nothing_above_the_threshold_is_an_empty_result(directory, photo):
     result = run(load_signature(directory), photo, threshold=1e6)
     assert result["locations"].shape == (0, 2)
