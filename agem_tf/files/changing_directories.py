@@ -9,7 +9,7 @@ change. A reader that loses a file this way reads the new manifest.
 import contextlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,7 +66,7 @@ def replace_manifest(
     directory: Path,
     folder: str,
     old: Mapping[str, Any],
-    files: Collection[str],
+    files: set[str],
     **fields: Any,
 ) -> None:
     """Puts a manifest that lists new files in the place of the old one.

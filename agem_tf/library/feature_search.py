@@ -9,8 +9,8 @@ from agem_tf.errors import UserError
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.library.answers import Answer
 from agem_tf.library.verified_answers import (
-    query_extractor,
     features_of_files,
+    query_extractor,
     query_features,
     verify_answer,
 )

@@ -172,7 +172,12 @@ class FeatureIndex(abc.ABC):
             UserError: the directory is missing, damaged or of another kind.
         """
         directory = Path(directory)
-        return read_changing(directory, lambda: cls._load(directory, True))
+
+        def read() -> Self:
+            manifest = read_manifest(directory, cls.KIND)
+            return cls._read(directory, manifest, searches=True)
+
+        return read_changing(directory, read)
 
     @classmethod
     @contextlib.contextmanager
@@ -185,7 +190,7 @@ class FeatureIndex(abc.ABC):
         directory = Path(directory)
         with exclusive_change(directory):
             old = read_manifest(directory, cls.KIND)
-            index = cls._load(directory, False)
+            index = cls._read(directory, old, searches=False)
             try:
                 yield index
                 fields = index._write_parts(directory)
@@ -202,9 +207,10 @@ class FeatureIndex(abc.ABC):
                 _remove_unlisted(directory, cls.KIND)
 
     @classmethod
-    def _load(cls, directory: Path, searches: bool) -> Self:
+    def _read(
+        cls, directory: Path, manifest: dict[str, Any], searches: bool
+    ) -> Self:
         """Reads an index; a change needs no look at all of its values."""
-        manifest = read_manifest(directory, cls.KIND)
         index = cls._read_learned(directory, manifest)
         for entry in _entries_of(directory, manifest):
             folder = directory / entry["folder"]
