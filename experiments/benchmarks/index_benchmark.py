@@ -30,6 +30,7 @@ _QUERIES = flags.DEFINE_integer("queries", 1000, "Queries per batch.")
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Calls; the fastest is reported.")
 _TOP = 10
 _CLUSTER = 20
+_BLOCK = 50_000
 
 
 def main(argv: list[str]) -> None:
@@ -100,9 +101,10 @@ def _descriptors() -> list[np.ndarray]:
     shape = _PHOTOS.value // _CLUSTER, _DIMENSION.value
     centres = rng.standard_normal(shape, np.float32)
     members = rng.integers(len(centres), size=_PHOTOS.value + _QUERIES.value)
-    noise = rng.standard_normal((len(members), shape[1]), np.float32)
-    rows = centres[members] + noise
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = centres[members]
+    for block in np.array_split(rows, -(-len(rows) // _BLOCK)):
+        block += rng.standard_normal(block.shape, np.float32)
+        block /= np.linalg.norm(block, axis=1, keepdims=True)
     return np.split(rows, [_PHOTOS.value])
 
 

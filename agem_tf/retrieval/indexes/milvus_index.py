@@ -76,7 +76,7 @@ class MilvusIndex(DescriptorIndex):
         self._version = manifest["version"] + changes
         self._visible = f"since <= {self._version} and until > {self._version}"
         self._dtype = np.dtype(manifest["vectors"])
-        self._parameters: dict[str, int] = {}
+        self._parameters: dict[str, int | str] = {}
         self._count: int | None = None
         # Metadata of photos that were removed, in case they are added again.
         self._removed: dict[str, dict[str, Value]] = {}

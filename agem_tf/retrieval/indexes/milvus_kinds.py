@@ -13,11 +13,19 @@ from agem_tf.retrieval.indexes import exact_index
 
 _VECTORS = "vectors"
 _VECTOR_TYPES = ("float32", "float16")
-# Smallest and greatest value of a parameter.
-_Bounds = tuple[int, int]
+# Smallest and greatest value of a parameter, or all of its values.
+_Bounds = tuple[int, int] | frozenset[str]
 _CELLS = {"nlist": (1, 65_536)}
 _VISITED_CELLS = {"nprobe": (1, 65_536)}
 _GRAPH = {"M": (2, 2_048), "efConstruction": (1, 100_000)}
+_PRODUCT_CODES = {"m": (1, 65_536), "nbits": (1, 24)}
+# What is kept beside the codes, to compare candidates by it again; without it,
+# they are compared by the codes alone.
+_REFINE_TYPE = "refine_type"
+_REFINED = {
+    _REFINE_TYPE: frozenset({"SQ6", "SQ8", "BF16", "FP16", "FP32"}),
+}
+_REFINED_PER_RESULT = {"refine_k": (1, 1_000)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +43,20 @@ _KINDS = {
     "HNSW": _Kind(_GRAPH, {"ef": (1, 32_768)}, in_lite=True),
     "IVF_FLAT": _Kind(_CELLS, _VISITED_CELLS, in_lite=True),
     "IVF_SQ8": _Kind(_CELLS, _VISITED_CELLS, in_lite=True),
-    "IVF_PQ": _Kind(
-        {**_CELLS, "m": (1, 65_536), "nbits": (1, 24)}, _VISITED_CELLS
+    "HNSW_SQ": _Kind(
+        _GRAPH
+        | {"sq_type": frozenset({"SQ6", "SQ8", "BF16", "FP16"})}
+        | _REFINED,
+        {"ef": (1, 32_768)} | _REFINED_PER_RESULT,
     ),
+    "HNSW_PQ": _Kind(
+        _GRAPH | _PRODUCT_CODES | _REFINED,
+        {"ef": (1, 32_768)} | _REFINED_PER_RESULT,
+    ),
+    "IVF_PQ": _Kind(_CELLS | _PRODUCT_CODES, _VISITED_CELLS),
     "IVF_RABITQ": _Kind(
-        _CELLS,
-        {**_VISITED_CELLS, "rbq_query_bits": (0, 8)},
+        _CELLS | _REFINED,
+        _VISITED_CELLS | {"rbq_query_bits": (0, 8)} | _REFINED_PER_RESULT,
     ),
     "SCANN": _Kind(_CELLS, {**_VISITED_CELLS, "reorder_k": (1, 16_384)}),
     "DISKANN": _Kind({}, {"search_list": (1, 65_535)}),
@@ -59,7 +75,7 @@ class MilvusKind:
     """
 
     name: str
-    parameters: Mapping[str, int]
+    parameters: Mapping[str, int | str | bool]
     vectors: str = "float32"
 
 
@@ -108,12 +124,14 @@ def parse_kind(factory: str, dimension: int, in_lite: bool) -> MilvusKind:
             f"m must divide the {dimension} dimensions of the descriptors. "
             f"Received: --factory={factory}"
         )
+    if _REFINE_TYPE in parameters:
+        parameters["refine"] = True
     return MilvusKind(name, parameters, vectors)
 
 
 def check_search_parameters(
     name: str, parameters: Mapping[str, int | str]
-) -> dict[str, int]:
+) -> dict[str, int | str]:
     """Returns the search parameters of a kind of index.
 
     Raises:
@@ -124,7 +142,7 @@ def check_search_parameters(
 
 def _checked(
     name: str, bounds: Mapping[str, _Bounds], values: Mapping[str, int | str]
-) -> dict[str, int]:
+) -> dict[str, int | str]:
     checked = {}
     for key, value in values.items():
         if key not in bounds:
@@ -133,6 +151,14 @@ def _checked(
                 f"An index of kind {name} has no parameter {key!r} here; "
                 f"{known}."
             )
+        if isinstance(bounds[key], frozenset):
+            if value not in bounds[key]:
+                raise UserError(
+                    f"{key} of {name} is one of "
+                    f"{', '.join(sorted(bounds[key]))}. Received: {key}={value}"
+                )
+            checked[key] = value
+            continue
         least, most = bounds[key]
         number = int(value) if str(value).isdecimal() else least - 1
         if not least <= number <= most:

@@ -13,6 +13,10 @@ import pytest
 from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes import Origin, milvus_index, storage_at
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
+from agem_tf.retrieval.indexes.milvus_kinds import (
+    check_search_parameters,
+    parse_kind,
+)
 from agem_tf.retrieval.indexes.photo_states import PhotoState
 
 pytest.importorskip("milvus_lite")
@@ -116,8 +120,18 @@ def test_an_unknown_kind_or_parameter_is_refused(place, factory, sentence):
 
 def test_a_server_has_further_kinds():
     storage = storage_at("milvus:http://host:19530", model="model")
-    for factory in ("IVF_RABITQ:nlist=9", "DISKANN", "IVF_PQ:m=4,nbits=8"):
-        storage.check(f"{factory},vectors=float16".replace("N,", "N:"), 16, 9)
+    for factory in (
+        "IVF_RABITQ:nlist=9",
+        "IVF_RABITQ:refine_type=SQ8",
+        "DISKANN:",
+        "IVF_PQ:m=4,nbits=8",
+        "HNSW_SQ:M=32,sq_type=SQ6,refine_type=FP16",
+        "HNSW_PQ:m=4",
+    ):
+        storage.check(f"{factory},vectors=float16", 16, 9)
+    for factory in ("IVF_RABITQ:refine_type=8", "HNSW_SQ:sq_type=SQ4"):
+        with pytest.raises(UserError, match="_type of .* is one of .*SQ8"):
+            storage.check(factory, 16, 9)
     with pytest.raises(UserError, match="m must divide the 16 dimensions"):
         storage.check("IVF_PQ:m=5", 16, 300)
 
@@ -132,6 +146,17 @@ def test_parameters_build_and_search_the_index(make, place, descriptors):
     for parameter in ({"nprobe": 0}, {"ef": 3}):
         with pytest.raises(UserError, match="nprobe"):
             index.tune(parameter)
+
+
+def test_codes_are_compared_again_by_what_is_kept_beside_them():
+    kind = parse_kind("IVF_RABITQ:nlist=9,refine_type=SQ8", 16, False)
+    assert kind.parameters == {
+        "nlist": 9,
+        "refine": True,
+        "refine_type": "SQ8",
+    }
+    found = check_search_parameters(kind.name, {"nprobe": 3, "refine_k": 4})
+    assert found == {"nprobe": 3, "refine_k": 4}
 
 
 def foreign(client, name):
