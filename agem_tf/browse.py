@@ -33,7 +33,7 @@ class BrowseOptions:
     )
     most: int = cli.option(
         10_000,
-        "Most photos on the map; of more, every second, third, ... is taken.",
+        "Most photos on the map; of more, as many in even steps.",
         minimum=3,
         maximum=100_000,
     )

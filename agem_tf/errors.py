@@ -42,6 +42,10 @@ _ADVICE = {
     errno.ENAMETOOLONG: "choose a shorter path",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.EIO: "check the disk",
+    errno.ELOOP: "check the link",
+    errno.ENXIO: "give a file",
+    errno.EBUSY: "end what uses it, or choose another path",
+    errno.ENOTCONN: "mount the file system again",
     errno.ESTALE: "mount the file system again",
 }
 _STORE = re.compile(r"(gs|s3|az|hf)://[^\s'\"]*")

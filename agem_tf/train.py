@@ -15,9 +15,11 @@ from __future__ import annotations
 from agem_tf import cli
 from agem_tf.config.shared_options import DeviceOptions, RecipeOptions
 from agem_tf.distribution import preemption
+from agem_tf.errors import UserError
 
 preflight = cli.lazy("agem_tf.distribution.preflight")
 job = cli.lazy("agem_tf.training.job")
+run_files = cli.lazy("agem_tf.training.workdir")
 
 
 @cli.options
@@ -45,7 +47,16 @@ def main(options: TrainOptions) -> job.JobResult:
     Returns:
         The scores, and the paths of what was written.
     """
-    recipe = options.recipe()
+    try:
+        recipe = options.recipe()
+    except UserError as error:
+        if options.workdir and run_files.holds_run(options.workdir):
+            raise UserError(
+                f"{error} If an earlier version of agem_tf began the run in "
+                f"{options.workdir} with this recipe, finish it with that "
+                "version, or correct the recipe and give another --workdir."
+            ) from error
+        raise
     preflight.check_devices(options.strategy, options.tpu)
     result = job.run_recipe(
         recipe,

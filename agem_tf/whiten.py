@@ -42,7 +42,9 @@ class WhitenOptions:
     data_dir: str | None = cli.option(
         None, "Prepared dataset that has the landmarks of the photos."
     )
-    split: str = cli.option("train", "Split of the descriptors.")
+    split: str | None = cli.option(
+        None, "Split of the descriptors; default: train."
+    )
     power: float = cli.option(
         0.5,
         "With --method=pca, exponent of the variances that directions are "
@@ -71,6 +73,11 @@ def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
     """
     if options.method == "learned" and options.power != 0.5:
         raise UserError("--power is for --method=pca; leave it out.")
+    if options.method == "pca" and (options.data_dir or options.split):
+        raise UserError(
+            "--method=pca learns from all descriptors that are given, without "
+            "their landmarks; leave out --data_dir and --split."
+        )
     if local_features.is_local_feature_set(options.descriptors):
         descriptor_set = _sample_of_local_features(options)
     else:
@@ -91,7 +98,7 @@ def main(options: WhitenOptions) -> linear_whitening.LinearWhitening:
                 f"{options.descriptors} was extracted from another dataset "
                 f"than {options.data_dir}; give the one that it is of."
             )
-        photos = dataset.split(options.split)
+        photos = dataset.split(options.split or "train")
         rows = photos.find(descriptor_set.names)
         labels, pairs = photos.labels[rows], photos.pairs_among(rows)
     learned = whitening_learning.learn_by_method(

@@ -39,6 +39,8 @@ def test_a_full_disk_names_the_file_or_else_the_destination(code):
         (errno.EACCES, "change its permissions"),
         (errno.EROFS, "choose a path on a file system that can be written"),
         (errno.ENOENT, "check the path"),
+        (errno.ELOOP, "check the link"),
+        (errno.ENXIO, "give a file"),
     ],
 )
 def test_an_error_of_the_file_system_names_the_file_and_the_fix(code, advice):

@@ -49,3 +49,18 @@ def test_missing_devices_are_reported_before_anything_runs(calls):
     with pytest.raises(UserError, match="--tpu=local goes with"):
         train.main(train.TrainOptions(strategy="one", tpu="local"))
     assert not calls
+
+
+def test_a_run_of_a_recipe_that_is_refused_today_says_how_to_go_on(
+    calls, tmp_path
+):
+    options = train.TrainOptions(
+        set=("image.size=-1",), workdir=str(tmp_path / "run")
+    )
+    with pytest.raises(UserError, match="image.size") as refused:
+        train.main(options)
+    assert "earlier version" not in str(refused.value)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="image.size.*earlier version"):
+        train.main(options)

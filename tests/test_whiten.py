@@ -55,3 +55,12 @@ def test_a_whitening_is_learned_in_a_bucket(object_store):
     learned = whiten.main(options)
     again = LinearWhitening.load(options.output)
     assert again.fingerprint == learned.fingerprint
+
+
+@pytest.mark.parametrize("given", [{"split": "test"}, {"data_dir": "data"}])
+def test_a_pca_of_a_part_of_the_photos_is_refused(tmp_path, given):
+    options = whiten.WhitenOptions(
+        descriptors=str(tmp_path), method="pca", output="whitening", **given
+    )
+    with pytest.raises(UserError, match="leave out --data_dir and --split"):
+        whiten.main(options)

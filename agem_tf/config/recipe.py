@@ -79,7 +79,7 @@ class ModelConfig:
         "imagenet, a file of weights of the backbone, or None for random "
         "weights; or a whole network to start from, as far as its layers agree "
         "in name and shape: the workdir of a run or of a conversion, a preset, "
-        "a .keras file of a run, or a checkpoint such as "
+        "both also remote, a .keras file of a run, or a checkpoint such as "
         "RUN/checkpoints/ckpt-12.",
     )
     feature_map: str = option(

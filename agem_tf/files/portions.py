@@ -79,9 +79,12 @@ class Portion(NamedTuple):
         """
         own = self.place(directory)
         own.mkdir(parents=True, exist_ok=True)
-        busy = UserError(f"Another process is working on {own}; wait for it.")
-        with exclusive(own / _LOCK, busy):
+        with exclusive(own / _LOCK, _busy(own)):
             yield own
+
+
+def _busy(portion: pathlib.Path) -> UserError:
+    return UserError(f"Another process is working on {portion}; wait for it.")
 
 
 def portions_in(directory: pathlib.Path) -> list[pathlib.Path]:
@@ -160,9 +163,14 @@ def spans(done: int, total: int, portions: Mapping[int, Any]) -> Iterator[Span]:
 
 
 def remove_portions(portions: Sequence[pathlib.Path]) -> None:
-    """Removes directories of portions, and that of all if nothing is left."""
+    """Removes directories of portions, and that of all if nothing is left.
+
+    A portion that another process is working on stays.
+    """
     for portion in portions:
-        shutil.rmtree(portion, ignore_errors=True)
+        with contextlib.suppress(UserError, FileNotFoundError):
+            with exclusive(portion / _LOCK, _busy(portion)):
+                shutil.rmtree(portion, ignore_errors=True)
     for parent in {portion.parent for portion in portions}:
         with contextlib.suppress(OSError):
             parent.rmdir()

@@ -9,7 +9,6 @@ import concurrent.futures
 import dataclasses
 import functools
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -99,7 +98,7 @@ def save_map_page(
         index: the index.
         layout: see `map_positions`.
         where: filter of the photos by their metadata; see `PhotoIndex.search`.
-        most: most photos on the map; of more, every second, third, ... is.
+        most: most photos on the map; of more, as many in even steps.
         folder: folder of the photos, if it has moved.
 
     Returns:
@@ -110,7 +109,8 @@ def save_map_page(
             see `map_positions`.
     """
     listed = index.photo_names(where)
-    names = listed[:: max(1, math.ceil(len(listed) / most))]
+    places = np.linspace(0, len(listed) - 1, min(most, len(listed)))
+    names = [listed[place] for place in places.round().astype(int)]
     rows = index.stored.index.descriptors_of(names)
     if rows is None:
         raise UserError(

@@ -1,6 +1,5 @@
 """Routes to look closely: attention, matches, duplicates."""
 
-import functools
 from typing import Annotated
 
 import fastapi
@@ -11,7 +10,7 @@ from agem_tf.library.collapsing import SAME_SHOT
 from agem_tf.library.copies import groups_of_copies
 from agem_tf.serving import schemas
 from agem_tf.serving.search_routes import parse_box
-from agem_tf.serving.served_index import IndexState
+from agem_tf.serving.served_index import IndexState, remembered
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError, not_found
 
@@ -23,7 +22,7 @@ _MOST_COMPARED = 20_000
 def detail_routes(service: Service) -> fastapi.APIRouter:
     """Returns the routes of single photos, and of copies."""
     router = fastapi.APIRouter(tags=["details"])
-    groups = functools.lru_cache(maxsize=8)(_groups)
+    groups = remembered(_groups)
 
     @router.post("/attention", response_model=None, responses=_PNG)
     async def attention(

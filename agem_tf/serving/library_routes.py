@@ -1,6 +1,5 @@
 """Routes of a person's library: the index, its photos, its map."""
 
-import functools
 from typing import Annotated
 
 import fastapi
@@ -10,7 +9,7 @@ from agem_tf import cli
 from agem_tf.serving import schemas
 from agem_tf.serving.photo_images import JpegCache, JpegFile
 from agem_tf.serving.search_routes import rerankings
-from agem_tf.serving.served_index import IndexState
+from agem_tf.serving.served_index import IndexState, remembered
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import not_found
 
@@ -28,7 +27,7 @@ _CACHED = "private, max-age=3600"
 def library_routes(service: Service) -> fastapi.APIRouter:
     """Returns the routes that describe the index and list its photos."""
     router = fastapi.APIRouter(tags=["library"])
-    points = functools.lru_cache(maxsize=1)(_map_points)
+    points = remembered(_map_points)
 
     @router.get("/library")
     async def library() -> schemas.LibraryAnswer:

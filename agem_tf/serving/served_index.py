@@ -14,6 +14,7 @@ import os
 import threading
 import time
 import urllib.parse
+import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -173,6 +174,31 @@ class IndexState:
             self.stored.index.descriptors,
             self.stored.origin.provenance,
         )
+
+
+def remembered(function: Callable[..., Any], most: int = 8) -> Callable:
+    """Returns a function of a state that remembers its last results.
+
+    Unlike functools.lru_cache, it keeps no state that has been replaced.
+
+    Args:
+        function: takes a state and hashable arguments; never returns None.
+        most: results per state.
+    """
+    results: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+    @functools.wraps(function)
+    def recall(state: IndexState, *arguments: Hashable) -> Any:
+        known = results.setdefault(state, {})
+        found = known.get(arguments)
+        if found is None:
+            found = function(state, *arguments)
+            if len(known) >= most:
+                known.clear()
+            known[arguments] = found
+        return found
+
+    return recall
 
 
 class ServedIndex:

@@ -18,7 +18,9 @@ from agem_tf.distribution.workers import from_chief, is_chief
 from agem_tf.errors import UserError
 from agem_tf.extraction.extractor import Extractor
 from agem_tf.extraction.pyramid import ScalePyramid
+from agem_tf.files.locations import is_remote
 from agem_tf.files.provenance import normalize_provenance
+from agem_tf.files.remote_directories import fetched
 from agem_tf.models import DELF, AGeM
 from agem_tf.models.presets import HUB, is_preset, open_preset
 from agem_tf.training.checkpoints import load_variables
@@ -67,6 +69,9 @@ def _open_start(weights: str | None) -> AGeM | None:
     path = pathlib.Path(weights)
     if weights.startswith(HUB) or is_preset(path):
         return open_preset(weights)
+    if is_remote(weights):
+        with fetched(weights) as local:
+            return _open_start(str(local))
     if path.is_dir():
         return load_best_model(path)
     if pathlib.Path(f"{weights}.index").is_file():

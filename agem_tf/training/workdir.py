@@ -131,6 +131,11 @@ def claim_workdir(workdir: pathlib.Path, config: Config, dataset: str) -> None:
     write_json(path, manifest.sealed(claim))
 
 
+def holds_run(workdir: str | pathlib.Path) -> bool:
+    """Whether a run was begun in a workdir, local or remote."""
+    return (as_location(workdir, "--workdir") / RECIPE).exists()
+
+
 def read_recipe(workdir: str | pathlib.Path) -> Config:
     """Returns the recipe of the run in a workdir.
 
@@ -139,7 +144,7 @@ def read_recipe(workdir: str | pathlib.Path) -> Config:
             altered.
     """
     path = as_location(workdir, "--workdir") / RECIPE
-    if not path.exists():
+    if not holds_run(workdir):
         raise UserError(
             f"{workdir} holds no training run; give the --workdir of "
             "agem_tf.train."
@@ -147,7 +152,10 @@ def read_recipe(workdir: str | pathlib.Path) -> Config:
     try:
         return loading.recipe_from_dict(_read_claim(path)["recipe"])
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(
+            f"{path}: {error} If an earlier version of agem_tf wrote the run, "
+            "finish it with that version, or train again in another --workdir."
+        ) from error
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

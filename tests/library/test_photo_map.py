@@ -81,9 +81,9 @@ def test_of_many_photos_some_are_shown(own_index, tmp_path, capsys):
     options = browse.BrowseOptions(
         index=own_index, output=str(tmp_path / "map.html"), most=5
     )
-    assert browse.main(options) == 4
-    assert "4 photos of 12" in (tmp_path / "map.html").read_text()
-    assert capsys.readouterr().out.startswith("Map of 4 photos: ")
+    assert browse.main(options) == 5
+    assert "5 photos of 12" in (tmp_path / "map.html").read_text()
+    assert capsys.readouterr().out.startswith("Map of 5 photos: ")
 
 
 def test_a_browser_shows_the_photo_under_the_pointer(page):

@@ -8,7 +8,7 @@ import pytest
 from agem_tf import index
 from agem_tf.errors import UserError
 from agem_tf.extraction import photo_files
-from agem_tf.files.portions import Portion
+from agem_tf.files.portions import Portion, portions_in, remove_portions
 from agem_tf.library import describing
 from agem_tf.library.indexing import describe_portion, index_photos
 from agem_tf.retrieval.indexes import storage_at
@@ -108,4 +108,8 @@ def test_one_process_at_a_time_has_a_portion(photos, tmp_path):
             describe_portion(str(photos), str(shards), portion)
         with Portion(2, 2).workspace(shards):
             pass
+        remove_portions(portions_in(shards))
+        assert portions_in(shards) == [portion.place(shards)]
+    remove_portions(portions_in(shards))
+    assert not shards.exists()
     assert describing.photo_name("/a/b", "/a") == "b"

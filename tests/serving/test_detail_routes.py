@@ -1,6 +1,7 @@
 """Attention, matches and duplicates."""
 
 import io
+import weakref
 
 import numpy as np
 import PIL.Image
@@ -12,6 +13,7 @@ from agem_tf.library.indexing import index_photos
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.serving.application import create_application
 from agem_tf.serving.photo_details import AttentionMaps, PhotoMatcher
+from agem_tf.serving.served_index import remembered
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_options import ServeOptions
 
@@ -114,3 +116,19 @@ def test_duplicates_are_groups(client):
     everything = client.get("/duplicates", params={"threshold": -1}).json()
     assert len(everything["groups"][0]) == 9
     assert client.get("/duplicates?threshold=nan").status_code == 422
+
+
+def test_answers_are_remembered_as_long_as_the_index_is_served():
+    class State:
+        pass
+
+    calls = []
+    answer = remembered(lambda state, argument: calls.append(argument) or "a")
+    state = State()
+    assert [answer(state, 0.9), answer(state, 0.9), answer(state, 0.5)] == [
+        "a"
+    ] * 3
+    assert calls == [0.9, 0.5]
+    gone = weakref.ref(state)
+    del state
+    assert gone() is None

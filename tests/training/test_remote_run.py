@@ -12,7 +12,7 @@ from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.files.remote_directories import upload
-from agem_tf.training import job, runs
+from agem_tf.training import job, networks, runs
 
 BUCKET = "gs://bucket"
 
@@ -81,6 +81,10 @@ def test_the_other_commands_read_and_write_there(
     written = extract.main(extract.ExtractOptions(workdir=run, output=output))
     split = PreparedDataset(f"{BUCKET}/data").split("test")
     assert DescriptorSet.load(output).names == split.names
+    remote_recipe.model.weights = run
+    started = networks.create_model(remote_recipe).get_weights()
+    for ours, theirs in zip(started, weights(run), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     again = extract.main(extract.ExtractOptions(workdir=run, output=output))
     np.testing.assert_array_equal(again.descriptors, written.descriptors)
     here, there = (

@@ -55,3 +55,13 @@ def test_a_run_with_more_epochs_than_the_recipe_is_refused(workdir):
     (workdir / "history.json").write_text(json.dumps(rows))
     with pytest.raises(UserError, match="finished epochs"):
         run_files.check_workdir(workdir, config)
+
+
+def test_a_recipe_that_is_refused_today_says_how_to_go_on(workdir):
+    path = workdir / "config.json"
+    claim = json.loads(path.read_text())
+    del claim["checksum"]
+    claim["recipe"]["image"]["colour"] = "sepia"
+    path.write_text(json.dumps(claim))
+    with pytest.raises(UserError, match="finish it with that version, or"):
+        run_files.check_workdir(workdir, Config(name="mine"))
