@@ -65,7 +65,8 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     parent directories are created, and symbolic links are followed.
 
     Raises:
-        UserError: the parent directory can't be written.
+        UserError: the parent directory can't be written, or the path is that
+            of a directory.
     """
     if is_remote(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -74,6 +75,8 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
             upload(temporary, path)
         return
     target = _resolved(path)
+    if target.is_dir():
+        raise UserError(f"{path} is a directory; give a file.")
     with _temporary_workspace(target, target.parent) as workspace:
         temporary = workspace / target.name
         yield temporary

@@ -52,6 +52,13 @@ def test_a_file_appears_under_its_name_with_its_parents(tmp_path):
     assert _entries(target.parent) == ["scores.json"]
 
 
+def test_a_directory_in_the_place_of_a_file_is_found_before_the_work(tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(UserError, match=r"page\.html is a directory; give a"):
+        with atomic_file(tmp_path / "page.html"):
+            pytest.fail("the work began")
+
+
 def test_a_failed_write_keeps_the_old_file(tmp_path):
     target = tmp_path / "scores.json"
     target.write_text("old")
