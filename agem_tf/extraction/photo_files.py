@@ -39,11 +39,15 @@ class FileExtractor:
             {"descriptors": (batch, dimension), "status": (batch,)}.
         dimension: dimension of the descriptors.
         provenance: how the descriptors are made; see `files.provenance`.
+        attention: maps `images` (batch, height, width, 3) float32 in [0, 255]
+            to {"maps": (batch, map height, map width)}; see
+            `AGeM.attention_maps`. None for exports of earlier versions.
     """
 
     function: Callable[..., dict[str, tf.Tensor]]
     dimension: int
     provenance: dict[str, Any]
+    attention: Callable[..., dict[str, tf.Tensor]] | None = None
 
     def encoded(
         self,

@@ -265,8 +265,26 @@ class AGeM(keras.Model):
             pooled map at each position, divided by the image's largest: in
             [0, 1], and not an attention.
         """
-        network, attention = self._parts.attended
-        features = network(images, training=False)
+        features = self.attended_network()(images, training=False)
+        return self.attention_of(features)
+
+    def attended_network(self) -> keras.Model:
+        """Returns the network to the map that the last attention looks at.
+
+        Returns:
+            A model from images to (batch, map height, map width, channels);
+            without attention, to the map that is pooled.
+        """
+        network, _ = self._parts.attended
+        return network
+
+    def attention_of(self, features: Any) -> Any:
+        """Returns what `attention_maps` returns.
+
+        Args:
+            features: output of `attended_network`.
+        """
+        _, attention = self._parts.attended
         if attention is not None:
             maps = ops.cast(attention.attention(features), "float32")
             return ops.mean(maps, axis=-1)

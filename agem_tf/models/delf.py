@@ -115,7 +115,16 @@ class DELF(AGeM):
         Returns:
             (batch, map height, map width) float32 in [0, 1].
         """
-        scores = self.local_network()(images, training=False)["scores"]
+        return super().attention_maps(images)
+
+    def attended_network(self) -> keras.Model:
+        """See `AGeM.attended_network`: the map whose positions are scored."""
+        return self.map_network()
+
+    def attention_of(self, features: Any) -> Any:
+        """See `AGeM.attention_of`."""
+        scores = self.get_layer("pooling").attention(features)
+        scores = ops.cast(ops.squeeze(scores, -1), "float32")
         return scores / ops.max(scores, axis=(1, 2), keepdims=True)
 
 

@@ -15,6 +15,9 @@ Signatures:
     encoded_crops: encoded_images and boxes (batch, 4) float32, x1, y1, x2, y2
         in pixels of the upright photo, zeros for the whole photo
         -> descriptors of the contents of the boxes, and status.
+    attention: images, as above
+        -> maps (batch, map height, map width) float32, where the network looks;
+        see `AGeM.attention_maps`.
 """
 
 import copy
@@ -50,7 +53,7 @@ from agem_tf.saved_models.graph_operations import check_operations
 from agem_tf.saved_models.warmup import write_warmup
 
 KIND = "saved_model"
-_SIGNATURE = "encoded_crops"
+_SIGNATURE, _ATTENTION = "encoded_crops", "attention"
 
 _IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
 _ENCODED = tf.TensorSpec((None,), tf.string, name="encoded_images")
@@ -120,10 +123,17 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
     dimension = signature.structured_outputs["descriptors"].shape[-1]
 
     # A signature does not keep its model alive.
-    def run(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.signatures[_SIGNATURE](**inputs)
+    def run(signature: str, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.signatures[signature](**inputs)
 
-    return FileExtractor(run, dimension, made)
+    return FileExtractor(
+        functools.partial(run, _SIGNATURE),
+        dimension,
+        made,
+        functools.partial(run, _ATTENTION)
+        if _ATTENTION in model.signatures
+        else None,
+    )
 
 
 def load_checked(directory: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
@@ -157,8 +167,10 @@ class ExportableModel:
     ):
         self.dimension = model.dimension
         self.provenance = provenance(model, image, extraction)
+        attended = model.attended_network().output
+        self._attention_of = model.attention_of
         # One kernel and bias per convolution: fewer variables to save.
-        self._model = merged(model)
+        self._model = merged(keras.Model(model.input, [model.output, attended]))
         self._whitening: Whitening | None = None
         # Shapes are dynamic here, and canvases change no descriptor.
         self._image = dataclasses.replace(image, buckets=())
@@ -168,7 +180,7 @@ class ExportableModel:
             isinstance(variable.value, tf.distribute.DistributedValues)
             for variable in self._model.variables
         )
-        network = (
+        self._network = (
             tf.function(
                 lambda images, training: self._model(images, training=training)
             )
@@ -179,7 +191,7 @@ class ExportableModel:
             model,
             self._image,
             extraction.scales,
-            network=network,
+            network=lambda images, training: self._network(images, training)[0],
             resize_by=extraction.resize_by,
         )
         self._describe_crops = self._crops_function()
@@ -242,9 +254,15 @@ class ExportableModel:
         def describe_images(images):
             return {"descriptors": self._finished(pyramid.descriptors(images))}
 
+        @tf.function(input_signature=[_IMAGES], autograph=False)
+        def attend(images):
+            _, attended = self._network(images, False)
+            return {"maps": self._attention_of(attended)}
+
         functions = {
             "serving_default": describe_images,
             **self.encoded_functions(),
+            _ATTENTION: attend,
         }
         if self._has_replicas:
             signatures = functions
@@ -306,7 +324,7 @@ class ExportableModel:
         return call
 
     def _warmup_requests(self) -> dict[str, dict[str, np.ndarray]]:
-        """Returns one small request per signature."""
+        """Returns one small request per signature of descriptors."""
         side = self._image.size
         pixels = np.full((1, side, side, 3), 127, np.uint8)
         encoded = np.array([tf.io.encode_jpeg(pixels[0]).numpy()], object)
@@ -339,23 +357,23 @@ class ExportableModel:
         return l2_normalize(self._whitening(descriptors))
 
 
-def _traced_once(model: keras.Model) -> Callable[..., tf.Tensor]:
+def _traced_once(model: keras.Model) -> Callable[..., list[tf.Tensor]]:
     """Returns a network that is traced once per value of `training`.
 
-    Four exported functions call it, and TensorFlow traces them again while it
+    Five exported functions call it, and TensorFlow traces them again while it
     saves them.
     """
     trains = _depends_on_training(model)
 
     @functools.cache
-    def traced(training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    def traced(training: bool) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         with tf.init_scope():
             return tf.function(
                 lambda images: model(images, training=training),
                 autograph=False,
             ).get_concrete_function(_IMAGES)
 
-    def network(images: tf.Tensor, training: bool) -> tf.Tensor:
+    def network(images: tf.Tensor, training: bool) -> list[tf.Tensor]:
         return traced(training and trains)(images)
 
     return network

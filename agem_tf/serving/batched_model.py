@@ -82,6 +82,11 @@ class BatchedModel:
         return self._extractor.dimension
 
     @property
+    def attention(self) -> Callable[..., dict[str, tf.Tensor]] | None:
+        """See `FileExtractor.attention`."""
+        return self._extractor.attention
+
+    @property
     def waiting(self) -> int:
         """Number of photos that wait for the model."""
         return self._queue.qsize()

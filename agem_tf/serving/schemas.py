@@ -63,13 +63,7 @@ class ResultAnswer(ListedPhotoAnswer):
     rank: int
     similarity: float
     copies: list[str]
-
-
-class CertaintyAnswer(BaseModel):
-    """How far the best result is from the others."""
-
-    gap: float
-    text: str
+    inliers: int | None
 
 
 class SearchAnswer(BaseModel):
@@ -78,7 +72,6 @@ class SearchAnswer(BaseModel):
     query: QueryAnswer
     results: list[ResultAnswer]
     total: int
-    sure: CertaintyAnswer | None
     left_out: int
 
 

@@ -8,6 +8,7 @@ from fastapi import File, Form, UploadFile
 
 from agem_tf.photos.boxes import Box
 from agem_tf.retrieval.indexes import Match
+from agem_tf.retrieval.reranking import SpatialVerification
 from agem_tf.serving import schemas
 from agem_tf.serving.served_index import IndexState
 from agem_tf.serving.service import Service
@@ -22,6 +23,9 @@ _RERANKINGS = {
     "agem": range(20, 20_001),
     "diffusion:5": range(50, 20_001),
 }
+# Orders the first photos by keypoints that they share with the query.
+_VERIFY = "verify"
+_VERIFICATION = SpatialVerification(num_candidates=20)
 
 
 def search_routes(service: Service) -> fastapi.APIRouter:
@@ -43,25 +47,34 @@ def search_routes(service: Service) -> fastapi.APIRouter:
     ) -> schemas.SearchAnswer:
         """Searches by photos, sent or indexed; leaves out indexed examples."""
         state = await service.state()
-        _check_reranking(state, rerank)
+        _check_reranking(service, state, rerank)
+        is_verified = rerank == _VERIFY
+        if is_verified and (len(photo) + len(name) != 1 or unlike):
+            raise ServiceError(
+                400,
+                f"rerank={_VERIFY} compares keypoints with one photo; leave "
+                "out the other examples.",
+            )
         parsed = parse_box(box)
-        query = await service.query(
-            state, [await each.read() for each in photo], name, unlike, parsed
+        sent = [await each.read() for each in photo]
+        query = await service.query(state, sent, name, unlike, parsed)
+        least = _VERIFICATION.num_candidates if is_verified else 0
+        wanted = _Wanted(
+            max(offset + top, least),
+            min_similarity,
+            where,
+            collapse,
+            {*name, *unlike},
+            (rerank,) if rerank and not is_verified else (),
         )
-        ranked = await service.run(
-            _ranked,
-            state,
-            query.row,
-            _Wanted(
-                offset + top,
-                min_similarity,
-                where,
-                collapse,
-                {*name, *unlike},
-                (rerank,) if rerank else (),
-            ),
-        )
-        shown = ranked.found[offset : offset + top]
+        ranked = await service.run(_ranked, state, query.row, wanted)
+        found, inliers = ranked.found, {}
+        if is_verified:
+            photo_file = await service.file(state, sent, name)
+            found, inliers = await _verified(
+                service, state, photo_file, parsed, found
+            )
+        shown = found[offset : offset + top]
         return schemas.SearchAnswer(
             query=schemas.QueryAnswer(
                 width=query.size[0] if query.size else None,
@@ -73,23 +86,28 @@ def search_routes(service: Service) -> fastapi.APIRouter:
                     rank=rank,
                     similarity=match.similarity,
                     copies=list(match.copies),
+                    inliers=inliers.get(match.name),
                     **state.listed(match.name),
                 )
                 for rank, match in enumerate(shown, offset + 1)
             ],
             total=ranked.total,
-            sure=None,
             left_out=ranked.left_out,
         )
 
     return router
 
 
-def rerankings(state: IndexState) -> list[str]:
+def rerankings(service: Service, state: IndexState) -> list[str]:
     """Returns the steps of re-ranking that an index is searched with."""
-    if not state.keeps_descriptors:
-        return []
-    return [name for name, sizes in _RERANKINGS.items() if len(state) in sizes]
+    offered = []
+    if state.keeps_descriptors:
+        offered += [
+            n for n, sizes in _RERANKINGS.items() if len(state) in sizes
+        ]
+    if service.matcher.is_installed and state.folder is not None:
+        offered.append(_VERIFY)
+    return offered
 
 
 def parse_box(text: str) -> Box | None:
@@ -112,14 +130,55 @@ def parse_box(text: str) -> Box | None:
     return edges
 
 
-def _check_reranking(state: IndexState, rerank: str) -> None:
-    offered = rerankings(state)
+def _check_reranking(service: Service, state: IndexState, rerank: str) -> None:
+    offered = rerankings(service, state)
     if rerank and rerank not in offered:
         raise ServiceError(
             400,
             f"This index is not searched with rerank={rerank!r}; leave it out"
             + (f" or give one of {', '.join(offered)}." if offered else "."),
         )
+
+
+async def _verified(
+    service: Service,
+    state: IndexState,
+    encoded: bytes,
+    box: Box | None,
+    found: list[Match],
+) -> tuple[list[Match], dict[str, int]]:
+    """Orders the first photos by their inliers.
+
+    Photo by photo, so that a request that is given up stops, and requests
+    that want the same thread take turns.
+
+    Args:
+        service: the service.
+        state: the index.
+        encoded: file of the query.
+        box: part of the query, if not all.
+        found: photos, best first.
+
+    Returns:
+        All photos, best first, and the numbers of inliers of the first ones by
+        name.
+    """
+    query = await service.run_alone(service.matcher.features, encoded, box)
+    features = [
+        await service.run_alone(
+            service.matcher.features_of_file, state.path(match.name)
+        )
+        for match in found[: _VERIFICATION.num_candidates]
+    ]
+    order, inliers = await service.run_alone(
+        _VERIFICATION.reorder,
+        query,
+        features.__getitem__,
+        np.arange(len(found)),
+    )
+    ordered = [found[place] for place in order]
+    names = [match.name for match in ordered[: len(inliers)]]
+    return ordered, dict(zip(names, inliers.tolist(), strict=True))
 
 
 class _Wanted(NamedTuple):

@@ -96,6 +96,11 @@ class IndexState:
         # To ask for an attribute would read it: a copy, if photos were removed.
         return isinstance(self.stored.index, ExactIndex)
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether the model says where it looks."""
+        return self.model is not None and self.model.attention is not None
+
     def passing(self, where: str = "") -> list[str]:
         """Returns the names of the photos that pass a filter, if any.
 

@@ -21,7 +21,7 @@ from agem_tf.photos.screening import PhotoStatus
 from agem_tf.photos.upright_rgb import upright_size
 from agem_tf.serving.batched_model import BatchedModel
 from agem_tf.serving.instruments import Instruments
-from agem_tf.serving.photo_details import AttentionMaps, PhotoMatcher
+from agem_tf.serving.photo_details import PhotoMatcher
 from agem_tf.serving.served_index import IndexState, ServedIndex
 from agem_tf.serving.service_errors import ServiceError
 from agem_tf.serving.service_options import ServeOptions
@@ -94,16 +94,23 @@ class Service:
             ),
         )
         self.instruments.watch(self.index)
+        # Heavy details wait for each other, and not in the way of searches.
+        self._detail_thread = concurrent.futures.ThreadPoolExecutor(
+            1, "details"
+        )
         self.matcher = PhotoMatcher()
-        self.attention = None
-        if options.workdir is not None:
-            made = self.index.state.stored.origin.provenance
-            self.attention = AttentionMaps(options.workdir, made["model"])
 
     async def run(self, function: Callable, *arguments: Any) -> Any:
         """Runs a function in a thread; cancelling does not wait for it."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
+
+    async def run_alone(self, function: Callable, *arguments: Any) -> Any:
+        """Runs a function in the one thread of matches and heat maps."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._detail_thread, function, *arguments
+        )
 
     async def state(self) -> IndexState:
         """Returns the index, opened again if it has changed."""
@@ -121,6 +128,7 @@ class Service:
     def close(self) -> None:
         """Finishes what waits."""
         self._threads.shutdown(cancel_futures=True)
+        self._detail_thread.shutdown(cancel_futures=True)
         self.index.close()
 
     async def query(

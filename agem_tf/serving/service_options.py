@@ -20,9 +20,6 @@ class ServeOptions:
     folder: str | None = cli.option(
         None, "Folder of the indexed photos, if it has moved."
     )
-    workdir: str | None = cli.option(
-        None, "Training run that made the index, to show its attention."
-    )
     host: str = cli.option("127.0.0.1", "Address to listen on.")
     port: int = cli.option(
         8080, "Port to listen on; 0 takes a free one.", minimum=0, maximum=65535

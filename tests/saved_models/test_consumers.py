@@ -70,6 +70,11 @@ def test_tensorflow_loads_fewer_variables(loaded, model, images, expected):
     assert len(loaded.variables) == len(model.variables) - 49 * 3
 
 
+def test_it_says_where_the_network_looks(loaded, model, images):
+    found = loaded.signatures["attention"](images=images)["maps"]
+    np.testing.assert_allclose(found, model.attention_maps(images), atol=1e-5)
+
+
 def test_keras_takes_it_as_a_layer(exported, images, expected):
     layer = keras.layers.TFSMLayer(exported, call_endpoint="serving_default")
     check(layer(images)["descriptors"], expected)

@@ -8,12 +8,11 @@ import PIL.Image
 import pytest
 from fastapi.testclient import TestClient
 
-from agem_tf.errors import UserError
-from agem_tf.library.indexing import index_photos
+from agem_tf.library.indexing import index_descriptors
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.serving.application import create_application
-from agem_tf.serving.photo_details import AttentionMaps, PhotoMatcher
-from agem_tf.serving.served_index import remembered
+from agem_tf.serving.photo_details import PhotoMatcher
+from agem_tf.serving.served_index import ServedIndex, remembered
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_options import ServeOptions
 
@@ -31,25 +30,20 @@ def scene():
     return buffer.getvalue()
 
 
-def test_a_model_without_attention_says_so(client):
+def test_an_index_without_a_model_has_no_attention(album_index, tmp_path):
+    described, place = str(tmp_path / "descriptors"), str(tmp_path / "index")
+    ServedIndex(album_index).state.descriptor_set().save(described)
+    index_descriptors(storage_at(place), described)
+    service = Service(ServeOptions(index=place))
+    client = TestClient(create_application(service), "http://127.0.0.1")
     assert client.get("/library").json()["features"]["attention"] is False
     answer = client.post("/attention", data={"name": NAME})
+    service.close()
     assert answer.status_code == 404
-    assert "--workdir" in answer.json()["error"]
+    assert "index the photos again" in answer.json()["error"]
 
 
-def test_the_attention_of_another_run_is_not_shown(run_directory):
-    with pytest.raises(UserError, match="no attention"):
-        AttentionMaps(str(run_directory), "0" * 12)
-
-
-def test_the_attention_of_the_network_is_drawn_over_a_photo(
-    album, attentive_run, tmp_path
-):
-    place = str(tmp_path / "index")
-    index_photos(storage_at(place), str(album), workdir=str(attentive_run))
-    service = Service(ServeOptions(index=place, workdir=str(attentive_run)))
-    client = TestClient(create_application(service), "http://127.0.0.1")
+def test_the_network_shows_where_it_looks(client, album):
     assert client.get("/library").json()["features"]["attention"] is True
     sent = {"photo": (album / OTHER).read_bytes()}
     drawn = [
@@ -57,7 +51,6 @@ def test_the_attention_of_the_network_is_drawn_over_a_photo(
         client.post("/attention", data={"name": OTHER}),
         client.post("/attention", files=sent),
     ]
-    service.close()
     assert [answer.headers["content-type"] for answer in drawn] == [
         "image/png"
     ] * 3
@@ -91,6 +84,45 @@ def test_matches_are_in_pixels_of_both_photos(own_client, own_folder, scene):
         assert np.abs(moved - found["result_points"]).max() < 4
         shift = np.array(found["transform"])[:2, 2]
         np.testing.assert_allclose(shift, [40, 20], atol=3)
+
+
+@pytest.mark.skipif(
+    not PhotoMatcher().is_installed, reason="The weights are not installed."
+)
+def test_results_are_ordered_by_matching_keypoints(
+    own_client, own_folder, scene
+):
+    (own_folder / "photos" / "scene.png").write_bytes(scene)
+    own_client.post("/sync")
+    assert "verify" in own_client.get("/library").json()["features"]["rerank"]
+    with PIL.Image.open(io.BytesIO(scene)) as photo:
+        buffer = io.BytesIO()
+        photo.crop((40, 20, 260, 220)).save(buffer, "PNG")
+    sent = {"photo": buffer.getvalue()}
+    plain = own_client.post("/search", files=sent).json()
+    pages = [
+        own_client.post(
+            "/search",
+            files=sent,
+            data={"rerank": "verify", "top": 5, "offset": offset},
+        ).json()
+        for offset in (0, 5)
+    ]
+    found = [result for page in pages for result in page["results"]]
+    assert [result["rank"] for result in found] == list(range(1, 11))
+    assert found[0]["name"] == "scene.png"
+    assert found[0]["inliers"] >= 10
+    assert pages[0]["total"] == plain["total"] == 10
+    similarities = {r["name"]: r["similarity"] for r in plain["results"]}
+    assert similarities == pytest.approx(
+        {result["name"]: result["similarity"] for result in found}
+    )
+    assert {result["inliers"] for result in plain["results"]} == {None}
+    refused = own_client.post(
+        "/search", files=sent, data={"rerank": "verify", "name": NAME}
+    )
+    assert refused.status_code == 400
+    assert "one photo" in refused.json()["error"]
 
 
 def test_matches_need_two_photos(client):

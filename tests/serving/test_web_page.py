@@ -64,7 +64,7 @@ def address(photos, attentive_run, tmp_path_factory):
                 fields = {"number": number % 4, "taken": f"{2020 + year}-05-01"}
                 name = f"place{number:02}/{year}.jpg"
                 stored.metadata.update(name, fields)
-    service = Service(ServeOptions(index=place, workdir=run))
+    service = Service(ServeOptions(index=place))
     application = create_application(service)
     config = uvicorn.Config(application, port=0, log_config=None, ws="none")
     server = uvicorn.Server(config)

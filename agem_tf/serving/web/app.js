@@ -91,7 +91,6 @@ function told({ state, page, isFirst, count, error }) {
   parts.filters.gather(parts.results.items);
   if (!isFirst) return say(`${counted(count, "photo")} shown.`);
   const sentences = [`${counted(page.total, "photo")}${queries.isSearch(query) ? ", most similar first." : "."}`];
-  if (page.sure?.text) sentences.push(page.sure.text);
   if (query.minSimilarity) sentences.push(`Photos less similar than ${query.minSimilarity} are left out.`);
   byId("found-note").textContent = sentences.join(" ");
   say(sentences.join(" "));

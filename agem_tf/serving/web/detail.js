@@ -178,6 +178,7 @@ export class Detail {
   #facts(item) {
     const rows = Object.entries(item.metadata ?? {});
     if (item.similarity !== undefined) rows.unshift(["similarity", item.similarity.toFixed(3)]);
+    if (item.inliers != null) rows.unshift(["matching keypoints", item.inliers]);
     const facts = element(
       "dl",
       { class: "facts" },

@@ -170,7 +170,7 @@ export class QueryPanel {
     const { rerank, collapse } = this.#library.features;
     this.#rerank.append(
       element("option", { value: "" }, "none"),
-      ...rerank.map((name) => element("option", { value: name }, name)),
+      ...rerank.map((name) => element("option", { value: name }, RERANKINGS[name] ?? name)),
     );
     return element(
       "details",
@@ -184,5 +184,11 @@ export class QueryPanel {
   }
 }
 
+const RERANKINGS = {
+  verify: "matching keypoints",
+  "qe:5": "query expansion",
+  agem: "AGeM",
+  "diffusion:5": "diffusion",
+};
 const leastText = (value) => (Number(value) > 0 ? Number(value).toFixed(2) : "any");
 const boxText = (box) => (box ? "Remove the box" : "Draw a box");
