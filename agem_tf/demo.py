@@ -21,7 +21,7 @@ progress = cli.lazy("agem_tf.progress")
 scene_settings = cli.lazy("agem_tf.rendered_landmarks.scene_settings")
 
 _SEED = 7
-_BUILDINGS, _VIEWS, _SIDE = 12, 8, 480
+_BUILDINGS, _VIEWS, _SIDE = 12, 6, 400
 
 
 @cli.options

@@ -3,15 +3,16 @@
     python experiments/benchmarks/service_load.py --index=photos.index \\
         --clients=16 --seconds=60
 
-measures, with the same photos, the bare model in batches of 16; a plain FastAPI
-application that runs the same model once per request; the service by TensorFlow
-Serving's protocol and by POST /search; and the latter again while every tenth
-request is hostile. They take turns in rounds of five seconds, so that other
-work of the machine disturbs all alike. With --memory_minutes=10, clients then
-stay on POST /search, a tenth of it hostile, while the memory is read.
+measures, with the same photos, the bare model in batches of 16; the same model
+in plain FastAPI and, where it is installed, in LitServe (`service_peers.py`);
+the service by TensorFlow Serving's protocol and by POST /search; and the latter
+again while every tenth request is hostile. They take turns in rounds of five
+seconds, so that other work of the machine disturbs all alike. With
+--memory_minutes=10, clients then stay on POST /search, a tenth of it hostile,
+while the memory is read.
 
 Printed are successful requests per second, and their share of the bare model's;
-CPU time of the server's process per request, also as such a share; median and
+CPU time of the server's processes per request, also as such a share; median and
 99th percentile of the seconds per request; answers that are no success; and the
 memory of the service. Clients and server share the cores. Every photo is sent
 with other bytes behind its end, so that no answer is remembered.
@@ -19,8 +20,10 @@ with other bytes behind its end, so that no answer is remembered.
 
 import base64
 import collections
+import contextlib
 import dataclasses
 import http.client
+import importlib.util
 import itertools
 import json
 import os
@@ -33,13 +36,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Self
 
-import fastapi
 import numpy as np
 import psutil
-import tensorflow as tf
-import uvicorn
 from absl import app, flags
-from fastapi.concurrency import run_in_threadpool
 
 from agem_tf.extraction.photo_files import FileExtractor
 from agem_tf.photos.listing import list_folder
@@ -51,9 +50,6 @@ _CLIENTS = flags.DEFINE_integer("clients", 16, "Clients at the same time.")
 _SECONDS = flags.DEFINE_float("seconds", 60, "Seconds per measurement.")
 _MINUTES = flags.DEFINE_float(
     "memory_minutes", 0, "Minutes of load over which memory is read."
-)
-_PORT = flags.DEFINE_integer(
-    "port", None, "Serve the plain application alone, on this port."
 )
 _BATCH = 16
 _ROUND_SECONDS = 5.0
@@ -71,7 +67,7 @@ class Measured:
 
     Attributes:
         wall: seconds of the rounds.
-        cpu: CPU seconds of the server's process.
+        cpu: CPU seconds of the server's processes.
         seconds: seconds of each successful request.
         refused: number of answers by status, of requests that should succeed.
         hostile: number of answers by status, of hostile requests.
@@ -132,9 +128,10 @@ class Server:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU seconds that the process has used."""
-        times = self.process.cpu_times()
-        return times.user + times.system
+        """CPU seconds that the process and its children have used."""
+        processes = [self.process, *self.process.children(recursive=True)]
+        times = [process.cpu_times() for process in processes]
+        return sum(time.user + time.system for time in times)
 
 
 def predict_request(photo: bytes) -> Request:
@@ -236,28 +233,6 @@ def run_bare(
     measured.cpu += time.process_time() - cpu
 
 
-def serve_plain(model: str) -> None:
-    """Serves the model as a few lines of FastAPI would."""
-    extractor, application = load_exported(model), fastapi.FastAPI()
-    # The first run of a graph takes seconds, and by several threads minutes.
-    extractor.encoded(
-        [tf.io.encode_jpeg(tf.zeros((9, 9, 3), tf.uint8)).numpy()]
-    )
-
-    @application.post(_PREDICT)
-    async def predict(request: fastapi.Request) -> dict:
-        body = await request.json()
-        photos = [base64.b64decode(each["b64"]) for each in body["instances"]]
-        outputs = await run_in_threadpool(
-            extractor.function,
-            encoded_images=tf.constant(photos),
-            boxes=tf.zeros((len(photos), 4)),
-        )
-        return {"predictions": outputs["descriptors"].numpy().tolist()}
-
-    uvicorn.run(application, port=_PORT.value, log_level="warning")
-
-
 def show(name: str, found: Measured, bare: Measured) -> None:
     median, last = np.percentile(found.seconds, [50, 99])
     print(
@@ -283,22 +258,32 @@ def show_memory(server: Server, photos: list[bytes]) -> None:
 def main(_: list[str]) -> None:
     stored = storage_at(_INDEX.value).open()
     model = os.fspath(stored.model)
-    if _PORT.value:
-        serve_plain(model)
-        return
     paths = list_folder(stored.origin.photos)[:_MOST_PHOTOS]
     photos = [pathlib.Path(path).read_bytes() for path in paths]
     extractor = load_exported(model)
     extractor.encoded(photos[:_BATCH])
-    plain = Server(8095, [*sys.argv])
+    peer = [
+        os.fspath(pathlib.Path(__file__).with_name("service_peers.py")),
+        f"--index={_INDEX.value}",
+    ]
+    peers = {
+        "plain FastAPI": Server(8095, [*peer, "--peer=fastapi"]),
+    }
+    if importlib.util.find_spec("litserve"):
+        peers["LitServe"] = Server(8094, [*peer, "--peer=litserve"])
     service = Server(
         8096,
         ["-m", "agem_tf.serve", f"--index={_INDEX.value}"]
         + [f"--concurrency={2 * _CLIENTS.value}", "--timeout=60"],
     )
-    with plain, service:
+    with contextlib.ExitStack() as started:
+        for server in (*peers.values(), service):
+            started.enter_context(server)
         rows = {
-            "plain FastAPI": (plain, predict_request, False),
+            **{
+                name: (server, predict_request, False)
+                for name, server in peers.items()
+            },
             "TensorFlow Serving's protocol": (service, predict_request, False),
             "POST /search": (service, search_request, False),
             "the same, 10 % hostile": (service, search_request, True),

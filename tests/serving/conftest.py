@@ -82,7 +82,9 @@ def own_folder(album, album_index, tmp_path_factory) -> pathlib.Path:
 def own_client(own_folder) -> Iterator[TestClient]:
     """A client of a writable service of `own_folder`."""
     place = str(own_folder / "index")
-    service = Service(ServeOptions(index=place, writable=True))
+    # The first matches build a network, which takes long on a busy machine.
+    options = ServeOptions(index=place, writable=True, timeout=600)
+    service = Service(options)
     yield TestClient(create_application(service), "http://127.0.0.1")
     service.close()
 

@@ -1,0 +1,99 @@
+"""The files of deploy/ fit the service, which they start where Docker is."""
+
+import json
+import pathlib
+import re
+import tomllib
+
+import pytest
+
+from agem_tf import cli, serve
+from agem_tf.serving.service_options import ServeOptions
+
+yaml = pytest.importorskip("yaml")
+ROOT = pathlib.Path(serve.__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+
+
+@pytest.fixture
+def dockerfile():
+    """Instructions and their arguments, continued lines joined."""
+    text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
+    return [
+        line.split(maxsplit=1)
+        for line in text.splitlines()
+        if line and not line.startswith("#")
+    ]
+
+
+@pytest.fixture
+def entry(dockerfile):
+    """Command of the image."""
+    (entry,) = [rest for word, rest in dockerfile if word == "ENTRYPOINT"]
+    return json.loads(entry)
+
+
+def options(entry, arguments):
+    return cli.options_from_arguments(ServeOptions, {}, entry[2:] + arguments)
+
+
+def test_the_image_starts_the_service(entry):
+    assert entry[:3] == ["python", "-m", "agem_tf.serve"]
+    served = options(entry, ["--index=/index", "--folder=/photos"])
+    assert served.is_reachable and served.hosts is None
+
+
+def test_the_image_copies_and_installs_what_there_is(dockerfile):
+    copied = [rest.split()[:-1] for word, rest in dockerfile if word == "COPY"]
+    for path in sum(copied, []):
+        assert (ROOT / path).exists(), path
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (run,) = [rest for word, rest in dockerfile if word == "RUN"]
+    (extras,) = re.findall(r"'\.\[(.*?)\]'", run)
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    (image,) = [rest for word, rest in dockerfile if word == "FROM"]
+    version = tuple(map(int, re.findall(r"\d+", image)))
+    (least,) = re.findall(r">=([\d.]+)", project["requires-python"])
+    assert version >= tuple(map(int, least.split(".")))
+
+
+def test_compose_gives_the_service_flags_and_mounts_that_fit(entry):
+    composed = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    services = composed["services"]
+    service = services["service"]
+    served = options(entry, service["command"])
+    assert (DEPLOY / service["build"]["context"]).resolve() == ROOT
+    mounted = [volume.split(":")[-2] for volume in service["volumes"]]
+    assert {served.folder, served.model} == set(mounted)
+    host = re.fullmatch(r"milvus:http://(\w+):19530", served.index)[1]
+    for each in services.values():
+        assert set(each.get("depends_on", [])) <= set(services)
+    assert host in service["depends_on"]
+    named = {
+        volume.split(":")[0]
+        for each in services.values()
+        for volume in each["volumes"]
+        if not volume.startswith((".", "$"))
+    }
+    assert named == set(composed["volumes"])
+
+
+def test_kserve_gives_the_service_flags_and_mounts_that_fit(entry, client):
+    deployed = yaml.safe_load((DEPLOY / "kserve.yaml").read_text())
+    predictor = deployed["spec"]["predictor"]
+    (container,) = predictor["containers"]
+    served = options(entry, container["args"])
+    mounts = {
+        each["mountPath"]: each["name"] for each in container["volumeMounts"]
+    }
+    assert {served.index, served.folder} == set(mounts)
+    assert set(mounts.values()) == {
+        each["name"] for each in predictor["volumes"]
+    }
+    probe = container["readinessProbe"]["httpGet"]["path"]
+    assert client.get(probe).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "kserve.yaml"])
+def test_what_was_not_run_says_so(name):
+    assert "Not run" in (DEPLOY / name).read_text().partition("\n#\n")[0]
