@@ -31,7 +31,8 @@ class Annotation:
 
     def summary(self) -> str:
         """Returns the lines that the command prints."""
-        counted = [f"{self.photos} photos with {', '.join(self.fields) or '-'}"]
+        fields = f" with {', '.join(self.fields)}" if self.fields else ""
+        counted = [f"{self.photos} photos{fields}"]
         if self.dated is not None:
             counted.append(f"{self.dated} read from EXIF")
         lines = [f"Metadata: {'; '.join(counted)}"]

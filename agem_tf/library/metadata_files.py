@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
 from etils import epath
@@ -52,14 +53,28 @@ def apply_metadata(stored: StoredIndex, rows: Iterable[Row]) -> list[str]:
     """
     known, unknown = set(stored.index.names()), []
     for photo, fields in rows:
-        name = photo
-        if name not in known and os.path.isabs(name) and stored.origin.photos:
-            name = os.path.relpath(name, stored.origin.photos)
-        if name in known:
-            stored.metadata.update(name, fields)
-        else:
+        spellings = _spellings(photo, stored.origin.photos)
+        name = next((each for each in spellings if each in known), None)
+        if name is None:
             unknown.append(photo)
+        else:
+            stored.metadata.update(name, fields)
     return unknown
+
+
+def _spellings(photo: str, folder: str | None) -> Iterator[str]:
+    """Yields how an index may write the name, or the path, of a photo.
+
+    A table from Windows has backslashes, and one from macOS may have another
+    Unicode normal form than the file.
+    """
+    yield photo
+    name = os.path.normpath(photo.replace("\\", "/"))
+    if folder and os.path.isabs(name):
+        name = os.path.relpath(name, folder)
+    yield name
+    for form in ("NFC", "NFD"):
+        yield unicodedata.normalize(form, name)
 
 
 def exif_rows(paths: Mapping[str, str]) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 """Metadata of an index: from files and EXIF, through changes, in answers."""
 
 import json
+import shutil
 
 import PIL.Image
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from agem_tf import index, search
 from agem_tf.errors import UserError
 from agem_tf.library.annotating import annotate
-from agem_tf.library.indexing import index_photos, remove_photos
+from agem_tf.library.indexing import add_photos, index_photos, remove_photos
 from agem_tf.library.metadata_files import read_metadata
 from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.library.synchronization import sync_photos
@@ -49,6 +50,30 @@ def test_a_table_filters_and_comes_back_with_answers(dated, tmp_path, capsys):
     assert photos.search("place0 0.png", where="year=1") == []
     with pytest.raises(UserError, match="'yaer'; its fields are: landmark, y"):
         photos.search("place0 0.png", where="yaer=2019")
+
+
+def test_tables_of_other_systems_name_the_same_photos(
+    own_index, photos, tmp_path
+):
+    more, nfd = tmp_path / "more", "cafe\u0301.png"
+    (more / "sub").mkdir(parents=True)
+    for name in (nfd, "sub/b.png"):
+        shutil.copy(photos / "place0 0.png", more / name)
+    add_photos(storage_at(own_index), str(more))
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "photo,year\n"
+        "deep0\\place1 1.jpg,1\n"
+        "./place0 0.png,2\n"
+        f"{more}/caf\u00e9.png,3\n"
+        f"{more}/./sub//b.png,4\n",
+        encoding="utf-8",
+    )
+    found = annotate(storage_at(own_index), str(table))
+    assert (found.photos, found.unknown) == (4, [])
+    table.write_text("photo,year\nelsewhere.png,1\n")
+    found = annotate(storage_at(own_index), str(table))
+    assert found.unknown == ["elsewhere.png"]
 
 
 def test_answers_of_all_formats_have_metadata(dated, tmp_path, capsys):
