@@ -60,11 +60,11 @@ def gem(maps, p=_P):
     return normalize(maps.clamp(min=1e-6).pow(p).mean((-2, -1)).pow(1 / p))
 
 
-def resize(image, scale):
-    """Resizes as PyTorch 1.0 did, by the ratio of the rounded sides.
+def resize(image, scale, by):
+    """Resizes by the ratio of the rounded sides ("sizes") or by the factor.
 
-    The published networks were evaluated with it; later versions do it only
-    if they are asked to.
+    PyTorch 1.0, with which the published networks were evaluated, took the
+    sizes; versions from 1.6 do so only if they are asked to.
     """
     if scale == 1:
         return image
@@ -73,14 +73,14 @@ def resize(image, scale):
         scale_factor=scale,
         mode="bilinear",
         align_corners=False,
-        recompute_scale_factor=True,
+        recompute_scale_factor=by == "sizes",
     )
 
 
-def describe(features, pool, power, photo, scales):
+def describe(features, pool, power, photo, scales, by):
     image = (photo / 255 - torch.tensor(_MEAN)) / torch.tensor(_DEVIATION)
     image = image.permute(0, 3, 1, 2)
-    single = [pool(features(resize(image, scale))) for scale in scales]
+    single = [pool(features(resize(image, scale, by))) for scale in scales]
     if len(scales) == 1:
         return single[0]
     mean = sum(x**power for x in single) / len(scales)
@@ -154,10 +154,12 @@ def main(architecture, kind, sides, directory):
         photo = make_photo(*map(int, size.split("x")))
         several = _WHITENED_SCALES if kind == "whitened" else _SCALES
         for i, scales in enumerate([(1.0,), several]):
-            descriptor = describe(features, pool, power, photo, scales)
             arrays[f"{size}_{i}_photo"] = photo.numpy()
             arrays[f"{size}_{i}_scales"] = np.array(scales)
-            arrays[f"{size}_{i}_descriptor"] = descriptor.numpy()
+            for by in ("sizes", "factor"):
+                arrays[f"{size}_{i}_{by}"] = describe(
+                    features, pool, power, photo, scales, by
+                ).numpy()
     np.savez(directory / "expected.npz", **arrays)
 
 
