@@ -108,8 +108,9 @@ def check_plain_model(config: dict[str, Any], registered_name: str) -> None:
         registered_name: Name of the model's class in Keras' registry.
 
     Raises:
-        ValueError: It is of another class, or an argument is an object, for
-            example a Lambda layer, or a number of unreasonable size.
+        ValueError: It is of another class, names a file of weights, or an
+            argument is an object, for example a Lambda layer, or a number of
+            unreasonable size.
     """
     if config.get("registered_name") != registered_name:
         found = config.get("registered_name") or config.get("class_name")
@@ -121,6 +122,9 @@ def check_plain_model(config: dict[str, Any], registered_name: str) -> None:
             if "class_name" in argument or "__lambda__" in argument:
                 found = str(argument.get("class_name", "__lambda__"))[:80]
                 raise ValueError(f"its network has an object {found!r}")
+            # The weights are beside it; no other file is to be opened.
+            if argument.get("weights") is not None:
+                raise ValueError("its network names other weights")
             arguments.extend(argument.values())
         elif isinstance(argument, list):
             arguments.extend(argument)

@@ -129,6 +129,27 @@ _CASES = [
         rival="index --remove=place1/0.png --index={target}",
     ),
     Case(
+        "index --sync",
+        "index --photos={inputs}/changed --index={target} --sync",
+        start="index",
+    ),
+    Case(
+        "aggregate",
+        "aggregate --features={inputs}/features --words={inputs}/words "
+        "--output={target}",
+    ),
+    Case(
+        "aggregate --add",
+        "aggregate --features={inputs}/more_features --add={target}",
+        start="features.asmk",
+    ),
+    Case(
+        "aggregate --remove",
+        "aggregate --remove=1.jpg --index={target}",
+        start="features.asmk",
+        rival="aggregate --remove=2.jpg --index={target}",
+    ),
+    Case(
         "whiten",
         "whiten --descriptors={inputs}/train_descriptors --split=train "
         "--data_dir={inputs}/data --output={target}",
@@ -447,6 +468,12 @@ def _make_inputs(inputs: pathlib.Path, root: pathlib.Path) -> None:
     ):
         for place in range(places):
             _write_photos(making / folder / f"place{place}", photos, folder)
+    # The photos as they were, without the first place and with another one.
+    shutil.copytree(making / "photos", making / "changed")
+    shutil.rmtree(making / "changed" / "place0")
+    shutil.copytree(making / "more" / "place0", making / "changed" / "place12")
+    _write_local_features(making / "npz", range(40))
+    _write_local_features(making / "more_npz", range(40, 60))
     _write_safetensors(making / "vgg16.safetensors")
     making.rename(inputs)
     recipe = _RECIPE.format(data=str(inputs / "data"))
@@ -461,6 +488,11 @@ def _make_inputs(inputs: pathlib.Path, root: pathlib.Path) -> None:
         "--output={0}/train_descriptors",
         "extract --workdir={0}/run --split=test --output={0}/test_descriptors",
         "index --photos={0}/photos --workdir={0}/run --index={0}/index",
+        "extract --npz={0}/npz --output={0}/features",
+        "extract --npz={0}/more_npz --output={0}/more_features",
+        "aggregate --features={0}/features --codebook={0}/words --num_words=16",
+        "aggregate --features={0}/features --words={0}/words "
+        "--output={0}/features.asmk",
     ):
         module, *arguments = command.format(inputs).split()
         log = root / "inputs.log"
@@ -477,6 +509,20 @@ def _write_photos(folder: pathlib.Path, count: int, kind: str) -> None:
         image = PIL.Image.fromarray(noisy.astype(np.uint8))
         name = f"{photo}.png" if kind == "photos" else f"{kind}{photo}.png"
         image.resize((52, 40)).save(folder / name)
+
+
+def _write_local_features(folder: pathlib.Path, numbers: range) -> None:
+    folder.mkdir()
+    for number in numbers:
+        rng = np.random.default_rng(number)
+        np.savez(
+            folder / f"{number}.jpg.npz",
+            keypoints=rng.uniform(0, 40, (50, 2)),
+            descriptors=rng.normal(size=(50, 32)),
+            scores=rng.uniform(size=50),
+            scales=np.ones(50),
+            size=np.array([40, 52]),
+        )
 
 
 def _write_safetensors(path: pathlib.Path) -> None:
