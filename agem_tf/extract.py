@@ -21,18 +21,25 @@ the local features of other software.
 
 from __future__ import annotations
 
-import pathlib
+import dataclasses
 
 from agem_tf import cli, registry
-from agem_tf.config.shared_options import DeviceOptions, ScaleOptions
+from agem_tf.config.shared_options import (
+    DeviceOptions,
+    ScaleOptions,
+    ShardOptions,
+)
 from agem_tf.distribution import preemption
 from agem_tf.errors import UserError
 
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
+engines = cli.lazy("agem_tf.distribution.engines")
 imported_features = cli.lazy("agem_tf.extraction.imported_features")
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
 local_extractor = cli.lazy("agem_tf.extraction.local_extractor")
 portions = cli.lazy("agem_tf.files.portions")
+locations = cli.lazy("agem_tf.files.locations")
+manifest = cli.lazy("agem_tf.files.manifest")
 local_feature_sets = cli.lazy("agem_tf.descriptors.local_features")
 prepared = cli.lazy("agem_tf.datasets.prepared")
 preflight = cli.lazy("agem_tf.distribution.preflight")
@@ -43,7 +50,7 @@ single_scale = cli.lazy("agem_tf.extraction.single_scale")
 
 
 @cli.options
-class PhotoChoiceOptions:
+class PhotoChoiceOptions(ShardOptions):
     """Which photos are extracted, and how many features of each."""
 
     split: str | None = cli.option(
@@ -69,21 +76,21 @@ class PhotoChoiceOptions:
     whitening: str | None = cli.option(
         None, "Whitening or PCA of local features, by agem_tf.whiten."
     )
-    shard: str | None = cli.option(
-        None,
-        "Only extract a part of the photos, for example 3/16, on one of many "
-        "machines, to the output + .shards; the same command without it joins "
-        "the parts.",
-    )
 
     def __post_init__(self) -> None:
-        if self.shard:
-            portions.Portion.parse(self.shard)
+        ShardOptions.__post_init__(self)
         if self.photos and (self.queries or self.skip_corrupt or self.split):
             raise UserError(
                 "--split, --queries and --skip_corrupt are for --data_dir; "
                 "leave them out."
             )
+
+    @property
+    def shards_directory(self) -> locations.Location:
+        """Where parts are extracted, local or remote: the output + .shards."""
+        return locations.as_location(
+            self.output.rstrip("/") + ".shards", "--output"
+        )
 
     @property
     def chosen_split(self) -> str:
@@ -196,6 +203,17 @@ def main(
         )
         _report_features(imported, options.output, "the files have none")
         return imported
+    finished = locations.as_location(options.output, "--output")
+    if options.uses_engine and (
+        options.overwrite or not manifest.is_finished(finished)
+    ):
+        # Before this process takes the GPUs that its own workers need. What an
+        # interrupted call has left is kept.
+        engines.run_portions(
+            "agem_tf.extract",
+            dataclasses.replace(options, overwrite=False),
+            options.shards_directory,
+        )
     if isinstance(options, ExtractLocalOptions):
         extractor = single_scale.single_scale_extractor(
             options.local,
@@ -264,7 +282,7 @@ def _names(options, dataset):
 
 def _shared_out(options, names, unit):
     """Returns names and output of this process, and what others have done."""
-    shards = pathlib.Path(options.output.rstrip("/") + ".shards")
+    shards = options.shards_directory
     if not options.shard:
         return names, options.output, portions.portions_in(shards)
     portion = portions.Portion.parse(options.shard)

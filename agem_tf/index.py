@@ -20,15 +20,17 @@ again, resumes.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import signal
 import sys
 
 from agem_tf import cli
-from agem_tf.config.shared_options import ScaleOptions
+from agem_tf.config.shared_options import ScaleOptions, ShardOptions
 from agem_tf.errors import UserError
 
 annotating = cli.lazy("agem_tf.library.annotating")
+engines = cli.lazy("agem_tf.distribution.engines")
 index_change = cli.lazy("agem_tf.library.index_change")
 indexing = cli.lazy("agem_tf.library.indexing")
 portions = cli.lazy("agem_tf.files.portions")
@@ -48,7 +50,7 @@ _DEFAULT_MAX_BAD = 1.0
 
 
 @cli.options
-class IndexOptions(ScaleOptions):
+class IndexOptions(ScaleOptions, ShardOptions):
     """Options for making an index."""
 
     index: str = cli.required(_INDEX)
@@ -75,11 +77,6 @@ class IndexOptions(ScaleOptions):
         None, "Dimensions to keep, by the whitening or by a PCA.", minimum=1
     )
     model: str | None = cli.option(None, _MODEL)
-    shard: str | None = cli.option(
-        None,
-        "Only describe a part of the photos, for example 3/16, on one of many "
-        "machines; the same command without it makes the index.",
-    )
     shards: str | None = cli.option(
         None, "Directory of these parts; default: that of the index + .shards."
     )
@@ -95,12 +92,12 @@ class IndexOptions(ScaleOptions):
         _check_source(
             self, "--photos=DIR, --descriptors=DIR, --sync, --remove=NAME"
         )
-        if self.descriptors and (self.shard or self.shards):
-            raise UserError(
-                "--shard and --shards are for --photos; leave them out."
-            )
-        if self.shard and not self.shards_directory:
-            raise UserError("--shard with Milvus needs --shards=DIR.")
+        ShardOptions.__post_init__(self)
+        in_shards = self.shard or self.uses_engine
+        if self.descriptors and (in_shards or self.shards):
+            raise UserError("Shards are for --photos, not for --descriptors.")
+        if in_shards and not self.shards_directory:
+            raise UserError("Shards with Milvus need --shards=DIR.")
         if self.shard and (self.metadata or self.exif):
             raise UserError(
                 "--metadata and --exif are for the command that makes the "
@@ -309,6 +306,19 @@ def _create(
         raise UserError(
             f"There is an index at {options.index}; --sync updates it, --add "
             "adds to it, --overwrite replaces it."
+        )
+    if options.uses_engine:
+        engines.run_portions(
+            "agem_tf.index",
+            # The index is judged by all photos, and annotated at the end.
+            dataclasses.replace(
+                options,
+                skip_bad=True,
+                max_bad=_DEFAULT_MAX_BAD,
+                metadata=None,
+                exif=False,
+            ),
+            pathlib.Path(options.shards_directory),
         )
     made = {
         "factory": options.factory,

@@ -15,7 +15,7 @@ from agem_tf.config import loading
 
 preparation = cli.lazy("agem_tf.datasets.preparation")
 prepared = cli.lazy("agem_tf.datasets.prepared")
-shards = cli.lazy("agem_tf.datasets.shards")
+engines = cli.lazy("agem_tf.distribution.engines")
 
 
 @cli.options
@@ -45,8 +45,11 @@ class PrepareOptions:
     beam: str | None = cli.option(
         None, "Flags of Apache Beam, to prepare the dataset on a cluster."
     )
+    ray: str | None = cli.option(
+        None, "Ray cluster that prepares the dataset: HOST:PORT, auto or local."
+    )
     parts_dir: str | None = cli.option(
-        None, "Directory that Beam's workers write to."
+        None, "Directory that the workers of Beam or Ray write to."
     )
 
 
@@ -84,7 +87,7 @@ def _prepare(options: PrepareOptions) -> prepared.PreparedDataset:
         options.data_dir,
         builder_options,
         options.overwrite,
-        shards.create_runner(options.processes, options.beam),
+        engines.create_engine(options.processes, options.beam, options.ray),
         options.parts_dir,
     )
 

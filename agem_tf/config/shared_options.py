@@ -6,6 +6,8 @@ from agem_tf import cli
 from agem_tf.config.loading import load_recipe, override_recipe
 from agem_tf.config.recipe import STRATEGIES, Config
 from agem_tf.config.validation import validate
+from agem_tf.errors import UserError
+from agem_tf.files.portions import Portion
 
 
 @cli.options
@@ -60,3 +62,41 @@ class ScaleOptions:
         "recipe.",
         minimum=32,
     )
+
+
+@cli.options
+class ShardOptions:
+    """Parts of the photos, on many machines."""
+
+    shard: str | None = cli.option(
+        None,
+        "Only do a part of the photos, for example 3/16, on one of many "
+        "machines; the same command without it joins the parts.",
+    )
+    beam: str | None = cli.option(
+        None, "Flags of Apache Beam, whose workers do the shards."
+    )
+    ray: str | None = cli.option(
+        None,
+        "Ray cluster whose workers do the shards: HOST:PORT, auto or local.",
+    )
+    num_shards: int | None = cli.option(
+        None, "Number of shards for --beam or --ray.", minimum=1
+    )
+
+    def __post_init__(self) -> None:
+        ways = (self.shard, self.beam, self.ray)
+        if sum(way is not None for way in ways) > 1:
+            raise UserError("Give one of --shard, --beam and --ray.")
+        if self.shard is not None:
+            Portion.parse(self.shard)
+        if self.uses_engine != (self.num_shards is not None):
+            raise UserError(
+                "--num_shards belongs to --beam or --ray; give both, and about "
+                "10,000 photos per shard."
+            )
+
+    @property
+    def uses_engine(self) -> bool:
+        """Whether Beam or Ray does the shards."""
+        return self.beam is not None or self.ray is not None

@@ -24,12 +24,12 @@ from agem_tf.datasets.landmark_builder import LandmarkBuilder
 from agem_tf.datasets.prepared import KIND, PreparedDataset, Split
 from agem_tf.datasets.records import RecordStore
 from agem_tf.datasets.shards import (
-    Runner,
     Shard,
     ShardIndex,
-    in_process,
     plan_shards,
+    write_shard,
 )
+from agem_tf.distribution.engines import Engine, in_process
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_directory, atomic_file
 from agem_tf.files.locations import (
@@ -39,7 +39,7 @@ from agem_tf.files.locations import (
     is_remote,
 )
 from agem_tf.files.locks import exclusive
-from agem_tf.files.manifest import MANIFEST, is_unfinished, write_manifest
+from agem_tf.files.manifest import is_finished, write_manifest
 from agem_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def prepare(
     directory: str | pathlib.Path,
     options: dict[str, Any],
     overwrite: bool = False,
-    runner: Runner = in_process,
+    engine: Engine = in_process,
     parts_dir: str | None = None,
     skip_corrupt: bool = False,
 ) -> PreparedDataset:
@@ -70,7 +70,7 @@ def prepare(
         options: Keyword arguments of the builder.
         overwrite: Whether to prepare a finished or begun dataset again; a call
             that was interrupted resumes.
-        runner: Writes the shards; see `shards`.
+        engine: Writes the shards.
         parts_dir: Local or remote (gs://) directory of unfinished shards; None
             for the parent of `directory`.
         skip_corrupt: See `PreparedDataset`.
@@ -81,8 +81,7 @@ def prepare(
     """
     directory = as_location(directory, "--data_dir")
     options = _as_json(options)
-    exists = (directory / MANIFEST).exists() and not is_unfinished(directory)
-    if exists and not overwrite:
+    if is_finished(directory) and not overwrite:
         prepared = PreparedDataset(directory, skip_corrupt)
         made = (prepared.manifest["dataset"], prepared.manifest["options"])
         if made != (dataset, options):
@@ -108,7 +107,7 @@ def prepare(
             ) from error
         listing = _list_items(builder, directory)
         shards = plan_shards(builder, dataset, listing, parts)
-        _write_shards(builder, shards, runner)
+        _write_shards(builder, shards, engine)
         facts, records = assemble(
             builder, dataset, shards, temporary, not is_remote(directory)
         )
@@ -314,7 +313,7 @@ def _write_names(path: Location, names: Sequence[str]) -> None:
 def _write_shards(
     builder: LandmarkBuilder,
     shards: Mapping[str, Sequence[Shard]],
-    runner: Runner,
+    engine: Engine,
 ) -> None:
     """Writes the shards that are not finished."""
     every = [shard for of_split in shards.values() for shard in of_split]
@@ -325,7 +324,7 @@ def _write_shards(
     with Progress("Writing records", total, builder.units) as progress:
         progress.update(total - sum(items.values()))
         if items:
-            for path in runner(list(items)):
+            for path in engine(write_shard, list(items)):
                 progress.update(items[path])
 
 

@@ -8,36 +8,28 @@ A local or remote directory holds, for each shard,
     train-00003-of-00012.npz        name, label, box, size and offset of each
                                     record; written last, so that a shard is
                                     finished if it exists
-    train-00003-of-00012.error      instead: the error of a bad photo
 
-Writing depends on nothing but the items. So this process, local processes or
-the workers of a cluster write the same files, and a killed preparation
-resumes. A runner takes the paths of planned shards and yields each path when
-its shard is written, in any order.
+Writing depends on nothing but the items. So every engine (see
+`distribution.engines`) writes the same files, and a killed preparation
+resumes.
 """
 
-import concurrent.futures
 import dataclasses
-import functools
-import importlib
 import io
 import json
 import math
-import multiprocessing
 import os
-import shlex
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from agem_tf import native_output, registry
+from agem_tf import registry
 from agem_tf._version import __version__
 from agem_tf.datasets.landmark_builder import LandmarkBuilder, skipped_entry
-from agem_tf.datasets.processes import end_with_parent
 from agem_tf.datasets.records import RecordWriter
 from agem_tf.errors import UserError
 from agem_tf.photos import reading
@@ -47,8 +39,6 @@ MOST_FILES = 256
 
 # Of the index of a finished shard; one of another format is written again.
 _FORMAT = 2
-
-Runner = Callable[[Sequence[str]], Iterator[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,126 +208,6 @@ def write_shard(path: str) -> str:
     )
     _write_bytes(epath.Path(f"{path}.npz"), buffer.getvalue())
     return path
-
-
-def write_shard_or_note(path: str) -> str:
-    """Writes a planned shard, or a file with the error of a bad photo.
-
-    An exception would return from a cluster as pages of stack traces.
-    """
-    note = epath.Path(f"{path}.error")
-    note.unlink(missing_ok=True)
-    try:
-        return write_shard(path)
-    except UserError as error:
-        _write_bytes(note, str(error).encode())
-        return path
-
-
-def noted_error(path: str) -> str | None:
-    """Returns the error that `write_shard_or_note` noted, if any."""
-    note = epath.Path(f"{path}.error")
-    return note.read_text() if note.exists() else None
-
-
-def create_runner(processes: int = 1, beam: str | None = None) -> Runner:
-    """Returns the runner that the flags of the command ask for.
-
-    Args:
-        processes: Number of local processes.
-        beam: Flags of Apache Beam, which replaces the local processes.
-
-    Raises:
-        UserError: Both are given, or one is impossible.
-    """
-    if processes < 1 or (processes > 1 and beam is not None):
-        raise UserError(
-            "--processes must be at least 1, and can't be combined with "
-            f"--beam. Received: processes={processes}, beam={beam!r}"
-        )
-    if beam is not None:
-        return on_beam(beam)
-    return in_process if processes == 1 else in_processes(processes)
-
-
-def in_process(paths: Sequence[str]) -> Iterator[str]:
-    """Writes one shard after the other."""
-    return map(write_shard, paths)
-
-
-def in_processes(count: int) -> Runner:
-    """Returns a runner that keeps `count` local processes busy."""
-    return functools.partial(_run_pool, count)
-
-
-def on_beam(options: str) -> Runner:
-    """Returns a runner that starts one Apache Beam pipeline.
-
-    Dataflow, Flink or Spark may run it. Their workers need this package, and
-    photos and unfinished shards on a file system that all of them share.
-
-    Args:
-        options: Flags of Beam, for example "--runner=FlinkRunner".
-
-    Raises:
-        UserError: Beam, an optional dependency, is not installed.
-    """
-    try:
-        import apache_beam
-    except ImportError as error:
-        raise UserError(
-            "--beam needs Apache Beam; run: pip install apache-beam"
-        ) from error
-    return functools.partial(_run_beam, apache_beam, shlex.split(options))
-
-
-def _run_pool(count: int, paths: Sequence[str]) -> Iterator[str]:
-    # Spawned, because a fork of a process that runs TensorFlow can deadlock.
-    with concurrent.futures.ProcessPoolExecutor(
-        count,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-    ) as pool:
-        tasks = [pool.submit(write_shard, path) for path in paths]
-        try:
-            for task in concurrent.futures.as_completed(tasks):
-                yield task.result()
-        except concurrent.futures.BrokenExecutor as error:
-            raise UserError(
-                "A process died, perhaps for lack of memory; give the same "
-                "command with fewer --processes to resume."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Imports TensorFlow without its messages and without GPUs.
-
-    Each process would repeat the messages, and take all memory of the GPUs.
-    """
-    end_with_parent()
-    with native_output.captured():
-        tensorflow = importlib.import_module("tensorflow")
-        tensorflow.config.set_visible_devices([], "GPU")
-
-
-def _run_beam(
-    apache_beam, options: Sequence[str], paths: Sequence[str]
-) -> Iterator[str]:
-    with apache_beam.Pipeline(argv=options) as pipeline:
-        (
-            pipeline
-            | apache_beam.Create(paths)
-            # Without it, some runners give all paths to one worker.
-            | apache_beam.Reshuffle()
-            | apache_beam.Map(write_shard_or_note)
-        )
-    for path in paths:
-        sentence = noted_error(path)
-        if sentence is not None:
-            raise UserError(sentence)
-        yield path
 
 
 def _write_bytes(path: epath.Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from agem_tf import rendered_landmarks
 from agem_tf.datasets.landmark_builder import LandmarkBuilder, Skip, shuffled
 from agem_tf.datasets.prepared import Split
-from agem_tf.datasets.processes import end_with_parent
+from agem_tf.distribution.processes import end_with_parent
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.photos.listing import Example

@@ -30,7 +30,7 @@ from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.pyramid import ScalePyramid
 from agem_tf.files.locations import as_location
-from agem_tf.files.manifest import MANIFEST, is_unfinished
+from agem_tf.files.manifest import is_finished
 from agem_tf.files.portions import load_portions, spans
 from agem_tf.models import AGeM
 from agem_tf.photos import canvases
@@ -335,10 +335,9 @@ def _one_ahead(results: Iterator[Any]) -> Iterator[Any]:
 
 
 def _is_finished(directory, names, provenance):
-    path = as_location(directory, "--output") / MANIFEST
-    if not path.exists() or is_unfinished(path.parent):
-        return False
-    return DescriptorSet.load(directory).is_of(names, provenance)
+    return is_finished(
+        as_location(directory, "--output")
+    ) and DescriptorSet.load(directory).is_of(names, provenance)
 
 
 def _photo_batches(pipeline, indices, batch_size, crop, canvas):

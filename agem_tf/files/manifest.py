@@ -79,6 +79,11 @@ def is_unfinished(directory: Location) -> bool:
     return manifest is not None and manifest["kind"].startswith(_UNFINISHED)
 
 
+def is_finished(directory: Location) -> bool:
+    """Whether a directory has a manifest that is not such a mark."""
+    return (directory / MANIFEST).exists() and not is_unfinished(directory)
+
+
 def read_manifest(
     directory: Path,
     kind: str,

@@ -7,21 +7,23 @@ the rest itself, so that a lost worker costs time and nothing else.
 """
 
 import contextlib
+import os
 import pathlib
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from etils import epath
 
 from agem_tf.errors import UserError
+from agem_tf.files.locations import Location, is_remote
 from agem_tf.files.locks import exclusive
 from agem_tf.files.manifest import MANIFEST
 
 _LOCK = ".lock"
 _NAME = "{:05}-of-{:05}"
-_PATTERN = re.compile(r"\d{5}-of-\d{5}")
+_PATTERN = re.compile(r"(\d{5})-of-(\d{5})")
 
 
 class Portion(NamedTuple):
@@ -51,6 +53,15 @@ class Portion(NamedTuple):
             )
         return portion
 
+    @classmethod
+    def placed(cls, path: str | os.PathLike) -> Self:
+        """Returns the portion of a directory that `place` gave."""
+        found = _PATTERN.fullmatch(os.path.basename(path))
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
     def borders(self, total: int, unit: int) -> tuple[int, int]:
         """Returns first and end of this portion of a list.
 
@@ -63,7 +74,7 @@ class Portion(NamedTuple):
         first, end = np.minimum(edges * unit, total).tolist()
         return first, end
 
-    def place(self, directory: pathlib.Path) -> pathlib.Path:
+    def place(self, directory: Location) -> Location:
         """Returns the directory of this portion in that of all."""
         return directory / _NAME.format(*self)
 
@@ -87,8 +98,8 @@ def _busy(portion: pathlib.Path) -> UserError:
     return UserError(f"Another process is working on {portion}; wait for it.")
 
 
-def portions_in(directory: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the directories of the portions of a job."""
+def portions_in(directory: Location) -> list[Location]:
+    """Returns the directories of the portions of a job, local or remote."""
     found = directory.iterdir() if directory.is_dir() else ()
     return sorted(path for path in found if _PATTERN.fullmatch(path.name))
 
@@ -109,8 +120,8 @@ class Span(NamedTuple):
 
 
 def load_portions(
-    directories: Sequence[pathlib.Path],
-    load: Callable[[pathlib.Path], Any],
+    directories: Sequence[Location],
+    load: Callable[[Location], Any],
     names: Sequence[str],
     provenance: Mapping[str, Any],
 ) -> dict[int, Any]:
@@ -162,15 +173,18 @@ def spans(done: int, total: int, portions: Mapping[int, Any]) -> Iterator[Span]:
         yield Span(done, total)
 
 
-def remove_portions(portions: Sequence[pathlib.Path]) -> None:
+def remove_portions(portions: Sequence[Location]) -> None:
     """Removes directories of portions, and that of all if nothing is left.
 
     A portion that another process is working on stays.
     """
     for portion in portions:
-        with contextlib.suppress(UserError, FileNotFoundError):
-            with exclusive(portion / _LOCK, _busy(portion)):
-                shutil.rmtree(portion, ignore_errors=True)
+        lock = contextlib.nullcontext()
+        if not is_remote(portion):
+            lock = exclusive(portion / _LOCK, _busy(portion))
+        with contextlib.suppress(UserError, OSError), lock:
+            epath.Path(portion).rmtree()
     for parent in {portion.parent for portion in portions}:
-        with contextlib.suppress(OSError):
+        # Of a remote directory nothing is left; epath has an error of its own.
+        with contextlib.suppress(OSError, ValueError):
             parent.rmdir()

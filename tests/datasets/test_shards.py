@@ -15,24 +15,25 @@ from agem_tf.datasets import shards
 from agem_tf.datasets.photo_folder import PhotoFolder
 from agem_tf.datasets.preparation import prepare
 from agem_tf.datasets.prepared import PreparedDataset
+from agem_tf.distribution import engines
 from agem_tf.errors import UserError
 from agem_tf.pages.photo_sources import load_photo
 
 # Prepares one split in files of four photos, and is killed after the first.
 _KILLED = """
 import os, signal, sys
-from agem_tf.datasets import shards
 from agem_tf.datasets.photo_folder import PhotoFolder
 from agem_tf.datasets.preparation import prepare
+from agem_tf.distribution.engines import in_processes
 
-def runner(paths):
-    yield next(shards.in_processes(2)(paths))
+def engine(task, paths):
+    yield next(in_processes(2)(task, paths))
     os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
     PhotoFolder.items_per_file = 4
     options = {"source": sys.argv[1], "validation": 0.0, "test": 0.0}
-    prepare("photo_folder", sys.argv[2], options, runner=runner)
+    prepare("photo_folder", sys.argv[2], options, engine=engine)
 """
 
 
@@ -58,11 +59,12 @@ def prepare_folder(photo_folder):
 
 
 def stop_after(number):
-    """A runner that is interrupted when some files are written."""
+    """An engine that is interrupted when some files are written."""
 
-    def run(paths):
+    def run(task, paths):
         for path in paths[:number]:
-            yield shards.write_shard(path)
+            task(path)
+            yield path
         raise KeyboardInterrupt
 
     return run
@@ -95,8 +97,8 @@ def test_a_million_photos_fill_no_more_files_than_may_be_open(
 
 def test_several_processes_write_the_same(prepare_folder, tmp_path):
     alone = prepare_folder(tmp_path / "alone")
-    runner = shards.in_processes(2)
-    together = prepare_folder(tmp_path / "together", runner=runner)
+    engine = engines.in_processes(2)
+    together = prepare_folder(tmp_path / "together", engine=engine)
     assert together.manifest["files"] == alone.manifest["files"]
 
 
@@ -104,9 +106,9 @@ def test_a_bad_photo_stops_several_processes(
     prepare_folder, photo_folder, tmp_path
 ):
     (photo_folder / "place3" / "bad.jpg").write_bytes(b"not a photo")
-    runner = shards.in_processes(2)
+    engine = engines.in_processes(2)
     with pytest.raises(UserError, match=r"place3/bad\.jpg"):
-        prepare_folder(tmp_path / "data", runner=runner)
+        prepare_folder(tmp_path / "data", engine=engine)
     assert not (tmp_path / "data").exists()
     prepared = prepare_folder(tmp_path / "data", options={"skip_bad": True})
     (skipped,) = prepared.manifest["skipped"]
@@ -116,27 +118,21 @@ def test_a_bad_photo_stops_several_processes(
 def test_a_killed_process_is_reported(prepare_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(PhotoFolder, "items_per_file", 1)
 
-    def runner(paths):
-        running = shards.in_processes(2)(list(paths) * 20)
+    def engine(task, paths):
+        running = engines.in_processes(2)(task, list(paths) * 20)
         yield next(running)
         for child in multiprocessing.active_children():
             child.kill()
         yield from running
 
     with pytest.raises(UserError, match="process died.* fewer --processes"):
-        prepare_folder(tmp_path / "data", runner=runner)
-
-
-@pytest.mark.parametrize(("processes", "beam"), [(0, None), (2, "--runner=X")])
-def test_impossible_runners_are_refused(processes, beam):
-    with pytest.raises(UserError, match=f"processes={processes}, beam="):
-        shards.create_runner(processes, beam)
+        prepare_folder(tmp_path / "data", engine=engine)
 
 
 def test_an_interrupted_preparation_resumes(prepare_folder, tmp_path):
     data = tmp_path / "data"
     with pytest.raises(KeyboardInterrupt):
-        prepare_folder(data, runner=stop_after(2))
+        prepare_folder(data, engine=stop_after(2))
     assert not data.exists()
     finished = sorted(parts_of(data).glob("*.tfrecord"))
     assert len(finished) == 2
@@ -146,12 +142,12 @@ def test_an_interrupted_preparation_resumes(prepare_folder, tmp_path):
 
     written = []
 
-    def runner(paths):
+    def engine(task, paths):
         assert not litter.exists()
         written.extend(paths)
-        return shards.in_process(paths)
+        return engines.in_process(task, paths)
 
-    prepared = prepare_folder(data, runner=runner)
+    prepared = prepare_folder(data, engine=engine)
     assert len(written) == 3
     records = [data / name for name in prepared.manifest["record_files"]]
     assert [path.stat().st_ino for path in records[:2]] == before
@@ -188,7 +184,7 @@ def test_other_photos_are_not_mixed_with_finished_ones(
 ):
     data = tmp_path / "data"
     with pytest.raises(KeyboardInterrupt):
-        prepare_folder(data, runner=stop_after(4))
+        prepare_folder(data, engine=stop_after(4))
     for photo in (photo_folder / "place0").iterdir():
         photo.unlink()
     (photo_folder / "place0").rmdir()
@@ -202,16 +198,16 @@ def test_an_interrupted_overwrite_resumes(prepare_folder, tmp_path):
     data = tmp_path / "data"
     prepare_folder(data)
     with pytest.raises(KeyboardInterrupt):
-        prepare_folder(data, overwrite=True, runner=stop_after(2))
+        prepare_folder(data, overwrite=True, engine=stop_after(2))
     written = []
 
-    def runner(paths):
+    def engine(task, paths):
         written.extend(paths)
-        return shards.in_process(paths)
+        return engines.in_process(task, paths)
 
-    prepare_folder(data, overwrite=True, runner=runner)
+    prepare_folder(data, overwrite=True, engine=engine)
     assert len(written) == 3
-    prepare_folder(data, overwrite=True, runner=runner)
+    prepare_folder(data, overwrite=True, engine=engine)
     assert len(written) == 3 + 5
     assert not parts_of(data).exists()
 
@@ -219,30 +215,30 @@ def test_an_interrupted_overwrite_resumes(prepare_folder, tmp_path):
 def test_overwrite_starts_again(prepare_folder, tmp_path):
     data = tmp_path / "data"
     with pytest.raises(KeyboardInterrupt):
-        prepare_folder(data, runner=stop_after(3))
+        prepare_folder(data, engine=stop_after(3))
 
-    def runner(paths):
+    def engine(task, paths):
         assert len(paths) == 5
-        return shards.in_process(paths)
+        return engines.in_process(task, paths)
 
-    prepare_folder(data, runner=runner, overwrite=True)
+    prepare_folder(data, engine=engine, overwrite=True)
 
 
 def test_a_failure_with_nothing_finished_leaves_nothing(
     prepare_folder, tmp_path
 ):
     with pytest.raises(KeyboardInterrupt):
-        prepare_folder(tmp_path / "data", runner=stop_after(0))
+        prepare_folder(tmp_path / "data", engine=stop_after(0))
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 def test_two_preparations_of_one_dataset_are_refused(prepare_folder, tmp_path):
-    def runner(paths):
+    def engine(task, paths):
         with pytest.raises(UserError, match="Another process is writing"):
             prepare_folder(tmp_path / "data")
-        return shards.in_process(paths)
+        return engines.in_process(task, paths)
 
-    assert len(prepare_folder(tmp_path / "data", runner=runner).splits) == 1
+    assert len(prepare_folder(tmp_path / "data", engine=engine).splits) == 1
 
 
 def test_unfinished_shards_may_be_remote(prepare_folder, tmp_path, bucket):
@@ -257,7 +253,7 @@ def test_data_sets_of_one_name_share_a_directory_of_parts(
 ):
     parts, seen = tmp_path / "parts", []
 
-    def runner(paths):
+    def engine(task, paths):
         seen.append({os.path.dirname(path) for path in paths})
         if len(seen) == 1:
             # Another data set, while the first one is not finished.
@@ -267,11 +263,11 @@ def test_data_sets_of_one_name_share_a_directory_of_parts(
                 other,
                 options={"test": 0.5},
                 parts_dir=str(parts),
-                runner=runner,
+                engine=engine,
             )
-        return shards.in_process(paths)
+        return engines.in_process(task, paths)
 
-    prepare_folder(tmp_path / "data", parts_dir=str(parts), runner=runner)
+    prepare_folder(tmp_path / "data", parts_dir=str(parts), engine=engine)
     first, second = seen
     assert len(first) == len(second) == 1 and first != second
 
@@ -303,7 +299,7 @@ def test_a_remote_dataset_is_prepared_once(prepare_folder, object_store):
         raise AssertionError("nothing is left to write")
 
     prepare_folder("gs://bucket/data")
-    prepare_folder("gs://bucket/data", runner=fail)
+    prepare_folder("gs://bucket/data", engine=fail)
     prepare_folder("gs://bucket/data", overwrite=True)
     assert PreparedDataset("gs://bucket/data").splits == ["train"]
 
@@ -312,14 +308,14 @@ def test_a_killed_remote_preparation_resumes(
     prepare_folder, tmp_path, object_store
 ):
     with pytest.raises(KeyboardInterrupt):
-        prepare_folder("gs://bucket/data", runner=stop_after(2))
+        prepare_folder("gs://bucket/data", engine=stop_after(2))
     written = []
 
-    def runner(paths):
+    def engine(task, paths):
         written.extend(paths)
-        return shards.in_process(paths)
+        return engines.in_process(task, paths)
 
-    there = prepare_folder("gs://bucket/data", runner=runner)
+    there = prepare_folder("gs://bucket/data", engine=engine)
     here = prepare_folder(tmp_path / "here")
     assert len(written) == 5 - 2
     assert there.manifest["files"] == here.manifest["files"]
@@ -340,17 +336,17 @@ def test_an_old_error_is_not_reported_again(
     for path in bad:
         path.write_bytes(b"not a photo")
 
-    def runner(paths):
-        for path in list(map(shards.write_shard_or_note, paths)):
-            if sentence := shards.noted_error(path):
-                raise UserError(sentence)
-            yield path
+    def engine(task, paths):
+        for path in paths:
+            engines.write_or_note(task, path)
+        engines.raise_noted(paths)
+        yield from paths
 
     with pytest.raises(UserError, match="is not a readable photo"):
-        prepare_folder(tmp_path / "data", runner=runner)
+        prepare_folder(tmp_path / "data", engine=engine)
     for path in bad:
         path.write_bytes((photo_folder / "place0" / "0.jpg").read_bytes())
-    prepared = prepare_folder(tmp_path / "data", runner=runner)
+    prepared = prepare_folder(tmp_path / "data", engine=engine)
     assert len(prepared.split("train")) == 24
 
 
