@@ -47,13 +47,7 @@ class QueryTruth:
         if self.is_answerable is None:
             self.is_answerable = bool(len(self.positives))
         if self.box is not None:
-            self.box = tuple(float(edge) for edge in self.box)
-            box = self.box
-            if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
-                raise UserError(
-                    "`box` must be (x1, y1, x2, y2) with x1 < x2 and y1 < y2. "
-                    f"Received: box={box}"
-                )
+            self.box = _checked_box(self.box)
 
     @property
     def positives(self) -> np.ndarray:
@@ -66,6 +60,82 @@ class QueryTruth:
         return np.concatenate([self.easy, self.hard, self.junk])
 
 
+class LandmarkQueries(Sequence[QueryTruth]):
+    """Every photo is a query, which should find those of its landmark.
+
+    The query itself is junk. Positives are listed when a query is read: all
+    lists together grow with the square of the photos of a landmark.
+
+    Args:
+        labels: (photos,) landmark of each photo, integers or strings.
+        boxes: (photos, 4) x1, y1, x2, y2 in pixels of each query; all zeros
+            for the whole photo.
+        answerable: (photos,) bool; see `QueryTruth`.
+
+    Attributes:
+        landmarks: (photos,) int64, a number from 0 per landmark.
+        boxes, answerable: as above.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[object],
+        boxes: np.ndarray,
+        answerable: np.ndarray | None = None,
+    ):
+        _, self.landmarks, counts = np.unique(
+            np.asarray(labels), return_inverse=True, return_counts=True
+        )
+        self.boxes = np.asarray(boxes, np.float64)
+        if answerable is None:
+            answerable = counts[self.landmarks] > 1
+        self.answerable = np.asarray(answerable, bool)
+        photos = np.argsort(self.landmarks, kind="stable")
+        self._photos_of = np.split(photos, np.cumsum(counts)[:-1])
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+    def __getitem__(self, photo: int) -> QueryTruth:
+        same = self._photos_of[self.landmarks[photo]]
+        photo %= len(self)
+        box = self.boxes[photo]
+        return QueryTruth(
+            same[same != photo],
+            [],
+            [photo],
+            box if box.any() else None,
+            bool(self.answerable[photo]),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence["LandmarkQueries"]) -> Self:
+        """Concatenates queries of different landmarks."""
+        numbers = [part.landmarks.max(initial=-1) + 1 for part in parts]
+        firsts = np.cumsum([0, *numbers[:-1]])
+        pairs = zip(parts, firsts, strict=True)
+        return cls(
+            np.concatenate([part.landmarks + first for part, first in pairs]),
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.answerable for part in parts]),
+        )
+
+    def restricted_to(self, present: np.ndarray) -> tuple[Self, int]:
+        """Returns the queries of present photos, and their lost positives.
+
+        Args:
+            present: (photos,) bool.
+        """
+        kept = type(self)(
+            self.landmarks[present],
+            self.boxes[present],
+            self.answerable[present],
+        )
+        before = np.bincount(self.landmarks)
+        after = np.bincount(self.landmarks[present], minlength=len(before))
+        return kept, int((after * (before - after)).sum())
+
+
 @dataclass(eq=False)
 class GroundTruth:
     """Photos and queries of a benchmark.
@@ -75,7 +145,8 @@ class GroundTruth:
     Attributes:
         database_names: photos to which the indices of the queries point.
         query_names: photos that are the queries.
-        queries: positives and junk of each query.
+        queries: positives and junk of each query, a list or `LandmarkQueries`
+            of the database.
 
     Raises:
         UserError: an index is outside the database or in two sets of a query.
@@ -88,18 +159,23 @@ class GroundTruth:
     def __post_init__(self) -> None:
         self.database_names = list(self.database_names)
         self.query_names = list(self.query_names)
-        self.queries = list(self.queries)
+        if not isinstance(self.queries, LandmarkQueries):
+            self.queries = list(self.queries)
         if len(self.query_names) != len(self.queries):
             raise UserError(
                 f"Ground truth names {len(self.query_names)} queries, but "
                 f"has positives of {len(self.queries)}."
             )
+        if isinstance(self.queries, LandmarkQueries):
+            return
         for name, query in zip(self.query_names, self.queries, strict=True):
             _check_query(name, query, len(self.database_names))
 
     @property
     def has_boxes(self) -> bool:
         """Whether any query is a box in its photo."""
+        if isinstance(self.queries, LandmarkQueries):
+            return bool(self.queries.boxes.any())
         return any(query.box is not None for query in self.queries)
 
     @classmethod
@@ -127,19 +203,18 @@ class GroundTruth:
                 f"Each photo needs one label and one box. Received: "
                 f"{len(names)} names, {len(labels)} labels, {len(boxes)} boxes"
             )
-        queries = [
-            QueryTruth(
-                same[same != photo], [], [photo], box if box.any() else None
-            )
-            for photo, (same, box) in enumerate(
-                zip(_same_label(labels), np.asarray(boxes), strict=True)
-            )
-        ]
-        return cls(names, names, queries)
+        return cls(names, names, LandmarkQueries(labels, boxes))
 
     @classmethod
     def joined(cls, parts: Sequence["GroundTruth"]) -> Self:
         """Concatenates databases; queries keep their positives and junk."""
+        if all(isinstance(part.queries, LandmarkQueries) for part in parts):
+            names = [name for part in parts for name in part.database_names]
+            return cls(
+                names,
+                names,
+                LandmarkQueries.joined([part.queries for part in parts]),
+            )
         database, names, queries = [], [], []
         for part in parts:
             start = len(database)
@@ -169,6 +244,13 @@ class GroundTruth:
         """
         kept = set(names)
         present = np.array([name in kept for name in self.database_names], bool)
+        database = [name for name in self.database_names if name in kept]
+        if isinstance(self.queries, LandmarkQueries):
+            left, positives = self.queries.restricted_to(present)
+            return type(self)(database, database, left), {
+                "queries": len(self.queries) - len(left),
+                "positives": positives,
+            }
         position = np.cumsum(present) - 1
         remaining, queries, positives = [], [], 0
         for name, query in zip(self.query_names, self.queries, strict=True):
@@ -185,7 +267,6 @@ class GroundTruth:
                 )
             )
             positives += len(query.positives) - len(queries[-1].positives)
-        database = [name for name in self.database_names if name in kept]
         return type(self)(database, remaining, queries), {
             "queries": len(self.queries) - len(queries),
             "positives": positives,
@@ -195,10 +276,15 @@ class GroundTruth:
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Reads {"imlist", "qimlist", "gnd": [{"bbx", "easy", ...}]}.
 
+        Or {"imlist", "labels", "boxes", "answerable"} of `LandmarkQueries`,
+        which are all photos.
+
         Raises:
             UserError: a key is missing or a value has the wrong form.
         """
         try:
+            if "labels" in content:
+                return cls._from_labelled(content)
             queries = [
                 QueryTruth(
                     *(entry[name] for name in _SETS),
@@ -212,14 +298,37 @@ class GroundTruth:
             raise UserError(f"Ground truth has no {error}.") from error
         except UserError:
             raise
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise UserError(
                 'Ground truth must be {"imlist", "qimlist", "gnd": [{"bbx", '
                 '"easy", "hard", "junk"}]}.'
             ) from error
 
+    @classmethod
+    def _from_labelled(cls, content: Mapping[str, Any]) -> Self:
+        names = content["imlist"]
+        labels = _indices(content["labels"], "labels")
+        boxes = np.zeros((len(names), 4))
+        for photo, box in content["boxes"].items():
+            boxes[int(photo)] = _checked_box(box)
+        answerable = np.array(content["answerable"], bool)
+        if not len(names) == len(labels) == len(answerable):
+            raise ValueError
+        return cls(names, names, LandmarkQueries(labels, boxes, answerable))
+
     def to_dict(self) -> dict[str, Any]:
         """Returns what `from_dict` reads, ready for JSON."""
+        if isinstance(self.queries, LandmarkQueries):
+            boxes = self.queries.boxes
+            return {
+                "imlist": self.database_names,
+                "labels": self.queries.landmarks.tolist(),
+                "boxes": {
+                    str(photo): boxes[photo].tolist()
+                    for photo in np.flatnonzero(boxes.any(axis=1))
+                },
+                "answerable": self.queries.answerable.astype(int).tolist(),
+            }
         return {
             "imlist": self.database_names,
             "qimlist": self.query_names,
@@ -284,14 +393,14 @@ def number_in_name(name: str) -> int:
     return int(digits)
 
 
-def _same_label(labels: Sequence[object]) -> list[np.ndarray]:
-    """Returns for each photo the rising indices of all with its label."""
-    _, landmarks, counts = np.unique(
-        np.asarray(labels), return_inverse=True, return_counts=True
-    )
-    photos = np.argsort(landmarks, kind="stable")
-    groups = np.split(photos, np.cumsum(counts)[:-1])
-    return [groups[landmark] for landmark in landmarks]
+def _checked_box(values: Sequence[float]) -> tuple[float, ...]:
+    box = tuple(float(edge) for edge in values)
+    if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+        raise UserError(
+            "`box` must be (x1, y1, x2, y2) with x1 < x2 and y1 < y2. "
+            f"Received: box={box}"
+        )
+    return box
 
 
 def _indices(values: Sequence[int], name: str) -> np.ndarray:

@@ -47,6 +47,66 @@ def test_boxes_of_photos_become_boxes_of_queries():
     assert [query.box for query in truth.queries] == [None, (5, 6, 70, 80)]
 
 
+def listed(truth):
+    """The same ground truth, with lists of positives."""
+    return GroundTruth(
+        truth.database_names, truth.query_names, list(truth.queries)
+    )
+
+
+@pytest.fixture
+def labelled():
+    """Three landmarks; c and e are boxes, and f is the only photo of z."""
+    boxes = np.zeros((6, 4))
+    boxes[[2, 4]] = [5, 6, 70, 80]
+    return GroundTruth.from_labels(list("abcdef"), list("xyxxyz"), boxes)
+
+
+def test_labels_are_written_instead_of_lists(labelled, tmp_path):
+    labelled.save(tmp_path / "truth.json")
+    content = json.loads((tmp_path / "truth.json").read_text())
+    assert content["labels"] == [0, 1, 0, 0, 1, 2]
+    loaded = GroundTruth.load(tmp_path / "truth.json")
+    assert listed(loaded).to_dict() == listed(labelled).to_dict()
+    assert loaded.has_boxes
+
+
+def test_labels_are_joined_and_restricted_as_lists_are(labelled):
+    joined = GroundTruth.joined([labelled, labelled])
+    lists = GroundTruth.joined([listed(labelled)] * 2)
+    assert listed(joined).to_dict() == lists.to_dict()
+    # The only photos left of their landmarks are e and f.
+    restricted, lost = labelled.restricted_to("acdef")
+    lists, lost_of_lists = listed(labelled).restricted_to("acdef")
+    assert listed(restricted).to_dict() == lists.to_dict()
+    assert lost == lost_of_lists == {"queries": 1, "positives": 1}
+    answerable = [query.is_answerable for query in restricted.queries]
+    assert answerable == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": [0]},
+        {"labels": ["x", "y"]},
+        {"answerable": [1]},
+        {"boxes": {"2": [1, 2, 3, 4]}},
+        {"boxes": {"0": [3, 2, 1, 4]}},
+        {"boxes": [1]},
+    ],
+)
+def test_faulty_labels_are_refused(change):
+    content = {
+        "imlist": ["a", "b"],
+        "labels": [0, 0],
+        "boxes": {},
+        "answerable": [1, 1],
+    }
+    GroundTruth.from_dict(content)
+    with pytest.raises(UserError):
+        GroundTruth.from_dict(content | change)
+
+
 def test_names_need_labels():
     with pytest.raises(UserError, match="2 names, 3 labels"):
         GroundTruth.from_labels(["a", "b"], [1, 1, 2])
