@@ -21,15 +21,13 @@ from agem_tf.files.provenance import (
     check_same_provenance,
     normalize_provenance,
 )
-from agem_tf.files.rows import write_temporary
+from agem_tf.files.rows import joined_rows
 
 KIND = "whitening"
 METHODS = ("pca", "learned")
 _ARRAYS = "whitening.npz"
 _REMEDY = "learn the whitening again"
 _BLOCK = 2048
-# Bytes of whitened descriptors that are kept in memory.
-_MEMORY = 2**28
 _EPSILON = 1e-6
 
 
@@ -115,8 +113,8 @@ class LinearWhitening:
                 projection are used.
 
         Returns:
-            (photos, output dimension) float32 of unit length; results above
-            256 MiB are mapped from a temporary file.
+            (photos, output dimension) float32 of unit length; see
+            `joined_rows`.
 
         Raises:
             UserError: a dimension does not fit.
@@ -129,9 +127,7 @@ class LinearWhitening:
             )
         shape = len(descriptors), len(projection)
         blocks = self._whitened_blocks(descriptors, projection)
-        if 4 * shape[0] * shape[1] > _MEMORY:
-            return write_temporary(blocks, shape)
-        return np.concatenate([np.empty((0, shape[1]), np.float32), *blocks])
+        return joined_rows(blocks, shape)
 
     def apply_to(
         self, descriptor_set: DescriptorSet, dimension: int | None = None

@@ -19,6 +19,8 @@ Location = pathlib.Path | epath.Path
 # pathlib makes one slash of two.
 _URL = re.compile(r"[a-z][a-z0-9]*:/", re.IGNORECASE)
 
+_ON_DISK = "/var/tmp"
+
 # A request takes some 50 ms, whatever the size of a small file.
 _REQUESTS = 16
 
@@ -101,6 +103,16 @@ def request_each(request: Callable[[str], None], names: Iterable[str]) -> None:
     """
     with ThreadPoolExecutor(_REQUESTS) as pool:
         list(pool.map(request, names))
+
+
+def large_temporary_directory() -> str:
+    """Returns the directory for temporary files that may not fit in memory.
+
+    It is $TMPDIR or, without it, /var/tmp: many systems keep /tmp in memory.
+    """
+    if "TMPDIR" in os.environ or not os.access(_ON_DISK, os.W_OK):
+        return tempfile.gettempdir()
+    return _ON_DISK
 
 
 @contextlib.contextmanager

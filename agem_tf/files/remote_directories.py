@@ -20,6 +20,7 @@ from agem_tf.files.locations import (
     Location,
     as_location,
     is_remote,
+    large_temporary_directory,
     request_each,
 )
 from agem_tf.files.manifest import (
@@ -52,7 +53,7 @@ def remote_directory(
     """
     target = as_location(path, "the directory")
     check_replaceable(target, kind)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=large_temporary_directory()) as folder:
         yield Path(folder)
         _replace(target, Path(folder), copies or {})
 
@@ -84,7 +85,7 @@ def fetched(path: str | os.PathLike) -> Iterator[Path]:
     remote = as_location(path, "the directory")
     if not remote.is_dir():
         raise UserError(f"{path} does not exist; give another directory.")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=large_temporary_directory()) as folder:
         local = Path(folder, remote.name)
         _download(remote, local)
         yield local

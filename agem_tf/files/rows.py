@@ -16,6 +16,10 @@ from typing import Self
 import numpy as np
 
 from agem_tf.errors import UserError
+from agem_tf.files.locations import large_temporary_directory
+
+# Bytes of rows that are kept in memory.
+_MEMORY = 2**28
 
 
 class GrowingArray:
@@ -107,29 +111,38 @@ def write_rows(
     return np.load(path, mmap_mode="r" if array.rows else None)
 
 
-def write_temporary(
+def joined_rows(
     blocks: Iterable[np.ndarray], shape: tuple[int, int]
 ) -> np.ndarray:
-    """Writes rows to an unnamed temporary file that exists while it is mapped.
+    """Returns blocks of rows as one array of bounded memory.
 
     Args:
         blocks: arrays (rows, dimension).
-        shape: shape of all blocks together, with at least one row.
+        shape: shape of all blocks together.
 
     Returns:
-        `shape` float32, a read-only memory map.
+        `shape` float32; above 256 MiB a read-only memory map of an unnamed
+        temporary file, which exists as long as the array.
 
     Raises:
         UserError: the directory for temporary files is full.
     """
-    with tempfile.TemporaryFile() as file:
+    if 4 * shape[0] * shape[1] <= _MEMORY:
+        rows = np.empty(shape, np.float32)
+        first = 0
+        for block in blocks:
+            rows[first : first + len(block)] = block
+            first += len(block)
+        return rows
+    directory = large_temporary_directory()
+    with tempfile.TemporaryFile(dir=directory) as file:
         try:
             for block in blocks:
                 file.write(np.ascontiguousarray(block, np.float32).data)
             file.flush()
         except OSError as error:
             raise UserError(
-                f"{tempfile.gettempdir()} can't hold {shape[0]} temporary "
+                f"{directory} can't hold {shape[0]} temporary "
                 f"descriptors ({error.strerror}); set the environment variable "
                 "TMPDIR to another directory."
             ) from error

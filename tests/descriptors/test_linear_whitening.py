@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from agem_tf.descriptors import linear_whitening
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError
@@ -57,7 +56,7 @@ def test_many_rows_are_mapped_from_a_file_of_the_same_values(
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(5000, 4)).astype(np.float16)
     expected = whitening.apply(rows, 2)
-    monkeypatch.setattr(linear_whitening, "_MEMORY", 5000 * 2 * 4 - 1)
+    monkeypatch.setattr("agem_tf.files.rows._MEMORY", 5000 * 2 * 4 - 1)
     whitened = whitening.apply_to(
         DescriptorSet([f"{i}" for i in range(5000)], rows, _PROVENANCE), 2
     )

@@ -7,8 +7,8 @@ from agem_tf.errors import UserError
 from agem_tf.files.rows import (
     SelectedRows,
     StackedRows,
+    joined_rows,
     write_rows,
-    write_temporary,
 )
 
 
@@ -33,9 +33,12 @@ def test_zero_rows_are_a_valid_file(tmp_path):
 
 
 def test_temporary_rows_leave_no_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("agem_tf.files.rows._MEMORY", 7 * 3 * 4 - 1)
     blocks = [np.full((rows, 3), rows, np.float64) for rows in (4, 1, 2)]
-    array = write_temporary(iter(blocks), (7, 3))
+    array = joined_rows(iter(blocks), (7, 3))
+    assert isinstance(array, np.memmap)
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array, np.concatenate(blocks))
     assert not list(tmp_path.iterdir())
@@ -43,10 +46,11 @@ def test_temporary_rows_leave_no_file(tmp_path, monkeypatch):
 
 def test_a_full_temporary_directory_is_one_sentence(monkeypatch):
     monkeypatch.setattr(
-        "tempfile.TemporaryFile", lambda: open("/dev/full", "wb")
+        "tempfile.TemporaryFile", lambda dir: open("/dev/full", "wb")
     )
+    monkeypatch.setattr("agem_tf.files.rows._MEMORY", 0)
     with pytest.raises(UserError, match=r"300 temporary .*No space.*TMPDIR"):
-        write_temporary([np.zeros((300, 900))], (300, 900))
+        joined_rows([np.zeros((300, 900))], (300, 900))
 
 
 @pytest.fixture

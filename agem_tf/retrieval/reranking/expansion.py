@@ -7,12 +7,14 @@ References:
   Radenovic et al., https://arxiv.org/abs/1711.02512: the weights s^alpha.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
 
+from agem_tf.files.rows import joined_rows
 from agem_tf.retrieval.nearest import nearest
 from agem_tf.retrieval.reranking.steps import (
     DescriptorStep,
@@ -56,8 +58,8 @@ class DatabaseAugmentation(DescriptorStep):
     """DBA: d' = L2(d + sum_i max(s_i, 0)^alpha d_i) over d's neighbours.
 
     The photo itself has the weight 1 and is not among its neighbours. The sums
-    are of the original descriptors. The new database is in memory, even if the
-    old one is a memory map.
+    are of the original descriptors. A large new database is mapped from a
+    temporary file.
 
     Args:
         num_neighbours: number of other photos averaged with each photo; all
@@ -87,16 +89,29 @@ def _average(
     similarities: np.ndarray,
     alpha: float,
 ) -> np.ndarray:
-    """Returns L2(descriptors + weighted sums of neighbours), float32.
+    """Returns L2(descriptors + weighted sums of neighbours), float32."""
+    blocks = _averaged_blocks(
+        descriptors,
+        database,
+        indices,
+        similarity_weights(similarities, alpha),
+    )
+    return joined_rows(blocks, descriptors.shape)
 
-    Works in blocks of rows and reads only their neighbours, which are few for
-    a few queries and a database of a million photos on disk.
+
+def _averaged_blocks(
+    descriptors: np.ndarray,
+    database: np.ndarray,
+    indices: np.ndarray,
+    weights: np.ndarray,
+) -> Iterator[np.ndarray]:
+    """Yields blocks of averages, and reads only the neighbours of each block.
+
+    They are few for a few queries and a database of a million photos on disk.
     """
-    weights = similarity_weights(similarities, alpha)
-    averages = np.array(descriptors[:], np.float32)
-    gathered = max(1, indices.shape[1] * averages.shape[1])
+    gathered = max(1, indices.shape[1] * descriptors.shape[1])
     size = max(1, _BLOCK_VALUES // gathered)
-    for start in range(0, len(averages), size):
+    for start in range(0, len(descriptors), size):
         rows = slice(start, start + size)
         neighbours, columns = np.unique(indices[rows], return_inverse=True)
         count, per_row = indices[rows].shape
@@ -108,12 +123,10 @@ def _average(
             ),
             shape=(count, len(neighbours)),
         )
-        averages[rows] += combination @ np.asarray(
-            database[neighbours], np.float32
-        )
-    norms = np.sqrt(np.einsum("ij,ij->i", averages, averages))
-    averages /= np.maximum(norms, _EPSILON)[:, np.newaxis]
-    return averages
+        averages = np.array(descriptors[rows], np.float32)
+        averages += combination @ np.asarray(database[neighbours], np.float32)
+        norms = np.sqrt(np.einsum("ij,ij->i", averages, averages))
+        yield averages / np.maximum(norms, _EPSILON)[:, np.newaxis]
 
 
 def _check_arguments(step: QueryExpansion | DatabaseAugmentation) -> None:
