@@ -37,6 +37,7 @@ from agem_tf.files.locations import (
     any_location,
     as_location,
     is_remote,
+    request_each,
 )
 from agem_tf.files.locks import exclusive
 from agem_tf.files.manifest import is_finished, write_manifest
@@ -155,7 +156,13 @@ def assemble(
     for folder in ("records", "index", "ground_truth"):
         (directory / folder).mkdir()
     contents = {
-        split: [(shard, shard.read_index()) for shard in of_split]
+        split: list(
+            zip(
+                of_split,
+                request_each(Shard.read_index, of_split),
+                strict=True,
+            )
+        )
         for split, of_split in shards.items()
     }
     files: dict[str, list[tuple[Shard, ShardIndex]]] = {}
@@ -317,8 +324,11 @@ def _write_shards(
 ) -> None:
     """Writes the shards that are not finished."""
     every = [shard for of_split in shards.values() for shard in of_split]
+    finished = request_each(lambda shard: shard.is_finished, every)
     items = {
-        shard.path: shard.items for shard in every if not shard.is_finished
+        shard.path: shard.items
+        for shard, is_done in zip(every, finished, strict=True)
+        if not is_done
     }
     total = sum(shard.items for shard in every)
     with Progress("Writing records", total, builder.units) as progress:

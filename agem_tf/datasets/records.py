@@ -31,6 +31,9 @@ _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
 
+# Systems allow a process 1024 open files, and it may have several datasets.
+_MOST_OPEN = 256
+
 
 class RecordWriter:
     """Appends records to a binary file, local or remote."""
@@ -167,9 +170,9 @@ class RecordFile:
 
 
 class RecordStore:
-    """Several record files, addressed by file number and offset.
+    """Any number of record files, addressed by file number and offset.
 
-    Files are opened on first use and stay open.
+    The files that were used last stay open.
     """
 
     def __init__(self, paths: Sequence[Location]):
@@ -180,9 +183,12 @@ class RecordStore:
     def read(self, file: int, offset: int) -> bytes:
         """Returns the payload of a record; raises as `RecordFile.read`."""
         with self._lock:
-            if file not in self._files:
-                self._files[file] = RecordFile(self._paths[file])
-        return self._files[file].read(offset)
+            used = self._files.pop(file, None) or RecordFile(self._paths[file])
+            self._files[file] = used
+            if len(self._files) > _MOST_OPEN:
+                # Closed when no thread reads it any more.
+                del self._files[next(iter(self._files))]
+        return used.read(offset)
 
 
 def _masked_crc(payload: bytes) -> int:

@@ -15,13 +15,14 @@ resumes.
 """
 
 import dataclasses
+import functools
 import io
+import itertools
 import json
 import math
-import os
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -32,10 +33,11 @@ from agem_tf._version import __version__
 from agem_tf.datasets.landmark_builder import LandmarkBuilder, skipped_entry
 from agem_tf.datasets.records import RecordWriter
 from agem_tf.errors import UserError
+from agem_tf.files.locations import request_each
 from agem_tf.photos import reading
 
-# A reader keeps every file open, and systems allow a process 1024.
-MOST_FILES = 256
+# 100 million photos are 25 thousand per file, some 5 GB.
+MOST_FILES = 4096
 
 # Of the index of a finished shard; one of another format is written again.
 _FORMAT = 2
@@ -133,18 +135,25 @@ def plan_shards(
         wanted = math.ceil(len(items) / builder.items_per_file)
         count = min(max(wanted, 1), MOST_FILES)
         borders = np.linspace(0, len(items), count + 1).round().astype(int)
-        shards[split] = []
-        for i in range(count):
-            part = items[borders[i] : borders[i + 1]]
-            path = os.path.join(directory, f"{split}-{i:05d}-of-{count:05d}")
-            shard, plan = Shard(path, len(part)), epath.Path(f"{path}.items")
-            lines = [json.dumps(line) for line in (header, *part)]
-            text = "\n".join(lines) + "\n"
-            if not (shard.is_finished and plan.read_text() == text):
-                epath.Path(f"{path}.npz").unlink(missing_ok=True)
-                _write_bytes(plan, text.encode())
-            shards[split].append(shard)
+        parts = [
+            (f"{directory}/{split}-{i:05d}-of-{count:05d}", items[first:end])
+            for i, (first, end) in enumerate(itertools.pairwise(borders))
+        ]
+        plan = functools.partial(_plan_shard, header)
+        shards[split] = request_each(plan, parts)
     return shards
+
+
+def _plan_shard(
+    header: Mapping[str, Any], part: tuple[str, Sequence[NamedTuple]]
+) -> Shard:
+    path, items = part
+    shard, plan = Shard(path, len(items)), epath.Path(f"{path}.items")
+    text = "".join(f"{json.dumps(line)}\n" for line in (header, *items))
+    if not (shard.is_finished and plan.read_text() == text):
+        epath.Path(f"{path}.npz").unlink(missing_ok=True)
+        _write_bytes(plan, text.encode())
+    return shard
 
 
 def write_shard(path: str) -> str:

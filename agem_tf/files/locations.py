@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from etils import epath
 
@@ -15,6 +16,9 @@ from agem_tf.errors import UserError
 # A directory, local or remote. Both have the methods of pathlib; those of
 # epath lack `glob("**")`, and their `stat` is another, see `size_of`.
 Location = pathlib.Path | epath.Path
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 # pathlib makes one slash of two.
 _URL = re.compile(r"[a-z][a-z0-9]*:/", re.IGNORECASE)
@@ -95,14 +99,19 @@ def size_of(path: Location) -> int:
     return facts.length if is_remote(path) else facts.st_size
 
 
-def request_each(request: Callable[[str], None], names: Iterable[str]) -> None:
-    """Calls a function that waits for remote files, for many names at once.
+def request_each(
+    request: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> list[_Result]:
+    """Calls a function that waits for remote files, for many items at once.
+
+    Returns:
+        The results, in the order of the items.
 
     Raises:
-        Exception: what the call for the first name that failed raised.
+        Exception: what the call for the first item that failed raised.
     """
     with ThreadPoolExecutor(_REQUESTS) as pool:
-        list(pool.map(request, names))
+        return list(pool.map(request, items))
 
 
 def large_temporary_directory() -> str:

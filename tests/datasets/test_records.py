@@ -5,7 +5,8 @@ import os
 import pytest
 import tensorflow as tf
 
-from agem_tf.datasets.records import RecordFile
+from agem_tf.datasets import records
+from agem_tf.datasets.records import RecordFile, RecordStore, RecordWriter
 from agem_tf.errors import UserError
 
 PAYLOADS = [b"first", b"", b"third record" * 100]
@@ -56,3 +57,16 @@ def test_a_file_closes_with_its_last_reference(path):
     del file
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+def test_more_files_are_read_than_may_be_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_MOST_OPEN", 2)
+    paths = [tmp_path / f"{number}.tfrecord" for number in range(5)]
+    for number, path in enumerate(paths):
+        with path.open("wb") as file:
+            RecordWriter(file).write(b"%d" % number)
+    before = len(os.listdir("/proc/self/fd"))
+    store = RecordStore(paths)
+    for number in (0, 1, 2, 3, 4, 0, 4, 1):
+        assert store.read(number, 0) == b"%d" % number
+    assert len(os.listdir("/proc/self/fd")) == before + 2
