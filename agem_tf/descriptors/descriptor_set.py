@@ -24,9 +24,13 @@ from agem_tf.files.atomic_writing import (
 )
 from agem_tf.files.locations import as_location, is_remote
 from agem_tf.files.manifest import read_manifest, write_manifest
-from agem_tf.files.provenance import normalize_provenance
+from agem_tf.files.portions import check_complete, portions_in
+from agem_tf.files.provenance import (
+    check_same_provenance,
+    normalize_provenance,
+)
 from agem_tf.files.remote_directories import fetched
-from agem_tf.files.rows import GrowingArray, RowsView
+from agem_tf.files.rows import GrowingArray, RowsView, StackedRows
 
 KIND = "descriptors"
 _ARRAY = "descriptors.npy"
@@ -102,14 +106,20 @@ class DescriptorSet:
         """Reads what `save` or a `DescriptorWriter` wrote.
 
         Args:
-            directory: Directory of the descriptors; a remote one is copied to
-                the directory for temporary files.
+            directory: Directory of the descriptors, or of all shards of an
+                extraction, which are joined without a copy. A remote one is
+                copied to the directory for temporary files.
             mmap: Whether to map the array instead of reading it.
             verify: Whether to compare the files with their checksums first.
 
         Raises:
-            UserError: the directory is missing, damaged or of another kind.
+            UserError: the directory is missing, damaged or of another kind, or
+                lacks shards.
         """
+        portions = portions_in(as_location(directory, "the descriptors"))
+        if portions:
+            check_complete(portions)
+            return cls._joined([cls.load(p, mmap, verify) for p in portions])
         if is_remote(directory):
             with fetched(directory) as copy:
                 return cls.load(copy, mmap, verify)
@@ -128,6 +138,19 @@ class DescriptorSet:
                 "write its directory again."
             )
         return cls(names, descriptors, manifest.get("provenance", {}))
+
+    @classmethod
+    def _joined(cls, parts: Sequence[Self]) -> Self:
+        made = parts[0].provenance
+        for part in parts:
+            check_same_provenance(
+                part.provenance, made, "one shard", "another shard"
+            )
+        return cls(
+            [name for part in parts for name in part.names],
+            StackedRows([part.descriptors for part in parts]),
+            made,
+        )
 
 
 class DescriptorWriter:

@@ -17,6 +17,7 @@ from agem_tf.errors import UserError
 from agem_tf.files.arrays import load_array, read_names
 from agem_tf.files.locations import is_remote
 from agem_tf.files.manifest import MANIFEST
+from agem_tf.files.portions import portions_in
 from agem_tf.retrieval.indexes.directory_storage import KIND as INDEX_KIND
 from agem_tf.retrieval.indexes.directory_storage import DirectoryStorage
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
@@ -81,7 +82,7 @@ def load_distractors(path: str | os.PathLike) -> DescriptorSet:
 
 def _load_directory(path: Path) -> DescriptorSet:
     kind = _kind(path)
-    if kind is None:
+    if kind is None and not portions_in(path):
         parts = sorted(p.name for p in path.glob("*") if _kind(p) == SET_KIND)
         if parts:
             raise UserError(

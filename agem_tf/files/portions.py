@@ -19,7 +19,7 @@ from etils import epath
 from agem_tf.errors import UserError
 from agem_tf.files.locations import Location, is_remote
 from agem_tf.files.locks import exclusive
-from agem_tf.files.manifest import MANIFEST
+from agem_tf.files.manifest import MANIFEST, is_finished
 
 _LOCK = ".lock"
 _NAME = "{:05}-of-{:05}"
@@ -102,6 +102,25 @@ def portions_in(directory: Location) -> list[Location]:
     """Returns the directories of the portions of a job, local or remote."""
     found = directory.iterdir() if directory.is_dir() else ()
     return sorted(path for path in found if _PATTERN.fullmatch(path.name))
+
+
+def check_complete(portions: Sequence[Location]) -> None:
+    """Checks that the directories are all portions of one job, and finished.
+
+    Raises:
+        UserError: one is missing or unfinished.
+    """
+    count = Portion.placed(portions[0]).count
+    expected = [
+        Portion(number, count).place(portions[0].parent)
+        for number in range(1, count + 1)
+    ]
+    finished = [path for path in portions if is_finished(path)]
+    if finished != expected:
+        raise UserError(
+            f"{portions[0].parent} has {len(finished)} finished shards, and "
+            f"{count} are needed; extract the others."
+        )
 
 
 class Span(NamedTuple):

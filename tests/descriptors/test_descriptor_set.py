@@ -1,5 +1,8 @@
 """Descriptor sets, written at once or batch by batch."""
 
+import itertools
+import shutil
+
 import numpy as np
 import pytest
 
@@ -171,3 +174,54 @@ def test_an_array_of_texts_is_named(tmp_path, reseal):
     reseal(tmp_path / "set")
     with pytest.raises(UserError, match=r"descriptors\.npy holds <U1, not"):
         DescriptorSet.load(tmp_path / "set")
+
+
+@pytest.fixture
+def write_shards():
+    """Returns a function that writes ten photos as three shards."""
+
+    def write(directory):
+        descriptors, edges = _descriptors(10, 3), (0, 4, 8, 10)
+        for number, (first, end) in enumerate(itertools.pairwise(edges), 1):
+            DescriptorSet(
+                _names(10)[first:end], descriptors[first:end], _PROVENANCE
+            ).save(f"{directory}/{number:05}-of-00003")
+        return descriptors
+
+    return write
+
+
+def test_shards_are_joined_without_a_copy(write_shards, tmp_path):
+    descriptors = write_shards(tmp_path)
+    joined = DescriptorSet.load(tmp_path, verify=True)
+    assert joined.names == _names(10)
+    assert isinstance(joined.descriptors[4:8], np.memmap)
+    np.testing.assert_array_equal(joined.descriptors[:], descriptors)
+    np.testing.assert_array_equal(
+        joined.descriptors[np.array([9, 0, 5])], descriptors[[9, 0, 5]]
+    )
+    joined.save(tmp_path / "one")
+    one = DescriptorSet.load(tmp_path / "one")
+    np.testing.assert_array_equal(one.descriptors, descriptors)
+
+
+def test_remote_shards_are_joined(write_shards, object_store):
+    descriptors = write_shards("gs://bucket/set.shards")
+    joined = DescriptorSet.load("gs://bucket/set.shards")
+    np.testing.assert_array_equal(joined.descriptors[:], descriptors)
+
+
+def test_missing_shards_are_counted(write_shards, tmp_path):
+    write_shards(tmp_path)
+    shutil.rmtree(tmp_path / "00002-of-00003")
+    with pytest.raises(UserError, match="2 finished shards, and 3 are needed"):
+        DescriptorSet.load(tmp_path)
+
+
+def test_shards_of_two_models_are_refused(write_shards, tmp_path):
+    write_shards(tmp_path)
+    DescriptorSet(["a"], _descriptors(1, 3), {"model": "other"}).save(
+        tmp_path / "00002-of-00003"
+    )
+    with pytest.raises(UserError, match="one shard and another shard differ"):
+        DescriptorSet.load(tmp_path)
