@@ -10,6 +10,7 @@ def options_of(*flags):
     commands = {
         "add": index.AddOptions,
         "sync": index.SyncOptions,
+        "watch": index.WatchOptions,
         "remove": index.RemoveOptions,
     }
     return cli.options_from_arguments(
@@ -37,6 +38,12 @@ def options_of(*flags):
         ("--photos=p --skip_bad --max_bad=5", "leave one out"),
         ("--sync --skip_bad --max_bad=5", "leave one out"),
         ("--descriptors=d --add --skip_bad", "--skip_bad is for --photos"),
+        ("--sync --shard=1/2", "--shard does not go with --sync"),
+        ("--photos=p --add --shard=1/2", "--shard does not go with --add"),
+        ("--remove=n --ray=local", "--ray does not go with --remove"),
+        ("--watch --shard=1/2", "--shard does not go with --watch"),
+        ("--descriptors=d --shard=1/2", "Shards are for --photos"),
+        ("--photos=p --shard=1/2 --exif", "for the command that makes"),
         ("--descriptors=d --max_bad=5", "--max_bad is for --photos"),
     ],
 )
@@ -66,3 +73,12 @@ def test_an_existing_index_is_only_replaced_on_demand(tmp_path):
         index.main(
             options_of(f"--index={tmp_path}", "--photos=p", "--overwrite")
         )
+
+
+def test_shards_of_an_index_in_milvus_need_a_directory():
+    flags = "--index=milvus:photos.db --photos=p --shard=1/2".split()
+    with pytest.raises(UserError, match="with Milvus need --shards=DIR"):
+        cli.options_from_arguments(index.IndexOptions, {}, ["index", *flags])
+    cli.options_from_arguments(
+        index.IndexOptions, {}, ["index", *flags, "--shards=d"]
+    )
