@@ -3,9 +3,13 @@
     pip install faiss-cpu
     python experiments/benchmarks/index_benchmark.py
     python experiments/benchmarks/index_benchmark.py --factory=IVF1024,PQ16
+    python experiments/benchmarks/index_benchmark.py --photos=1000000 \
+        --dimension=512 --queries=100 --factory=RaBitQ --factory=RaBitQ,RFlat
 
 Descriptors are clustered as those of landmarks are. Recall is the share of the
-ten photos of exact search that an index finds.
+ten photos of exact search that an index finds. Codes are what a search reads of
+every photo that it visits: without names, and without the whole descriptors
+that RFlat reads of a few candidates.
 """
 
 import dataclasses
@@ -30,6 +34,7 @@ _QUERIES = flags.DEFINE_integer("queries", 1000, "Queries per batch.")
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Calls; the fastest is reported.")
 _TOP = 10
 _CLUSTER = 20
+_VECTORS = {"descriptors.npy", "vectors.faiss"}
 _BLOCK = 50_000
 
 
@@ -46,6 +51,7 @@ class _Kind:
 
     factory: str
     size: int
+    codes: float
     built: Measurement
     searched: Measurement
 
@@ -68,7 +74,11 @@ def _measure(
     index = storage_at(str(place)).open().index
     searched = measure(lambda: _names_found(index, queries), _REPEATS.value)
     size = sum(file.stat().st_size for file in place.iterdir())
-    return _Kind(factory, size, built, searched)
+    vectors = next(p for p in place.iterdir() if p.name in _VECTORS).stat()
+    codes = vectors.st_size / len(database)
+    if "RFlat" in factory:
+        codes -= database[0].nbytes
+    return _Kind(factory, size, codes, built, searched)
 
 
 def _row(kind: _Kind, exact: _Kind) -> dict[str, object]:
@@ -79,6 +89,7 @@ def _row(kind: _Kind, exact: _Kind) -> dict[str, object]:
         "index": kind.factory,
         "seconds to build": f"{kind.built.seconds:.1f}",
         "MB": f"{kind.size / 1e6:.1f}",
+        "bytes of codes per photo": f"{kind.codes:.0f}",
         f"recall@{_TOP}": f"{hits / sum(map(len, wanted)):.3f}",
         "queries per second": f"{len(found) / kind.searched.seconds:.0f}",
         "of exact search": f"{faster:.1f}",
