@@ -57,6 +57,13 @@ class ImpatientProtocol(H11Protocol):
         )
         super().on_response_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        # The application, which waits for a body, would answer once more.
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
     def _close_if_idle(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
