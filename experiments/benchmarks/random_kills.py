@@ -379,10 +379,13 @@ def _digests(target: pathlib.Path) -> Iterator[tuple[str, str]]:
 
 
 def _index_manifest(target: pathlib.Path) -> dict[str, Any]:
-    """Returns the manifest of an index, or nothing of another directory."""
+    """Returns the manifest of an index, or nothing of another directory.
+
+    Indexes are of photos, or of local features.
+    """
     path = target / "manifest.json"
     manifest = json.loads(path.read_text()) if path.exists() else {}
-    return manifest if manifest.get("kind") == "index" else {}
+    return manifest if "index" in manifest.get("kind", "").split() else {}
 
 
 def _unlisted(target: pathlib.Path) -> set[str]:
@@ -401,7 +404,7 @@ def _unlisted(target: pathlib.Path) -> set[str]:
 def _segment_numbers(target: pathlib.Path) -> dict[str, str]:
     """Random names of segments -> their places in the manifest."""
     manifest = _index_manifest(target)
-    parts = ("segments", "states", "metadata", "removed")
+    parts = ("segments", "states", "metadata", "removed", "parts")
     text = json.dumps([manifest.get(part) for part in parts])
     names = dict.fromkeys(re.findall("[0-9a-f]{32}", text))
     return {name: f"segment{place}" for place, name in enumerate(names)}
