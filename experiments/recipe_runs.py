@@ -16,9 +16,9 @@ from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.evaluation.evaluating import evaluate_descriptors
 from agem_tf.evaluation.intervals import mean_interval
 
-# The quickstart in a seventh of its steps, three times as large: about a minute
-# of one core. Rendered landmarks gain by it, but one run took real photos from
-# 58.0 to 48.9, so that it compares networks, not recipes.
+# The quickstart in a seventh of its steps, three times as large: one to two
+# minutes of one core. Rendered landmarks gain by it, but in one run of 128 px
+# real photos fell from 58.0 to 48.9, so that it compares networks, not recipes.
 SHORT = {
     "mining.num_queries": 120,
     "optimizer.average": 0.95,
