@@ -7,7 +7,7 @@
 
 Of rendered photos it is known which pixels show the facade of the landmark.
 Arguments: the prepared dataset; descriptors of its test photos and queries, by
-whose dot products the 100 candidates of each query are chosen; and per row
+whose dot products the 20 candidates of each query are chosen; and per row
 local features of both. For the N best features of each photo:
 
 - on: share of the features of all test photos that lie on the landmark; "area"
@@ -61,7 +61,7 @@ def share_on_landmarks(features, masks, count):
 def verified(dataset, pooled, queries, features, query_features, count):
     """Returns the scores after verification with `count` features."""
     truth = dataset.ground_truth("test")
-    step = SpatialVerification(100, min_inliers=5, threshold=20.0)
+    step = SpatialVerification(20, min_inliers=5, threshold=20.0)
 
     def verify(query, order):
         return step.reorder(
