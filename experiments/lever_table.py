@@ -15,11 +15,13 @@ scores:
 A row has the Medium mAP of the rendered test landmarks (mean and standard
 deviation of the seeds) and its difference from the recipe with its 95 %
 interval (paired bootstrap over queries, each the mean of its seeds), and the
-same for the real photos, each a query for the others, at 362 pixels.
+same for the real photos, each a query for the others, at 362 pixels. The first
+row is the network before training.
 """
 
 import argparse
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from recipe_runs import (
@@ -89,7 +91,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--levers", nargs="+", default=list(LEVERS))
+    parser.add_argument(
+        "--levers", nargs="+", choices=LEVERS, default=list(LEVERS)
+    )
     parser.add_argument("--photos", type=pathlib.Path)
     given = parser.parse_args()
     rendered = given.directory / "data"
@@ -114,19 +118,37 @@ def main() -> None:
         workdirs = train_seeds(
             runs, settings | LEVERS[lever], given.seeds, untrained=not plain
         )
-        scores = {
-            each["name"]: query_scores(
-                workdirs, each["directory"], benchmark=each["name"]
-            )
-            for each in benchmarks
-        }
+        scores = benchmark_scores(workdirs, benchmarks, "trained")
         if not plain:
             plain = scores
-        cells = [
-            f"{mean_cell(values)} | {difference_cell(values, plain[name])}"
-            for name, values in scores.items()
-        ]
-        print(f"| {lever} | {' | '.join(cells)} |", flush=True)
+            before = benchmark_scores(workdirs[:1], benchmarks, "untrained")
+            print_row("untrained", before, plain)
+        print_row(lever, scores, plain)
+
+
+def benchmark_scores(
+    workdirs: Sequence[pathlib.Path],
+    benchmarks: Sequence[Mapping[str, object]],
+    stage: str,
+) -> dict[str, np.ndarray]:
+    """Returns the AP of each benchmark, see `query_scores`."""
+    return {
+        each["name"]: query_scores(
+            workdirs, each["directory"], stage, each["name"]
+        )
+        for each in benchmarks
+    }
+
+
+def print_row(
+    name: str, scores: dict[str, np.ndarray], plain: dict[str, np.ndarray]
+) -> None:
+    """Prints a Markdown row: mAP and what it is beyond the recipe's."""
+    cells = [
+        f"{mean_cell(values)} | {difference_cell(values, plain[title])}"
+        for title, values in scores.items()
+    ]
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

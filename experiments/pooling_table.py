@@ -34,7 +34,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--poolings", nargs="+", default=POOLINGS)
+    parser.add_argument(
+        "--poolings", nargs="+", choices=POOLINGS, default=POOLINGS
+    )
     given = parser.parse_args()
     data = given.directory / "data"
     gem = None
