@@ -10,7 +10,7 @@ import scipy.io
 
 from agem_tf.errors import UserError
 from agem_tf.evaluation import ground_truth_files
-from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.ground_truth_files import (
     derive_ground_truth,
     load_ground_truth,
@@ -224,7 +224,8 @@ def test_faulty_matlab_files_are_refused(tmp_path):
 
 
 def test_a_ground_truth_is_read_by_its_suffix(tmp_path):
-    truth = GroundTruth.from_labels(list("abc"), [1, 1, 2])
+    queries = [QueryTruth([1], [], [0]), QueryTruth([], [0], [1])]
+    truth = GroundTruth(list("abc"), list("ab"), queries)
     truth.save(tmp_path / "truth.json")
     content = truth.to_dict()
     for entry in content["gnd"]:

@@ -468,7 +468,7 @@ def import_pymilvus() -> ModuleType:
     except ImportError as error:
         raise UserError(
             f"The client of Milvus can't be imported ({error}); run pip "
-            "install 'pymilvus[milvus_lite]'."
+            "install 'pymilvus[milvus-lite]'."
         ) from error
     # grpc logs in this process for Milvus Lite, which is a server inside it.
     for name in ("pymilvus", "milvus_lite", "grpc"):
