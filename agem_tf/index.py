@@ -24,6 +24,7 @@ import dataclasses
 import pathlib
 import signal
 import sys
+from collections.abc import Sequence
 
 from agem_tf import cli
 from agem_tf.config.shared_options import ScaleOptions, ShardOptions
@@ -49,8 +50,17 @@ _MODEL = "For Milvus: directory of the SavedModel."
 _DEFAULT_MAX_BAD = 1.0
 
 
+class _Change:
+    """Values of the options that a way to change an index does not have."""
+
+    model = None
+    metadata = None
+    exif = False
+    skip_bad = True
+
+
 @cli.options
-class IndexOptions(ScaleOptions, ShardOptions):
+class IndexOptions(ScaleOptions, ShardOptions, _Change):
     """Options for making an index."""
 
     index: str = cli.required(_INDEX)
@@ -90,7 +100,9 @@ class IndexOptions(ScaleOptions, ShardOptions):
 
     def __post_init__(self) -> None:
         _check_source(
-            self, "--photos=DIR, --descriptors=DIR, --sync, --remove=NAME"
+            self,
+            "--photos=DIR, --descriptors=DIR, --sync, --remove=NAME",
+            ("scales", "image_size", "preset", "exif", "skip_bad"),
         )
         ShardOptions.__post_init__(self)
         in_shards = self.shard or self.uses_engine
@@ -109,9 +121,28 @@ class IndexOptions(ScaleOptions, ShardOptions):
             )
         _check_bad(self)
 
+    def apply(self, storage: storages.Storage) -> index_change.IndexChange:
+        """Makes the index, or describes one shard of its photos."""
+        if not self.shard:
+            return _finish(storage, self, _create(storage, self))
+        change = indexing.describe_portion(
+            self.photos,
+            self.shards_directory,
+            portions.Portion.parse(self.shard),
+            workdir=self.workdir,
+            preset=self.preset,
+            scales=self.scales,
+            image_size=self.image_size,
+        )
+        cli.print_line(change.summary())
+        cli.print_line(f"Shard {self.shard}: {self.shards_directory}")
+        if not self.skip_bad:
+            change.check_share(self.max_bad)
+        return change
+
 
 @cli.options
-class AddOptions:
+class AddOptions(_Change):
     """Add the photos or descriptors that the index lacks."""
 
     index: str = cli.required(_INDEX)
@@ -124,12 +155,22 @@ class AddOptions:
     model: str | None = cli.option(None, _MODEL)
 
     def __post_init__(self) -> None:
-        _check_source(self, "--photos=DIR and --descriptors=DIR")
+        _check_source(
+            self, "--photos=DIR and --descriptors=DIR", ("exif", "skip_bad")
+        )
         _check_bad(self)
+
+    def apply(self, storage: storages.Storage) -> index_change.IndexChange:
+        """Adds to the index."""
+        if self.descriptors:
+            change = indexing.add_descriptors(storage, self.descriptors)
+        else:
+            change = indexing.add_photos(storage, self.photos)
+        return _finish(storage, self, change)
 
 
 @cli.options
-class SyncOptions:
+class SyncOptions(_Change):
     """Make the index hold what its folder holds now."""
 
     index: str = cli.required(_INDEX)
@@ -142,9 +183,14 @@ class SyncOptions:
     def __post_init__(self) -> None:
         _check_bad(self)
 
+    def apply(self, storage: storages.Storage) -> index_change.IndexChange:
+        """Brings the index up to date."""
+        change = synchronization.sync_photos(storage, self.photos)
+        return _finish(storage, self, change)
+
 
 @cli.options
-class WatchOptions:
+class WatchOptions(_Change):
     """Keep the index in sync with its folder, until SIGTERM or Ctrl-C."""
 
     index: str = cli.required(_INDEX)
@@ -162,9 +208,40 @@ class WatchOptions:
         above=0,
     )
 
+    def apply(self, storage: storages.Storage) -> None:
+        """Follows the folder."""
+
+        def report(change: index_change.IndexChange) -> None:
+            cli.print_line(change.summary())
+            if self.exif and change.names:
+                try:
+                    _annotate(storage, self, change.names)
+                except (UserError, OSError) as error:
+                    # The photos are in the index; no other change is missed.
+                    cli.print_line(
+                        f"EXIF was not read; give --annotate --exif. {error}"
+                    )
+            # A log should have the lines at once.
+            sys.stdout.flush()
+
+        def end(*signal_and_frame: object) -> None:
+            # Unwinds: a change that is under way leaves the index as it was,
+            # and finished descriptors are kept for the next command.
+            sys.exit(0)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        watching.watch_photos(
+            storage,
+            self.photos,
+            report=report,
+            quiet=self.quiet,
+            interval=self.interval,
+        )
+
 
 @cli.options
-class RemoveOptions:
+class RemoveOptions(_Change):
     """Remove photos from the index."""
 
     index: str = cli.required(_INDEX)
@@ -173,9 +250,14 @@ class RemoveOptions:
     )
     model: str | None = cli.option(None, _MODEL)
 
+    def apply(self, storage: storages.Storage) -> index_change.IndexChange:
+        """Removes the photos."""
+        change = indexing.remove_photos(storage, self.remove)
+        return _finish(storage, self, change)
+
 
 @cli.options
-class AnnotateOptions:
+class AnnotateOptions(_Change):
     """Change only the metadata of the indexed photos."""
 
     index: str = cli.required(_INDEX)
@@ -185,6 +267,12 @@ class AnnotateOptions:
     def __post_init__(self) -> None:
         if not (self.metadata or self.exif):
             raise UserError("--annotate needs --metadata=FILE or --exif.")
+
+    def apply(self, storage: storages.Storage) -> index_change.IndexChange:
+        """Annotates all photos."""
+        _annotate(storage, self, names=None)
+        cli.print_line(f"Index: {self.index}")
+        return index_change.IndexChange()
 
 
 def main(
@@ -204,99 +292,34 @@ def main(
         PartialResultError: more than `max_bad` percent of the photos can't be
             read; the index holds the others.
     """
-    model = getattr(options, "model", None)
-    storage = storages.storage_at(options.index, model)
-    annotates = getattr(options, "metadata", None) or getattr(
-        options, "exif", False
-    )
-    if annotates:
+    storage = storages.storage_at(options.index, options.model)
+    if options.metadata:
         annotating.check_annotation(options.metadata)
-    if isinstance(options, WatchOptions):
-        return _watch(storage, options)
-    if getattr(options, "shard", None):
-        return _describe_portion(options)
-    if isinstance(options, RemoveOptions):
-        change = indexing.remove_photos(storage, options.remove)
-    elif isinstance(options, AnnotateOptions):
-        change = index_change.IndexChange()
-    elif isinstance(options, SyncOptions):
-        change = synchronization.sync_photos(storage, options.photos)
-    elif isinstance(options, AddOptions):
-        change = _add(storage, options)
-    else:
-        change = _create(storage, options)
-    if not isinstance(options, AnnotateOptions):
-        cli.print_line(change.summary())
-    if annotates:
-        annotation = annotating.annotate(
-            storage,
-            options.metadata,
-            options.exif,
-            None if isinstance(options, AnnotateOptions) else change.names,
-        )
-        cli.print_line(annotation.summary())
-    cli.print_line(f"Index: {options.index}")
-    if not getattr(options, "skip_bad", True):
-        change.check_share(options.max_bad)
-    return change
+    return options.apply(storage)
 
 
-def _describe_portion(options: IndexOptions) -> index_change.IndexChange:
-    change = indexing.describe_portion(
-        options.photos,
-        options.shards_directory,
-        portions.Portion.parse(options.shard),
-        workdir=options.workdir,
-        preset=options.preset,
-        scales=options.scales,
-        image_size=options.image_size,
-    )
+def _finish(
+    storage: storages.Storage,
+    options: _Change,
+    change: index_change.IndexChange,
+) -> index_change.IndexChange:
+    """Annotates the changed photos, and prints what was done."""
     cli.print_line(change.summary())
-    cli.print_line(f"Shard {options.shard}: {options.shards_directory}")
+    if options.metadata or options.exif:
+        _annotate(storage, options, change.names)
+    cli.print_line(f"Index: {options.index}")
     if not options.skip_bad:
         change.check_share(options.max_bad)
     return change
 
 
-def _watch(storage: storages.Storage, options: WatchOptions) -> None:
-    def report(change: index_change.IndexChange) -> None:
-        cli.print_line(change.summary())
-        if options.exif and change.names:
-            try:
-                annotation = annotating.annotate(
-                    storage, exif=True, names=change.names
-                )
-                cli.print_line(annotation.summary())
-            except (UserError, OSError) as error:
-                # The photos are in the index, and no other change is missed.
-                cli.print_line(
-                    f"EXIF was not read; give --annotate --exif. {error}"
-                )
-        # A log should have the lines at once.
-        sys.stdout.flush()
-
-    def end(*signal_and_frame: object) -> None:
-        # Unwinds: a change that is under way leaves the index as it was, and
-        # finished descriptors are kept for the next command.
-        sys.exit(0)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    watching.watch_photos(
-        storage,
-        options.photos,
-        report=report,
-        quiet=options.quiet,
-        interval=options.interval,
+def _annotate(
+    storage: storages.Storage, options: _Change, names: Sequence[str] | None
+) -> None:
+    annotation = annotating.annotate(
+        storage, options.metadata, options.exif, names
     )
-
-
-def _add(
-    storage: storages.Storage, options: AddOptions
-) -> index_change.IndexChange:
-    if options.descriptors:
-        return indexing.add_descriptors(storage, options.descriptors)
-    return indexing.add_photos(storage, options.photos)
+    cli.print_line(annotation.summary())
 
 
 def _create(
@@ -346,15 +369,19 @@ def _create(
     )
 
 
-def _check_source(options: IndexOptions | AddOptions, sources: str) -> None:
-    """Checks that there are either photos or descriptors to index."""
+def _check_source(
+    options: IndexOptions | AddOptions, sources: str, for_photos: Sequence[str]
+) -> None:
+    """Checks that either photos or descriptors are indexed.
+
+    Args:
+        options: options to check.
+        sources: flags of which one must be given.
+        for_photos: options that descriptors do not have.
+    """
     if bool(options.photos) == bool(options.descriptors):
         raise UserError(f"Give one of {sources}.")
-    given = [
-        name
-        for name in ("scales", "image_size", "preset", "exif", "skip_bad")
-        if getattr(options, name, None)
-    ]
+    given = [name for name in for_photos if getattr(options, name)]
     if options.max_bad != _DEFAULT_MAX_BAD:
         given.append("max_bad")
     if options.descriptors and given:

@@ -1,10 +1,13 @@
 """A photo folder becomes searchable with two commands, and stays so."""
 
 import pathlib
+import signal
 import subprocess
 import sys
 
 import numpy as np
+import PIL.ExifTags
+import PIL.Image
 import pytest
 
 import agem_tf
@@ -12,7 +15,9 @@ from agem_tf import index
 from agem_tf import search as search
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
+from agem_tf.library import synchronization, watching
 from agem_tf.photos.listing import list_folder
+from agem_tf.retrieval.indexes import storage_at
 
 ROOT = pathlib.Path(agem_tf.__file__).parents[1]
 
@@ -118,3 +123,25 @@ def test_an_addition_without_new_photos_needs_no_tensorflow(
     )
     assert result.returncode == 0, result.stderr
     assert f"{len(names)} there already" in result.stdout
+
+
+def test_an_index_follows_its_folder_with_exif(
+    photo_folder, tmp_path, monkeypatch
+):
+    place = str(tmp_path / "index")
+    index.main(
+        index.IndexOptions(index=place, photos=str(photo_folder), image_size=64)
+    )
+    dated = PIL.Image.new("RGB", (64, 64))
+    exif = dated.getexif()
+    exif[PIL.ExifTags.Base.DateTime] = "2021:05:06 07:08:09"
+    dated.save(photo_folder / "dated.jpg", exif=exif)
+
+    def watch_once(storage, folder, report, **settings):
+        report(synchronization.sync_photos(storage, folder))
+
+    monkeypatch.setattr(watching, "watch_photos", watch_once)
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)
+    index.main(index.WatchOptions(index=place, exif=True))
+    metadata = storage_at(place).open().metadata.read()
+    assert metadata.keys() == {"dated.jpg"}
