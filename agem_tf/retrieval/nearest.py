@@ -270,10 +270,13 @@ def _multiply(
 def _multiply_by_few(
     queries: np.ndarray, block: np.ndarray, products: np.ndarray
 ) -> None:
-    """Multiplies as `_multiply`, at the speed at which rows are read."""
+    """Multiplies as `_multiply`, at the speed at which rows are read.
+
+    The last digits may differ, as BLAS sums in another order.
+    """
     dimension = block.shape[1]
-    group = max(1, _BLAS_VALUES // dimension)
-    size = group * max(1, _PIECE_VALUES // (group * dimension))
+    group = max(1, _BLAS_VALUES // max(1, dimension))
+    size = group * max(1, _PIECE_VALUES // max(1, group * dimension))
     share = size * -(-len(block) // (size * _NUM_THREADS))
 
     def multiply(first: int) -> None:
@@ -281,9 +284,10 @@ def _multiply_by_few(
         for start in range(first, end, size):
             stop = min(start + size, end)
             rest = stop - (stop - start) % group
-            groups = block[start:rest].reshape(-1, group, dimension)
+            shape = (rest - start) // group, group
+            groups = block[start:rest].reshape(*shape, dimension)
             for query, found in zip(queries, products, strict=True):
-                out = found[start:rest].reshape(-1, group)
+                out = found[start:rest].reshape(shape)
                 np.matmul(groups, query, out=out)
                 np.matmul(block[rest:stop], query, out=found[rest:stop])
 
@@ -293,6 +297,11 @@ def _multiply_by_few(
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_NUM_THREADS, "nearest")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of the threads.
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def _merge_block(

@@ -1,5 +1,7 @@
 """Exact nearest neighbours and rankings."""
 
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -167,6 +169,32 @@ def test_one_query_finds_what_many_find(monkeypatch, photos, values):
         one = nearest.nearest(queries[3:4], rows, 9)
         for found, expected in zip(one, many, strict=True):
             np.testing.assert_array_equal(found, expected[3:4])
+
+
+@pytest.mark.parametrize("queries", [1, 5])
+def test_without_dimensions_all_photos_tie(queries):
+    indices, similarities = nearest.nearest(
+        np.empty((queries, 0)), np.empty((7, 0)), 2
+    )
+    np.testing.assert_array_equal(indices, [[0, 1]] * queries)
+    np.testing.assert_array_equal(similarities, np.zeros((queries, 2)))
+
+
+def test_a_forked_process_searches_too():
+    script = """
+import os, signal
+import numpy as np
+from agem_tf.retrieval import nearest
+rows = np.eye(5, dtype=np.float32)
+nearest.nearest(rows[:1], rows, 2)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    nearest.nearest(rows[:1], rows, 2)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_stacked_parts_give_the_result_of_one_array(monkeypatch):
