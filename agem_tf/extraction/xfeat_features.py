@@ -27,6 +27,8 @@ class XFeatFeatures(SingleScaleExtractor):
         self._detect = tf.function(
             lambda images: model.detect(images, most),
             input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
+            # To convert the code would double the time of the first call.
+            autograph=False,
         )
 
     def detect(self, pixels: np.ndarray) -> LocalFeatures:

@@ -1,8 +1,8 @@
 """One thread runs the model on photos of several requests at a time.
 
 A batch ends when it is full, or `batch_timeout` seconds after its first photo
-came. Only this thread calls TensorFlow's graph, so that requests do not compete
-for the cores inside it, and the memory of a batch is bounded once.
+came. Only this thread describes photos, so that requests do not compete for the
+cores inside TensorFlow's graph, and the memory of a batch is bounded once.
 """
 
 import asyncio

@@ -5,6 +5,7 @@ from typing import Annotated
 import fastapi
 from fastapi import File, Form, Query, Response, UploadFile
 
+from agem_tf.config import ImageConfig
 from agem_tf.library.answers import Answer
 from agem_tf.library.collapsing import SAME_SHOT
 from agem_tf.library.copies import groups_of_copies
@@ -34,15 +35,19 @@ def detail_routes(service: Service) -> fastapi.APIRouter:
         state = await service.state()
         if not state.has_attention:
             raise not_found(
-                "The index has no model, or one of an earlier version, which "
-                "draws no heat map; index the photos again."
+                "The model of the index is of an earlier version and has no "
+                "heat maps; remove it if the index is in Milvus, and index the "
+                "photos with --overwrite."
+                if state.model
+                else "The index was made of descriptors and has no model; "
+                "index the photos."
             )
         sent = [await each.read() for each in photo]
         encoded = await service.file(state, sent, name)
-        side = state.stored.origin.provenance["image"]["size"]
+        image = ImageConfig(**state.stored.origin.provenance["image"])
         return PngResponse(
             await service.run_alone(
-                attention_png, encoded, state.model.attention, side
+                attention_png, encoded, state.model.attention, image
             )
         )
 

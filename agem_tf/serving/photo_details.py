@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 
 from agem_tf import cli
+from agem_tf.config import ImageConfig
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
 from agem_tf.extraction.single_scale import (
@@ -19,6 +20,7 @@ from agem_tf.extraction.single_scale import (
     single_scale_extractor,
 )
 from agem_tf.photos.boxes import Box, check_box
+from agem_tf.photos.canvases import resized_sides
 from agem_tf.photos.reading import opened, read_photo_file, reduction
 from agem_tf.photos.upright_rgb import to_rgb
 from agem_tf.retrieval.photo_geometry import VerifiedMatches, verify
@@ -146,23 +148,27 @@ class PhotoMatcher:
 def attention_png(
     encoded: bytes,
     attention: Callable[..., Mapping[str, np.ndarray]],
-    side: int,
+    image: ImageConfig,
 ) -> bytes:
     """Returns a photo under a heat map of where a network looks, as a PNG file.
 
     Args:
         encoded: a photo file.
         attention: see `FileExtractor.attention`.
-        side: pixels of the longer side at which the network sees the photo.
+        image: how the network's photos are resized.
 
     Raises:
         ServiceError: the photo can't be read.
     """
-    shown = PIL.Image.fromarray(_decoded(encoded)[0])
+    pixels, _ = _decoded(encoded)
+    height, width = image.size, image.size
+    if image.resize == "aspect":
+        sizes = np.array([pixels.shape[:2]])
+        height, width = resized_sides(sizes, None, image)[0].tolist()
+    shown = PIL.Image.fromarray(pixels)
+    seen = np.asarray(shown.resize((width, height)), np.float32)
+    maps = attention(images=seen[np.newaxis])["maps"]
     shown.thumbnail((_MAP_SIDE, _MAP_SIDE))
-    seen = shown.copy()
-    seen.thumbnail((side, side))
-    maps = attention(images=np.asarray(seen, np.float32)[np.newaxis])["maps"]
     buffer = io.BytesIO()
     drawn = drawing.overlay(np.asarray(shown), np.asarray(maps)[0])
     PIL.Image.fromarray(drawn).save(buffer, "PNG")

@@ -1,5 +1,6 @@
 """The route of searches: by photos, examples, a box, filters, re-ranking."""
 
+import os
 from typing import Annotated, NamedTuple
 
 import fastapi
@@ -166,7 +167,8 @@ async def _verified(
     query = await service.run_alone(service.matcher.features, encoded, box)
     features = [
         await service.run_alone(
-            service.matcher.features_of_file, state.path(match.name)
+            service.matcher.features_of_file,
+            os.path.join(state.folder, match.name),
         )
         for match in found[: _VERIFICATION.num_candidates]
     ]

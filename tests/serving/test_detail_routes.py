@@ -8,10 +8,12 @@ import PIL.Image
 import pytest
 from fastapi.testclient import TestClient
 
+from agem_tf.config import ImageConfig
 from agem_tf.library.indexing import index_descriptors
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.serving.application import create_application
-from agem_tf.serving.photo_details import PhotoMatcher
+from agem_tf.serving.batched_model import BatchedModel
+from agem_tf.serving.photo_details import PhotoMatcher, attention_png
 from agem_tf.serving.served_index import ServedIndex, remembered
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_options import ServeOptions
@@ -40,7 +42,14 @@ def test_an_index_without_a_model_has_no_attention(album_index, tmp_path):
     answer = client.post("/attention", data={"name": NAME})
     service.close()
     assert answer.status_code == 404
-    assert "index the photos again" in answer.json()["error"]
+    assert "index the photos." in answer.json()["error"]
+
+
+def test_a_model_of_an_earlier_version_has_no_attention(client, monkeypatch):
+    monkeypatch.setattr(BatchedModel, "attention", None)
+    answer = client.post("/attention", data={"name": NAME})
+    assert answer.status_code == 404
+    assert "earlier version" in answer.json()["error"]
 
 
 def test_the_network_shows_where_it_looks(client, album):
@@ -123,6 +132,30 @@ def test_results_are_ordered_by_matching_keypoints(
     )
     assert refused.status_code == 400
     assert "one photo" in refused.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "resize, enlarge, seen",
+    [
+        ("aspect", False, (32, 96)),
+        ("aspect", True, (32, 128)),
+        ("square", False, (128, 128)),
+    ],
+)
+def test_the_network_looks_at_a_photo_of_its_size(resize, enlarge, seen):
+    """Of 96 x 12 pixels, no side of which is to be below 32."""
+    shapes = []
+
+    def attention(images):
+        shapes.append(images.shape)
+        return {"maps": np.zeros((1, 2, 3), np.float32)}
+
+    buffer = io.BytesIO()
+    PIL.Image.new("RGB", (96, 12)).save(buffer, "PNG")
+    image = ImageConfig(size=128, resize=resize, enlarge=enlarge)
+    drawn = attention_png(buffer.getvalue(), attention, image)
+    assert shapes == [(1, *seen, 3)]
+    assert PIL.Image.open(io.BytesIO(drawn)).size == (96, 12)
 
 
 def test_matches_need_two_photos(client):
