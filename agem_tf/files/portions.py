@@ -19,7 +19,7 @@ from etils import epath
 from agem_tf.errors import UserError
 from agem_tf.files.locations import Location, is_remote
 from agem_tf.files.locks import exclusive
-from agem_tf.files.manifest import MANIFEST, is_finished
+from agem_tf.files.manifest import is_finished
 
 _LOCK = ".lock"
 _NAME = "{:05}-of-{:05}"
@@ -158,7 +158,7 @@ def load_portions(
     place = {name: number for number, name in enumerate(names)}
     found = {}
     for directory in directories:
-        if not (directory / MANIFEST).exists():
+        if not is_finished(directory):
             continue
         portion = load(directory)
         first = place.get(portion.names[0], 0)

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from agem_tf import index
+from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.extraction import photo_files
-from agem_tf.files.portions import Portion, portions_in, remove_portions
+from agem_tf.files.manifest import begin_manifest
+from agem_tf.files.portions import (
+    Portion,
+    load_portions,
+    portions_in,
+    remove_portions,
+)
 from agem_tf.library import describing
 from agem_tf.library.indexing import describe_portion, index_photos
 from agem_tf.retrieval.indexes import storage_at
@@ -89,6 +96,13 @@ def test_shards_of_another_model_are_kept(photos, run_directory, tmp_path):
         index_photos(storage_at(place), shards=shards, **made)
     index_photos(storage_at(place), shards=shards, image_size=96, **made)
     assert not (tmp_path / "shards").exists()
+
+
+def test_a_shard_whose_upload_was_killed_is_not_read(tmp_path):
+    shard = Portion(1, 2).place(tmp_path)
+    shard.mkdir()
+    begin_manifest(shard, "descriptors")
+    assert load_portions([shard], DescriptorSet.load, ["a.jpg"], {}) == {}
 
 
 def test_a_directory_without_shards_is_refused(photos, tmp_path):
