@@ -11,7 +11,7 @@ import os
 import PIL.Image
 import tensorflow as tf
 
-from agem_tf.photos import decoding, reading
+from agem_tf.photos import decoding, limits, reading
 from agem_tf.photos.exif_orientation import exif_orientation
 from agem_tf.photos.pixel_budget import PIXEL_BUDGET
 from agem_tf.photos.reading import REMEDY, EncodedPhoto
@@ -104,11 +104,13 @@ def sent_photo(encoded: bytes) -> EncodedPhoto | None:
     Returns:
         The photo with the size that it has upright; None if it has another
         format than JPEG and PNG, other colours than RGB and grey of 8 bits,
-        damage that a decoder of JPEG reports, or an orientation that
-        TensorFlow's graphs read differently than Pillow.
+        more pixels than any photo may have, damage that a decoder of JPEG
+        reports, or an orientation that TensorFlow's graphs read differently
+        than Pillow.
     """
     try:
         with reading.open_header(encoded) as photo:
+            pixels = photo.width * photo.height
             turn = 1
             # Without one of these, the graph has nothing to read.
             if b"Exif\0\0" in encoded or b"eXIf" in encoded:
@@ -119,9 +121,9 @@ def sent_photo(encoded: bytes) -> EncodedPhoto | None:
                 or photo.has_transparency_data
                 or ";16" in reading.stored_mode(photo)
                 or turn != orientation(photo)
+                or pixels > limits.MAX_JPEG_PIXELS
             ):
                 return None
-            pixels = photo.width * photo.height
             if photo.format != "PNG" and reading.jpeg_damage(encoded, pixels):
                 return None
             return EncodedPhoto(encoded, *upright_size(photo))

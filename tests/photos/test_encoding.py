@@ -7,6 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from agem_tf.errors import UserError
+from agem_tf.photos import limits
 from agem_tf.photos.encoding import encode_photo, sent_photo
 
 
@@ -40,6 +42,13 @@ def test_a_sound_jpeg_is_kept_byte_by_byte(jpeg, caplog):
     assert photo.encoded == jpeg
     assert (photo.width, photo.height) == (30, 40)
     assert not caplog.records
+
+
+def test_an_upload_of_too_many_pixels_is_not_decoded(jpeg, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_JPEG_PIXELS", 30 * 40 - 1)
+    assert sent_photo(jpeg) is None
+    with pytest.raises(UserError, match="30 x 40 pixels, more than 1199"):
+        encode_photo(jpeg, "a.jpg")
 
 
 def test_a_damaged_upload_is_not_left_to_the_decoder_of_the_model(jpeg):
