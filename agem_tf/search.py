@@ -42,8 +42,14 @@ class AnswerOptions:
     photos: tuple[str, ...] = cli.option(
         (), "Photos or folders to search by.", positional=True
     )
+    list: str | None = cli.option(
+        None, "File with a photo per line to search by; - for standard input."
+    )
     top: int | None = cli.option(
         None, "Number of photos to find per query; default: 10.", minimum=1
+    )
+    min_similarity: float | None = cli.option(
+        None, "Least similarity, or votes, of a photo to be found."
     )
     box: tuple[float, ...] | None = cli.option(
         None, "Part of the photo to search for: x1,y1,x2,y2 in pixels."
@@ -102,9 +108,6 @@ class SearchOptions(AnswerOptions):
     """Options of a search."""
 
     index: str = cli.required("Directory of the index, or milvus:ADDRESS.")
-    list: str | None = cli.option(
-        None, "File with a photo per line to search by; - for standard input."
-    )
     like: tuple[str, ...] = cli.option(
         (), "Photo of what to find; all of them make one query."
     )
@@ -113,9 +116,6 @@ class SearchOptions(AnswerOptions):
     )
     descriptors: str | None = cli.option(
         None, "Descriptor set to search by instead of photos."
-    )
-    min_similarity: float | None = cli.option(
-        None, "Least similarity of a photo to be found."
     )
     where: str | None = cli.option(
         None,
@@ -197,8 +197,8 @@ class FeatureSearchOptions(AnswerOptions):
     )
 
     def __post_init__(self) -> None:
-        if not self.photos:
-            raise UserError("Give photos to search by.")
+        if bool(self.photos) == bool(self.list):
+            raise UserError("Give photos to search by, or --list=FILE.")
         AnswerOptions.__post_init__(self)
         if len(self.rerank) > self.verifies:
             raise UserError(
@@ -267,16 +267,17 @@ def _search_features(
         options.folder,
         verification,
         options.local_features,
+        options.min_similarity,
     )
     if options.format == "csv":
         cli.print_line(answers.csv_heading(options.verifies))
     unreadable: list[str] = []
-    queries = answers.expand_folders(options.photos)
+    queries, is_list = _queries(options)
     top = options.top or 10
-    if queries == list(options.photos):
-        coming = (index.answer(query, top, options.box) for query in queries)
-    else:
+    if is_list:
         coming = index.answers(queries, top, unreadable)
+    else:
+        coming = (index.answer(query, top, options.box) for query in queries)
     return _print_answers(coming, options, unreadable, (), options.folder)
 
 
@@ -324,6 +325,17 @@ def _voting(options: SearchOptions) -> recognition.Voting | None:
     )
 
 
+def _queries(options: AnswerOptions) -> tuple[Sequence[str], bool]:
+    """Returns the photos to search by, and whether a list or folder has them.
+
+    Of those, photos that can't be read are left out.
+    """
+    if options.list:
+        return answers.listed_queries(options.list), True
+    queries = answers.expand_folders(options.photos)
+    return queries, queries != list(options.photos)
+
+
 def _answers(
     stored: storages.StoredIndex,
     options: SearchOptions,
@@ -340,11 +352,8 @@ def _answers(
                 stored, options.like, options.unlike, limits
             )
         ]
-    if options.list:
-        queries = answers.listed_queries(options.list)
-        return answers.search_in_batches(stored, queries, limits, unreadable)
-    queries = answers.expand_folders(options.photos)
-    if queries != list(options.photos):
+    queries, is_list = _queries(options)
+    if is_list:
         return answers.search_in_batches(stored, queries, limits, unreadable)
     return answers.search_by_photos(
         stored, queries, box=options.box, limits=limits

@@ -32,6 +32,8 @@ class FeatureSearch:
         step: verification of the best photos, if any.
         stored: directory of the local features of the indexed photos, for the
             verification; by default the files of `folder` are read.
+        min_similarity: least similarity or number of votes of a photo to be
+            found; those of 0 never are.
 
     Raises:
         UserError: there is no index, or its features can't be made of queries,
@@ -45,15 +47,18 @@ class FeatureSearch:
         folder: str | None = None,
         step: SpatialVerification | None = None,
         stored: str | None = None,
+        min_similarity: float | None = None,
     ):
         self._index = load_feature_index(directory)
         self._names = self._index.names
         self._folder, self._step = folder, step
+        self._min_similarity = min_similarity or 0.0
         self._features_of: Callable[[str], LocalFeatures] | None = None
         if step is not None and stored is not None:
             features = LocalFeatureSet.load(stored)
             made = self._index.provenance
             check_same_provenance(features.provenance, made, stored, directory)
+            features.check_has(self._names)
             self._features_of = features.__getitem__
         elif step is not None and folder is None:
             raise UserError(
@@ -79,21 +84,7 @@ class FeatureSearch:
             UserError: the photo can't be read.
         """
         features = query_features(self._extractor, query, self._folder, box)
-        similarities = self._index.similarities(features)
-        candidates = 0 if self._step is None else self._step.num_candidates
-        most = min(max(top, candidates), len(self._names))
-        order = largest_first(similarities[np.newaxis], most)[0][:most]
-        found = [
-            Match(self._names[photo], float(similarities[photo]))
-            for photo in order
-            if similarities[photo] > 0
-        ]
-        answer = Answer(query, found, box)
-        if self._step is None:
-            return answer
-        return verify_answer(
-            answer, features, self._step, self._features_of, top
-        )
+        return self._ranked(query, features, top, box)
 
     def answers(
         self, queries: Sequence[str], top: int, unreadable: list[str]
@@ -106,6 +97,34 @@ class FeatureSearch:
         """
         for query in queries:
             try:
-                yield self.answer(query, top)
+                features = query_features(
+                    self._extractor, query, self._folder, None
+                )
             except UserError as error:
                 unreadable.append(str(error))
+            else:
+                yield self._ranked(query, features, top)
+
+    def _ranked(
+        self,
+        query: str,
+        features: LocalFeatures,
+        top: int,
+        box: Box | None = None,
+    ) -> Answer:
+        similarities = self._index.similarities(features)
+        candidates = 0 if self._step is None else self._step.num_candidates
+        most = min(max(top, candidates), len(self._names))
+        order = largest_first(similarities[np.newaxis], most)[0][:most]
+        found = [
+            Match(self._names[photo], float(similarities[photo]))
+            for photo in order
+            if similarities[photo] > 0
+            and similarities[photo] >= self._min_similarity
+        ]
+        answer = Answer(query, found, box)
+        if self._step is None:
+            return answer
+        return verify_answer(
+            answer, features, self._step, self._features_of, top
+        )

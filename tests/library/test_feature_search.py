@@ -59,9 +59,11 @@ def root(tmp_path):
 
 
 def searched(root, *photos, **changes):
+    if not photos and "list" not in changes:
+        photos = (str(root / "query.png"),)
     return search.main(
         search.FeatureSearchOptions(
-            photos=photos or (str(root / "query.png"),),
+            photos=photos,
             local_index=str(root / "index"),
             **changes,
         )
@@ -128,10 +130,46 @@ def test_a_folder_of_queries_leaves_out_what_cannot_be_read(root, capsys):
         searched(root, str(root / "photos" / "4.png"))
 
 
+def test_a_list_of_queries_leaves_out_what_cannot_be_read(root):
+    listed = root / "list.txt"
+    listed.write_text("photos/1.png\nphotos/3.png\n")
+    both = searched(root, list=str(listed), top=1)
+    assert [names(answer) for answer in both] == [["1.png"], ["3.png"]]
+    listed.write_text("photos/1.png\nabsent.png\n")
+    with pytest.raises(PartialResultError, match=r"1 of 2 .*absent\.png"):
+        searched(root, list=str(listed))
+
+
+def test_photos_of_few_votes_are_not_found(root):
+    (answer,) = searched(root)
+    assert len(answer.matches) > 1
+    second = answer.matches[1].similarity
+    (answer,) = searched(root, min_similarity=second + 1)
+    assert names(answer) == ["2.png"]
+
+
+def test_features_that_lack_an_indexed_photo_are_no_fault_of_the_queries(root):
+    drawing(9).save(root / "photos" / "9.png")
+    aggregate.main(
+        aggregate.FeatureAddOptions(
+            features=extracted(root), add=str(root / "index")
+        )
+    )
+    (root / "photos" / "9.png").unlink()
+    with pytest.raises(UserError, match=r"lack 1 of 5 photos, '9\.png'"):
+        searched(
+            root,
+            str(root / "photos"),
+            rerank=("verify:5",),
+            local_features=extracted(root),
+        )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"photos": ()}, "Give photos to search by"),
+        ({"list": "l"}, "or --list=FILE"),
         ({"rerank": ("qe:2",)}, "no descriptors to re-rank"),
         ({"local_features": "d"}, "is for --rerank=verify"),
         ({"rerank": ("verify",)}, "give --local_features=DIR or --folder=DIR"),
