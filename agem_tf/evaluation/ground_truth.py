@@ -72,6 +72,9 @@ class LandmarkQueries(Sequence[QueryTruth]):
             for the whole photo.
         answerable: (photos,) bool; see `QueryTruth`.
 
+    Raises:
+        UserError: a box has no area.
+
     Attributes:
         landmarks: (photos,) int64, a number from 0 per landmark.
         boxes, answerable: as above.
@@ -86,7 +89,10 @@ class LandmarkQueries(Sequence[QueryTruth]):
         _, self.landmarks, counts = np.unique(
             np.asarray(labels), return_inverse=True, return_counts=True
         )
-        self.boxes = np.asarray(boxes, np.float64)
+        self.boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        given = self.boxes[self.boxes.any(axis=1)]
+        for box in given[~(given[:, :2] < given[:, 2:]).all(axis=1)]:
+            _checked_box(box)  # Raises.
         if answerable is None:
             answerable = counts[self.landmarks] > 1
         self.answerable = np.asarray(answerable, bool)
@@ -167,6 +173,11 @@ class GroundTruth:
                 f"has positives of {len(self.queries)}."
             )
         if isinstance(self.queries, LandmarkQueries):
+            if self.query_names != self.database_names:
+                raise UserError(
+                    "The queries of landmarks are all photos of the database, "
+                    "in its order."
+                )
             return
         for name, query in zip(self.query_names, self.queries, strict=True):
             _check_query(name, query, len(self.database_names))
@@ -301,7 +312,8 @@ class GroundTruth:
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise UserError(
                 'Ground truth must be {"imlist", "qimlist", "gnd": [{"bbx", '
-                '"easy", "hard", "junk"}]}.'
+                '"easy", "hard", "junk"}]} or {"imlist", "labels", "boxes", '
+                '"answerable"}, with a label per photo.'
             ) from error
 
     @classmethod
@@ -310,6 +322,8 @@ class GroundTruth:
         labels = _indices(content["labels"], "labels")
         boxes = np.zeros((len(names), 4))
         for photo, box in content["boxes"].items():
+            if int(photo) < 0:
+                raise IndexError
             boxes[int(photo)] = _checked_box(box)
         answerable = np.array(content["answerable"], bool)
         if not len(names) == len(labels) == len(answerable):

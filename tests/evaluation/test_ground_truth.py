@@ -91,6 +91,7 @@ def test_labels_are_joined_and_restricted_as_lists_are(labelled):
         {"labels": ["x", "y"]},
         {"answerable": [1]},
         {"boxes": {"2": [1, 2, 3, 4]}},
+        {"boxes": {"-1": [1, 2, 3, 4]}},
         {"boxes": {"0": [3, 2, 1, 4]}},
         {"boxes": [1]},
     ],
@@ -105,6 +106,17 @@ def test_faulty_labels_are_refused(change):
     GroundTruth.from_dict(content)
     with pytest.raises(UserError):
         GroundTruth.from_dict(content | change)
+
+
+@pytest.mark.parametrize("box", [(3, 2, 1, 4), (1, 4, 3, 4), (0, 0, 0, 9)])
+def test_boxes_of_labelled_photos_have_an_area(box):
+    with pytest.raises(UserError, match="x1 < x2 and y1 < y2"):
+        GroundTruth.from_labels(["a", "b"], [1, 1], [(0, 0, 0, 0), box])
+
+
+def test_queries_by_landmarks_are_the_database(labelled):
+    with pytest.raises(UserError, match="all photos of the database"):
+        GroundTruth(labelled.database_names, list("fedcba"), labelled.queries)
 
 
 def test_names_need_labels():
