@@ -26,7 +26,7 @@ from etils import epath
 from agem_tf import native_output
 from agem_tf.config.shared_options import ShardOptions
 from agem_tf.distribution.processes import end_with_parent
-from agem_tf.errors import UserError
+from agem_tf.errors import UserError, sentence_of
 from agem_tf.files.locations import Location
 from agem_tf.files.portions import Portion
 from agem_tf.progress import Progress
@@ -38,7 +38,10 @@ Engine = Callable[[Task, Sequence[str]], Iterator[str]]
 
 
 def create_engine(
-    processes: int = 1, beam: str | None = None, ray: str | None = None
+    processes: int = 1,
+    beam: str | None = None,
+    ray: str | None = None,
+    on_gpus: bool = False,
 ) -> Engine:
     """Returns the engine that the flags of a command choose.
 
@@ -46,9 +49,11 @@ def create_engine(
         processes: number of local processes.
         beam: flags of Apache Beam.
         ray: address of a Ray cluster, "auto", or "local".
+        on_gpus: see `on_ray`.
 
     Raises:
-        UserError: more than one is given, or one is not installed.
+        UserError: more than one is given, one is not installed, or the flags
+            of Beam are malformed.
     """
     chosen = (processes != 1, beam is not None, ray is not None)
     if processes < 1 or sum(chosen) > 1:
@@ -59,7 +64,7 @@ def create_engine(
     if beam is not None:
         return on_beam(beam)
     if ray is not None:
-        return on_ray(ray)
+        return on_ray(ray, on_gpus)
     return in_process if processes == 1 else in_processes(processes)
 
 
@@ -85,26 +90,35 @@ def on_beam(options: str) -> Engine:
         options: flags of Beam, for example "--runner=FlinkRunner".
 
     Raises:
-        UserError: Beam, an optional dependency, is not installed.
+        UserError: Beam, an optional dependency, is not installed, or a
+            quotation in the flags has no end.
     """
+    try:
+        flags = shlex.split(options)
+    except ValueError as error:
+        raise UserError(
+            f"The flags of Beam are malformed ({error}); check their quotes. "
+            f"Received: --beam={options}"
+        ) from error
     apache_beam = _import_engine("apache_beam", "beam")
-    return functools.partial(_run_beam, apache_beam, shlex.split(options))
+    return functools.partial(_run_beam, apache_beam, flags)
 
 
-def on_ray(address: str) -> Engine:
+def on_ray(address: str, on_gpus: bool = False) -> Engine:
     """Returns an engine that gives Ray one task per part.
 
-    A task takes a GPU if the cluster has any. Ray's workers need this package,
-    and a file system that all of them share.
+    Ray's workers need this package, and a file system that all of them share.
 
     Args:
         address: HOST:PORT of a cluster, "auto" for that of this machine, or
             "local" to start one.
+        on_gpus: whether each task takes a GPU, if the cluster has any.
 
     Raises:
         UserError: Ray, an optional dependency, is not installed.
     """
-    return functools.partial(_run_ray, _import_engine("ray", "ray"), address)
+    ray = _import_engine("ray", "ray")
+    return functools.partial(_run_ray, ray, address, on_gpus)
 
 
 def run_portions(
@@ -120,7 +134,7 @@ def run_portions(
     Raises:
         UserError: the engine is not installed, or a portion has an error.
     """
-    engine = create_engine(beam=options.beam, ray=options.ray)
+    engine = create_engine(beam=options.beam, ray=options.ray, on_gpus=True)
     count = options.num_shards
     alone = {"beam": None, "ray": None, "num_shards": None}
     task = _PortionTask(command, type(options).__name__, vars(options) | alone)
@@ -134,17 +148,28 @@ def run_portions(
             progress.update(1)
 
 
-def write_or_note(task: Task, path: str) -> str:
-    """Writes a part, or the sentence of its error into a file beside it.
+def attempt(task: Task, path: str) -> str | None:
+    """Writes a part; returns the sentence of its error, if it has one.
 
     An exception would return from a cluster as pages of stack traces.
     """
-    note = epath.Path(f"{path}.error")
-    note.unlink(missing_ok=True)
     try:
         task(path)
-    except UserError as error:
-        note.write_text(str(error))
+    except Exception as error:
+        sentence = sentence_of(error, path)
+        if sentence is None:
+            raise
+        return sentence
+    return None
+
+
+def write_or_note(task: Task, path: str) -> str:
+    """Writes a part, or the sentence of its error into a file beside it."""
+    note = epath.Path(f"{path}.error")
+    note.unlink(missing_ok=True)
+    sentence = attempt(task, path)
+    if sentence is not None:
+        note.write_text(sentence)
     return path
 
 
@@ -235,7 +260,11 @@ def _run_beam(
 
 
 def _run_ray(
-    ray: ModuleType, address: str, task: Task, paths: Sequence[str]
+    ray: ModuleType,
+    address: str,
+    on_gpus: bool,
+    task: Task,
+    paths: Sequence[str],
 ) -> Iterator[str]:
     starts = not ray.is_initialized()
     if starts:
@@ -246,20 +275,25 @@ def _run_ray(
                 f"--ray={address} can't be reached ({error}); give HOST:PORT "
                 "of a running cluster, or --ray=local."
             ) from error
-    gpus = 1 if ray.cluster_resources().get("GPU") else 0
+    gpus = 1 if on_gpus and ray.cluster_resources().get("GPU") else 0
     # Ray runs the task of a killed worker again, up to three times.
-    write = ray.remote(num_gpus=gpus)(write_or_note)
-    waiting = [write.remote(task, path) for path in paths]
+    remote = ray.remote(num_gpus=gpus)(attempt)
+    waiting = {remote.remote(task, path): path for path in paths}
     try:
         while waiting:
-            (done,), waiting = ray.wait(waiting)
-            path = ray.get(done)
-            raise_noted([path])
-            yield path
-    except ray.exceptions.WorkerCrashedError as error:
+            (done,), _ = ray.wait(list(waiting))
+            sentence = ray.get(done)
+            if sentence is not None:
+                raise UserError(sentence)
+            yield waiting.pop(done)
+    except (
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.WorkerCrashedError,
+    ) as error:
         raise UserError(
             "A worker of Ray died four times, perhaps for lack of memory; give "
-            "the same command with more --num_shards or other machines."
+            "the same command with smaller shards or on other machines."
         ) from error
     finally:
         if starts:

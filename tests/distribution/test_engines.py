@@ -1,5 +1,6 @@
 """Every engine writes what one process writes."""
 
+import errno
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from agem_tf.retrieval.indexes import storage_at
 def ray():
     """Ray on this machine, started once."""
     ray = pytest.importorskip("ray")
-    ray.init("local", num_cpus=2, log_to_driver=False)
+    ray.init("local", num_cpus=2, num_gpus=1, log_to_driver=False)
     yield ray
     ray.shutdown()
 
@@ -131,6 +132,42 @@ def test_the_part_of_a_killed_worker_is_written_again(ray, tmp_path):
     assert sorted(engines.on_ray("local")(task, paths)) == paths
     assert {open(path).read() for path in paths} == {"written"}
     assert os.path.getsize(f"{paths[1]}.attempts") == 2
+
+
+@pytest.mark.parametrize("on_gpus", [False, True])
+def test_a_task_takes_a_gpu_where_it_runs_a_network(ray, tmp_path, on_gpus):
+    def task(path):
+        resources = ray.get_runtime_context().get_assigned_resources()
+        with open(path, "w") as file:
+            file.write(str(resources.get("GPU", 0)))
+
+    path = str(tmp_path / "part")
+    assert list(engines.on_ray("local", on_gpus)(task, [path])) == [path]
+    assert float(open(path).read()) == on_gpus
+
+
+def full_disk(path):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
+def defective(path):
+    raise KeyError(path)
+
+
+def test_an_error_of_a_worker_is_one_sentence(tmp_path):
+    path = str(tmp_path / "part")
+    assert engines.attempt(str, path) is None
+    assert engines.attempt(full_disk, path).startswith(f"{path} can't be")
+    engines.write_or_note(full_disk, path)
+    with pytest.raises(UserError, match="No space left"):
+        engines.raise_noted([path])
+    with pytest.raises(KeyError):
+        engines.attempt(defective, path)
+
+
+def test_quotes_in_the_flags_of_beam_have_an_end():
+    with pytest.raises(UserError, match="flags of Beam are malformed"):
+        engines.on_beam("--project='mine")
 
 
 @pytest.mark.parametrize(
