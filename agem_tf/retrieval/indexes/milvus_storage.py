@@ -24,6 +24,7 @@ from typing import Any
 
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import resumable_workspace
+from agem_tf.files.locations import large_temporary_directory
 from agem_tf.files.locks import exclusive
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.milvus_index import (
@@ -121,7 +122,8 @@ class MilvusStorage(Storage):
         with self._alone():
             before = self._current()
             self._drop_leftovers(before)
-            with tempfile.TemporaryDirectory() as scratch:
+            directory = large_temporary_directory()
+            with tempfile.TemporaryDirectory(dir=directory) as scratch:
                 draft = _MilvusDraft(
                     self, pathlib.Path(scratch), self._model_path()
                 )
