@@ -105,8 +105,9 @@ class _Cut(NamedTuple):
     """A tensor through which all that follows depends on images.
 
     Attributes:
-        tensor: The symbolic tensor.
-        size: Its numbers per photo.
+        tensor: The symbolic tensor; all outputs at the end of a graph with
+            several.
+        size: Its numbers per photo; 0 for several outputs.
         computed: Numbers per photo of all tensors since the cut before it.
     """
 
@@ -148,6 +149,9 @@ def _cuts(model: keras.Model) -> list[_Cut]:
             ((key, tensor),) = alive.items()
             cuts.append(_Cut(tensor, sizes[key], computed))
             computed = 0
+    if computed:
+        # Several outputs; no single tensor is the end.
+        cuts.append(_Cut(model.outputs, 0, computed))
     return cuts
 
 

@@ -108,3 +108,20 @@ def test_large_maps_have_segments_of_their_own():
         maps.append(convolution(maps[-1]))
     kept = kept_tensors(keras.Model(images, maps[-1]))
     assert [id(each) for each in kept] == [id(maps[2])]
+
+
+def test_several_outputs_are_a_segment_too():
+    """Maps of 4, 4 and twice 4 shares: 12 are in memory with the second kept.
+
+    All 16 are without it, or with the first.
+    """
+    images = keras.Input((None, None, 3))
+    trunk = [images]
+    for _ in range(2):
+        trunk.append(keras.layers.Conv2D(2, 3, padding="same")(trunk[-1]))
+    heads = {
+        name: keras.layers.Conv2D(2, 3, padding="same")(trunk[-1])
+        for name in ("first", "second")
+    }
+    kept = kept_tensors(keras.Model(images, heads))
+    assert [id(each) for each in kept] == [id(trunk[2])]
