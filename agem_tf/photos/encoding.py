@@ -93,7 +93,7 @@ def encode_photo(
 def sent_photo(encoded: bytes) -> EncodedPhoto | None:
     """Returns a photo as it was sent, if an exported model may decode it.
 
-    Takes a tenth of the time of `encode_photo`. The model checks the photo
+    Takes a fifth of the time of `encode_photo`. The model checks the photo
     while it decodes it, and turns it as its EXIF orientation says; what the
     model refuses goes to `encode_photo`, which converts the photo or says what
     is wrong with it.

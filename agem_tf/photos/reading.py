@@ -273,7 +273,8 @@ def jpeg_damage(encoded: bytes, pixels: int) -> str:
     """Returns what libjpeg reports of a damaged JPEG, or an empty text.
 
     TensorFlow prints it without a name each time it decodes the photo. The
-    check decodes at an eighth of the sides, in a tenth of TensorFlow's time.
+    check decodes at an eighth of the sides: 25 ms of a processor for 12
+    megapixels, where TensorFlow's decoder takes 40.
 
     Args:
         encoded: a JPEG in RGB or grey.

@@ -31,7 +31,7 @@ def detail_routes(service: Service) -> fastapi.APIRouter:
         photo: Annotated[list[UploadFile], File()] = (),
         name: Annotated[list[str], Form()] = (),
     ) -> Response:
-        """Returns a photo, warm where the network looks."""
+        """Returns a photo under a heat map of where the network looks."""
         state = await service.state()
         if not state.has_attention:
             raise not_found(

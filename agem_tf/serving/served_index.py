@@ -98,7 +98,7 @@ class IndexState:
 
     @property
     def has_attention(self) -> bool:
-        """Whether the model says where it looks."""
+        """Whether the model has heat maps of where it looks."""
         return self.model is not None and self.model.attention is not None
 
     def passing(self, where: str = "") -> list[str]:

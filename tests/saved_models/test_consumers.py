@@ -70,7 +70,7 @@ def test_tensorflow_loads_fewer_variables(loaded, model, images, expected):
     assert len(loaded.variables) == len(model.variables) - 49 * 3
 
 
-def test_it_says_where_the_network_looks(loaded, model, images):
+def test_its_attention_is_that_of_the_model(loaded, model, images):
     found = loaded.signatures["attention"](images=images)["maps"]
     np.testing.assert_allclose(found, model.attention_maps(images), atol=1e-5)
 
