@@ -72,9 +72,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--backbones", nargs="+", default=list(ATTENTIONS))
+    parser.add_argument(
+        "--backbones", nargs="+", choices=ATTENTIONS, default=list(ATTENTIONS)
+    )
     given = parser.parse_args()
     data = given.directory / "data"
+    print(
+        "| backbone | attention | untrained | trained | beyond none "
+        "| on the landmark |\n|---|---|---|---|---|---|"
+    )
     for backbone in given.backbones:
         plain = None
         for attention in ATTENTIONS[backbone]:

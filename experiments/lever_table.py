@@ -1,13 +1,14 @@
 """Change the quickstart one setting at a time, over seeds, as a table.
 
     python experiments/lever_table.py runs/levers
-    python experiments/lever_table.py runs/levers --photos=data/photos
+    python experiments/lever_table.py runs/levers_real --photos=data/photos
 
 The recipe is the whole quickstart, because shorter training with larger steps
 hurts on real photos. Finished runs are skipped and interrupted runs are
 resumed; `--seeds=1 --levers rate_10 squares` does fewer. `--photos` is a
 prepared dataset of real photos, all in its test split, which every run also
-scores:
+scores; give another directory than without it, because finished runs are not
+scored again:
 
     python -m agem_tf.prepare --source=photos --data_dir=data/photos \
         --option 'test=*'
