@@ -6,10 +6,10 @@
 
 Arguments: the prepared dataset and the split; descriptors of the split and of
 its queries, by whose dot products the 100 candidates of each query are chosen;
-and per kind of local features those of both. Choose parameters on
-the validation landmarks; the test landmarks are for the final scores. Rows are
-per model, threshold and ratio, columns per fewest inliers that count: Medium
-and Hard mAP.
+and per kind of local features those of both. Choose parameters on the
+validation landmarks; the test landmarks are for the final scores. Rows are per
+model, threshold and ratio, columns per fewest inliers that count: Medium and
+Hard mAP.
 """
 
 import itertools
