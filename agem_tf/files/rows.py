@@ -216,6 +216,10 @@ class StackedRows(RowsView):
             first, last = sorted((rows[0], rows[-1]))
             return self._slice(first, last + 1)[:: rows.step]
         rows = np.asarray(key)
+        rows = np.where(rows < 0, rows + len(self), rows)
+        if ((rows < 0) | (rows >= len(self))).any():
+            # It also ends an iteration.
+            raise IndexError(f"There are {len(self)} rows. Received: {key}")
         sources = np.searchsorted(self._ends, rows, side="right")
         found = np.empty((*rows.shape, self.shape[1]), self.dtype)
         for source, (first, part) in enumerate(self._placed()):

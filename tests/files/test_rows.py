@@ -1,5 +1,7 @@
 """Descriptors by rows: files that grow, temporary files, and views."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,14 @@ def test_a_selection_reads_as_the_selected_rows(parts):
     assert selection.shape == (4, 3)
     for key in (slice(1, 3), np.array([3, 1]), 2):
         np.testing.assert_array_equal(selection[key], parts[3][rows][key])
+
+
+def test_stacked_rows_end_as_an_array_does():
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    stacked = StackedRows([rows[:2], rows[2:]])
+    first = list(itertools.islice(stacked, 7))
+    np.testing.assert_array_equal(first, rows)
+    np.testing.assert_array_equal(stacked[[-1, 0]], rows[[-1, 0]])
+    for missing in (6, [0, 6], -7):
+        with pytest.raises(IndexError):
+            stacked[missing]
