@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import gc
 import hashlib
 import io
 import json
@@ -26,6 +27,14 @@ def write_photo(path: pathlib.Path, seed: int, size=(48, 36)) -> None:
     coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(coarse).resize(size, PIL.Image.BICUBIC).save(path)
+
+
+@pytest.fixture(autouse=True)
+def usual_garbage_collection():
+    """Undoes what a command sets for its process, which keeps old graphs."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
 
 
 @pytest.fixture(scope="session")
