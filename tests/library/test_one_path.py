@@ -54,8 +54,9 @@ def test_all_paths_give_one_descriptor(turned, run_directory, tmp_path):
     place = str(tmp_path / "index")
     index_photos(storage_at(place), str(turned), workdir=str(run_directory))
     stored = storage_at(place).open()
-    assert stored.index._names == names
-    np.testing.assert_allclose(stored.index._rows, expected, atol=1e-6)
+    assert stored.index.names() == names
+    rows = stored.index.descriptors()
+    np.testing.assert_allclose(rows, expected, atol=1e-6)
 
     # A query, through the exported network.
     exported = load_exported(stored.model)
