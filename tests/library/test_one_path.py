@@ -55,7 +55,7 @@ def test_all_paths_give_one_descriptor(turned, run_directory, tmp_path):
     index_photos(storage_at(place), str(turned), workdir=str(run_directory))
     stored = storage_at(place).open()
     assert stored.index.names() == names
-    rows = stored.index.descriptors()
+    rows = stored.index.descriptors
     np.testing.assert_allclose(rows, expected, atol=1e-6)
 
     # A query, through the exported network.
