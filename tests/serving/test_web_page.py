@@ -98,7 +98,7 @@ def open_page(browser, address):
                 browser.new_context(viewport=viewport, **settings)
             )
             page = context.new_page()
-            page.set_default_timeout(20_000)
+            page.set_default_timeout(60_000)
             page.on("console", note)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.goto(address + hash_)
