@@ -209,6 +209,12 @@ def _step_faults(config: Config) -> Iterator[str]:
             "training.jit_compile compiles a program per shape of a photo; set "
             "image.buckets to a few canvases, or image.resize to square"
         )
+    if training.jit_compile and training.deterministic:
+        yield (
+            "training.jit_compile and training.deterministic exclude each "
+            "other, because XLA has no deterministic gradient of max pooling; "
+            "set one of them to False"
+        )
     if image.resize == "aspect" and config.model.batch_norm == "trainable":
         yield (
             "image.resize aspect runs one photo at a time, too few for batch "

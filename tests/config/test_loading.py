@@ -286,6 +286,11 @@ _ATTENTIVE = [
         ["extraction.scales=()"],
         ["training.epochs=0", "evaluation.untrained=False"],
         ["training.jit_compile=True"],
+        [
+            "image.resize=square",
+            "training.jit_compile=True",
+            "training.deterministic=True",
+        ],
         ["extraction.mining.size=8"],
         ["image.size=64", "extraction.test.buckets=((64, 32),)"],
         [
