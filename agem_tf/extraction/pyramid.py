@@ -169,6 +169,9 @@ class ScalePyramid:
                 tf.TensorShape(()),
                 tf.TensorShape((None, dimension)),
             ),
+            # One shape's activations at a time. And TensorFlow's convolutions
+            # with a fused sum are wrong when two iterations overlap.
+            parallel_iterations=1,
         )
         return descriptors
 

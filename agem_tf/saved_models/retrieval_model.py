@@ -50,6 +50,7 @@ from agem_tf.models.folding import merged
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.photos.screening import decode_valid
 from agem_tf.saved_models.graph_operations import check_operations
+from agem_tf.saved_models.separate_sums import with_separate_sums
 from agem_tf.saved_models.warmup import write_warmup
 
 KIND = "saved_model"
@@ -170,7 +171,8 @@ class ExportableModel:
         attended = model.attended_network().output
         self._attention_of = model.attention_of
         # One kernel and bias per convolution: fewer variables to save.
-        self._model = merged(keras.Model(model.input, [model.output, attended]))
+        network = merged(keras.Model(model.input, [model.output, attended]))
+        self._model = with_separate_sums(network)
         self._whitening: Whitening | None = None
         # Shapes are dynamic here, and canvases change no descriptor.
         self._image = dataclasses.replace(image, buckets=())

@@ -35,6 +35,7 @@ def gradients(model, network, inputs):
                     sums + network(inputs, training=True),
                 ),
                 (0, tf.zeros((2, model.dimension))),
+                parallel_iterations=1,
             )
             loss = tf.reduce_sum(sums * tf.range(float(model.dimension)))
         return sums, tape.gradient(
