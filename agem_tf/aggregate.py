@@ -44,7 +44,8 @@ class AggregateOptions:
     factory: str | None = cli.option(
         None,
         "For votes: FAISS factory string of an inverted file; default: by the "
-        "number of features, with one byte for four dimensions.",
+        "number of features, with one byte for four dimensions, or half "
+        "precision for less than 10,000 features.",
     )
     neighbours: int | None = cli.option(
         None,

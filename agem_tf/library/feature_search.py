@@ -37,7 +37,8 @@ class FeatureSearch:
 
     Raises:
         UserError: there is no index, or its features can't be made of queries,
-            or there is nothing to verify with.
+            or there is nothing to verify with: neither stored features nor the
+            photos.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class FeatureSearch:
             self._index.provenance, directory, model
         )
         if step is not None and self._features_of is None:
-            self._features_of = features_of_files(self._extractor, folder)
+            self._features_of = features_of_files(
+                self._extractor, folder, self._names
+            )
 
     def answer(self, query: str, top: int, box: Box | None = None) -> Answer:
         """Returns the photos that share local features with a query.

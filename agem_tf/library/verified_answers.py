@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,16 +53,18 @@ def verified_answers(
         The answers with their numbers of inliers.
 
     Raises:
-        UserError: a query can't be read, the local features lack a photo, or
-            there is neither a folder nor local features.
+        UserError: a query can't be read, the local features lack a photo, the
+            folder has none of the photos, or there is neither a folder nor
+            local features.
     """
     if directory is not None:
         stored = LocalFeatureSet.load(directory)
         extractor = query_extractor(stored.provenance, directory, model)
         features_of: Callable[[str], LocalFeatures] = stored.__getitem__
     elif folder is not None:
+        candidates = {m.name for answer in answers for m in answer.matches}
         extractor = _create(_DEFAULT_KIND)
-        features_of = features_of_files(extractor, folder)
+        features_of = features_of_files(extractor, folder, candidates)
     else:
         raise UserError(
             "The index does not know the folder of its photos; give "
@@ -127,9 +129,26 @@ def verify_answer(
 
 
 def features_of_files(
-    extractor: "LocalExtractor", folder: str
+    extractor: "LocalExtractor", folder: str, names: Collection[str]
 ) -> Callable[[str], LocalFeatures]:
-    """Returns what extracts photos of a folder; unreadable ones have none."""
+    """Returns what extracts photos of a folder; unreadable ones have none.
+
+    Args:
+        extractor: extracts them.
+        folder: folder of the photos.
+        names: the photos that may be asked for.
+
+    Raises:
+        UserError: the folder has none of the photos.
+    """
+    if names and not any(
+        os.path.exists(os.path.join(folder, name)) for name in names
+    ):
+        raise UserError(
+            f"{folder} has none of the {len(names)} photos to verify; give "
+            "the folder that they were indexed from as --folder=DIR, or "
+            "--local_features=DIR."
+        )
 
     def features_of(name: str) -> LocalFeatures:
         try:

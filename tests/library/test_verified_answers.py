@@ -124,6 +124,15 @@ def test_without_features_the_folder_must_be_known(folder):
         verified_answers([answer(folder)], SpatialVerification(), 3)
 
 
+def test_a_folder_that_was_moved_is_refused(folder, monkeypatch):
+    # Needs no weights.
+    place = "agem_tf.library.verified_answers._DEFAULT_KIND"
+    monkeypatch.setattr(place, "rootsift")
+    moved = str(folder / "moved")
+    with pytest.raises(UserError, match="has none of the 4 photos to verify"):
+        verified_answers([answer(folder)], SpatialVerification(), 3, moved)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

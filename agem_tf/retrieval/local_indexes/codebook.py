@@ -81,12 +81,14 @@ class Codebook:
         Raises:
             UserError: there are fewer than 39 descriptors per word.
         """
-        needed = _LEAST_SAMPLE * words
+        needed, most = _LEAST_SAMPLE * words, len(sample) // _LEAST_SAMPLE
         if len(sample) < needed:
+            remedy = (
+                f"ask for at most {most} words" if most else "give more photos"
+            )
             raise UserError(
                 f"{words} words need at least {needed} local features to "
-                f"learn from, and there are {len(sample)}; ask for at most "
-                f"{len(sample) // _LEAST_SAMPLE} words."
+                f"learn from, and there are {len(sample)}; {remedy}."
             )
         means = import_faiss().Kmeans(
             sample.shape[1], words, niter=_ROUNDS, seed=seed

@@ -265,3 +265,24 @@ def test_a_factory_that_does_not_fit_is_refused(features):
     for factory in ("HNSW8", "nonsense", "IVF4,PQ7"):
         with pytest.raises(UserError, match="factory"):
             VotingIndex.learn(sample, factory)
+
+
+@pytest.mark.parametrize("count", [1, 42, 750])
+def test_few_features_are_learned_from(features, count):
+    index = VotingIndex.learn(
+        features.sample_descriptors(count), None, features.provenance, 4
+    )
+    index.add(features)
+    check_finds_places(index, features)
+
+
+def test_photos_without_features_are_nothing_to_learn_from(
+    write_features, names, tmp_path
+):
+    sample = write_features(
+        tmp_path / "set", names, empty=names
+    ).sample_descriptors(10)
+    with pytest.raises(UserError, match="No photo has local features"):
+        VotingIndex.learn(sample)
+    with pytest.raises(UserError, match="there are 0; give more photos"):
+        Codebook.learn(sample, 1)
