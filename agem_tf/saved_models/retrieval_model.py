@@ -193,7 +193,7 @@ class ExportableModel:
             model,
             self._image,
             extraction.scales,
-            network=lambda images, training: self._network(images, training)[0],
+            network=lambda images, training: self._run(images, training)[0],
             resize_by=extraction.resize_by,
         )
         self._describe_crops = self._crops_function()
@@ -258,7 +258,7 @@ class ExportableModel:
 
         @tf.function(input_signature=[_IMAGES], autograph=False)
         def attend(images):
-            _, attended = self._network(images, False)
+            _, attended = self._run(images, False)
             return {"maps": self._attention_of(attended)}
 
         functions = {
@@ -313,6 +313,16 @@ class ExportableModel:
             return crops(encoded_images, whole)
 
         return {"encoded_images": describe_encoded, "encoded_crops": crops}
+
+    def _run(self, images: tf.Tensor, training: bool) -> list[tf.Tensor]:
+        """Runs the network, on a black photo if there is none.
+
+        Fused convolutions of TensorFlow with oneDNN fail on an empty batch.
+        """
+        count = tf.shape(images)[0]
+        missing = tf.cast(count == 0, tf.int32)
+        images = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
+        return [each[:count] for each in self._network(images, training)]
 
     def _reusable_call(self) -> Callable[..., tf.Tensor]:
         @functools.partial(tf.function, autograph=False)
