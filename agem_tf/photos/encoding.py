@@ -18,6 +18,8 @@ from agem_tf.photos.reading import REMEDY, EncodedPhoto
 from agem_tf.photos.upright_rgb import orientation, to_rgb, upright_size
 
 _LOG = logging.getLogger(__name__)
+# Position of the byte with the bits per channel.
+_PNG_DEPTH = 24
 
 _orientation_in_graph = tf.function(
     exif_orientation, input_signature=[tf.TensorSpec((), tf.string)]
@@ -50,10 +52,10 @@ def encode_photo(
 ) -> EncodedPhoto:
     """Checks a photo and, where TensorFlow needs it, converts it.
 
-    A JPEG or PNG in RGB or grey is kept byte by byte. Anything else becomes a
-    PNG: other formats and modes (see `upright_rgb.to_rgb`), a photo that its
-    EXIF orientation turns, or a damaged one that Pillow tolerates. A JPEG of
-    which the decoder reports damage is named in the log.
+    A JPEG or PNG in RGB or grey of 8 bits is kept byte by byte. Anything else
+    becomes a PNG: other formats and modes (see `upright_rgb.to_rgb`), a photo
+    that its EXIF orientation turns, or a damaged one that Pillow tolerates. A
+    JPEG of which the decoder reports damage is named in the log.
 
     Args:
         encoded: a file of one of the supported formats.
@@ -71,6 +73,7 @@ def encode_photo(
             photo.format in ("JPEG", "PNG")
             and photo.mode in ("RGB", "L")
             and not photo.has_transparency_data
+            and not (photo.format == "PNG" and encoded[_PNG_DEPTH] == 16)
             and not (upright and orientation(photo) != 1)
         )
         if not plain:

@@ -21,6 +21,7 @@ from etils import epath
 
 from agem_tf.errors import UserError
 from agem_tf.photos import limits
+from agem_tf.photos.deep_colours import is_deep, scale_deep_colours
 from agem_tf.photos.pixel_budget import PIXEL_BUDGET
 from agem_tf.photos.upright_rgb import to_rgb
 
@@ -168,10 +169,16 @@ def opened(
             photo.draft(None, tuple(sides))
             # A decoder of several scans holds the coefficients of all pixels.
             held = photo.width * photo.height + (scans > 1) * pixels
-            stack.enter_context(PIXEL_BUDGET.held(held))
             stored = stored_mode(photo)
+            # Their lower bytes may be decoded too.
+            held += is_deep(stored) * pixels
+            stack.enter_context(PIXEL_BUDGET.held(held))
             photo.load()
-            _correct_depth(photo, stored)
+            key = photo.info.get("transparency")
+            # Pillow does not scale it as it does grey of 2 or 4 bits.
+            if stored in _KEY_SCALES and isinstance(key, int):
+                photo.info["transparency"] = _KEY_SCALES[stored] * key
+            scale_deep_colours(photo, stored, lambda: open_header(encoded))
             yield photo
     # A machine without memory says nothing about the photo.
     except (UserError, MemoryError):
@@ -188,28 +195,6 @@ def stored_mode(photo: PIL.Image.Image) -> str:
     """
     settings = photo.tile[0].args if photo.tile else ""
     return str(settings[0]) if isinstance(settings, tuple) else str(settings)
-
-
-def _correct_depth(photo: PIL.Image.Image, stored: str) -> None:
-    """Corrects what Pillow overlooks when it changes the depth of pixels.
-
-    It does not scale the colour key of grey with 2 or 4 bits, and keeps the
-    upper 8 of 16 bits per colour, where 10 or 12 bits leave next to nothing.
-
-    Raises:
-        ValueError: the upper bits are unused.
-    """
-    key = photo.info.get("transparency")
-    if stored in _KEY_SCALES and isinstance(key, int):
-        photo.info["transparency"] = _KEY_SCALES[stored] * key
-    if ";16" in stored and photo.mode.startswith("RGB"):
-        largest = max(most for _, most in photo.getextrema()[:3])
-        if 0 < largest < 16:
-            unused = 8 - largest.bit_length()
-            raise ValueError(
-                f"of its 16 bits per colour the upper {unused} are unused; "
-                "scale the colours to 16 bits"
-            )
 
 
 def unreadable(name: str, error: object, remedy: str) -> UserError:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import PIL.Image
+import PIL.ImageChops
 
 _ORIENTATION_TAG = 0x0112
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 # EXIF orientation -> what turns the photo upright.
 _TURNS = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,10 +33,10 @@ _Convert = Callable[[PIL.Image.Image], PIL.Image.Image]
 def to_rgb(photo: PIL.Image.Image, upright: bool = True) -> PIL.Image.Image:
     """Converts a decoded photo to RGB as a person sees it.
 
-    Integers of more than 8 bits are scaled by the smallest of 8, 10, 12 and 16
-    bits that holds their maximum, floats by 1, 255 or 65535 likewise; larger
-    values by their maximum, and photos with negative values from the smallest
-    to the largest. What is transparent becomes white.
+    Grey integers of more than 8 bits are scaled by the smallest of 8, 10, 12
+    and 16 bits that holds their maximum, floats by 1, 255 or 65535 likewise;
+    larger values by their maximum, and photos with negative values from the
+    smallest to the largest. What is transparent becomes white.
 
     Args:
         photo: a photo that `reading.opened` yields.
@@ -65,12 +67,20 @@ def upright_size(photo: PIL.Image.Image) -> tuple[int, int]:
     return photo.size[::-1] if orientation(photo) >= 5 else photo.size
 
 
+def bits_of(largest: int) -> int | None:
+    """Returns the usual depth that holds a value, None if it exceeds 16."""
+    return next((bits for bits in _BITS if largest < 1 << bits), None)
+
+
 def _converter(photo: PIL.Image.Image) -> _Convert | None:
     """Returns what converts a strip of the photo; None if it is RGB."""
-    if photo.mode == "F":
-        return _float_converter(photo)
-    if photo.mode.startswith("I"):
-        return _integer_converter(photo)
+    if photo.mode == "F" or photo.mode.startswith("I"):
+        is_float = photo.mode == "F"
+        convert = (_float_converter if is_float else _integer_converter)(photo)
+        # Pillow inverts it for 8 and fewer bits only.
+        if getattr(photo, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+            return lambda strip: PIL.ImageChops.invert(convert(strip))
+        return convert
     if photo.has_transparency_data:
         return _on_white
     if photo.mode == "RGB":
@@ -80,15 +90,15 @@ def _converter(photo: PIL.Image.Image) -> _Convert | None:
 
 def _in_strips(photo: PIL.Image.Image, convert: _Convert) -> PIL.Image.Image:
     rgb = PIL.Image.new("RGB", photo.size)
-    for top, strip in _strips(photo):
+    for top, strip in strips(photo):
         rgb.paste(convert(strip), (0, top))
     return rgb
 
 
-def _strips(
+def strips(
     photo: PIL.Image.Image,
 ) -> Iterator[tuple[int, PIL.Image.Image]]:
-    """Yields the first row of each strip, and the strip."""
+    """Yields parts of a photo of bounded size: the first row, and the part."""
     rows = max(_STRIP_PIXELS // photo.width, 1)
     for top in range(0, photo.height, rows):
         bottom = min(top + rows, photo.height)
@@ -109,7 +119,7 @@ def _extremes(photo: PIL.Image.Image) -> tuple[float, float]:
         ValueError: a value is infinite or NaN.
     """
     smallest, largest = 0, -math.inf
-    for _, strip in _strips(photo):
+    for _, strip in strips(photo):
         values = np.asarray(strip)
         if not np.isfinite(values).all():
             raise ValueError("a pixel is infinite or NaN")
@@ -134,7 +144,7 @@ def _float_converter(photo: PIL.Image.Image) -> _Convert:
 def _integer_converter(photo: PIL.Image.Image) -> _Convert:
     """Scales grey of 16 or 32 bits; Pillow would clip it at 255."""
     black, white = _extremes(photo)
-    bits = next((bits for bits in _BITS if white < 1 << bits), None)
+    bits = bits_of(white)
     key = photo.info.get("transparency")
 
     def convert(strip: PIL.Image.Image) -> PIL.Image.Image:

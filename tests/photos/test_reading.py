@@ -10,7 +10,6 @@ import subprocess
 import sys
 import zlib
 
-import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
@@ -210,19 +209,6 @@ def test_negative_values_are_scaled_by_their_range(tmp_path, dtype):
     np.testing.assert_allclose(found, [[0, 127.5], [191, 255]], atol=1)
     black = save(tmp_path / "black.tif", np.full((2, 2), -5, dtype))
     assert not reading.read_pixels(black).any()
-
-
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize("bits", [10, 12, 16])
-def test_colours_of_16_bits_are_seen_or_refused(tmp_path, bits, suffix):
-    path = tmp_path / f"deep.{suffix}"
-    colours = np.arange(24, dtype=np.uint16).reshape(2, 4, 3)
-    cv2.imwrite(str(path), (colours << (bits - 5)))
-    if bits == 16:
-        assert reading.read_pixels(path).max() == 23 << 3
-    else:
-        with pytest.raises(UserError, match=f"upper {16 - bits} are unused"):
-            reading.read_pixels(path)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
