@@ -11,6 +11,7 @@ from agem_tf.config import ImageConfig
 from agem_tf.photos import limits
 from agem_tf.photos.augmentation import Augmentation
 from agem_tf.photos.exif_orientation import exif_orientation, turned_upright
+from agem_tf.photos.png_decoding import decode_seen_png
 
 # Networks of stride 32 that pool without padding, such as VGG, fail below it.
 MIN_SIDE = 32
@@ -75,9 +76,10 @@ def decode_photo(encoded: tf.Tensor, upright: bool = False) -> tf.Tensor:
 
     Args:
         encoded: scalar string.
-        upright: whether to apply the EXIF orientation. The photos that
-            `photos.encoding` gives are upright already, and those of public
-            benchmarks keep the orientation in which they were annotated.
+        upright: whether to apply the EXIF orientation, and to decode a PNG as
+            `decode_seen_png` does. The photos that `photos.encoding` gives are
+            so already, and those of public benchmarks keep the orientation in
+            which they were annotated.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -105,7 +107,11 @@ def decode_photo(encoded: tf.Tensor, upright: bool = False) -> tf.Tensor:
                 lambda: _decode_jpeg(encoded, 2),
                 lambda: _decode_jpeg(encoded, 1),
             ),
-            lambda: tf.io.decode_png(encoded, channels=3),
+            lambda: (
+                decode_seen_png(encoded)
+                if upright
+                else tf.io.decode_png(encoded, channels=3)
+            ),
         )
     if upright:
         image = turned_upright(image, exif_orientation(encoded))

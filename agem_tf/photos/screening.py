@@ -15,6 +15,7 @@ import tensorflow as tf
 from agem_tf.config import ImageConfig
 from agem_tf.photos import decoding, limits
 from agem_tf.photos.encoded_bytes import count_scans
+from agem_tf.photos.png_decoding import is_plain
 
 # Enough threads to keep a machine busy; large photos get fewer.
 _MOST_AT_ONCE = 16
@@ -146,8 +147,14 @@ def _inspect_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ),
     )
     decoded = tf.where(pixels > limits.MAX_PIXELS, pixels // 4, pixels)
-    # A decoder of several scans holds the coefficients of all pixels.
-    return status, decoded + tf.where(scans > 1, pixels, 0)
+    is_converted = ~is_jpeg & ~is_plain(encoded)
+    # A decoder of several scans holds the coefficients of all pixels, and a
+    # conversion up to 14 bytes per pixel where others need 3.
+    return status, (
+        decoded
+        + tf.where(scans > 1, pixels, 0)
+        + tf.where(is_converted, 3 * pixels, 0)
+    )
 
 
 def _without_errors(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import PIL.Image
 import tensorflow as tf
@@ -63,6 +64,9 @@ def photos() -> dict[str, list[bytes]]:
             grey.astype(np.float32) / 255,
         )
     ]
+    # 16 bits per colour, of which 16 or 8 are used, and with alpha.
+    wide = np.asarray(photo.convert("RGBA")).astype(np.uint16)
+    colours = [257 * wide[..., :3], wide[..., :3], wide]
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
 
@@ -87,6 +91,7 @@ def photos() -> dict[str, list[bytes]]:
             encoded("PNG", photo.quantize(16), transparency=3),
             encoded("PNG", photo.convert("1")),
             encoded("PNG", deep[0]),
+            *(tf.io.encode_png(values).numpy() for values in colours),
         ],
         "WEBP": [
             encoded("WEBP", exif=exif),
@@ -104,6 +109,7 @@ def photos() -> dict[str, list[bytes]]:
                 for name in ("tiff_lzw", "tiff_adobe_deflate", "jpeg")
             ),
             *(encoded("TIFF", image) for image in deep),
+            *(cv2.imencode(".tif", each)[1].tobytes() for each in colours),
         ],
         "PPM": [
             encoded("PPM"),
