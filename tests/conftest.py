@@ -58,6 +58,29 @@ def place_photos():
 
 
 @pytest.fixture(scope="session")
+def drawn_pixels():
+    """Returns a function of a seed: rectangles with corners to be matched.
+
+    The pixels have the shape (height, width, 3).
+    """
+
+    def draw(seed: int, height=200, width=260, rectangles=80) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        pixels = np.full((height, width, 3), 90, np.uint8)
+        for _ in range(rectangles):
+            top, left = (
+                rng.integers(0, height - 10),
+                rng.integers(0, width - 10),
+            )
+            rows, columns = rng.integers(6, 50, 2)
+            colour = rng.integers(0, 256, 3)
+            pixels[top : top + rows, left : left + columns] = colour
+        return pixels
+
+    return draw
+
+
+@pytest.fixture(scope="session")
 def written_run(tmp_path_factory):
     """Returns a function that writes a run of photos of 64 pixels.
 

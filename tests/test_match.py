@@ -12,15 +12,8 @@ HOMOGRAPHY = np.array([[0.9, 0.08, 12], [-0.06, 0.95, 20], [1e-4, 2e-5, 1.0]])
 
 
 @pytest.fixture
-def photos(tmp_path):
-    rng = np.random.default_rng(1)
-    pixels = np.full((240, 320, 3), 90, np.uint8)
-    for _ in range(90):
-        top, left = rng.integers(0, 230), rng.integers(0, 310)
-        rows, columns = rng.integers(6, 50, 2)
-        pixels[top : top + rows, left : left + columns] = rng.integers(
-            0, 256, 3
-        )
+def photos(tmp_path, drawn_pixels):
+    pixels = drawn_pixels(1, 240, 320, 90)
     warped = cv2.warpPerspective(pixels, HOMOGRAPHY, (320, 240))
     paths = []
     for name, photo in (("a", pixels), ("b", warped), ("c", pixels * 0)):

@@ -14,18 +14,6 @@ pytest.importorskip("faiss")
 TURN = np.array([[0.95, 0.1, 5], [-0.1, 0.95, 30], [0, 0, 1.0]])
 
 
-def drawing(seed):
-    rng = np.random.default_rng(seed)
-    pixels = np.full((200, 260, 3), 90, np.uint8)
-    for _ in range(80):
-        top, left = rng.integers(0, 190), rng.integers(0, 250)
-        rows, columns = rng.integers(6, 50, 2)
-        pixels[top : top + rows, left : left + columns] = rng.integers(
-            0, 256, 3
-        )
-    return PIL.Image.fromarray(pixels)
-
-
 def extracted(root):
     extract.main(
         extract.ExtractLocalOptions(
@@ -39,12 +27,13 @@ def extracted(root):
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, drawn_pixels):
     """Photos 0 to 3 and their index; the query is photo 2, turned."""
     (tmp_path / "photos").mkdir()
     for number in range(4):
-        drawing(number).save(tmp_path / "photos" / f"{number}.png")
-    turned = cv2.warpPerspective(np.asarray(drawing(2)), TURN, (260, 200))
+        path = tmp_path / "photos" / f"{number}.png"
+        PIL.Image.fromarray(drawn_pixels(number)).save(path)
+    turned = cv2.warpPerspective(drawn_pixels(2), TURN, (260, 200))
     PIL.Image.fromarray(turned).save(tmp_path / "query.png")
     aggregate.main(
         aggregate.AggregateOptions(
@@ -108,8 +97,8 @@ def test_a_folder_without_the_photos_is_refused(root, folder):
         searched(root, rerank=("verify:4",), folder=str(root / folder))
 
 
-def test_the_index_follows_the_folder(root):
-    drawing(9).save(root / "photos" / "9.png")
+def test_the_index_follows_the_folder(root, drawn_pixels):
+    PIL.Image.fromarray(drawn_pixels(9)).save(root / "photos" / "9.png")
     aggregate.main(
         aggregate.FeatureAddOptions(
             features=extracted(root), add=str(root / "index")
@@ -154,8 +143,10 @@ def test_photos_of_few_votes_are_not_found(root):
     assert names(answer) == ["2.png"]
 
 
-def test_features_that_lack_an_indexed_photo_are_no_fault_of_the_queries(root):
-    drawing(9).save(root / "photos" / "9.png")
+def test_features_that_lack_an_indexed_photo_are_no_fault_of_the_queries(
+    root, drawn_pixels
+):
+    PIL.Image.fromarray(drawn_pixels(9)).save(root / "photos" / "9.png")
     aggregate.main(
         aggregate.FeatureAddOptions(
             features=extracted(root), add=str(root / "index")

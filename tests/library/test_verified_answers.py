@@ -27,26 +27,14 @@ from agem_tf.saved_models.local_model import export_local_model
 TURN = np.array([[0.95, 0.1, 5], [-0.1, 0.95, 30], [0, 0, 1.0]])
 
 
-def drawing(seed):
-    rng = np.random.default_rng(seed)
-    pixels = np.full((200, 260, 3), 90, np.uint8)
-    for _ in range(80):
-        top, left = rng.integers(0, 190), rng.integers(0, 250)
-        rows, columns = rng.integers(6, 50, 2)
-        pixels[top : top + rows, left : left + columns] = rng.integers(
-            0, 256, 3
-        )
-    return pixels
-
-
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, drawn_pixels):
     """Photos 0 to 3; the query is photo 2, turned."""
     (tmp_path / "photos").mkdir()
     for number in range(4):
         path = tmp_path / "photos" / f"{number}.png"
-        PIL.Image.fromarray(drawing(number)).save(path)
-    query = cv2.warpPerspective(drawing(2), TURN, (260, 200))
+        PIL.Image.fromarray(drawn_pixels(number)).save(path)
+    query = cv2.warpPerspective(drawn_pixels(2), TURN, (260, 200))
     PIL.Image.fromarray(query).save(tmp_path / "query.png")
     return tmp_path
 

@@ -36,6 +36,7 @@ class PhotoLines(abc.ABC):
         self._count = count
         # Whether the files hold what may not stay there.
         self._is_stale = False
+        self._forget_new()
 
     def save(
         self,
@@ -91,7 +92,7 @@ class PhotoLines(abc.ABC):
 
     @abc.abstractmethod
     def _forget_new(self) -> None:
-        """Is called when the new lines are in a file."""
+        """Starts with no new lines; those there were are in a file."""
 
     def _read(self) -> Iterator[tuple[pathlib.Path, str]]:
         for file in self.files:

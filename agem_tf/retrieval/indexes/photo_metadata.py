@@ -5,8 +5,7 @@ A value is a text, a number, true or false, or a list of these.
 
 import json
 import math
-import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -26,15 +25,8 @@ class PhotoMetadata(PhotoLines):
 
     file_name = "metadata.jsonl"
 
-    def __init__(
-        self,
-        directory: pathlib.Path,
-        files: Sequence[str],
-        count: int | None = None,
-    ):
-        super().__init__(directory, files, count)
-        self._changed: set[str] = set()
-        self._known: dict[str, dict[str, Value]] | None = None
+    # All fields, once they are read.
+    _known: dict[str, dict[str, Value]] | None = None
 
     def read(self) -> Mapping[str, Fields]:
         """Returns the fields of each photo that has any.

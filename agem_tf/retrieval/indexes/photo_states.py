@@ -8,8 +8,6 @@ moved or renamed.
 import errno
 import hashlib
 import os
-import pathlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from agem_tf.retrieval.indexes.photo_lines import PhotoLines, damaged
@@ -72,15 +70,6 @@ class PhotoStates(PhotoLines):
     """States of the photos of an index; see `PhotoLines`."""
 
     file_name = "states.tsv"
-
-    def __init__(
-        self,
-        directory: pathlib.Path,
-        files: Sequence[str],
-        count: int | None = None,
-    ):
-        super().__init__(directory, files, count)
-        self._new: dict[str, PhotoState] = {}
 
     def read(self) -> dict[str, PhotoState]:
         """Returns the state of each photo name, also of some removed photos.
