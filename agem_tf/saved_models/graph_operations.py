@@ -8,9 +8,10 @@ consist of; none of them touches files, processes or the network.
 
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf.message import DecodeError
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
@@ -77,6 +78,16 @@ _OBJECTS = {
     "user_object",
     "variable",
 }
+# TensorFlow makes others by what Python packages registered.
+_CLASSES = {
+    "_generic_user_object",
+    "signature_map",
+    "trackable_dict_wrapper",
+    "trackable_list_wrapper",
+    "trackable_tuple_wrapper",
+}
+# TensorFlow exchanges a function for another of the same value.
+_EXCHANGE = "api_implements"
 
 
 def check_operations(directory: str | os.PathLike) -> None:
@@ -93,6 +104,10 @@ def check_operations(directory: str | os.PathLike) -> None:
     for form in _OTHER_FORMS:
         if (path.parent / form).exists():
             raise UserError(f"{path.parent} holds {form}; remove that file.")
+    for file in path.parent.rglob("*"):
+        # Reading a pipe would block for ever.
+        if not (file.is_file() or file.is_dir()):
+            raise UserError(f"{file} is not a file; remove it.")
     if not path.is_file() or path.stat().st_size > _MAX_BYTES:
         raise UserError(
             f"{path} is missing or larger than {_MAX_BYTES >> 20} MiB; export "
@@ -126,9 +141,18 @@ def _faults(saved: SavedModel) -> Iterator[str]:
         kind = item.WhichOneof("kind")
         if kind not in _OBJECTS or item.registered_saver:
             yield f"an object of the kind {kind}"
+        made_by = item.registered_name
+        if kind == "user_object":
+            made_by = made_by or item.user_object.identifier
+        if made_by and made_by not in _CLASSES:
+            yield f"an object of the class {made_by[:80]!r}"
     functions = {f.signature.name: f for f in graph.library.function}
-    callable_ones = _reachable(functions, objects.concrete_functions)
+    if len(functions) < len(graph.library.function):
+        yield "two functions of one name"
+    callable_ones = _reachable(functions, _named_functions(saved))
     for name, function in functions.items():
+        if _EXCHANGE in function.attr:
+            yield f"a function with the attribute {_EXCHANGE!r}"
         accepted = OPERATIONS
         if name not in callable_ones:
             accepted = OPERATIONS | SAVER_OPERATIONS
@@ -140,6 +164,20 @@ def _unknown(nodes: Iterable[NodeDef], accepted: frozenset[str]) -> Iterator:
     for node in nodes:
         if node.op not in accepted:
             yield f"the operation {node.op[:80]!r}"
+
+
+def _named_functions(saved: SavedModel) -> Iterator[str]:
+    """Yields the names of functions that a loaded model can call directly."""
+    library = saved.meta_graphs[0].graph_def.library
+    objects = saved.meta_graphs[0].object_graph_def
+    yield from objects.concrete_functions
+    for item in objects.nodes:
+        yield from item.function.concrete_functions
+        yield item.bare_concrete_function.concrete_function_name
+        yield item.captured_tensor.concrete_function
+    # When somebody asks for gradients.
+    for gradient in (*library.gradient, *library.registered_gradients):
+        yield gradient.gradient_func
 
 
 def _reachable(
@@ -154,7 +192,13 @@ def _reachable(
             continue
         found.add(name)
         for node in functions[name].node_def:
-            for value in node.attr.values():
-                waiting.append(value.func.name)
-                waiting.extend(function.name for function in value.list.func)
+            waiting.extend(_functions_in(node.attr))
     return found
+
+
+def _functions_in(attributes: Mapping[str, AttrValue]) -> Iterator[str]:
+    """Yields the functions in attributes, and in those of each of them."""
+    for value in attributes.values():
+        for function in (value.func, *value.list.func):
+            yield function.name
+            yield from _functions_in(function.attr)

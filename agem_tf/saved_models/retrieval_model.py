@@ -35,7 +35,7 @@ import tensorflow as tf
 
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.descriptors.linear_whitening import LinearWhitening
-from agem_tf.errors import UserError
+from agem_tf.errors import UserError, cause
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.photo_files import FileExtractor
 from agem_tf.extraction.pyramid import ScalePyramid
@@ -112,28 +112,51 @@ def load_exported(directory: str | os.PathLike) -> FileExtractor:
     """
     model, made = load_checked(directory)
     signature = model.signatures.get(_SIGNATURE)
-    if signature is None or not {"descriptors", "status"} <= set(
-        signature.structured_outputs
-    ):
+    if not _has_status(signature):
         raise UserError(
             f"The model {directory} has no signature {_SIGNATURE} with a "
             "status per photo, as one of local features or of an earlier "
             "version; give the export of a run of descriptors, written again "
             "by python -m agem_tf.export."
         )
-    dimension = signature.structured_outputs["descriptors"].shape[-1]
 
     # A signature does not keep its model alive.
     def run(signature: str, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.signatures[signature](**inputs)
+        try:
+            return model.signatures[signature](**inputs)
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"The model {directory} fails ({cause(error)}); export it "
+                "again with python -m agem_tf.export."
+            ) from error
 
     return FileExtractor(
         functools.partial(run, _SIGNATURE),
-        dimension,
+        signature.structured_outputs["descriptors"].shape[-1],
         made,
         functools.partial(run, _ATTENTION)
         if _ATTENTION in model.signatures
         else None,
+    )
+
+
+def _has_status(signature: Callable[..., Any] | None) -> bool:
+    """Whether a function maps photos and boxes to descriptors and statuses."""
+    if signature is None:
+        return False
+    _, inputs = signature.structured_input_signature
+    outputs = signature.structured_outputs
+    if set(inputs) != {"encoded_images", "boxes"} or (
+        set(outputs) != {"descriptors", "status"}
+    ):
+        return False
+    descriptors, status = outputs["descriptors"], outputs["status"]
+    return (
+        (descriptors.dtype, status.dtype) == (tf.float32, tf.int32)
+        and (descriptors.shape.rank, status.shape.rank) == (2, 1)
+        and bool(descriptors.shape[1])
     )
 
 
@@ -146,7 +169,16 @@ def load_checked(directory: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
     """
     manifest = read_manifest(pathlib.Path(directory), KIND, unchecked=(CARD,))
     check_operations(directory)
-    model = tf.saved_model.load(os.fspath(directory))
+    try:
+        model = tf.saved_model.load(os.fspath(directory))
+    except MemoryError:
+        raise
+    # TensorFlow's loader trusts what it reads, and raises any type.
+    except Exception as error:
+        raise UserError(
+            f"{directory} can't be loaded ({cause(error)}); export the model "
+            "again with python -m agem_tf.export."
+        ) from error
     return model, manifest.get("provenance", {})
 
 
