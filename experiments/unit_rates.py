@@ -1,26 +1,32 @@
-"""How far the scores of AGeM's units move, by their learning rate.
+"""How far the scores of AGeM's units move, by learning rate and initial bias.
 
     python experiments/unit_rates.py runs/unit_rates
+    python experiments/unit_rates.py runs/unit_rates --factors 20 --biases 2 0
 
 Trains agem_resnet101_sfm120k.py with its learning rates on rendered landmarks
-and on a half-width ResNet-50 with real weights, once per factor on the rate of
-the units, and prints the scores of its photos. They start at 0.982 everywhere.
+and on a half-width ResNet-50 with real weights, once per initial bias and
+factor on the rate of the units, and prints the scores of photos of validation,
+which start at `sigmoid(bias)` everywhere, and the mAP of validation, both after
+the last epoch.
 """
 
 import argparse
+import itertools
+import json
 import pathlib
 
 import keras
 import numpy as np
+import tensorflow as tf
 from recipe_runs import train
 
 from agem_tf.config import ImageConfig
 from agem_tf.datasets.prepared import PreparedDataset, Split
-from agem_tf.distribution.strategies import create_strategy
 from agem_tf.layers.attention_units import AttentionUnit
 from agem_tf.models import AGeM
 from agem_tf.pages.attention import load_squares
-from agem_tf.training import runs
+from agem_tf.training.networks import create_model
+from agem_tf.training.workdir import read_recipe
 
 PHOTOS = 40
 SETTINGS = {
@@ -49,24 +55,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("--factors", type=float, nargs="+", default=[1, 20])
+    parser.add_argument("--biases", type=float, nargs="+", default=[4])
     parser.add_argument("--epochs", type=int, default=5)
     given = parser.parse_args()
-    print("| units' rate | unit | mean | 1% | 99% |\n|---|---|---|---|---|")
-    for factor in given.factors:
-        workdir = given.directory / f"factor_{factor:g}"
+    print(
+        "| bias | units' rate | unit | mean | 1% | 99% | mAP |\n"
+        "|---|---|---|---|---|---|---|"
+    )
+    for bias, factor in itertools.product(given.biases, given.factors):
+        workdir = given.directory / f"bias_{bias:g}_factor_{factor:g}"
         settings = SETTINGS | {
             "data.directory": given.directory / "data",
+            "model.attention_bias": bias,
             "optimizer.rules": RULES.replace("FACTOR", f"{factor:g}"),
             "training.epochs": given.epochs,
         }
         train(workdir, "agem_resnet101_sfm120k.py", settings)
-        model = runs.open_run(workdir, create_strategy("one")).model
+        history = json.loads((workdir / "history.json").read_text())
+        score = 100 * history[-1]["validation_map"]
+        recipe = read_recipe(workdir)
+        # Of the last epoch; the run's model is that of the best.
+        recipe.model.weights = tf.train.latest_checkpoint(
+            str(workdir / "checkpoints")
+        )
+        model = create_model(recipe)
         split = PreparedDataset(given.directory / "data").split("validation")
         for unit, values in unit_scores(model, split).items():
             low, high = np.quantile(values, (0.01, 0.99))
             print(
-                f"| x {factor:g} | {unit} | {values.mean():.4f} "
-                f"| {low:.4f} | {high:.4f} |",
+                f"| {bias:g} | x {factor:g} | {unit} | {values.mean():.4f} "
+                f"| {low:.4f} | {high:.4f} | {score:.1f} |",
                 flush=True,
             )
 
