@@ -265,15 +265,13 @@ def search_by_examples(
     """
     index = PhotoIndex(stored)
     row = index.combined(like, unlike)
-    settings = dataclasses.asdict(limits)
-    top = stored.index.num_found(None) if limits.top is None else limits.top
-    settings["top"] = top + len(like) + len(unlike)
-    (found,) = index.search_descriptors(row, **settings)
     examples = {
         os.path.relpath(path, index.folder) if index.folder else path
         for path in map(os.path.abspath, (*like, *unlike))
     }.union(like, unlike)
-    matches = [match for match in found if match.name not in examples][:top]
+    (matches,) = index.search_descriptors(
+        row, **dataclasses.asdict(limits), exclude=examples
+    )
     query = " ".join(
         [f"like {path}" for path in like]
         + [f"unlike {path}" for path in unlike]

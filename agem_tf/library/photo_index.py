@@ -173,6 +173,7 @@ class PhotoIndex:
         where: str | None = None,
         collapse: bool = False,
         rerank: Sequence[str] = (),
+        exclude: Collection[str] = (),
     ) -> list[list[Match]]:
         """Searches by several descriptors at once; see `search`.
 
@@ -180,13 +181,15 @@ class PhotoIndex:
             rows: (queries, dimension).
             top, min_similarity, exclude_self, where, collapse, rerank: see
                 `search`.
+            exclude: names of photos to leave out.
 
         Returns:
             The photos per query, best first, with their metadata.
         """
         index = self.stored.index
         top = index.num_found(None if top is None else min(top, len(self)))
-        wanted = min(len(self), top + _SPARE) if exclude_self else top
+        spare = len(exclude) + (_SPARE if exclude_self else 0)
+        wanted = min(len(self), top + spare)
         least = -np.inf if min_similarity is None else min_similarity
         most = _COPY if exclude_self else np.inf
         among = None if where is None else self._passing(where)
@@ -199,7 +202,12 @@ class PhotoIndex:
         while True:
             found = search(rows, wanted)
             kept = [
-                [m for m in each if least <= m.similarity <= most]
+                [
+                    match
+                    for match in each
+                    if least <= match.similarity <= most
+                    and match.name not in exclude
+                ]
                 for each in found
             ]
             if collapse:

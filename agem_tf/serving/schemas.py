@@ -72,7 +72,6 @@ class SearchAnswer(BaseModel):
     query: QueryAnswer
     results: list[ResultAnswer]
     total: int
-    left_out: int
 
 
 class ChangeAnswer(BaseModel):

@@ -93,7 +93,6 @@ def search_routes(service: Service) -> fastapi.APIRouter:
                 for rank, match in enumerate(shown, offset + 1)
             ],
             total=ranked.total,
-            left_out=ranked.left_out,
         )
 
     return router
@@ -191,7 +190,7 @@ class _Wanted(NamedTuple):
         min_similarity: least similarity of a photo.
         where: filter by metadata, if any.
         collapse: whether copies of one shot are one result.
-        examples: names that are left out.
+        examples: indexed photos of the query, which are left out.
         rerank: steps of re-ranking.
     """
 
@@ -208,41 +207,36 @@ class _Ranked(NamedTuple):
 
     Attributes:
         found: photos, best first.
-        total: number of photos that can be asked for.
-        left_out: number of examples, and of photos too dissimilar, before the
-            last result.
+        total: number of photos that can be asked for, or more if some are too
+            dissimilar or copies.
     """
 
     found: list[Match]
     total: int
-    left_out: int
 
 
 def _ranked(state: IndexState, row: np.ndarray, wanted: _Wanted) -> _Ranked:
-    passing = len(state.passing(wanted.where)) if wanted.where else len(state)
+    if wanted.where:
+        names = state.passing(wanted.where)
+        passing = len(names) - len(wanted.examples.intersection(names))
+    else:
+        passing = len(state) - len(wanted.examples)
     if not passing:
-        return _Ranked([], 0, 0)
-    examples = wanted.examples
-    count = min(passing, wanted.count + len(examples), _MOST_RANKED)
+        return _Ranked([], 0)
+    count = most = min(passing, _MOST_RANKED)
     # Re-ranked, similar photos may come after dissimilar ones.
-    is_sorted = not wanted.rerank
-    if not is_sorted and wanted.min_similarity > -1:
-        count = min(passing, _MOST_RANKED)
+    if not (wanted.rerank and wanted.min_similarity > -1):
+        count = min(wanted.count, most)
     (found,) = state.photos.search_descriptors(
         row,
         count,
         where=wanted.where or None,
         collapse=wanted.collapse,
         rerank=wanted.rerank,
+        exclude=wanted.examples,
     )
-    kept = [
-        match
-        for match in found
-        if match.name not in examples
-        and match.similarity >= wanted.min_similarity
-    ]
-    shown = kept[: wanted.count]
+    shown = [
+        match for match in found if match.similarity >= wanted.min_similarity
+    ][: wanted.count]
     # The photos after those that are too dissimilar are so, too.
-    is_all = len(shown) < wanted.count
-    total = len(shown) if is_all else min(passing, _MOST_RANKED) - len(examples)
-    return _Ranked(shown, total, len(found) - len(kept))
+    return _Ranked(shown, len(shown) if len(shown) < wanted.count else most)

@@ -265,6 +265,8 @@ def test_results_are_re_ranked(open_page):
         "name => document.querySelector('.caption .name').title === name",
         arg=found[0]["name"],
     )
+    note = "photos, best first after re-ranking."
+    assert page.inner_text("#found-note").endswith(note)
 
 
 def test_attention_and_matches_of_a_result(open_page):
@@ -339,7 +341,11 @@ def test_the_least_similarity_narrows_the_results(open_page):
     page.wait_for_function(
         "() => document.querySelector('#found-note').innerText"
     )
-    assert "less similar than 0.8" in page.inner_text("#found-note")
+    note = page.inner_text("#found-note")
+    assert note == (
+        f"At least {len(found)} photos, most similar first. "
+        "Photos less similar than 0.8 are left out."
+    )
     assert names(page) == [result["name"] for result in found]
 
     # As if none were so similar.

@@ -90,7 +90,11 @@ function told({ state, page, isFirst, count, error }) {
   if (state === "nothing") return nothing();
   parts.filters.gather(parts.results.items);
   if (!isFirst) return say(`${counted(count, "photo")} shown.`);
-  const sentences = [`${counted(page.total, "photo")}${queries.isSearch(query) ? ", most similar first." : "."}`];
+  // Of those behind the last one, the service does not know which are left out.
+  const isCounted = count === page.total || !(query.minSimilarity || query.collapse);
+  const photos = isCounted ? counted(page.total, "photo") : `At least ${counted(count, "photo")}`;
+  const order = query.rerank ? ", best first after re-ranking" : ", most similar first";
+  const sentences = [`${photos}${queries.isSearch(query) ? order : ""}.`];
   if (query.minSimilarity) sentences.push(`Photos less similar than ${query.minSimilarity} are left out.`);
   byId("found-note").textContent = sentences.join(" ");
   say(sentences.join(" "));
