@@ -11,6 +11,7 @@ import os
 import PIL.Image
 import tensorflow as tf
 
+from agem_tf.errors import UserError
 from agem_tf.photos import decoding, limits, reading
 from agem_tf.photos.exif_orientation import exif_orientation
 from agem_tf.photos.pixel_budget import PIXEL_BUDGET
@@ -20,6 +21,7 @@ from agem_tf.photos.upright_rgb import orientation, to_rgb, upright_size
 _LOG = logging.getLogger(__name__)
 # Position of the byte with the bits per channel.
 _PNG_DEPTH = 24
+_JPEG_START = b"\xff\xd8\xff"
 
 _orientation_in_graph = tf.function(
     exif_orientation, input_signature=[tf.TensorSpec((), tf.string)]
@@ -132,6 +134,43 @@ def sent_photo(encoded: bytes) -> EncodedPhoto | None:
             return EncodedPhoto(encoded, *upright_size(photo))
     # Pillow's readers raise many types.
     except Exception:
+        return None
+
+
+def quiet_photo(encoded: bytes, name: str) -> bytes | None:
+    """Returns a photo that an exported model decodes without a message.
+
+    Its decoder prints what libjpeg reports of a damaged JPEG, without a name.
+    Such a photo is named in the log and becomes a PNG of its pixels; any other
+    is returned as it is, for the model to decide.
+
+    Args:
+        encoded: a file.
+        name: name of the photo, for the log.
+
+    Returns:
+        The photo; None for a JPEG that does not decode.
+    """
+    try:
+        with reading.open_header(encoded) as photo:
+            pixels = photo.width * photo.height
+            is_jpeg = photo.format in ("JPEG", "MPO")
+    # Pillow's readers raise many types.
+    except Exception:
+        return None if encoded.startswith(_JPEG_START) else encoded
+    # Boxes in larger photos are for the sides that these have as a JPEG.
+    if not is_jpeg or pixels > limits.MAX_PIXELS:
+        return encoded
+    try:
+        if not reading.jpeg_damage(encoded, pixels):
+            return encoded
+    # Too many scans, for which the model has a status.
+    except ValueError:
+        return encoded
+    try:
+        return encode_photo(encoded, name).encoded
+    except UserError as error:
+        _LOG.warning("%s", error)
         return None
 
 

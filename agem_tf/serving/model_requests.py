@@ -1,5 +1,6 @@
 """Requests to the model itself, shared by both protocols of model servers."""
 
+import asyncio
 import base64
 import binascii
 import json
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from agem_tf.photos.boxes import Box
+from agem_tf.photos.encoding import quiet_photo
+from agem_tf.photos.screening import PhotoStatus
 from agem_tf.serving.batched_model import BatchedModel, PhotoRow
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError, not_found
@@ -63,7 +66,28 @@ class ModelRequests:
             raise ServiceError(
                 413, f"A request has at most {model.max_waiting} photos."
             )
-        return await model.describe(encoded, boxes)
+        names = [
+            f"photo {number} of a request"
+            for number in range(1, 1 + len(encoded))
+        ]
+        quiet = await asyncio.gather(
+            *(
+                self._service.run(quiet_photo, *pair)
+                for pair in zip(encoded, names, strict=True)
+            )
+        )
+        sent = [place for place, photo in enumerate(quiet) if photo is not None]
+        bad = PhotoRow(
+            np.zeros(model.dimension, np.float32), int(PhotoStatus.UNREADABLE)
+        )
+        rows = [bad] * len(encoded)
+        described = await model.describe(
+            [quiet[place] for place in sent],
+            boxes and [boxes[place] for place in sent],
+        )
+        for place, row in zip(sent, described, strict=True):
+            rows[place] = row
+        return rows
 
     async def parse(self, body: bytes) -> dict[str, Any]:
         """Returns the JSON object of a body; a large one is read in a thread.

@@ -53,6 +53,29 @@ def test_predict_by_rows_and_by_columns(client, photos, expected):
     assert outputs["status"] == [0, 0]
 
 
+def test_damage_of_a_jpeg_is_named_and_not_printed(
+    client, photos, expected, caplog, capfd
+):
+    whole, other = photos
+    # Bytes before the end, of which libjpeg warns, and half a photo.
+    extra = whole[:-2] + b"abc" + whole[-2:]
+    half = whole[: len(whole) // 2]
+    batch = [extra, half, b"\xff\xd8\xffbroken", other]
+    answer = client.post(
+        f"{MODEL}:predict",
+        json={"instances": [{"b64": text} for text in texts(batch)]},
+    )
+    rows = answer.json()["predictions"]
+    assert [row["status"] for row in rows] == [0, 1, 1, 0]
+    found = [rows[0]["descriptors"], rows[3]["descriptors"]]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert not np.any([rows[1]["descriptors"], rows[2]["descriptors"]])
+    messages = [record.getMessage() for record in caplog.records]
+    assert any("photo 1 of a request: Corrupt JPEG" in m for m in messages)
+    assert any(m.startswith("photo 2 of a request") for m in messages)
+    assert "JPEG" not in capfd.readouterr().err
+
+
 def test_predict_of_boxes(client, photos, expected):
     instances = [
         {"encoded_images": {"b64": text}, "boxes": [0, 0, 90, 70]}
