@@ -101,7 +101,9 @@ class ModelConfig:
         choices=MERGES,
     )
     attention_bias: float = option(
-        4.0, "Initial bias of agem's attention scores; 4 passes almost all."
+        4.0,
+        "Initial bias of agem's attention scores; 4 passes almost all, and at "
+        "2 the scores move six times as far per step.",
     )
     pooling: str = option(
         "gem", "Global pooling layer.", choices=registry.names("pooling")

@@ -64,6 +64,8 @@ def test_p_has_ten_times_the_rate_and_no_decay(name):
         # New, so that GeM's rate could not move them.
         units = config.OptimizerRule("attention_*", 20.0, 1e-6)
         assert rules.pop() == units
+        # Where the sigmoid isn't flat.
+        assert recipe.model.attention_bias == 2.0
     if recipe.model.pooling == "gem":
         assert recipe.model.pooling_options == {"p": 3.0}
         assert rules == [config.OptimizerRule("pooling*/p", 10.0, 0.0)]
