@@ -117,6 +117,7 @@ SMALL = [
     "model.weights=None",
     "model.feature_map=C2",
     "image.size=64",
+    "image.buckets=((64, 64),)",
     "mining.num_queries=10",
     "mining.pool_size=24",
     "mining.num_negatives=2",
