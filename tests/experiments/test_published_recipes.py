@@ -1,6 +1,5 @@
 """Published recipes have the published constants and can be trained."""
 
-import gc
 import json
 import pathlib
 
@@ -22,13 +21,6 @@ RESNETS = {
 }
 VGGS = {"gem_vgg16_sfm120k": "gem", "siamac_vgg16_sfm120k": "mac"}
 NAMES = [*RESNETS, *VGGS]
-
-
-@pytest.fixture(autouse=True)
-def networks_are_freed():
-    """Frees the networks of a test, which refer to each other in circles."""
-    yield
-    gc.collect()
 
 
 def load(name):
