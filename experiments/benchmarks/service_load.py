@@ -117,7 +117,9 @@ class Server:
                 connection.request("GET", "/health")
                 connection.getresponse()
                 return self
-            except OSError:
+            except OSError as error:
+                if self._started.poll() is not None:
+                    raise SystemExit("A server did not start.") from error
                 time.sleep(0.2)
             finally:
                 connection.close()

@@ -22,6 +22,11 @@ from agem_tf.extraction.photo_files import FileExtractor
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.saved_models.retrieval_model import load_exported
 
+try:
+    import litserve
+except ImportError:
+    litserve = None
+
 _INDEX = flags.DEFINE_string("index", None, "Index to serve.", required=True)
 _PEER = flags.DEFINE_enum(
     "peer", "fastapi", ["fastapi", "litserve"], "What serves the model."
@@ -63,36 +68,44 @@ def serve_fastapi() -> None:
     uvicorn.run(application, port=_PORT.value, log_level="warning")
 
 
+class LitServeModel(litserve.LitAPI if litserve else object):
+    """The model for LitServe, which sends it to a process of its own.
+
+    Attributes:
+        index: the index whose model it is.
+    """
+
+    index: str
+
+    def setup(self, device):
+        self.extractor = warm_extractor(self.index)
+
+    def decode_request(self, request):
+        (photo,) = decoded_photos(request)
+        return photo
+
+    def batch(self, inputs):
+        return inputs
+
+    def predict(self, photos):
+        outputs = self.extractor.function(
+            encoded_images=tf.constant(photos),
+            boxes=tf.zeros((len(photos), 4)),
+        )
+        return outputs["descriptors"].numpy()
+
+    def unbatch(self, output):
+        return list(output)
+
+    def encode_response(self, output):
+        return predictions(output[None])
+
+
 def serve_litserve() -> None:
-    import litserve
-
-    index = _INDEX.value
-
-    class Model(litserve.LitAPI):
-        def setup(self, device):
-            self.extractor = warm_extractor(index)
-
-        def decode_request(self, request):
-            (photo,) = decoded_photos(request)
-            return photo
-
-        def batch(self, inputs):
-            return inputs
-
-        def predict(self, photos):
-            outputs = self.extractor.function(
-                encoded_images=tf.constant(photos),
-                boxes=tf.zeros((len(photos), 4)),
-            )
-            return outputs["descriptors"].numpy()
-
-        def unbatch(self, output):
-            return list(output)
-
-        def encode_response(self, output):
-            return predictions(output[None])
-
-    model = Model(max_batch_size=16, batch_timeout=0.005, api_path=_PREDICT)
+    model = LitServeModel(
+        max_batch_size=16, batch_timeout=0.005, api_path=_PREDICT
+    )
+    model.index = _INDEX.value
     litserve.LitServer(model, accelerator="cpu", timeout=False).run(
         host="127.0.0.1",
         port=_PORT.value,
