@@ -1,4 +1,16 @@
-from typing import Any
+import signal
+import sys
+
+# Ctrl-C while `python -m agem_tf.COMMAND` imports ends it without a traceback;
+# `cli.run` switches back. sys.argv is "-m" until the module is found.
+if (
+    sys.argv[:1] == ["-m"]
+    and any(word.startswith("agem_tf.") for word in sys.orig_argv)
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from typing import Any  # noqa: E402
 
 
 def load(source: Any) -> Any:

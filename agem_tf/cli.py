@@ -21,6 +21,7 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import sys
 import textwrap
 import traceback
@@ -102,6 +103,9 @@ def run(
     # Importing TensorFlow and building graphs creates millions of objects that
     # stay; looking through them so often took a seventh of a command's time.
     gc.set_threshold(50_000, 20, 50)
+    # The package has set it for the time of its imports.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     native_output.prepare_tensorflow_import()
     _configure_logging()
     given: dict[str, Any] = {}
@@ -316,7 +320,7 @@ def _names(cls: type) -> set[str]:
 def _destination(given: dict[str, Any]) -> str:
     """Returns where a command writes, for the error of a full disk."""
     # `index` reads its --workdir; `train` and `convert` write theirs.
-    places = ("output", "index", "workdir", "data_dir")
+    places = ("output", "index", "workdir", "data_dir", "codebook", "add")
     return next((given[name] for name in places if given.get(name)), "")
 
 

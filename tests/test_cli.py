@@ -1,14 +1,17 @@
 """Commands answer at once, and a mistake is one line and status 2."""
 
 import errno
+import importlib
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
+import agem_tf
 from agem_tf import cli
 
 COMMANDS = (
@@ -92,10 +95,12 @@ SCRIPT = '''"""Change a shelf.
 """
 
 import errno
+import importlib
 import logging
 import os
 import warnings
 
+import agem_tf
 from agem_tf import cli
 from agem_tf.errors import UserError
 
@@ -275,9 +280,54 @@ def test_a_full_disk_names_what_a_command_writes_not_what_it_reads(
     assert capsys.readouterr().err.startswith("error: i can't be written")
 
 
+def test_a_full_disk_names_a_codebook(monkeypatch, capsys):
+    @cli.options
+    class Options:
+        features: str = cli.required("Features to read.")
+        codebook: str = cli.required("Codebook to write.")
+
+    def fill_disk(options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cli, "_configure_logging", lambda: None)
+    arguments = ["aggregate", "--features=f", "--codebook=words"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit):
+        cli.run(fill_disk, Options)
+    assert capsys.readouterr().err.startswith("error: words can't be written")
+
+
 def test_an_interrupt_is_one_line_and_status_130(shelf):
     result = shelf("--shelf=a", "--raises=interrupt")
     assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
+
+
+def test_an_interrupt_during_imports_ends_a_command_quietly(monkeypatch):
+    @cli.options
+    class Options:
+        shelf: str = cli.option("", "Shelf.")
+
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(cli, "_configure_logging", lambda: None)
+        monkeypatch.setattr(sys, "argv", ["-m"])
+        importlib.reload(agem_tf)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        command = ["python", "-m", "agem_tf.search"]
+        monkeypatch.setattr(sys, "orig_argv", command)
+        importlib.reload(agem_tf)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        during = []
+        monkeypatch.setattr(sys, "argv", ["search"])
+        cli.run(lambda _: during.append(signal.getsignal(2)), Options)
+        assert during == [signal.default_int_handler]
+        # What a shell or nohup ignores stays ignored.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        monkeypatch.setattr(sys, "argv", ["-m"])
+        importlib.reload(agem_tf)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, earlier)
 
 
 def test_a_defect_keeps_its_traceback_and_a_mistake_has_one_on_demand(shelf):
