@@ -55,8 +55,8 @@ class LocalFeatures:
         size: height and width of the photo in pixels.
 
     Raises:
-        UserError: the shapes do not belong together, or a value is NaN or
-            infinite.
+        UserError: the shapes do not belong together, a value is NaN or
+            infinite, or the photo has no pixels.
     """
 
     keypoints: np.ndarray
@@ -94,6 +94,11 @@ class LocalFeatures:
                 )
             object.__setattr__(self, name, array)
         height, width = (int(side) for side in self.size)
+        if min(height, width) < 1:
+            raise UserError(
+                "local features need the height and width of their photo, at "
+                f"least 1 pixel each. Received: {(height, width)}"
+            )
         object.__setattr__(self, "size", (height, width))
 
     def __len__(self) -> int:

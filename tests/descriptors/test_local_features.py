@@ -88,6 +88,8 @@ def test_the_strongest_features_come_first():
         ("descriptors", np.full((2, 3), np.nan)),
         ("scales", np.ones(3)),
         ("keypoints", np.ones((2, 3))),
+        ("size", (0, 6)),
+        ("size", (5, -1)),
     ],
 )
 def test_bad_features_are_refused(field, value):
@@ -96,10 +98,12 @@ def test_bad_features_are_refused(field, value):
         "descriptors": np.ones((2, 3)),
         "scores": np.ones(2),
         "scales": np.ones(2),
+        "size": (5, 6),
     }
-    LocalFeatures(**arrays, size=(5, 6))
-    with pytest.raises(UserError, match=field):
-        LocalFeatures(**arrays | {field: value}, size=(5, 6))
+    LocalFeatures(**arrays)
+    message = "height and width" if field == "size" else field
+    with pytest.raises(UserError, match=message):
+        LocalFeatures(**arrays | {field: value})
 
 
 def test_a_descriptor_too_large_for_half_precision_names_its_photo(tmp_path):

@@ -57,6 +57,7 @@ def test_files_become_a_set_by_the_names_of_the_photos(tmp_path, capsys):
         ({"size": np.array([1, 2, 3])}, "height and width"),
         ({"size": np.array([60, np.nan])}, "height and width"),
         ({"size": np.array([-60, 80])}, "height and width"),
+        ({"size": np.array([0.5, 80])}, "height and width"),
         ({"scores": np.array(["1", "2", "3", "x"])}, "not texts"),
     ],
 )
