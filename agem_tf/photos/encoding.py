@@ -168,7 +168,7 @@ def quiet_photo(encoded: bytes, name: str) -> bytes | None:
     except ValueError:
         return encoded
     try:
-        return encode_photo(encoded, name).encoded
+        return encode_photo(encoded, name, remedy="send another one").encoded
     except UserError as error:
         _LOG.warning("%s", error)
         return None

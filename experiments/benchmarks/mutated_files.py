@@ -10,6 +10,7 @@ any other exception escapes, and its number is printed. Files with checksums may
 not load with other values.
 """
 
+import dataclasses
 import itertools
 import json
 import math
@@ -30,12 +31,23 @@ from agem_tf.config import Config
 from agem_tf.config.loading import recipe_to_dict
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
+from agem_tf.descriptors.local_features import (
+    LocalFeatures,
+    LocalFeatureSet,
+    LocalFeatureWriter,
+)
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
-from agem_tf.evaluation.ground_truth_files import load_published
+from agem_tf.evaluation.ground_truth_files import (
+    derive_ground_truth,
+    load_published,
+)
+from agem_tf.extraction.imported_features import import_features
 from agem_tf.files.arrays import load_array, load_arrays
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.matlab_files import read_matlab
+from agem_tf.library.metadata_files import read_metadata
+from agem_tf.photos.listing import list_landmarks
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.retrieval.indexes.storage import Origin
 from agem_tf.training import workdir
@@ -233,6 +245,41 @@ def readers() -> dict[str, Reader]:
             _write_ground_truth_pickle,
             lambda folder: load_published(folder / "gnd.pkl").to_dict(),
         ),
+        "photos .csv": Reader(
+            "photos.csv",
+            lambda folder: (folder / "photos.csv").write_text(_PHOTO_CSV),
+            lambda folder: list_landmarks(str(folder / "photos.csv")),
+        ),
+        "ground truth .csv": Reader(
+            "gnd.csv",
+            lambda folder: (folder / "gnd.csv").write_text(_IMAGE_CSV),
+            lambda folder: derive_ground_truth(
+                ["a", "b", "c"], None, folder / "gnd.csv"
+            )[0].to_dict(),
+        ),
+        "metadata .csv": Reader(
+            "fields.csv",
+            lambda folder: (folder / "fields.csv").write_text(_FIELD_CSV),
+            lambda folder: list(read_metadata(str(folder / "fields.csv"))),
+        ),
+        "metadata .jsonl": Reader(
+            "fields.jsonl",
+            lambda folder: (folder / "fields.jsonl").write_text(_FIELD_LINES),
+            lambda folder: list(read_metadata(str(folder / "fields.jsonl"))),
+        ),
+        "manifest of local features": Reader(
+            "manifest.json", _write_features, _features
+        ),
+        "local features": Reader(
+            "places.npy", _write_features, _features, detects=True
+        ),
+        "imported features .npz": Reader(
+            "a.jpg.npz",
+            _write_imported,
+            lambda folder: _features_of(
+                import_features(folder, folder / "set", "other")
+            ),
+        ),
         ".mat": Reader("x.mat", _write_matlab, _matlab),
         ".weights.h5": _keras_weights("x.weights.h5"),
         ".h5": _keras_weights("x.h5"),
@@ -300,6 +347,16 @@ _GROUND_TRUTH = {
     "qimlist": ["q"],
     "gnd": [{"bbx": [0, 0, 8, 9], "easy": [0], "hard": [2, 1], "junk": []}],
 }
+_PHOTO_CSV = (
+    'path,landmark,x1,y1,x2,y2\na.jpg,5,0,0,9,9\n"b, 1.jpg",7,,,,\n'
+    "c.jpg,5,1,2,3.5,4\n"
+)
+_IMAGE_CSV = "id,images,Usage\nq,a b,Public\nr,c,Private\n"
+_FIELD_CSV = 'photo,year,place\na.jpg,1999,"Rome, IT"\nb.jpg,,Paris\n'
+_FIELD_LINES = (
+    '{"photo": "a.jpg", "year": 1999, "place": "Rome"}\n'
+    '{"photo": "b.jpg", "year": null, "wide": true}\n'
+)
 
 
 def _equal(first: Any, second: Any) -> bool:
@@ -350,6 +407,34 @@ def _write_whitening(folder: pathlib.Path) -> None:
 
 def _whitening(folder: pathlib.Path) -> Any:
     return LinearWhitening.load(folder, verify=True).projection
+
+
+def _some_features() -> LocalFeatures:
+    return LocalFeatures(
+        _MATRIX[:, :2], _MATRIX[:, 2:], _MATRIX[:, 0], _MATRIX[:, 1], (40, 30)
+    )
+
+
+def _write_features(folder: pathlib.Path) -> None:
+    with LocalFeatureWriter(folder / "set", ["a", "b"], 4) as writer:
+        writer.write(_some_features())
+        writer.write(_some_features())
+    for file in (folder / "set").iterdir():
+        file.rename(folder / file.name)
+
+
+def _features(folder: pathlib.Path) -> Any:
+    return _features_of(LocalFeatureSet.load(folder, verify=True))
+
+
+def _features_of(features: LocalFeatureSet) -> Any:
+    return [dataclasses.asdict(features[name]) for name in features.names]
+
+
+def _write_imported(folder: pathlib.Path) -> None:
+    features = _some_features()
+    arrays = dataclasses.asdict(features)
+    np.savez(folder / "a.jpg.npz", **arrays)
 
 
 def _write_index(folder: pathlib.Path) -> None:
