@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.models import AGeM
+from agem_tf.photos.encoding import encode_photo
 from agem_tf.photos.screening import PhotoStatus
 from agem_tf.saved_models.retrieval_model import export_model
 
@@ -73,3 +74,14 @@ def test_a_bad_photo_at_any_place(loaded, place):
         np.testing.assert_allclose(
             np.delete(descriptors, place, 0), alone, atol=1e-6
         )
+
+
+def test_all_orientations_are_turned_as_prepare_turns_them(loaded):
+    serve = loaded.signatures["encoded_images"]
+    photos = [photo(1, turn) for turn in range(1, 9)]
+    prepared = [encode_photo(each, "photo").encoded for each in photos]
+    np.testing.assert_allclose(
+        serve(encoded_images=tf.constant(photos))["descriptors"],
+        serve(encoded_images=tf.constant(prepared))["descriptors"],
+        atol=1e-6,
+    )
