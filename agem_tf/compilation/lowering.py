@@ -33,6 +33,7 @@ from agem_tf.training.tasks.tuples import TupleLoss
 
 _COPY = re.compile(r"\s*(%\w+) = mhlo\.copy (%\w+(?:#\d+)?) ")
 _VALUE = re.compile(r"%\w+(?:#\d+)?")
+_DEFINED = re.compile(r"\s*(%\w+)(?::\d+)? = ")
 
 
 class NotLoweredError(Exception):
@@ -198,10 +199,14 @@ def without_copies(module: str) -> str:
 
     TensorFlow emits a copy for every variable that is read and assigned. It is
     the identity, and not part of StableHLO, so that other compilers refuse it.
+    The names in a region, such as the body of a loop, are given to other values
+    after it.
     """
     originals: dict[str, str] = {}
     lines = []
     for line in module.splitlines():
+        if match := _DEFINED.match(line):
+            originals.pop(match[1], None)
         named = _VALUE.sub(lambda name: originals.get(name[0], name[0]), line)
         if match := _COPY.match(named):
             originals[match[1]] = match[2]

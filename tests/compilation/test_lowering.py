@@ -130,6 +130,22 @@ def test_copies_are_replaced_by_their_operands():
     ]
 
 
+def test_names_of_copies_end_with_their_region():
+    """After the body of a loop, its names are given to other values."""
+    module = """\
+      %8 = mhlo.copy %6 : tensor<7xf32>
+      stablehlo.return %8 : tensor<7xf32>
+    }
+    %8 = stablehlo.add %1, %2#1 : tensor<7xf32>
+    return %8 : tensor<7xf32>"""
+    assert without_copies(module).splitlines() == [
+        "      stablehlo.return %6 : tensor<7xf32>",
+        "    }",
+        "    %8 = stablehlo.add %1, %2#1 : tensor<7xf32>",
+        "    return %8 : tensor<7xf32>",
+    ]
+
+
 @pytest.mark.skipif(not FOR_TPUS, reason="needs TensorFlow for TPUs")
 def test_tensorflow_for_tpus_lowers_nothing_without_one(recipe):
     with pytest.raises(UserError, match="requirements.txt"):
