@@ -10,6 +10,7 @@ as one alone whose rival was refused. Prints a row per command, and each loss.
 """
 
 import contextlib
+import csv
 import dataclasses
 import hashlib
 import json
@@ -416,6 +417,12 @@ def _constant_part(path: pathlib.Path) -> bytes:
             return archive.read("model.weights.h5")
     if path.name == "history.json":
         rows = json.loads(path.read_text())
+        return json.dumps(
+            [{k: row[k] for k in row if k not in _TIMES} for row in rows]
+        ).encode()
+    if path.name == "steps.csv":
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
         return json.dumps(
             [{k: row[k] for k in row if k not in _TIMES} for row in rows]
         ).encode()
