@@ -1,6 +1,6 @@
-"""Compare indexes of this package with FAISS, LanceDB and Qdrant.
+"""Compare indexes of this package with FAISS, LanceDB, Milvus and Qdrant.
 
-    pip install faiss-cpu lancedb qdrant-client
+    pip install faiss-cpu lancedb qdrant-client 'pymilvus[milvus-lite]'
     python experiments/benchmarks/index_peers.py
 
 All of them store the same named vectors on disk, are opened again and searched
@@ -35,9 +35,8 @@ _BATCH, _TOP, _REPEATS, _CLUSTER = 100, 10, 5, 20
 
 
 class _Ours:
-    def __init__(self, directory: pathlib.Path, factory: str = "exact"):
-        self._storage = storage_at(str(directory / "index"))
-        self._factory = factory
+    def __init__(self, place: str | pathlib.Path, factory: str = "exact"):
+        self._storage, self._factory = storage_at(str(place)), factory
 
     def make(self, names: list[str], rows: np.ndarray) -> None:
         with self._storage.created() as draft:
@@ -157,8 +156,15 @@ class _Qdrant:
 
 
 _PEERS: dict[str, tuple[str, Callable[[pathlib.Path], Any]]] = {
-    "agem_tf, exact": ("agem_tf", _Ours),
-    "agem_tf, HNSW32": ("faiss", lambda place: _Ours(place, "HNSW32")),
+    "agem_tf, exact": ("agem_tf", lambda place: _Ours(place / "index")),
+    "agem_tf, HNSW32": (
+        "faiss",
+        lambda place: _Ours(place / "index", "HNSW32"),
+    ),
+    "agem_tf, Milvus Lite": (
+        "milvus_lite",
+        lambda place: _Ours(f"milvus:{place}/photos.db", "FLAT"),
+    ),
     "FAISS flat": ("faiss", lambda place: _Faiss(place, "Flat")),
     "FAISS HNSW32": ("faiss", lambda place: _Faiss(place, "HNSW32")),
     "LanceDB": ("lancedb", _LanceDB),
