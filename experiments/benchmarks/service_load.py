@@ -125,8 +125,13 @@ class Server:
                 connection.close()
 
     def __exit__(self, *_: object) -> None:
+        # LitServe's processes outlive the one that started them.
+        children = self.process.children(recursive=True)
         self._started.terminate()
         self._started.wait()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.terminate()
 
     @property
     def cpu_seconds(self) -> float:
