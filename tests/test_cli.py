@@ -95,12 +95,10 @@ SCRIPT = '''"""Change a shelf.
 """
 
 import errno
-import importlib
 import logging
 import os
 import warnings
 
-import agem_tf
 from agem_tf import cli
 from agem_tf.errors import UserError
 

@@ -37,9 +37,9 @@ def test_the_network_stays_the_same():
     model = merged(AGeM("resnet50_half", attention="agem"))
     network = with_separate_sums(model)
     changed = [
-        name
-        for name in (layer.name for layer in network.layers)
-        if name.startswith("separate_")
+        layer.name
+        for layer in network.layers
+        if layer.name.startswith("separate_")
     ]
     # The blocks that follow the first and the second attention unit.
     assert changed == ["separate_conv5_block2_add", "separate_conv5_block3_add"]
