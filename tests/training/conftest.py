@@ -66,6 +66,23 @@ def make_recipe(places):
     return functools.partial(tiny_recipe, places)
 
 
+@pytest.fixture(scope="session")
+def make_shallow_recipe(make_recipe):
+    """Returns what makes a recipe of two blocks of VGG16, only trained."""
+
+    def make() -> config.Config:
+        recipe = make_recipe()
+        recipe.model.backbone = "vgg16"
+        recipe.model.feature_map = "C2"
+        recipe.model.attention = "none"
+        recipe.image.size = 32
+        recipe.extraction.whitening = "none"
+        recipe.data.test_split = ""
+        return recipe
+
+    return make
+
+
 def tiny_recipe(places: pathlib.Path) -> config.Config:
     """Random weights, few layers and 64 pixels; otherwise a usual recipe."""
     recipe = config.Config(name="tiny")

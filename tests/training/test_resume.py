@@ -65,19 +65,13 @@ def start(monkeypatch):
 
 
 @pytest.fixture
-def recipe(make_recipe):
+def recipe(make_shallow_recipe):
     """Twelve steps of a shallow network, and as many checkpoints."""
-    recipe = make_recipe()
-    recipe.model.backbone = "vgg16"
-    recipe.model.feature_map = "C2"
-    recipe.model.attention = "none"
-    recipe.image.size = 32
+    recipe = make_shallow_recipe()
     recipe.training.epochs = 4
     recipe.training.checkpoint_steps = 1
     recipe.training.log_steps = 2
     recipe.training.validate_steps, recipe.training.keep_best = 2, 3
-    recipe.extraction.whitening = "none"
-    recipe.data.test_split = ""
     return recipe
 
 

@@ -17,19 +17,13 @@ WAYS = (
 
 
 @pytest.fixture(scope="module")
-def losses(make_recipe, tmp_path_factory):
+def losses(make_shallow_recipe, tmp_path_factory):
     """Returns a function that trains and returns the loss of each step."""
 
     def train(*ways):
-        recipe = make_recipe()
-        recipe.model.backbone = "vgg16"
-        recipe.model.feature_map = "C2"
-        recipe.model.attention = "none"
-        recipe.image.size = 32
+        recipe = make_shallow_recipe()
         recipe.training.epochs = 1
         recipe.training.log_steps = 1
-        recipe.extraction.whitening = "none"
-        recipe.data.test_split = ""
         workdir = tmp_path_factory.mktemp("run")
         try:
             job.run_recipe(loading.override_recipe(recipe, ways), workdir)

@@ -19,16 +19,10 @@ from agem_tf.training import job
 
 
 @pytest.fixture
-def recipe(make_recipe):
+def recipe(make_shallow_recipe):
     """A shallow network; the run only trains it."""
-    recipe = make_recipe()
-    recipe.model.backbone = "vgg16"
-    recipe.model.feature_map = "C2"
-    recipe.model.attention = "none"
-    recipe.image.size = 32
+    recipe = make_shallow_recipe()
     recipe.training.epochs = 1
-    recipe.extraction.whitening = "none"
-    recipe.data.test_split = ""
     return recipe
 
 
