@@ -9,22 +9,23 @@ everything that is written, the runs of the two stages, a run of a global
 descriptor, and any number of NAME=FEATURES,QUERIES, each two sets of local
 features of the test split and its queries, whatever made them
 (`agem_tf.extract --npz` imports them). Descriptors and features that exist are
-kept.
+kept: give another directory with other options.
 
-Rows of local features are DELF's system: 300 features per photo, PCA to 40
-dimensions learned from the training split, votes, and the inliers of the best
-100 photos (verify:100; after descriptors, verify:100,5,homography,20). "DELF"
-is the backbone before the first stage, "+FT" after it, both with features
-selected by their norms, and "+ATT" the second stage; "random" has random
-weights. Rows of "pooled" descriptors have one per photo. "+QE" is average query
-expansion with 10 photos. The fused score is the dot product plus the inliers,
-divided by the most inliers among the 100 photos of the query.
+Rows of local features are DELF's system: the `--max_features` best of each
+photo of `--image_size` pixels (the run's, if not given), PCA to 40 dimensions
+learned from the training split, votes, and the inliers of the best 100 photos
+(verify:100; after descriptors, verify:100,5,homography,20). "DELF" is the
+backbone before the first stage, "+FT" after it, both with features selected by
+their norms, and "+ATT" the second stage; "random" has random weights. Rows of
+"pooled" descriptors have one per photo. "+QE" is average query expansion with
+10 photos. The fused score is the dot product plus the inliers, divided by the
+most inliers among the 100 photos of the query.
 """
 
+import argparse
 import dataclasses
 import functools
 import pathlib
-import sys
 
 import numpy as np
 
@@ -45,7 +46,7 @@ from agem_tf.retrieval.local_indexes import load_feature_index
 from agem_tf.retrieval.reranking import SpatialVerification
 from agem_tf.training import job, workdir
 
-FEATURES, DIMENSIONS = 300, 40
+DIMENSIONS = 40
 EXPANSION = ("qe:10,0",)
 # After votes, which rank well already, only sure inliers change the order.
 AFTER_VOTES = SpatialVerification(100)
@@ -61,10 +62,15 @@ class Table:
     Attributes:
         data: Directory of the dataset.
         output: Directory for descriptors, features and indexes.
+        max_features: Local features per photo.
+        image_size: Longer side of a photo whose local features are extracted,
+            in pixels; None: that of the run.
     """
 
     data: str
     output: pathlib.Path
+    max_features: int
+    image_size: int | None
 
     @functools.cached_property
     def truth(self):
@@ -101,16 +107,16 @@ class Table:
         sets = []
         for queries in (False, True) if self.truth.has_boxes else (False,):
             place = f"{name}_{kind}{'_queries' if queries else ''}"
-            options = {"split": "test"} | changes
             sets.append(
                 extract.main(
                     extract.ExtractOptions(
                         workdir=run,
                         output=str(self.output / place),
                         data_dir=self.data,
+                        split="test",
                         kind=kind,
                         queries=queries,
-                        **options,
+                        **changes,
                     )
                 )
             )
@@ -119,6 +125,10 @@ class Table:
     def features(self, run: str, name: str):
         """Returns reduced local features of the test photos and queries."""
         pca = str(self.output / f"{name}_pca")
+        selection = {
+            "image_size": self.image_size,
+            "max_features": self.max_features,
+        }
         extract.main(
             extract.ExtractOptions(
                 workdir=run,
@@ -126,7 +136,7 @@ class Table:
                 data_dir=self.data,
                 split="train",
                 kind="local",
-                max_features=FEATURES,
+                **selection,
             )
         )
         whiten.main(
@@ -138,9 +148,7 @@ class Table:
                 dimension=DIMENSIONS,
             )
         )
-        return self.extracted(
-            run, name, "local", whitening=pca, max_features=FEATURES
-        )
+        return self.extracted(run, name, "local", whitening=pca, **selection)
 
     def by_votes(self, name: str, features: LocalFeatureSet, queries):
         """Prints the row of local features alone."""
@@ -235,19 +243,31 @@ def rows_of(descriptors: DescriptorSet, names) -> np.ndarray:
     return descriptors.descriptors[[places[name] for name in names]]
 
 
-def main(data, output, first, second, global_run, *others: str) -> None:
+def main() -> None:
     """Prints a Markdown row per method."""
-    table = Table(data, pathlib.Path(output))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data")
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("first_stage")
+    parser.add_argument("second_stage")
+    parser.add_argument("global_run")
+    parser.add_argument("others", nargs="*", metavar="NAME=FEATURES,QUERIES")
+    parser.add_argument("--max_features", type=int, default=300)
+    parser.add_argument("--image_size", type=int)
+    given = parser.parse_args()
+    table = Table(
+        given.data, given.output, given.max_features, given.image_size
+    )
     table.print_head()
     descriptors = {}
     features = {}
     networks = {
         "random": table.untrained(
-            first, "untrained_random", "model.weights=None"
+            given.first_stage, "untrained_random", "model.weights=None"
         ),
-        "DELF": table.untrained(first, "untrained"),
-        "DELF+FT": first,
-        "DELF+FT+ATT": second,
+        "DELF": table.untrained(given.first_stage, "untrained"),
+        "DELF+FT": given.first_stage,
+        "DELF+FT+ATT": given.second_stage,
     }
     for name, run in networks.items():
         descriptors[name] = table.extracted(run, name, "global")
@@ -261,14 +281,14 @@ def main(data, output, first, second, global_run, *others: str) -> None:
     table.by_descriptors(
         "DELF+FT+ATT+QE", *descriptors["DELF+FT+ATT"], EXPANSION, verify
     )
-    pooled = table.extracted(global_run, "global", "global")
+    pooled = table.extracted(given.global_run, "global", "global")
     table.by_descriptors("global", *pooled)
     table.by_descriptors("global+QE", *pooled, EXPANSION)
     table.by_descriptors("global, verified", *pooled, verify=verify)
     fused = table.fusion(*best, *pooled)
     table.by_descriptors("DELF+FT+ATT+global", *pooled, verify=fused)
     table.by_descriptors("DELF+FT+ATT+global+QE", *pooled, EXPANSION, fused)
-    for other in others:
+    for other in given.others:
         name, _, paths = other.partition("=")
         sets = [LocalFeatureSet.load(path) for path in paths.split(",")]
         verify = table.verification(AFTER_DESCRIPTORS, sets[0], sets[-1], names)
@@ -278,4 +298,4 @@ def main(data, output, first, second, global_run, *others: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
