@@ -38,7 +38,7 @@ def test_the_loss_is_that_of_delg(name):
     )
 
 
-def test_agem_differs_in_its_attention_only():
+def test_agem_differs_in_its_attention_and_its_rate():
     first, second = (
         loading.recipe_to_dict(load(f"{name}_resnet101_gldv2"))
         for name in ("gem", "agem")
@@ -46,7 +46,10 @@ def test_agem_differs_in_its_attention_only():
     differing = {
         line.split(" ")[0] for line in loading.recipe_differences(first, second)
     }
-    assert differing == {"name", "model.attention"}
+    assert differing == {
+        *("name", "model.attention", "model.attention_bias"),
+        "optimizer.rules",
+    }
 
 
 @pytest.mark.parametrize("name", ["delf_quickstart", "delf_resnet50_gldv2"])
