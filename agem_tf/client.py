@@ -6,8 +6,8 @@
         found = service.search("photo.jpg", top=5)["results"]
     [(result["name"], result["similarity"]) for result in found]
 
-Needs: pip install '.[client]'. Neither TensorFlow nor the service's own
-packages are needed.
+Needs: pip install '.[client]'. TensorFlow and the service's packages are not
+imported: pip install --no-deps . and pip install httpx suffice.
 """
 
 from __future__ import annotations
