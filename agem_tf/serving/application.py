@@ -26,7 +26,7 @@ from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError
 from agem_tf.serving.tensorflow_serving import tensorflow_serving_routes
 
-_REFUSALS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+_REFUSALS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507)
 _METRICS = {200: {"content": {"text/plain": {}}}}
 _PAGE = "index.html"
 

@@ -8,6 +8,7 @@ next synchronization adds.
 
 import asyncio
 import hashlib
+import logging
 import os
 import pathlib
 import re
@@ -17,7 +18,7 @@ from typing import Annotated, NamedTuple
 import fastapi
 from fastapi import File, UploadFile
 
-from agem_tf.errors import UserError
+from agem_tf.errors import UserError, sentence_of
 from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.library.index_change import IndexChange
 from agem_tf.library.indexing import add_photos, remove_photos
@@ -28,6 +29,7 @@ from agem_tf.serving.served_index import IndexState
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError
 
+_LOG = logging.getLogger(__name__)
 UPLOADS = "uploads"
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "HEIF": "heic", "TIFF": "tif"}
 _MOST_STEM = 60
@@ -119,6 +121,17 @@ async def _changed(
                 result = await service.run(change)
             except UserError as error:
                 raise ServiceError(409, str(error)) from error
+            # FAISS raises the latter.
+            except (OSError, RuntimeError) as error:
+                reason = sentence_of(error, service.options.index)
+                if reason is None:
+                    raise
+                _LOG.warning("%s", reason)
+                raise ServiceError(
+                    507,
+                    "The service's disk is full, or can't be written; its log "
+                    "names the file.",
+                ) from error
             await service.run(service.index.refresh)
             return result
 

@@ -2,12 +2,14 @@
 
 import io
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 
 import httpx
+import numpy as np
 import PIL.Image
 import pytest
 from fastapi.testclient import TestClient
@@ -90,6 +92,31 @@ def test_add_find_and_remove_a_photo(own_client, own_folder):
         assert own_client.delete(result["photo"]).status_code == 404
     assert count(own_client) == before
     assert len(storage_at(str(own_folder / "index")).open().index) == before
+
+
+def test_a_full_disk_refuses_a_photo_and_changes_nothing(
+    own_client, own_folder, caplog
+):
+    before = count(own_client)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(noise).save(buffer, "PNG")
+    sent = {"photo": buffer.getvalue()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        refused = own_client.post("/photos", files=sent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert refused.status_code == 507
+    assert "disk" in refused.json()["error"]
+    # The log has the path, which is not for clients.
+    assert str(own_folder) not in refused.json()["error"]
+    assert "Traceback" not in caplog.text
+    assert count(own_client) == before
+    added = own_client.post("/photos", files=sent).json()
+    assert added["photos"] == before + 1
+    own_client.delete(f"/photos/{added['names'][0]}")
 
 
 def test_the_index_follows_its_folder(own_client, own_folder):
