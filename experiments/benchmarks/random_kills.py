@@ -111,11 +111,27 @@ _CASES = [
         start="test_descriptors",
     ),
     Case(
+        "extract --shard",
+        "extract --photos={inputs}/photos --local=rootsift "
+        "--output={target}/features --shard=1/2",
+        rival="extract --photos={inputs}/photos --local=rootsift "
+        "--output={target}/features --shard=2/2",
+        resumes=True,
+    ),
+    Case(
         "index",
         "index --photos={inputs}/photos --workdir={inputs}/run "
         "--index={target}",
         rival="index --photos={inputs}/more --workdir={inputs}/run "
         "--index={target}",
+    ),
+    Case(
+        "index --shard",
+        "index --photos={inputs}/photos --workdir={inputs}/run "
+        "--index={target}/index --shard=1/2",
+        rival="index --photos={inputs}/photos --workdir={inputs}/run "
+        "--index={target}/index --shard=2/2",
+        resumes=True,
     ),
     Case(
         "index --add",
@@ -159,6 +175,18 @@ _CASES = [
         "evaluate",
         "evaluate --descriptors={inputs}/test_descriptors --split=test "
         "--data_dir={inputs}/data --output={target}",
+    ),
+    Case(
+        "match",
+        "match {inputs}/photos/place0/0.png {inputs}/photos/place0/1.png "
+        "--features=rootsift --output={target}/matches.html",
+        resumes=True,
+    ),
+    Case(
+        "visualize",
+        "visualize --workdir={inputs}/run --split=test --count=2 "
+        "--descriptors={inputs}/test_descriptors --output={target}/page.html",
+        resumes=True,
     ),
     Case("export", "export --workdir={inputs}/run --output={target}"),
     Case(
