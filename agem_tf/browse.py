@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from agem_tf import cli
 
+atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
 photo_index = cli.lazy("agem_tf.library.photo_index")
 photo_map = cli.lazy("agem_tf.library.photo_map")
 report = cli.lazy("agem_tf.pages.report")
@@ -48,6 +49,7 @@ def main(options: BrowseOptions) -> int:
     Raises:
         UserError: the index is missing or not exact, or has too few photos.
     """
+    atomic_writing.check_writable(options.output)
     count = photo_map.save_map_page(
         options.output,
         photo_index.PhotoIndex.open(options.index),

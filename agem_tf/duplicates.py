@@ -14,6 +14,7 @@ from agem_tf import cli
 from agem_tf.errors import UserError
 
 answers = cli.lazy("agem_tf.library.answers")
+atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
 collapsing = cli.lazy("agem_tf.library.collapsing")
 copies = cli.lazy("agem_tf.library.copies")
 descriptor_files = cli.lazy("agem_tf.evaluation.descriptor_files")
@@ -63,6 +64,7 @@ def main(options: DuplicatesOptions) -> list[answers.Answer]:
     Raises:
         UserError: an index is missing, not exact or of another model.
     """
+    atomic_writing.check_writable(options.output)
     photos = descriptor_files.load_descriptors(options.index)
     least = options.min_similarity
     if least is None:

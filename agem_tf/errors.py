@@ -49,6 +49,10 @@ _ADVICE = {
     errno.ESTALE: "mount the file system again",
 }
 _STORE = re.compile(r"(gs|s3|az|hf)://[^\s'\"]*")
+# TensorFlow's words: the node if a graph failed, the path, the system's reason.
+_TENSORFLOW_FILE = re.compile(
+    rf"(?:\{{\{{.*?\}}\}} )?(\S.*); ({'|'.join(map(os.strerror, _ADVICE))})"
+)
 _UNKNOWN_STORE = re.compile(r"File system scheme '(\w+)' not implemented")
 _LOST_WORKER_ERRORS = {"UnavailableError", "AbortedError"}
 
@@ -106,12 +110,18 @@ def _full_disk_sentence(error: BaseException, destination: str) -> str | None:
 
 
 def _file_sentence(error: BaseException) -> str | None:
-    if not isinstance(error, OSError) or error.errno not in _ADVICE:
+    if isinstance(error, OSError) and error.filename is not None:
+        path, code = error.filename, error.errno
+    elif _is_of_tensorflow(error) and (
+        found := _TENSORFLOW_FILE.match(cause(error))
+    ):
+        path, reason = found.groups()
+        code = next(code for code in _ADVICE if os.strerror(code) == reason)
+    else:
         return None
-    if error.filename is None:
+    if code not in _ADVICE:
         return None
-    reason = os.strerror(error.errno)
-    return f"{error.filename}: {reason}; {_ADVICE[error.errno]}."
+    return f"{path}: {os.strerror(code)}; {_ADVICE[code]}."
 
 
 def _memory_sentence(error: BaseException) -> str | None:
@@ -119,8 +129,11 @@ def _memory_sentence(error: BaseException) -> str | None:
 
     NumPy and TensorFlow say how large the array was; Python says nothing.
     """
-    is_tensorflow = _is_of_tensorflow(error, {"ResourceExhaustedError"})
-    if not (is_tensorflow or isinstance(error, MemoryError)):
+    is_exhausted = (
+        _is_of_tensorflow(error)
+        and type(error).__name__ == "ResourceExhaustedError"
+    )
+    if not (is_exhausted or isinstance(error, MemoryError)):
         return None
     reason = cause(error)
     where = "GPU" if "GPU:" in reason else "machine"
@@ -138,7 +151,7 @@ def _store_sentence(error: BaseException) -> str | None:
     # fsspec's words for a missing s3fs or adlfs.
     if isinstance(error, ImportError) and words.startswith("Install "):
         return f"{words}, or give a local path."
-    if type(error).__module__.partition(".")[0] != "tensorflow":
+    if not _is_of_tensorflow(error):
         return None
     if unknown := _UNKNOWN_STORE.search(words):
         return (
@@ -156,11 +169,9 @@ def _store_sentence(error: BaseException) -> str | None:
     )
 
 
-def _is_of_tensorflow(error: BaseException, names: set[str]) -> bool:
+def _is_of_tensorflow(error: BaseException) -> bool:
     # By name, because TensorFlow is not imported here.
-    kind = type(error)
-    is_tensorflow = kind.__module__.partition(".")[0] == "tensorflow"
-    return is_tensorflow and kind.__name__ in names
+    return type(error).__module__.partition(".")[0] == "tensorflow"
 
 
 def _lost_worker_sentence(error: BaseException) -> str | None:
@@ -169,7 +180,8 @@ def _lost_worker_sentence(error: BaseException) -> str | None:
     TensorFlow notices a worker that died by its connection, or after the ten
     seconds that its heartbeat may be silent.
     """
-    if not _is_of_tensorflow(error, _LOST_WORKER_ERRORS):
+    is_lost = type(error).__name__ in _LOST_WORKER_ERRORS
+    if not (is_lost and _is_of_tensorflow(error)):
         return None
     if os.environ.get("TF_CONFIG"):
         who = "Another worker"

@@ -17,6 +17,7 @@ from agem_tf.retrieval.geometry_options import (
     GeometryOptions,
 )
 
+atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
 pictures = cli.lazy("agem_tf.pages.match_page")
 geometry = cli.lazy("agem_tf.retrieval.photo_geometry")
 
@@ -77,6 +78,7 @@ def main(options: MatchOptions) -> geometry.VerifiedMatches:
     """
     if len(options.photos) != 2:
         raise UserError(f"Give two photos to match, not {len(options.photos)}.")
+    atomic_writing.check_writable(options.output)
     matched = pictures.match_photos(options)
     for line in matched.lines():
         cli.print_line(line)

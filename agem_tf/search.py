@@ -27,6 +27,7 @@ from agem_tf.config import loading
 from agem_tf.errors import PartialResultError, UserError
 
 answers = cli.lazy("agem_tf.library.answers")
+atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
 feature_search = cli.lazy("agem_tf.library.feature_search")
 photo_index = cli.lazy("agem_tf.library.photo_index")
 recognition = cli.lazy("agem_tf.library.recognition")
@@ -218,6 +219,7 @@ def main(
         PartialResultError: a photo of a folder or a list can't be read; the
             answers of the others are printed.
     """
+    atomic_writing.check_writable(options.output)
     steps = reranking.parse_rerank(options.rerank)
     _, verification = reranking.split_verification(steps)
     if isinstance(options, FeatureSearchOptions):

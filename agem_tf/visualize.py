@@ -11,6 +11,7 @@ import pathlib
 
 from agem_tf import cli
 
+atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
 descriptor_sets = cli.lazy("agem_tf.descriptors.descriptor_set")
 strategies = cli.lazy("agem_tf.distribution.strategies")
 reports = cli.lazy("agem_tf.pages.report")
@@ -47,6 +48,7 @@ def main(options: VisualizeOptions) -> pathlib.Path:
     Raises:
         UserError: the descriptors are of another model than the run's.
     """
+    atomic_writing.check_writable(options.output)
     recipe = run_files.read_recipe(options.workdir)
     database = descriptor_sets.DescriptorSet.load(options.descriptors)
     cropped = None

@@ -13,6 +13,7 @@ import pytest
 
 import agem_tf
 from agem_tf import cli
+from agem_tf.errors import UserError
 
 COMMANDS = (
     "train prepare extract whiten evaluate export convert visualize index "
@@ -260,39 +261,52 @@ def test_a_required_flag_is_named(shelf):
     assert "--shelf is required" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("read", "written"), [("workdir", "index"), ("features", "codebook")]
+)
 def test_a_full_disk_names_what_a_command_writes_not_what_it_reads(
-    monkeypatch, capsys
+    monkeypatch, capsys, read, written
 ):
-    @cli.options
-    class Options:
-        workdir: str = cli.required("Run to read.")
-        index: str = cli.required("Index to write.")
+    Options = cli.options(
+        type(
+            "Options",
+            (),
+            {
+                "__annotations__": {read: str, written: str},
+                read: cli.required("What is read."),
+                written: cli.required("What is written."),
+            },
+        )
+    )
 
     def fill_disk(options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(cli, "_configure_logging", lambda: None)
-    monkeypatch.setattr(sys, "argv", ["index", "--workdir=r", "--index=i"])
-    with pytest.raises(SystemExit):
-        cli.run(fill_disk, Options)
-    assert capsys.readouterr().err.startswith("error: i can't be written")
-
-
-def test_a_full_disk_names_a_codebook(monkeypatch, capsys):
-    @cli.options
-    class Options:
-        features: str = cli.required("Features to read.")
-        codebook: str = cli.required("Codebook to write.")
-
-    def fill_disk(options):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(cli, "_configure_logging", lambda: None)
-    arguments = ["aggregate", "--features=f", "--codebook=words"]
+    arguments = ["command", f"--{read}=a", f"--{written}=b"]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit):
         cli.run(fill_disk, Options)
-    assert capsys.readouterr().err.startswith("error: words can't be written")
+    assert capsys.readouterr().err.startswith("error: b can't be written")
+
+
+@pytest.mark.parametrize(
+    ("command", "inputs"),
+    [
+        ("browse", {"index": "missing"}),
+        ("duplicates", {"index": "missing"}),
+        ("match", {"photos": ("missing.jpg", "missing.jpg")}),
+        ("search", {"index": "missing", "photos": ("missing.jpg",)}),
+        ("visualize", {"workdir": "missing", "descriptors": "missing"}),
+    ],
+)
+def test_a_page_that_can_not_be_written_is_found_before_the_work(
+    command, inputs, tmp_path
+):
+    module = importlib.import_module(f"agem_tf.{command}")
+    options = getattr(module, f"{command.capitalize()}Options")
+    with pytest.raises(UserError, match="is a directory; give a file"):
+        module.main(options(**inputs, output=str(tmp_path)))
 
 
 def test_an_interrupt_is_one_line_and_status_130(shelf):

@@ -48,6 +48,18 @@ def test_an_error_of_the_file_system_names_the_file_and_the_fix(code, advice):
     assert sentence.startswith(f"gone/x: {os.strerror(code)}; {advice}")
 
 
+@pytest.mark.parametrize(
+    "node", ["", "{{function_node __wrapped__Create_device_/job:a/CPU:0}} "]
+)
+def test_a_file_that_tensorflow_can_not_open_is_named(node):
+    reason = os.strerror(errno.EROFS)
+    error = tensorflow_error(
+        "PermissionDeniedError",
+        f"{node}my runs/x; {reason} [Op:CreateSummaryFileWriter] name: ",
+    )
+    assert sentence_of(error).startswith(f"my runs/x: {reason}; choose a path")
+
+
 def test_a_lost_worker_is_a_sentence_only_where_there_are_workers(monkeypatch):
     monkeypatch.setattr(errors, "is_tpu_attached", lambda: False)
     monkeypatch.delenv("TF_CONFIG", raising=False)

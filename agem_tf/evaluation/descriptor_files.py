@@ -15,7 +15,7 @@ from agem_tf.descriptors.descriptor_set import KIND as SET_KIND
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.files.arrays import load_array, read_names
-from agem_tf.files.locations import is_remote
+from agem_tf.files.locations import is_remote, read_file
 from agem_tf.files.manifest import MANIFEST
 from agem_tf.files.portions import portions_in
 from agem_tf.retrieval.indexes.directory_storage import KIND as INDEX_KIND
@@ -109,7 +109,7 @@ def _load_directory(path: Path) -> DescriptorSet:
 def _kind(directory: Path) -> str | None:
     """Returns what the manifest says a directory holds, None without one."""
     try:
-        return json.loads((directory / MANIFEST).read_bytes()).get("kind")
+        return json.loads(read_file(directory / MANIFEST)).get("kind")
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
 

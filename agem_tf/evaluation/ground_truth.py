@@ -16,7 +16,7 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import atomic_file
-from agem_tf.files.locations import as_location
+from agem_tf.files.locations import as_location, read_file
 
 _SETS = ("easy", "hard", "junk")
 
@@ -375,7 +375,7 @@ class GroundTruth:
         """
         try:
             location = as_location(path, "the ground truth")
-            content = json.loads(location.read_bytes())
+            content = json.loads(read_file(location))
         except OSError as error:
             raise UserError(
                 f"{path} cannot be read: {error.strerror or error}; give the "

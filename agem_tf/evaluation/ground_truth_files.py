@@ -18,6 +18,7 @@ from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.protocols import PROTOCOLS
 from agem_tf.evaluation.protocols.oxford import LeaveOneOutProtocol
 from agem_tf.files.csv_tables import csv_header
+from agem_tf.files.locations import read_file
 from agem_tf.files.matlab_files import read_matlab
 from agem_tf.files.pickles import read_pickle
 
@@ -146,7 +147,7 @@ def _read_small(path: Path) -> bytes:
                 f"{path} has {size:,} bytes, a ground truth at most "
                 f"{MAX_BYTES:,}; give the benchmark's own file."
             )
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {error.strerror}; give the file of the "

@@ -15,7 +15,12 @@ from typing import BinaryIO
 import numpy as np
 
 from agem_tf.errors import UserError
-from agem_tf.files.locations import Location, is_remote
+from agem_tf.files.locations import (
+    Location,
+    check_file,
+    is_remote,
+    read_file,
+)
 
 # What NumPy and zipfile raise for files with flipped bits; RuntimeError is for
 # flags that say "encrypted" or "compressed in an unknown way".
@@ -58,7 +63,7 @@ def write_names(path: Path, names: Sequence[str]) -> None:
 
 def read_names(path: Path) -> list[str]:
     """Reads what `write_names` or a text editor wrote."""
-    return split_names(path.read_bytes())
+    return split_names(read_file(path))
 
 
 def split_names(content: bytes) -> list[str]:
@@ -89,6 +94,7 @@ def load_array(path: Path, mmap: bool = False) -> np.ndarray:
     Raises:
         UserError: the file is missing, truncated or not an array.
     """
+    check_file(path)
     try:
         with Path(path).open("rb") as file:
             _check_header(file, Path(path).stat().st_size)
@@ -116,6 +122,7 @@ def load_arrays(
     Raises:
         UserError: the file is missing or damaged, or lacks one of the arrays.
     """
+    check_file(path)
     try:
         source = io.BytesIO(path.read_bytes()) if is_remote(path) else path
         with zipfile.ZipFile(source) as archive:

@@ -26,7 +26,7 @@ from typing import Any
 import filelock
 
 from agem_tf.errors import UserError
-from agem_tf.files.locations import check_local, is_remote
+from agem_tf.files.locations import check_file, check_local, is_remote
 from agem_tf.files.locks import exclusive
 from agem_tf.files.manifest import (
     MANIFEST,
@@ -41,6 +41,8 @@ _RANDOM_PART = "?" * 8
 _REPLACED = "replaced"
 _LOCK = ".lock"
 _PROGRESS = "progress.json"
+# Bytes of a block of common file systems.
+_BLOCK = 4096
 # Workspaces that other writers may take before one is locked.
 _ATTEMPTS = 5
 # Errors of a lock if another process works in the directory, or removes it.
@@ -66,7 +68,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
 
     Raises:
         UserError: the parent directory can't be written, or the path is that
-            of a directory.
+            of a directory, a pipe, a socket or a device.
     """
     if is_remote(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -74,9 +76,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
             yield temporary
             upload(temporary, path)
         return
-    target = _resolved(path)
-    if target.is_dir():
-        raise UserError(f"{path} is a directory; give a file.")
+    target = _resolved_file(path)
     with _temporary_workspace(target, target.parent) as workspace:
         temporary = workspace / target.name
         yield temporary
@@ -221,6 +221,21 @@ def resumable_workspace(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(workspace)
 
 
+def check_writable(path: str | os.PathLike | None) -> None:
+    """Checks before the work that `atomic_file` can write to a path, if any.
+
+    Raises:
+        UserError: see `atomic_file`.
+        OSError: the disk is full.
+    """
+    if path is None or is_remote(path):
+        return
+    target = _resolved_file(path)
+    with _temporary_workspace(target, target.parent) as workspace:
+        # On a full disk, empty files can still be created.
+        (workspace / target.name).write_bytes(bytes(_BLOCK))
+
+
 def flush(path: Path) -> None:
     """Forces a file, or a directory's entries, onto the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -234,10 +249,22 @@ def _resolved(path: str | os.PathLike) -> Path:
     """Follows symbolic links, so that no link is replaced by a directory.
 
     Raises:
-        UserError: the path is a URL; what it is for can't be remote.
+        UserError: the path is a URL, and what it is for can't be remote; or a
+            link that leads to itself.
     """
     check_local(path, "it")
-    return Path(os.path.realpath(path))
+    resolved = Path(os.path.realpath(path))
+    if resolved.is_symlink():
+        raise UserError(f"{path} is a link that leads to itself; remove it.")
+    return resolved
+
+
+def _resolved_file(path: str | os.PathLike) -> Path:
+    target = _resolved(path)
+    if target.is_dir():
+        raise UserError(f"{path} is a directory; give a file.")
+    check_file(target)
+    return target
 
 
 def _working_place(target: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import flush
+from agem_tf.files.locations import read_file
 from agem_tf.files.locks import exclusive
 from agem_tf.files.manifest import MANIFEST, file_facts, sealed
 
@@ -97,6 +98,6 @@ def replace_manifest(
 
 def _manifest_bytes(directory: Path) -> bytes:
     try:
-        return (directory / MANIFEST).read_bytes()
+        return read_file(directory / MANIFEST)
     except OSError:
         return b""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from etils import epath
 
 from agem_tf.errors import UserError
+from agem_tf.files.locations import check_file
 
 _BYTE_ORDER_MARK = "\ufeff"
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -27,6 +28,7 @@ def csv_rows(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
         UserError: The file is missing, not in UTF-8, or its cells are not
             separated by commas.
     """
+    check_file(path)
     try:
         with epath.Path(path).open("r") as file:
             reader = csv.reader(_without_mark(file))

@@ -93,6 +93,33 @@ def check_local(path: str | os.PathLike, flag: str) -> None:
         )
 
 
+def check_file(path: str | os.PathLike) -> None:
+    """Checks that a path is not that of a pipe, a socket or a device.
+
+    Reading one may block, or never end; writing replaces it. Archives of
+    strangers can hold them.
+
+    Raises:
+        UserError: it is one.
+    """
+    if is_remote(path):
+        return
+    path = pathlib.Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(f"{path} is a pipe, a socket or a device; give a file.")
+
+
+def read_file(path: Location) -> bytes:
+    """Returns the content of a file.
+
+    Raises:
+        UserError: see `check_file`.
+        OSError: it is missing or can't be read.
+    """
+    check_file(path)
+    return path.read_bytes()
+
+
 def size_of(path: Location) -> int:
     """Returns the number of bytes of a file."""
     facts = path.stat()

@@ -18,6 +18,7 @@ from agem_tf.files.locations import (
     Location,
     as_location,
     is_remote,
+    read_file,
     request_each,
     size_of,
 )
@@ -271,7 +272,7 @@ def _write(directory: Location, entries: dict[str, Any]) -> dict[str, Any]:
 def _load(path: Location) -> dict[str, Any] | None:
     """Returns a manifest, or None if it is damaged or of another origin."""
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(read_file(path))
     except (ValueError, RecursionError):
         return None
     if not _is_complete(manifest):

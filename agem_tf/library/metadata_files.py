@@ -9,6 +9,7 @@ from etils import epath
 
 from agem_tf.errors import UserError
 from agem_tf.files.csv_tables import csv_rows
+from agem_tf.files.locations import check_file
 from agem_tf.library.metadata_filter import typed_value
 from agem_tf.photos.exif_facts import read_exif_facts
 from agem_tf.retrieval.indexes import StoredIndex
@@ -115,6 +116,7 @@ def _csv_rows(path: str) -> Iterator[Row]:
 
 
 def _json_rows(path: str) -> Iterator[Row]:
+    check_file(path)
     try:
         with epath.Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):

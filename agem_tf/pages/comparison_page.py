@@ -9,6 +9,7 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation.comparison import PartComparison, compare_scores
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.results import StoredScores
+from agem_tf.files.atomic_writing import check_writable
 from agem_tf.pages.photo_sources import Photos, photos_of_split
 from agem_tf.pages.rank_lists import query_tiles, shown_photos
 from agem_tf.pages.report import RankList, Report, Table
@@ -99,6 +100,7 @@ def run_comparison(options: Any) -> Comparison:
             "--output and --data_dir go together: the page shows the photos of "
             "the dataset."
         )
+    check_writable(options.output)
     first, second = map(StoredScores.load, names)
     comparison = Comparison(
         tuple(names), (first, second), compare_scores(first, second)

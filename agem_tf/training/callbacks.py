@@ -17,6 +17,7 @@ import tensorflow as tf
 from agem_tf.config import Config
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.evaluation.results import evenly_spaced
+from agem_tf.files.locations import read_file
 from agem_tf.models import AGeM
 from agem_tf.pages.attention import draw_attention, load_squares
 from agem_tf.training.runs import save_model
@@ -56,7 +57,7 @@ class EpochFiles:
     def on_validation(self, history: History) -> None:
         """Writes the files of the last row, unless they are there."""
         try:
-            written = json.loads(self._path.read_bytes())
+            written = json.loads(read_file(self._path))
         except (OSError, ValueError):
             written = None
         if not history or written == history:

@@ -25,7 +25,7 @@ from agem_tf.config import (
 from agem_tf.errors import UserError
 from agem_tf.files import manifest
 from agem_tf.files.atomic_writing import atomic_file
-from agem_tf.files.locations import Location, as_location
+from agem_tf.files.locations import Location, as_location, read_file
 
 BEST_MODEL = "best.keras"
 BEST_MODELS = "best"
@@ -187,6 +187,6 @@ def _count_epochs(path: pathlib.Path) -> int:
 
 def _read_json(path: Location) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_file(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}); remove it.") from error

@@ -25,6 +25,7 @@ import keras
 import numpy as np
 
 from agem_tf.errors import UserError
+from agem_tf.files.locations import check_file
 from agem_tf.weights import keras_files, pytorch_files
 
 _LITE_FILES = {
@@ -194,6 +195,7 @@ def read_convolutions(path: pathlib.Path) -> dict[str, list[np.ndarray]]:
         raise UserError(
             f"Reading {path} needs onnx; run: pip install {_NSFW_REQUIREMENT}"
         ) from error
+    check_file(path)
     try:
         graph = onnx.load(path, load_external_data=False).graph
         constants = {

@@ -17,6 +17,7 @@ from agem_tf.files import atomic_writing
 from agem_tf.files.atomic_writing import (
     atomic_directory,
     atomic_file,
+    check_writable,
     resumable_directory,
 )
 from agem_tf.files.manifest import read_manifest, write_manifest
@@ -50,6 +51,38 @@ def test_a_file_appears_under_its_name_with_its_parents(tmp_path):
         assert not target.exists()
     assert target.read_text() == "{}"
     assert _entries(target.parent) == ["scores.json"]
+
+
+def test_a_pipe_in_the_place_of_a_file_stays(tmp_path):
+    os.mkfifo(tmp_path / "page.html")
+    with pytest.raises(UserError, match=r"page\.html is a pipe, a socket or"):
+        with atomic_file(tmp_path / "page.html"):
+            pytest.fail("the work began")
+    assert (tmp_path / "page.html").is_fifo()
+
+
+@pytest.mark.parametrize("write", [atomic_file, atomic_directory])
+def test_a_link_that_leads_to_itself_stays(tmp_path, write):
+    (tmp_path / "result").symlink_to("other")
+    (tmp_path / "other").symlink_to("result")
+    with pytest.raises(UserError, match="result is a link that leads to"):
+        with write(tmp_path / "result"):
+            pytest.fail("the work began")
+    assert (tmp_path / "result").is_symlink()
+
+
+def test_a_full_disk_is_found_before_the_work(tmp_path, monkeypatch):
+    check_writable(tmp_path / "page.html")
+    assert not _entries(tmp_path)
+
+    def fill_disk(path, content):
+        if content:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", fill_disk)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        check_writable(tmp_path / "page.html")
+    assert not _entries(tmp_path)
 
 
 def test_a_directory_in_the_place_of_a_file_is_found_before_the_work(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from agem_tf.errors import UserError
 from agem_tf.files.manifest import (
+    MANIFEST,
     check_replaceable,
     read_manifest,
     write_manifest,
@@ -115,6 +116,13 @@ def test_missing_directories_and_manifests_are_named(tmp_path):
         read_manifest(tmp_path / "nowhere", "example")
     with pytest.raises(UserError, match=r"has no manifest\.json"):
         read_manifest(tmp_path, "example")
+
+
+def test_a_pipe_in_place_of_a_manifest_is_refused(directory):
+    (directory / MANIFEST).unlink()
+    os.mkfifo(directory / MANIFEST)
+    with pytest.raises(UserError, match=r"manifest\.json is damaged"):
+        read_manifest(directory, "example")
 
 
 def test_a_pipe_in_place_of_a_file_is_refused(directory):
