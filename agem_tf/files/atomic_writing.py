@@ -27,7 +27,7 @@ import filelock
 
 from agem_tf.errors import UserError
 from agem_tf.files.locations import check_file, check_local, is_remote
-from agem_tf.files.locks import exclusive
+from agem_tf.files.locks import BusyError, exclusive
 from agem_tf.files.manifest import (
     MANIFEST,
     belongs_to_a_mount,
@@ -386,8 +386,8 @@ def _lock_in(directory: Path) -> filelock.FileLock:
     return filelock.FileLock(directory / _LOCK, timeout=0)
 
 
-def _busy(target: Path) -> UserError:
-    return UserError(
+def _busy(target: Path) -> BusyError:
+    return BusyError(
         f"Another process is writing {target}; wait for it, or choose another "
         "place."
     )

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import flush
 from agem_tf.files.locations import read_file
-from agem_tf.files.locks import exclusive
+from agem_tf.files.locks import BusyError, exclusive
 from agem_tf.files.manifest import MANIFEST, file_facts, sealed
 
 _T = TypeVar("_T")
@@ -50,7 +50,7 @@ def exclusive_change(directory: Path) -> Iterator[None]:
         UserError: another process is changing it, or has just replaced it.
     """
     before = directory.stat()
-    busy = UserError(
+    busy = BusyError(
         f"Another process is changing {directory}; try again when it has "
         "finished."
     )

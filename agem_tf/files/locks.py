@@ -9,8 +9,12 @@ import filelock
 from agem_tf.errors import UserError
 
 
+class BusyError(UserError):
+    """Another process writes to the same place; it ends by itself."""
+
+
 @contextlib.contextmanager
-def exclusive(path: str | os.PathLike, busy: UserError) -> Iterator[None]:
+def exclusive(path: str | os.PathLike, busy: BusyError) -> Iterator[None]:
     """Holds a lock file while the block runs, without waiting for it.
 
     Network file systems without locks hold nothing, and the block runs.

@@ -18,7 +18,7 @@ from etils import epath
 
 from agem_tf.errors import UserError
 from agem_tf.files.locations import Location, is_remote
-from agem_tf.files.locks import exclusive
+from agem_tf.files.locks import BusyError, exclusive
 from agem_tf.files.manifest import is_finished
 
 _LOCK = ".lock"
@@ -94,8 +94,8 @@ class Portion(NamedTuple):
             yield own
 
 
-def _busy(portion: pathlib.Path) -> UserError:
-    return UserError(f"Another process is working on {portion}; wait for it.")
+def _busy(portion: pathlib.Path) -> BusyError:
+    return BusyError(f"Another process is working on {portion}; wait for it.")
 
 
 def portions_in(directory: Location) -> list[Location]:

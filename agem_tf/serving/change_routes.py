@@ -20,6 +20,7 @@ from fastapi import File, UploadFile
 
 from agem_tf.errors import UserError, sentence_of
 from agem_tf.files.atomic_writing import atomic_file
+from agem_tf.files.locks import BusyError
 from agem_tf.library.index_change import IndexChange
 from agem_tf.library.indexing import add_photos, remove_photos
 from agem_tf.library.synchronization import sync_photos
@@ -27,7 +28,7 @@ from agem_tf.photos.reading import opened
 from agem_tf.serving import schemas
 from agem_tf.serving.served_index import IndexState
 from agem_tf.serving.service import Service
-from agem_tf.serving.service_errors import ServiceError
+from agem_tf.serving.service_errors import ServiceError, busy
 
 _LOG = logging.getLogger(__name__)
 UPLOADS = "uploads"
@@ -119,6 +120,10 @@ async def _changed(
         async with service.changing:
             try:
                 result = await service.run(change)
+            except BusyError as error:
+                raise busy(
+                    "Another process is changing the index; try again."
+                ) from error
             except UserError as error:
                 raise ServiceError(409, str(error)) from error
             # FAISS raises the latter.

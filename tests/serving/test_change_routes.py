@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 from fastapi.testclient import TestClient
 
+from agem_tf.files.changing_directories import exclusive_change
 from agem_tf.library.indexing import index_photos
 from agem_tf.library.synchronization import sync_photos
 from agem_tf.retrieval.indexes import storage_at
@@ -117,6 +118,17 @@ def test_a_full_disk_refuses_a_photo_and_changes_nothing(
     added = own_client.post("/photos", files=sent).json()
     assert added["photos"] == before + 1
     own_client.delete(f"/photos/{added['names'][0]}")
+
+
+def test_a_change_is_for_later_while_another_process_changes_the_index(
+    own_client, own_folder
+):
+    with exclusive_change(own_folder / "index"):
+        refused = own_client.delete("/photos/place 1/0 ä.jpg")
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) > 0
+    assert "another process" in refused.json()["error"].lower()
+    assert str(own_folder) not in refused.json()["error"]
 
 
 def test_the_index_follows_its_folder(own_client, own_folder):

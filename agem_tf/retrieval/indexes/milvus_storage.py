@@ -25,7 +25,7 @@ from typing import Any
 from agem_tf.errors import UserError
 from agem_tf.files.atomic_writing import resumable_workspace
 from agem_tf.files.locations import large_temporary_directory
-from agem_tf.files.locks import exclusive
+from agem_tf.files.locks import BusyError, exclusive
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
 from agem_tf.retrieval.indexes.milvus_index import (
     FORMAT,
@@ -299,8 +299,8 @@ class MilvusStorage(Storage):
                 collection, properties={_CLAIM: json.dumps(claim)}
             )
 
-    def _busy(self) -> UserError:
-        return UserError(
+    def _busy(self) -> BusyError:
+        return BusyError(
             f"Another process is writing the index {self._name!r} at "
             f"milvus:{self._uri}; wait for it."
         )
