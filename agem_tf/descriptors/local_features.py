@@ -139,6 +139,7 @@ class LocalFeatureSet:
     names: Sequence[str]
     provenance: Mapping[str, Any]
     dimension: int
+    _directory: Path = field(repr=False)
     _sizes: np.ndarray = field(repr=False)
     _offsets: np.ndarray = field(repr=False)
     _places: np.ndarray = field(repr=False)
@@ -168,13 +169,16 @@ class LocalFeatureSet:
         rows = slice(self._offsets[photo], self._offsets[photo + 1])
         x, y, scores, scales = self._places[rows].T
         height, width = self._sizes[photo]
-        return LocalFeatures(
-            np.column_stack([x, y]),
-            self._descriptors[rows],
-            scores,
-            scales,
-            (height, width),
-        )
+        try:
+            return LocalFeatures(
+                np.column_stack([x, y]),
+                self._descriptors[rows],
+                scores,
+                scales,
+                (height, width),
+            )
+        except UserError as error:
+            raise UserError(f"{self._directory}, {name!r}: {error}") from error
 
     def is_of(
         self, names: Sequence[str], provenance: Mapping[str, Any]
@@ -223,13 +227,22 @@ class LocalFeatureSet:
 
         Returns:
             (descriptors, dimension) float32, in the order of the file.
+
+        Raises:
+            UserError: one of them holds NaN or infinite values.
         """
         total = len(self._descriptors)
         rows: slice | np.ndarray = slice(None)
         if total > count:
             drawn = np.random.default_rng(seed).choice(total, count, False)
             rows = np.sort(drawn)
-        return np.asarray(self._descriptors[rows], np.float32)
+        sample = np.asarray(self._descriptors[rows], np.float32)
+        if not np.isfinite(sample).all():
+            raise UserError(
+                f"Descriptors of {self._directory} hold NaN or infinite "
+                "values; extract the local features again."
+            )
+        return sample
 
     @classmethod
     def load(cls, directory: str | os.PathLike, verify: bool = False) -> Self:
@@ -251,10 +264,12 @@ class LocalFeatureSet:
         fits = (
             photos.shape == (len(names), 3)
             and photos.dtype.kind == "i"
-            and not (photos < 0).any()
+            and not (photos < (0, 1, 1)).any()
+            and not (photos[:, 0] > len(places)).any()
             and places.shape == (photos[:, 0].sum(), 4)
             and places.dtype == np.float32
             and descriptors.ndim == 2
+            and descriptors.shape[1] > 0
             and len(descriptors) == len(places)
             and descriptors.dtype in (np.float16, np.float32)
             and len(set(names)) == len(names)
@@ -268,6 +283,7 @@ class LocalFeatureSet:
             names,
             manifest.get("provenance", {}),
             descriptors.shape[1],
+            directory,
             photos[:, 1:],
             np.concatenate([[0], np.cumsum(photos[:, 0])]),
             places,

@@ -132,6 +132,45 @@ def test_a_damaged_store_is_one_sentence(tmp_path, reseal):
         LocalFeatureSet.load(tmp_path / "set")
 
 
+@pytest.mark.parametrize(
+    ("file", "forge"),
+    [
+        ("photos.npy", lambda photos: photos * [1, 0, 1]),
+        # Their sum is that of the rows, modulo 2 ** 64.
+        (
+            "photos.npy",
+            lambda photos: np.column_stack(
+                [[2**63 - 1, 2**63 - 1, 10], photos[:, 1:]]
+            ),
+        ),
+        ("descriptors.npy", lambda descriptors: descriptors[:, :0]),
+    ],
+    ids=["no pixels", "overflow", "no dimension"],
+)
+def test_a_forged_store_is_one_sentence(tmp_path, reseal, file, forge):
+    write_set(tmp_path / "set")
+    path = tmp_path / "set" / file
+    np.save(path, forge(np.load(path)))
+    reseal(tmp_path / "set")
+    with pytest.raises(UserError, match="set do not belong together"):
+        LocalFeatureSet.load(tmp_path / "set")
+
+
+def test_a_store_with_nan_is_named_with_its_photo(tmp_path, reseal):
+    write_set(tmp_path / "set")
+    path = tmp_path / "set" / "descriptors.npy"
+    descriptors = np.load(path)
+    descriptors[0] = np.nan
+    np.save(path, descriptors)
+    reseal(tmp_path / "set")
+    found = LocalFeatureSet.load(tmp_path / "set")
+    found["b/c.jpg"]
+    with pytest.raises(UserError, match="set, 'a.jpg': descriptors of local"):
+        found["a.jpg"]
+    with pytest.raises(UserError, match="set hold NaN"):
+        found.sample_descriptors(100)
+
+
 def test_repeated_and_unknown_names_are_named(tmp_path):
     with pytest.raises(UserError, match="its own"):
         LocalFeatureWriter(tmp_path / "set", ["a", "a"], 7)
