@@ -39,7 +39,7 @@ from agem_tf.files.locations import (
     is_remote,
     request_each,
 )
-from agem_tf.files.locks import exclusive
+from agem_tf.files.locks import BusyError, exclusive
 from agem_tf.files.manifest import is_finished, write_manifest
 from agem_tf.progress import Progress
 
@@ -246,7 +246,7 @@ def _unfinished_files(
     is_local = not is_remote(parts)
     with contextlib.ExitStack() as stack:
         if is_local:  # Remote file systems have no locks.
-            busy = UserError(
+            busy = BusyError(
                 f"Another process is writing to {parts}; wait for it, or "
                 "choose another --data_dir."
             )
