@@ -1,8 +1,9 @@
-"""The files of deploy/ fit the service's flags and paths; none is run."""
+"""The files of deploy/ fit the service's flags and paths; none is run here."""
 
 import json
 import pathlib
 import re
+import shlex
 import tomllib
 
 import pytest
@@ -76,6 +77,21 @@ def test_compose_gives_the_service_flags_and_mounts_that_fit(entry):
         if not volume.startswith((".", "$"))
     }
     assert named == set(composed["volumes"])
+
+
+def test_nginx_fits_the_service_behind_it(entry):
+    text = (DEPLOY / "nginx.conf").read_text()
+    (command,) = re.findall(
+        r"# +python -m agem_tf.serve (.*)", text.replace("\\\n#", "")
+    )
+    served = cli.options_from_arguments(
+        ServeOptions, {}, [entry[2], *shlex.split(command)]
+    )
+    settings = dict(re.findall(r"^ +(\w+) (.+);$", text, re.MULTILINE))
+    assert settings["proxy_pass"] == f"http://{served.host}:{served.port}"
+    assert settings["server_name"] in served.hosts
+    (megabytes,) = re.findall(r"^(\d+)m$", settings["client_max_body_size"])
+    assert int(megabytes) * 2**20 >= served.max_body
 
 
 def test_kserve_gives_the_service_flags_and_mounts_that_fit(entry, client):
