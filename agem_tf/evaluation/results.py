@@ -108,7 +108,7 @@ class StoredScores:
                 _main_scores(rows, metrics["scores"]),
                 ranking,
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{directory} holds no readable scores of queries; evaluate "
                 "again."

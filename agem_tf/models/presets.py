@@ -24,7 +24,7 @@ from agem_tf.config import (
     named_network,
     network_title,
 )
-from agem_tf.errors import UserError
+from agem_tf.errors import UserError, cause
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.models.card import CARD, write_card
@@ -168,8 +168,10 @@ def _read_directory(directory: pathlib.Path) -> Preset:
             resize_by=settings.get("resize_by", "sizes"),
         )
     except Exception as error:  # Keras raises errors of many kinds.
+        # Keras' own repeats the whole file before what it was raised for.
+        reason = cause(error.__context__ or error)
         raise UserError(
-            f"{path} can't be read ({error}); write the preset again with "
+            f"{path} can't be read ({reason}); write the preset again with "
             "python -m agem_tf.export --preset."
         ) from error
     load_keras_weights(model, directory / _WEIGHTS)

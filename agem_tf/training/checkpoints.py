@@ -200,7 +200,7 @@ def load_variables(
         reader = tf.train.load_checkpoint(os.fspath(path))
         for number, variable in enumerate(variables):
             variable.assign(reader.get_tensor(_MODEL_ENTRY.format(number)))
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged or of another network; name another checkpoint "
             "of that run."

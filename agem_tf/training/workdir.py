@@ -181,7 +181,7 @@ def _count_epochs(path: pathlib.Path) -> int:
     try:
         # Rows within an epoch count for the epochs before it.
         return int(max((row["epoch"] for row in rows), default=0))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is damaged; remove it.") from error
 
 

@@ -7,7 +7,8 @@ overwritten, removed, inserted and repeated bytes, and extreme integers, half of
 them in the first or last 512 bytes. In JSON files each value is then replaced
 by values of other types. A mutation may load, or be refused with one UserError;
 any other exception escapes, and its number is printed. Files with checksums may
-not load with other values.
+not load with other values; those "of a stranger" get checksums that fit the
+mutation, as whoever sends them could write.
 """
 
 import dataclasses
@@ -25,10 +26,12 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import app, flags
 
 from agem_tf.config import Config
 from agem_tf.config.loading import recipe_to_dict
+from agem_tf.datasets.public.retrieval_sfm import read_sfm_pickle
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.local_features import (
@@ -37,20 +40,35 @@ from agem_tf.descriptors.local_features import (
     LocalFeatureWriter,
 )
 from agem_tf.errors import UserError
+from agem_tf.evaluation.evaluating import evaluate_descriptors
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.ground_truth_files import (
     derive_ground_truth,
     load_published,
 )
+from agem_tf.evaluation.results import StoredScores, write_numbers
 from agem_tf.extraction.imported_features import import_features
 from agem_tf.files.arrays import load_array, load_arrays
-from agem_tf.files.manifest import read_manifest, write_manifest
+from agem_tf.files.manifest import (
+    file_facts,
+    read_manifest,
+    sealed,
+    write_manifest,
+)
 from agem_tf.files.matlab_files import read_matlab
 from agem_tf.library.metadata_files import read_metadata
+from agem_tf.models import AGeM
+from agem_tf.models.presets import read_preset
 from agem_tf.photos.listing import list_landmarks
 from agem_tf.retrieval.indexes import storage_at
 from agem_tf.retrieval.indexes.storage import Origin
+from agem_tf.retrieval.local_indexes import (
+    Codebook,
+    CodebookIndex,
+    load_feature_index,
+)
 from agem_tf.training import workdir
+from agem_tf.training.checkpoints import load_variables
 from agem_tf.weights import keras_files, packaged_weights, pytorch_files
 
 _MUTATIONS = flags.DEFINE_integer("mutations", 1000, "Mutations per reader.")
@@ -64,16 +82,18 @@ class Reader(NamedTuple):
     """A reader of one format.
 
     Attributes:
-        file: Name of the file that is mutated.
+        file: Name of the file that is mutated, or a pattern.
         write: Writes a valid file, and what belongs to it, into a directory.
         read: Reads it from the directory.
         detects: Whether altered values are detected.
+        slow: Whether reading the file takes some tenths of a second.
     """
 
     file: str
     write: Callable[[pathlib.Path], object]
     read: Callable[[pathlib.Path], Any]
     detects: bool = False
+    slow: bool = False
 
 
 class Outcomes(NamedTuple):
@@ -168,7 +188,8 @@ def fuzz(reader: Reader, mutations: int, seed: int = 0) -> Outcomes:
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         reader.write(directory)
-        whole = (directory / reader.file).read_bytes()
+        (path,) = directory.glob(reader.file)
+        whole = path.read_bytes()
         expected = reader.read(directory)
         rng = np.random.default_rng(seed)
         contents = itertools.chain(
@@ -176,7 +197,7 @@ def fuzz(reader: Reader, mutations: int, seed: int = 0) -> Outcomes:
             replaced(whole) if reader.file.endswith(".json") else (),
         )
         for number, content in enumerate(contents):
-            (directory / reader.file).write_bytes(content)
+            path.write_bytes(content)
             start = time.perf_counter()
             try:
                 value = reader.read(directory)
@@ -209,15 +230,34 @@ def readers() -> dict[str, Reader]:
         "manifest of a whitening": Reader(
             "manifest.json", _write_whitening, _whitening
         ),
-        "manifest of an index": Reader(
-            "manifest.json",
-            _write_index,
-            lambda folder: storage_at(str(folder)).open().index.descriptors[:],
+        "manifest of an index": Reader("manifest.json", _write_index, _index),
+        "manifest of a codebook": Reader(
+            "manifest.json", _write_codebook, _codebook
+        ),
+        "manifest of an index of words": Reader(
+            "manifest.json", _write_word_index, _word_index
         ),
         "config.json of a run": Reader(
             "config.json",
             lambda folder: workdir.claim_workdir(folder, Config("x"), "0"),
             lambda folder: recipe_to_dict(workdir.read_recipe(folder)),
+        ),
+        "history.json of a run": Reader(
+            "history.json",
+            _write_history,
+            lambda folder: workdir.check_workdir(folder, Config("x")),
+        ),
+        "config.json of a preset of a stranger": Reader(
+            "config.json", _write_preset, _preset, slow=True
+        ),
+        "preprocessor.json of a preset of a stranger": Reader(
+            "preprocessor.json", _write_preset, _preset, slow=True
+        ),
+        "checkpoint of a run": Reader(
+            "ckpt-1.data*", _write_checkpoint, _checkpoint
+        ),
+        "index of a checkpoint of a run": Reader(
+            "ckpt-1.index", _write_checkpoint, _checkpoint
         ),
         "ground truth .json": Reader(
             "gnd.json",
@@ -239,6 +279,45 @@ def readers() -> dict[str, Reader]:
         ),
         "whitening": Reader(
             "whitening.npz", _write_whitening, _whitening, detects=True
+        ),
+        "descriptors of a stranger": Reader(
+            "descriptors.npy", _write_descriptors, _of_a_stranger(_descriptors)
+        ),
+        "names of a stranger": Reader(
+            "names.txt", _write_descriptors, _of_a_stranger(_descriptors)
+        ),
+        "whitening of a stranger": Reader(
+            "whitening.npz", _write_whitening, _of_a_stranger(_whitening)
+        ),
+        "index of a stranger": Reader(
+            "places.npy", _write_index, _of_a_stranger(_index)
+        ),
+        "codebook of a stranger": Reader(
+            "words.npy", _write_codebook, _of_a_stranger(_codebook)
+        ),
+        "entries of words of a stranger": Reader(
+            "parts/*/entries.npy",
+            _write_word_index,
+            _of_a_stranger(_word_index),
+        ),
+        "vectors of words of a stranger": Reader(
+            "parts/*/vectors.npy",
+            _write_word_index,
+            _of_a_stranger(_word_index),
+        ),
+        "local features of a stranger": Reader(
+            "photos.npy", _write_features, _of_a_stranger(_features)
+        ),
+        "rows of scores of a stranger": Reader(
+            "per_query.csv", _write_scores, _of_a_stranger(_scores)
+        ),
+        "metrics.json of a stranger": Reader(
+            "metrics.json", _write_scores, _of_a_stranger(_scores)
+        ),
+        "SfM .pkl": Reader(
+            "sfm.pkl",
+            _write_sfm_pickle,
+            lambda folder: _sfm_parts(folder / "sfm.pkl"),
         ),
         "ground truth .pkl": Reader(
             "gnd.pkl",
@@ -442,6 +521,125 @@ def _write_index(folder: pathlib.Path) -> None:
     with storage.created() as draft:
         index = draft.start("exact", 6, Origin(_PROVENANCE))
         index.add(["a", "b", "c", "d"], _MATRIX)
+
+
+def _index(folder: pathlib.Path) -> Any:
+    return storage_at(str(folder)).open().index.descriptors[:]
+
+
+def _of_a_stranger(
+    read: Callable[[pathlib.Path], Any],
+) -> Callable[[pathlib.Path], Any]:
+    """Returns a reader that finds checksums of the altered file."""
+
+    def read_sealed_again(folder: pathlib.Path) -> Any:
+        path = folder / "manifest.json"
+        manifest = json.loads(path.read_bytes())
+        del manifest["checksum"]
+        manifest["files"] = {
+            name: file_facts(folder / name) for name in manifest["files"]
+        }
+        path.write_text(json.dumps(sealed(manifest)))
+        return read(folder)
+
+    return read_sealed_again
+
+
+def _write_codebook(folder: pathlib.Path) -> None:
+    Codebook(_MATRIX[:, 2:], _PROVENANCE).save(folder / "set")
+    for file in (folder / "set").iterdir():
+        file.rename(folder / file.name)
+
+
+def _codebook(folder: pathlib.Path) -> Any:
+    return Codebook.load(folder).words
+
+
+def _write_word_index(folder: pathlib.Path) -> None:
+    _write_features(folder)
+    features = LocalFeatureSet.load(folder)
+    index = CodebookIndex(Codebook(_MATRIX[:, 2:]), binary=False)
+    index.add(features)
+    index.save(folder / "set")
+    for file in folder.iterdir():
+        if file.is_file():
+            file.unlink()
+    for file in (folder / "set").iterdir():
+        file.rename(folder / file.name)
+
+
+def _word_index(folder: pathlib.Path) -> Any:
+    index = load_feature_index(folder)
+    return index.names, index.similarities(_some_features())
+
+
+def _write_history(folder: pathlib.Path) -> None:
+    workdir.claim_workdir(folder, Config("x"), "0")
+    rows = [{"epoch": epoch, "loss": 0.5} for epoch in (1, 1.5, 2)]
+    workdir.write_json(folder / "history.json", rows)
+
+
+def _write_preset(folder: pathlib.Path) -> None:
+    model = AGeM(
+        backbone="vgg16", weights=None, feature_map="C2", attention="none"
+    )
+    model.save_preset(folder / "set")
+    for file in (folder / "set").iterdir():
+        file.rename(folder / file.name)
+
+
+def _preset(folder: pathlib.Path) -> Any:
+    def read(folder: pathlib.Path) -> Any:
+        preset = read_preset(folder)
+        return preset.model.get_config(), preset.image, preset.extraction
+
+    return _of_a_stranger(read)(folder)
+
+
+def _write_checkpoint(folder: pathlib.Path) -> None:
+    values = [variable.value for variable in TinyModel().variables]
+    tf.train.Checkpoint(model=values).write(str(folder / "ckpt-1"))
+
+
+def _checkpoint(folder: pathlib.Path) -> Any:
+    model = TinyModel()
+    load_variables(folder / "ckpt-1", model.variables)
+    return model.get_weights()
+
+
+def _write_scores(folder: pathlib.Path) -> None:
+    rows = _MATRIX / np.linalg.norm(_MATRIX, axis=1, keepdims=True)
+    truth = GroundTruth.from_dict(_GROUND_TRUTH)
+    evaluation = evaluate_descriptors(
+        DescriptorSet(["a", "b", "c"], rows[:3]),
+        truth,
+        DescriptorSet(["q"], rows[3:]),
+    )
+    write_numbers(folder, evaluation, _PROVENANCE)
+    write_manifest(folder, "evaluation")
+
+
+def _scores(folder: pathlib.Path) -> Any:
+    return StoredScores.load(folder).per_query
+
+
+def _write_sfm_pickle(folder: pathlib.Path) -> None:
+    part = {
+        "cids": ["0" * 32, "1" * 32, "2" * 32],
+        "cluster": [5, 5, 7],
+        "qidxs": [0, 1],
+        "pidxs": [1, 0],
+    }
+    content = pickle.dumps({"train": part, "val": part}, 2)
+    (folder / "sfm.pkl").write_bytes(content)
+
+
+def _sfm_parts(path: pathlib.Path) -> Any:
+    parts = read_sfm_pickle(str(path), ["train", "val"])
+    return [
+        (part.cids, part.labels(), part.pairs.tolist())
+        for part in parts.values()
+    ]
 
 
 def _write_matlab(folder: pathlib.Path) -> None:

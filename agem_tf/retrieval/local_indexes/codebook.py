@@ -45,9 +45,12 @@ class Codebook:
                 "A codebook needs words of shape (words, dimension). "
                 f"Received: {self.words.shape}"
             )
-        if not np.isfinite(self.words).all():
-            raise UserError("A word of the codebook is NaN or infinite.")
-        self._squares = np.square(self.words).sum(axis=1)
+        with np.errstate(over="ignore"):
+            self._squares = np.square(self.words).sum(axis=1)
+        if not np.isfinite(self._squares).all():
+            raise UserError(
+                "A word of the codebook is NaN, infinite or too large."
+            )
 
     def __len__(self) -> int:
         return len(self.words)

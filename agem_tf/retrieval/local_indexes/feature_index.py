@@ -219,15 +219,13 @@ class FeatureIndex(abc.ABC):
                 file: arrays.load_array(folder / file, mmap=True)
                 for file in cls.ARRAYS
             }
-            removed = np.array(entry["removed"], np.int64)
-            if (
-                not index._fit(rows, len(names), searches)
-                or (removed < 0).any()
-                or (removed >= len(names)).any()
+            photos = range(len(names))
+            if not index._fit(rows, len(names), searches) or not all(
+                photo in photos for photo in entry["removed"]
             ):
                 raise _torn(directory)
             kept = np.ones(len(names), bool)
-            kept[removed] = False
+            kept[entry["removed"]] = False
             index._parts.append(FeaturePart(names, kept, rows, entry["folder"]))
         if len(set(index.names)) != len(index):
             raise _torn(directory)
@@ -310,7 +308,8 @@ def _entries_of(directory: Path, manifest: Mapping[str, Any]) -> list[dict]:
     folders = {file.rpartition("/")[0] for file in manifest["files"]}
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict)
-        and entry.get("folder") in folders - {""}
+        and isinstance(entry.get("folder"), str)
+        and entry["folder"] in folders - {""}
         and isinstance(entry.get("removed"), list)
         and all(type(photo) is int for photo in entry["removed"])
         for entry in entries
