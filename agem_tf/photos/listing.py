@@ -265,10 +265,14 @@ def list_folder(folder: str) -> list[str]:
         OSError: A subfolder can't be read.
     """
 
-    def stop(error: OSError) -> None:
-        raise error
-
     root = os.path.abspath(os.path.expanduser(folder))
+
+    def stop(error: OSError) -> None:
+        # A subfolder may be removed or renamed while the folder is listed.
+        is_gone = isinstance(error, FileNotFoundError)
+        if not is_gone or error.filename == root:
+            raise error
+
     if not os.path.isdir(root):
         raise UserError(f"No folder at {folder}; give --photos=DIR.")
     found, seen, waiting = [], set(), [root]

@@ -9,6 +9,7 @@ Pillow.
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import struct
 import warnings
@@ -19,6 +20,7 @@ import PIL.Image
 import simplejpeg
 from etils import epath
 
+from agem_tf import native_output
 from agem_tf.errors import UserError
 from agem_tf.photos import limits
 from agem_tf.photos.deep_colours import is_deep, scale_deep_colours
@@ -31,6 +33,8 @@ try:
     pillow_heif.register_heif_opener()
 except ImportError:
     pillow_heif = None
+
+_LOG = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
     ".jpg .jpeg .jfif .mpo .png .webp .bmp .gif .pgm .ppm .pnm .tif .tiff "
@@ -173,12 +177,13 @@ def opened(
             # Their lower bytes may be decoded too.
             held += is_deep(stored) * pixels
             stack.enter_context(PIXEL_BUDGET.held(held))
-            photo.load()
-            key = photo.info.get("transparency")
-            # Pillow does not scale it as it does grey of 2 or 4 bits.
-            if stored in _KEY_SCALES and isinstance(key, int):
-                photo.info["transparency"] = _KEY_SCALES[stored] * key
-            scale_deep_colours(photo, stored, lambda: open_header(encoded))
+            with _libtiff_named(photo, name):
+                photo.load()
+                key = photo.info.get("transparency")
+                # Pillow does not scale it as it does grey of 2 or 4 bits.
+                if stored in _KEY_SCALES and isinstance(key, int):
+                    photo.info["transparency"] = _KEY_SCALES[stored] * key
+                scale_deep_colours(photo, stored, lambda: open_header(encoded))
             yield photo
     # A machine without memory says nothing about the photo.
     except (UserError, MemoryError):
@@ -186,6 +191,28 @@ def opened(
     # Pillow's decoders raise many more types than they document.
     except Exception as error:
         raise unreadable(name, error, remedy) from error
+
+
+@contextlib.contextmanager
+def _libtiff_named(photo: PIL.Image.Image, name: str) -> Iterator[None]:
+    """Names the photo where libtiff reports damage; it prints without a name.
+
+    Raises:
+        ValueError: what libtiff printed, if the block fails.
+    """
+    if photo.format != "TIFF":
+        yield
+        return
+    lines: list[str] = []
+    try:
+        with native_output.captured() as lines:
+            yield
+    except OSError as error:
+        raise ValueError(lines[0] if lines else error) from error
+    if lines:
+        _LOG.warning(
+            "%s: %s; its pixels are used as they decode", name, lines[0]
+        )
 
 
 def stored_mode(photo: PIL.Image.Image) -> str:

@@ -62,6 +62,19 @@ def test_a_subfolder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
         list_folder(str(tmp_path))
 
 
+def test_a_subfolder_that_vanishes_meanwhile_is_left_out(tmp_path, monkeypatch):
+    touch(tmp_path, "a.jpg", "gone/b.jpg")
+    scan = os.scandir
+
+    def vanished(path):
+        if str(path).endswith("gone"):
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", vanished)
+    assert list_folder(str(tmp_path)) == [str(tmp_path / "a.jpg")]
+
+
 def test_a_missing_or_empty_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="No folder at .*missing"):
         list_folder(str(tmp_path / "missing"))

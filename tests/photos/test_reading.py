@@ -280,6 +280,32 @@ def exif_block(rng):
     return bytes(block)
 
 
+@pytest.mark.parametrize(
+    ("compression", "altered", "is_read"),
+    [("group4", 1, True), ("tiff_lzw", 40, False)],
+)
+def test_damage_that_libtiff_reports_has_the_name_of_the_photo(
+    tmp_path, compression, altered, is_read, caplog, capfd
+):
+    path = tmp_path / "scan.tif"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    photo = PIL.Image.fromarray(noise)
+    photo = photo.convert("1") if compression == "group4" else photo
+    photo.save(path, compression=compression)
+    content = bytearray(path.read_bytes())
+    content[60 : 60 + altered] = bytes(altered)
+    path.write_bytes(content)
+    if is_read:
+        reading.read_pixels(path)
+        named = caplog.text
+    else:
+        with pytest.raises(UserError) as refused:
+            reading.read_pixels(path)
+        named = str(refused.value)
+    assert re.search(r"scan\.tif.*(Fax4|LZW)Decode", named)
+    assert not capfd.readouterr().err
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on tags.
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])
 def test_a_damaged_exif_block_seldom_loses_the_photo(tmp_path, pixels, suffix):
