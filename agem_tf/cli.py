@@ -158,6 +158,14 @@ class _NumbersParser(flags.ArgumentParser):
         return tuple(float(value) for value in argument.split(","))
 
 
+class _SwitchParser(flags.BooleanParser):
+    def parse(self, argument: str | bool) -> bool:
+        try:
+            return super().parse(argument)
+        except ValueError as error:  # With a tuple for a message.
+            raise ValueError(f"{argument!r} is not true or false") from error
+
+
 class _RangeParser(flags.ArgumentParser):
     syntactic_help = "FIRST:END, such as 10:15"
 
@@ -288,7 +296,9 @@ class _Parser:
 
     def _define_switch(self, name: str, text: str) -> None:
         self._help[f"--[no]{name}"] = text
-        flags.DEFINE_bool(name, None, text, self._flags)
+        switch = flags.BooleanFlag(name, None, text)
+        switch.parser = _SwitchParser()
+        flags.DEFINE_flag(switch, self._flags)
 
     def _misplaced(self, name: str, value: Any, chosen: str) -> str:
         """Returns the sentence for an option of a dataclass not chosen."""

@@ -6,6 +6,7 @@ The flags of a command (`agem_tf.cli`), the checks of a recipe
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -70,13 +71,14 @@ class OptionInfo:
     def _broken_rule(self, item: Any) -> str | None:
         if self.choices is not None and item not in self.choices:
             return f"must be one of {', '.join(map(str, self.choices))}"
-        # Negated, because every comparison with NaN is false.
-        if self.minimum is not None and not item >= self.minimum:
+        if isinstance(item, float) and not math.isfinite(item):
+            return "must be finite"
+        if self.minimum is not None and item < self.minimum:
             return f"must be at least {self.minimum}"
-        if self.above is not None and not item > self.above:
+        if self.above is not None and item <= self.above:
             bound = "positive" if self.above == 0 else f"above {self.above}"
             return f"must be {bound}"
-        if self.maximum is not None and not item <= self.maximum:
+        if self.maximum is not None and item > self.maximum:
             return f"must be at most {self.maximum}"
         return None
 

@@ -240,6 +240,7 @@ def test_a_flag_chooses_among_dataclasses(shelf, arguments, printed):
         (["--add", "--count=0"], "--count must be at least 1, not 0"),
         (["--add", "--count=x"], "flag --count=x"),
         (["--add", "book"], "unexpected argument 'book'"),
+        (["--full=maybe"], "--full=maybe: 'maybe' is not true or false"),
         (["--steps=5"], "'5' is not FIRST:END"),
         (["--steps=5:5"], "'5:5' is empty; END must be larger"),
         (["--colur=red"], "Did you mean: colour"),

@@ -43,7 +43,8 @@ def test_defaults_and_given_values():
             r"--scales must be positive, not \(1.0, 0.0\)",
         ),
         ({"scales": (5.0,)}, r"--scales must be at most 4, not \(5.0,\)"),
-        ({"scales": (math.nan,)}, r"--scales must be positive, not \(nan,\)"),
+        ({"scales": (math.nan,)}, r"--scales must be finite, not \(nan,\)"),
+        ({"scales": (math.inf,)}, r"--scales must be finite, not \(inf,\)"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(values, message):

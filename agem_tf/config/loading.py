@@ -14,6 +14,7 @@ from typing import Any
 
 from agem_tf.config import Config, ModelConfig, named_network, type_faults
 from agem_tf.errors import UserError
+from agem_tf.files.locations import check_local
 
 # Fields that belong to one loss.
 _LOSS_OPTIONS = ("options", "classifier_options")
@@ -25,6 +26,7 @@ def load_recipe(path: str | pathlib.Path) -> Config:
     Raises:
         UserError: the file is missing, fails, or returns no recipe.
     """
+    check_local(path, "--config")
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"No recipe at {path}; give --config=FILE.py.")

@@ -25,7 +25,9 @@ class RootSift(SingleScaleExtractor):
     def detect(self, pixels: np.ndarray) -> LocalFeatures:
         """See the base class."""
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-        sift = cv2.SIFT_create(nfeatures=self.most)
+        # OpenCV takes 32 bits.
+        most = min(self.most, np.iinfo(np.int32).max)
+        sift = cv2.SIFT_create(nfeatures=most)
         keypoints, histograms = sift.detectAndCompute(grey, None)
         if not keypoints:
             return LocalFeatures.none(self.dimension, grey.shape)

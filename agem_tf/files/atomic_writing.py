@@ -26,7 +26,12 @@ from typing import Any
 import filelock
 
 from agem_tf.errors import UserError
-from agem_tf.files.locations import check_file, check_local, is_remote
+from agem_tf.files.locations import (
+    any_location,
+    check_file,
+    check_local,
+    is_remote,
+)
 from agem_tf.files.locks import BusyError, exclusive
 from agem_tf.files.manifest import (
     MANIFEST,
@@ -228,7 +233,10 @@ def check_writable(path: str | os.PathLike | None) -> None:
         UserError: see `atomic_file`.
         OSError: the disk is full.
     """
-    if path is None or is_remote(path):
+    if path is None:
+        return
+    if is_remote(path):
+        any_location(path, "the file")
         return
     target = _resolved_file(path)
     with _temporary_workspace(target, target.parent) as workspace:
@@ -262,7 +270,7 @@ def _resolved(path: str | os.PathLike) -> Path:
 def _resolved_file(path: str | os.PathLike) -> Path:
     target = _resolved(path)
     if target.is_dir():
-        raise UserError(f"{path} is a directory; give a file.")
+        raise UserError(f"{target} is a directory; give a file.")
     check_file(target)
     return target
 

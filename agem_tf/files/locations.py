@@ -20,7 +20,6 @@ Location = pathlib.Path | epath.Path
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# pathlib makes one slash of two.
 _URL = re.compile(r"[a-z][a-z0-9]*:/", re.IGNORECASE)
 
 _ON_DISK = "/var/tmp"
@@ -87,9 +86,11 @@ def check_local(path: str | os.PathLike, flag: str) -> None:
         UserError: The path is a URL.
     """
     if _URL.match(os.fspath(path)):
+        # pathlib makes one slash of two.
+        address = re.sub(r":/+", "://", os.fspath(path), count=1)
         raise UserError(
-            f"{path} is remote, and its files are read at random; give {flag} "
-            "as a local directory, and copy it from or to the remote one."
+            f"{address} is remote, and its files are read at random; give "
+            f"{flag} as a local path, and copy the files from or to it."
         )
 
 

@@ -110,7 +110,7 @@ def match_photos(options: Any) -> MatchedPhotos:
             weights of the features are not installed.
     """
     if options.output is not None:
-        _check_output(Path(options.output))
+        _check_output(options.output)
     settings = GeometryOptions(
         options.model,
         options.estimator or default_estimator(options.model),
@@ -136,8 +136,8 @@ def match_photos(options: Any) -> MatchedPhotos:
     )
 
 
-def _check_output(path: Path) -> None:
-    if path.suffix.lower() not in (*_PAGES, *_PICTURES):
+def _check_output(path: str) -> None:
+    if Path(path).suffix.lower() not in (*_PAGES, *_PICTURES):
         raise UserError(
             f"{path} has no suffix of a page or a picture; end it in .html, "
             ".png or .jpg."

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agem_tf.errors import UserError
+from agem_tf.files.locations import check_local
 from agem_tf.files.pickles import DAMAGE, Symbol, interpret_pickle
 
 SUFFIXES = (".pth", ".pt", ".pth.tar", ".safetensors")
@@ -157,6 +158,7 @@ def read_pytorch_file(path: str | os.PathLike) -> Any:
     Raises:
         UserError: the file is missing, cut short, too large or damaged.
     """
+    check_local(path, "the checkpoint")
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"No checkpoint {path}; give an existing .pth file.")
