@@ -41,6 +41,7 @@ def create_application(service: Service, token: str | None = None) -> Guards:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
+        service.warm_up()
         yield
         service.close()
 

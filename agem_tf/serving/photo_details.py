@@ -13,7 +13,7 @@ import PIL.Image
 
 from agem_tf import cli
 from agem_tf.config import ImageConfig
-from agem_tf.descriptors.local_features import LocalFeatures
+from agem_tf.descriptors.local_features import LEAST_PHOTO_SIDE, LocalFeatures
 from agem_tf.errors import UserError
 from agem_tf.extraction.single_scale import (
     SingleScaleExtractor,
@@ -67,6 +67,11 @@ class PhotoMatcher:
     def is_installed(self) -> bool:
         """Whether the weights are there."""
         return importlib.util.find_spec(_PACKAGE) is not None
+
+    def warm_up(self) -> None:
+        """Builds the network and runs it once, which takes seconds."""
+        side = LEAST_PHOTO_SIDE
+        self._extractor.features([np.zeros((side, side, 3), np.uint8)])
 
     def features(self, encoded: bytes, box: Box | None = None) -> LocalFeatures:
         """Returns the features of a photo file, in pixels of the upright photo.

@@ -100,6 +100,11 @@ class Service:
         )
         self.matcher = PhotoMatcher()
 
+    def warm_up(self) -> None:
+        """Prepares the matches of photos, while other requests are answered."""
+        if self.matcher.is_installed and self.index.state.folder is not None:
+            self._detail_thread.submit(self.matcher.warm_up)
+
     async def run(self, function: Callable, *arguments: Any) -> Any:
         """Runs a function in a thread; cancelling does not wait for it."""
         loop = asyncio.get_running_loop()

@@ -1,6 +1,7 @@
 """Attention, matches and duplicates."""
 
 import io
+import threading
 import weakref
 
 import numpy as np
@@ -156,6 +157,17 @@ def test_the_network_looks_at_a_photo_of_its_size(resize, enlarge, seen):
     drawn = attention_png(buffer.getvalue(), attention, image)
     assert shapes == [(1, *seen, 3)]
     assert PIL.Image.open(io.BytesIO(drawn)).size == (96, 12)
+
+
+def test_the_network_of_matches_is_built_before_the_first_request(
+    album_index, monkeypatch
+):
+    built = threading.Event()
+    monkeypatch.setattr(PhotoMatcher, "is_installed", True)
+    monkeypatch.setattr(PhotoMatcher, "warm_up", lambda _: built.set())
+    service = Service(ServeOptions(index=album_index))
+    with TestClient(create_application(service), "http://127.0.0.1"):
+        assert built.wait(60)
 
 
 def test_matches_need_two_photos(client):
