@@ -25,8 +25,8 @@ def csv_rows(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
         path: Local or remote (gs://) path.
 
     Raises:
-        UserError: The file is missing, not in UTF-8, or its cells are not
-            separated by commas.
+        UserError: The file is missing, not in UTF-8 or not text, or its cells
+            are not separated by commas.
     """
     check_file(path)
     try:
@@ -37,6 +37,11 @@ def csv_rows(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
                 cells = [cell.strip() for cell in row]
                 if not any(cells):
                     continue
+                if any("\0" in cell for cell in cells):
+                    raise UserError(
+                        f"{path} has bytes of zero, as UTF-16 does; save it "
+                        "as UTF-8."
+                    )
                 if is_first and len(cells) == 1:
                     _check_separator(path, cells[0])
                 is_first = False

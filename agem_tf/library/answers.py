@@ -326,6 +326,8 @@ def listed_queries(path: str) -> list[str]:
         lines, base = arrays.split_names(sys.stdin.buffer.read()), ""
     else:
         lines, base = arrays.read_names(Path(path)), os.path.dirname(path)
+        # Editors on Windows mark UTF-8.
+        lines[:1] = [line.removeprefix("\ufeff") for line in lines[:1]]
     beside = [os.path.join(base, line) for line in lines if line]
     found = [
         joined if os.path.exists(joined) else line

@@ -5,6 +5,7 @@ per line; names that do not fit are refused here, before hours are spent.
 """
 
 import logging
+import math
 import os
 import pathlib
 import unicodedata
@@ -199,8 +200,8 @@ def _is_header(path: pathlib.Path, cells: list[str]) -> bool:
     names = [cell.lower() for cell in cells]
     if names == _COLUMNS[: len(cells)]:
         return True
-    has_suffix = pathlib.PurePath(cells[0]).suffix
-    if not has_suffix and not (path.parent / cells[0]).exists():
+    is_photo = pathlib.PurePath(cells[0]).suffix.lower() in SUFFIXES
+    if not is_photo and not (path.parent / cells[0]).exists():
         raise UserError(
             f"{path}:1 is neither a photo nor the header path,landmark or "
             f"path,landmark,x1,y1,x2,y2. Received: {','.join(cells)}"
@@ -216,7 +217,12 @@ def _parse_row(path: pathlib.Path, line: int, cells: list[str]) -> ListedPhoto:
             cells = cells[:2]
         if not all(cells):
             raise ValueError("an empty cell")
-        box = tuple(float(cell) for cell in cells[2:]) or None
+        box = tuple(float(cell) for cell in cells[2:])
+        # Zeros stand for the whole photo.
+        if any(box) and not (
+            all(map(math.isfinite, box)) and box[0] < box[2] and box[1] < box[3]
+        ):
+            raise ValueError("a box without area")
         if any("\n" in cell or "\r" in cell for cell in cells):
             raise ValueError("a line break")
     except ValueError as error:
@@ -225,7 +231,7 @@ def _parse_row(path: pathlib.Path, line: int, cells: list[str]) -> ListedPhoto:
             f"path,landmark,x1,y1,x2,y2 ({error})."
         ) from error
     name, file = _find_file(path.parent, cells[0])
-    return ListedPhoto(file, name, cells[1], box=box)
+    return ListedPhoto(file, name, cells[1], box=box if any(box) else None)
 
 
 def _find_file(folder: pathlib.Path, cell: str) -> tuple[str, str]:

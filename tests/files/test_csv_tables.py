@@ -47,6 +47,13 @@ def test_a_faulty_table_is_named(tmp_path, text, message):
         list(csv_columns(path, ["id", "label"]))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named(tmp_path, encoding):
+    path = write(tmp_path, "a,b\n1,2\n", encoding)
+    with pytest.raises(UserError, match="save it as UTF-8"):
+        list(csv_rows(path))
+
+
 def test_other_encodings_and_missing_files_are_named(tmp_path):
     path = write(tmp_path, "id,label\ncaf\u00e9,1\n", "latin-1")
     with pytest.raises(UserError, match="not a CSV in UTF-8"):

@@ -140,7 +140,9 @@ def test_a_list_is_searched_and_what_is_unreadable_reported(
 ):
     (tmp_path / "no.jpg").write_text("no photo")
     path = photos / "place0 0.png"
-    (tmp_path / "list.txt").write_text(f"{path}\nno.jpg\n\nplace0 1.jpg\n")
+    (tmp_path / "list.txt").write_text(
+        f"\ufeff{path}\nno.jpg\n\nplace0 1.jpg\n"
+    )
     queries = listed_queries(str(tmp_path / "list.txt"))
     assert queries == [str(path), str(tmp_path / "no.jpg"), "place0 1.jpg"]
     unreadable = []

@@ -63,8 +63,23 @@ def test_the_other_unicode_form_is_found(folder, forms):
 def test_foreign_headers_and_separators_are_named(folder):
     with pytest.raises(UserError, match="nor the header.*filename,label"):
         list_rows(folder, "filename,label", "p/a1.jpg,A")
+    with pytest.raises(UserError, match="nor the header.*image.name,label"):
+        list_rows(folder, "image.name,label", "p/a1.jpg,A")
     with pytest.raises(UserError, match="separates its cells by semicolons"):
         list_rows(folder, "p/a1.jpg;A", "p/a2.jpg;A")
+
+
+@pytest.mark.parametrize(
+    "box", ["nan,nan,nan,nan", "0,0,inf,9", "9,9,5,5", "1,2,1,4"]
+)
+def test_a_box_without_area_is_named(folder, box):
+    with pytest.raises(UserError, match=r"list.csv:2 is not.*without area"):
+        list_rows(folder, "p/a1.jpg,A,1,2,3,4", f"p/a2.jpg,A,{box}")
+
+
+def test_a_box_of_zeros_is_the_whole_photo(folder):
+    (photo,) = list_rows(folder, "p/a1.jpg,A,0,0,0,0")
+    assert photo.box is None
 
 
 @pytest.mark.parametrize("again", ["p/a1.jpg", "p/../p/a1.jpg", "./p//a1.jpg"])
