@@ -7,7 +7,7 @@ These are ordinary TFRecords of tensorflow-datasets, which all its tools read.
 
 import abc
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +69,7 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(data_dir=data_dir)
 
     @abc.abstractmethod
-    def listing(self) -> Mapping[str, Sequence[NamedTuple]]:
+    def listing(self) -> Mapping[str, Collection[NamedTuple]]:
         """Returns the items of each split, in the order of the records.
 
         An item is a named tuple of plain values.
@@ -148,7 +148,7 @@ class LandmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             for split, items in self.listing().items()
         }
 
-    def _generate_examples(self, items: Sequence[NamedTuple]) -> Iterator:
+    def _generate_examples(self, items: Collection[NamedTuple]) -> Iterator:
         for item in items:
             for example in self.examples(item, self.skip):
                 yield example["name"], example
@@ -161,14 +161,15 @@ def skipped_entry(name: str, error: UserError) -> dict[str, str]:
     return {"photo": shown, "reason": str(error)}
 
 
-def shuffled(items: Iterable[NamedTuple], split: str) -> list:
-    """Sorts items that have a `name` by its hash, as TFDS does.
+def shuffling_key(split: str) -> Callable[[NamedTuple], bytes]:
+    """Returns the key that sorts items by the hash of their `name`.
 
-    Readers that stream the records then get the landmarks mixed.
+    TFDS does so too. Readers that stream the records then get the landmarks
+    mixed.
     """
-    return sorted(
-        items,
-        key=lambda item: hashlib.md5(
-            f"{split}{item.name}".encode(), usedforsecurity=False
-        ).digest(),
-    )
+
+    def key(item: NamedTuple) -> bytes:
+        text = f"{split}{item.name}"
+        return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+
+    return key

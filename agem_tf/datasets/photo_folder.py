@@ -4,10 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agem_tf.datasets import splits
-from agem_tf.datasets.landmark_builder import LandmarkBuilder, Skip, shuffled
+from agem_tf.datasets.landmark_builder import (
+    LandmarkBuilder,
+    Skip,
+    shuffling_key,
+)
 from agem_tf.datasets.prepared import Split
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
+from agem_tf.files.stored_items import StoredItems
 from agem_tf.photos import encoding
 from agem_tf.photos.boxes import check_box
 from agem_tf.photos.listing import (
@@ -50,21 +55,31 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
         super().__init__(data_dir=data_dir, skip_bad=skip_bad)
         self._source, self._shares = source, (validation, test)
 
-    def listing(self) -> Mapping[str, list[ListedPhoto]]:
-        listed = list_landmarks(self._source)
-        landmarks = sorted(filter(self._has_usable_name, listed))
+    def listing(self) -> Mapping[str, StoredItems[ListedPhoto]]:
+        counts, listed = list_landmarks(self._source)
+        landmarks = sorted(filter(self._has_usable_name, counts))
         labels = {name: i for i, name in enumerate(landmarks)}
-        usable = {
-            landmark: [
-                photo._replace(label=labels[landmark])
-                for photo in self._usable(landmark, listed[landmark])
-            ]
-            for landmark in landmarks
-        }
+        badly_named = set()
+        for photo in listed:
+            if photo.landmark in labels and not self._has_usable_name(
+                photo.name
+            ):
+                badly_named.add(photo.path)
+                counts[photo.landmark] -= 1
+        for landmark in landmarks:
+            if counts[landmark] < 2:
+                self._skip_landmark(landmark, counts[landmark])
+
+        def of_landmarks(names: Sequence[str]) -> Iterator[ListedPhoto]:
+            chosen = {name for name in names if counts[name] > 1}
+            for photo in listed:
+                if photo.landmark in chosen and photo.path not in badly_named:
+                    yield photo._replace(label=labels[photo.landmark])
+
         assigned = splits.assign_landmarks(landmarks, *self._shares)
         return {
-            split: shuffled(
-                (photo for name in names for photo in usable[name]), split
+            split: StoredItems(
+                ListedPhoto, of_landmarks(names), shuffling_key(split)
             )
             for split, names in assigned.items()
         }
@@ -97,19 +112,11 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
             return False
         return True
 
-    def _usable(
-        self, landmark: str, listed: Sequence[ListedPhoto]
-    ) -> list[ListedPhoto]:
-        usable = [
-            photo for photo in listed if self._has_usable_name(photo.name)
-        ]
-        if len(usable) > 1:
-            return usable
+    def _skip_landmark(self, landmark: str, usable: int) -> None:
         self.skip(
             landmark,
             UserError(
-                f"Landmark {landmark!r} has {len(usable)} usable photo(s), two "
+                f"Landmark {landmark!r} has {usable} usable photo(s), two "
                 "are needed; add photos, remove it, or pass --skip_bad."
             ),
         )
-        return []

@@ -12,7 +12,8 @@ import json
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +26,8 @@ from agem_tf.datasets.prepared import KIND, PreparedDataset, Split
 from agem_tf.datasets.records import RecordStore
 from agem_tf.datasets.shards import (
     Shard,
-    ShardIndex,
     plan_shards,
+    read_indexes,
     write_shard,
 )
 from agem_tf.distribution.engines import Engine, in_process
@@ -106,8 +107,9 @@ def prepare(
             raise UserError(
                 f"Dataset {dataset} does not take these options: {error}."
             ) from error
-        listing = _list_items(builder, directory)
-        shards = plan_shards(builder, dataset, listing, parts)
+        shards = plan_shards(
+            builder, dataset, _list_items(builder, directory), parts
+        )
         _write_shards(builder, shards, engine)
         facts, records = assemble(
             builder, dataset, shards, temporary, not is_remote(directory)
@@ -155,30 +157,22 @@ def assemble(
     """
     for folder in ("records", "index", "ground_truth"):
         (directory / folder).mkdir()
-    contents = {
-        split: list(
-            zip(
-                of_split,
-                request_each(Shard.read_index, of_split),
-                strict=True,
-            )
+    infos, records, facts = [], {}, {}
+    skipped = list(builder.skipped)
+    for name, of_split in shards.items():
+        split, files, of_shards = _join_shards(
+            name, of_split, [*records.values()]
         )
-        for split, of_split in shards.items()
-    }
-    files: dict[str, list[tuple[Shard, ShardIndex]]] = {}
-    for split, of_split in contents.items():
-        _check_names(split, [n for _, index in of_split for n in index.names])
-        files[split] = [entry for entry in of_split if entry[1].names]
-    infos, records = [], {}
-    for split, of_split in files.items():
-        info = _split_info(dataset, split, of_split, directory / "records")
+        skipped += of_shards
+        info = _split_info(dataset, split, files, directory / "records")
         infos.append(info)
-        for (shard, _), path in zip(of_split, info.filepaths, strict=True):
+        for shard, path in zip(files, info.filepaths, strict=True):
             records[f"records/{path.name}"] = shard.records
             if link:
                 _link(shard.records, path)
             else:
                 path.touch()  # TFDS describes only files that are there.
+        facts[name] = _write_split(builder, split, directory)
     tfds.folder_dataset.write_metadata(
         data_dir=directory / "records",
         features=builder.features(),
@@ -189,35 +183,10 @@ def assemble(
     if not link:
         for name in records:
             (directory / name).unlink()
-    sources = [as_location(path, "--parts_dir") for path in records.values()]
-    store, first, facts = RecordStore(sources), 0, {}
-    for name, of_split in files.items():
-        indices = [index for _, index in of_split]
-        split = Split(
-            name=name,
-            names=[name for index in indices for name in index.names],
-            labels=np.concatenate([index.labels for index in indices]),
-            boxes=np.concatenate([index.boxes for index in indices]),
-            sizes=np.concatenate([index.sizes for index in indices]),
-            files=np.repeat(
-                np.arange(first, first + len(indices)),
-                [len(index.names) for index in indices],
-            ),
-            offsets=np.concatenate([index.offsets for index in indices]),
-            store=store,
-        )
-        facts[name] = _write_split(builder, split, directory)
-        first += len(indices)
-    skipped = [
-        entry
-        for of_split in contents.values()
-        for _, index in of_split
-        for entry in index.skipped
-    ]
     fields = {
         "record_files": list(records),
         "splits": facts,
-        "skipped": [*builder.skipped, *skipped],
+        "skipped": skipped,
     }
     return fields, records
 
@@ -296,7 +265,7 @@ def _as_json(options: dict[str, Any]) -> dict[str, Any]:
 
 def _list_items(
     builder: LandmarkBuilder, directory: Location
-) -> Mapping[str, Sequence[NamedTuple]]:
+) -> Mapping[str, Collection[NamedTuple]]:
     listing = builder.listing()
     if not listing:
         raise UserError("The dataset must have at least one landmark.")
@@ -338,35 +307,80 @@ def _write_shards(
                 progress.update(items[path])
 
 
-def _check_names(split: str, names: Sequence[str]) -> None:
-    if not names:
+def _join_shards(
+    name: str, shards: Sequence[Shard], earlier: Sequence[str]
+) -> tuple[Split, list[Shard], list[dict[str, str]]]:
+    """Joins the indexes of the shards of a split.
+
+    Args:
+        name: Name of the split.
+        shards: Its finished shards.
+        earlier: Record files of the dataset before those of the split.
+
+    Returns:
+        The split, those of its shards that have records, and the photos that
+        were skipped.
+
+    Raises:
+        UserError: The split has no photo, or two photos of the same name.
+    """
+    pairs = list(zip(shards, read_indexes(shards), strict=True))
+    skipped = [entry for _, index in pairs for entry in index.skipped]
+    files = [shard for shard, index in pairs if index.names]
+    indexes = [index for _, index in pairs if index.names]
+    if not files:
         raise UserError(
-            f"Split {split} has no usable photo; repair those that were "
+            f"Split {name} has no usable photo; repair those that were "
             "skipped, or choose other landmarks for it."
         )
-    if len(set(names)) < len(names):
-        seen: set[str] = set()
-        twice = next(n for n in names if n in seen or seen.add(n))
-        raise UserError(
-            f"Split {split} has two photos named {twice!r}; keep one."
-        )
+    names = [photo for index in indexes for photo in index.names]
+    _check_distinct(name, names)
+    sources = [*earlier, *(shard.records for shard in files)]
+    split = Split(
+        name=name,
+        names=names,
+        labels=np.concatenate([index.labels for index in indexes]),
+        boxes=np.concatenate([index.boxes for index in indexes]),
+        sizes=np.concatenate([index.sizes for index in indexes]),
+        files=np.repeat(
+            np.arange(len(earlier), len(sources)),
+            [len(index.names) for index in indexes],
+        ),
+        offsets=np.concatenate([index.offsets for index in indexes]),
+        store=RecordStore(
+            [as_location(path, "--parts_dir") for path in sources]
+        ),
+    )
+    return split, files, skipped
+
+
+def _check_distinct(split: str, names: Sequence[str]) -> None:
+    # A set would need several times the memory.
+    hashes = np.sort(np.fromiter(map(hash, names), np.int64, len(names)))
+    if (hashes[1:] == hashes[:-1]).any():
+        repeated = [n for n, count in Counter(names).items() if count > 1]
+        if repeated:
+            raise UserError(
+                f"Split {split} has two photos named {repeated[0]!r}; keep one."
+            )
 
 
 def _split_info(
     dataset: str,
-    split: str,
-    files: Sequence[tuple[Shard, ShardIndex]],
+    split: Split,
+    files: Sequence[Shard],
     directory: pathlib.Path,
 ) -> tfds.core.SplitInfo:
     """Returns TFDS' description of a split, with the names of its files."""
+    _, lengths = np.unique(split.files, return_counts=True)
     return tfds.core.SplitInfo(
-        name=split,
-        shard_lengths=[len(index.names) for _, index in files],
-        num_bytes=sum(shard.size for shard, _ in files),
+        name=split.name,
+        shard_lengths=lengths.tolist(),
+        num_bytes=sum(shard.size for shard in files),
         filename_template=tfds.core.ShardedFileTemplate(
             directory,
             dataset_name=dataset,
-            split=split,
+            split=split.name,
             filetype_suffix="tfrecord",
         ),
     )

@@ -21,8 +21,8 @@ import itertools
 import json
 import math
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -36,8 +36,13 @@ from agem_tf.errors import UserError
 from agem_tf.files.locations import request_each
 from agem_tf.photos import reading
 
+_Item = TypeVar("_Item")
+
 # 100 million photos are 25 thousand per file, some 5 GB.
 MOST_FILES = 4096
+
+# Shards whose items or indexes are in memory at once.
+_AT_ONCE = 16
 
 # Of the index of a finished shard; one of another format is written again.
 _FORMAT = 2
@@ -91,24 +96,32 @@ class Shard:
         """Whether the shard is written."""
         return epath.Path(f"{self.path}.npz").exists()
 
-    def read_index(self) -> ShardIndex:
-        """Reads the index of the finished shard."""
-        content = epath.Path(f"{self.path}.npz").read_bytes()
-        arrays = np.load(io.BytesIO(content), allow_pickle=False)
-        return ShardIndex(
-            names=json.loads(str(arrays["names"])),
-            labels=arrays["labels"],
-            boxes=arrays["boxes"],
-            sizes=arrays["sizes"],
-            offsets=arrays["offsets"],
-            skipped=json.loads(str(arrays["skipped"])),
-        )
+    def read_index(self) -> bytes:
+        """Reads the file of the index of the finished shard."""
+        return epath.Path(f"{self.path}.npz").read_bytes()
+
+
+def read_indexes(shards: Sequence[Shard]) -> Iterator[ShardIndex]:
+    """Yields the index of each finished shard, in order."""
+    for some in _batches(shards):
+        # Parsed by one thread: of several that parse headers of NumPy at once,
+        # one may raise SystemError in Python 3.11 (gh-106905).
+        for content in request_each(Shard.read_index, some):
+            arrays = np.load(io.BytesIO(content), allow_pickle=False)
+            yield ShardIndex(
+                names=json.loads(str(arrays["names"])),
+                labels=arrays["labels"],
+                boxes=arrays["boxes"],
+                sizes=arrays["sizes"],
+                offsets=arrays["offsets"],
+                skipped=json.loads(str(arrays["skipped"])),
+            )
 
 
 def plan_shards(
     builder: LandmarkBuilder,
     dataset: str,
-    listing: Mapping[str, Sequence[NamedTuple]],
+    listing: Mapping[str, Collection[NamedTuple]],
     directory: str,
 ) -> dict[str, list[Shard]]:
     """Writes the plan of every shard.
@@ -135,13 +148,25 @@ def plan_shards(
         wanted = math.ceil(len(items) / builder.items_per_file)
         count = min(max(wanted, 1), MOST_FILES)
         borders = np.linspace(0, len(items), count + 1).round().astype(int)
-        parts = [
-            (f"{directory}/{split}-{i:05d}-of-{count:05d}", items[first:end])
+        remaining = iter(items)
+        parts = (
+            (
+                f"{directory}/{split}-{i:05d}-of-{count:05d}",
+                list(itertools.islice(remaining, end - first)),
+            )
             for i, (first, end) in enumerate(itertools.pairwise(borders))
-        ]
+        )
         plan = functools.partial(_plan_shard, header)
-        shards[split] = request_each(plan, parts)
+        shards[split] = []
+        for some in _batches(parts):
+            shards[split] += request_each(plan, some)
     return shards
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, _AT_ONCE)):
+        yield batch
 
 
 def _plan_shard(

@@ -9,7 +9,11 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from agem_tf import rendered_landmarks
-from agem_tf.datasets.landmark_builder import LandmarkBuilder, Skip, shuffled
+from agem_tf.datasets.landmark_builder import (
+    LandmarkBuilder,
+    Skip,
+    shuffling_key,
+)
 from agem_tf.datasets.prepared import Split
 from agem_tf.distribution.processes import end_with_parent
 from agem_tf.errors import UserError
@@ -161,7 +165,7 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
                     name = f"landmark{view.landmark:04d}/{view.index:03d}.jpg"
                     photos.append(_Photo(name, jpeg, view))
                 progress.update(len(album))
-        for photo in shuffled(photos, rendered.split):
+        for photo in sorted(photos, key=shuffling_key(rendered.split)):
             yield _example(photo)
 
     def ground_truth(self, split: Split) -> GroundTruth:

@@ -7,7 +7,7 @@ scored by the same code.
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Self
@@ -19,6 +19,8 @@ from agem_tf.files.atomic_writing import atomic_file
 from agem_tf.files.locations import as_location, read_file
 
 _SETS = ("easy", "hard", "junk")
+# Elements of a list that are written at once.
+_PIECE = 50_000
 
 
 @dataclass(eq=False)
@@ -253,6 +255,8 @@ class GroundTruth:
             The ground truth of those photos, and how many "queries", and easy
             and hard "positives" of the remaining queries, are lost.
         """
+        if names == self.database_names == self.query_names:
+            return self, {"queries": 0, "positives": 0}
         kept = set(names)
         present = np.array([name in kept for name in self.database_names], bool)
         database = [name for name in self.database_names if name in kept]
@@ -363,8 +367,11 @@ class GroundTruth:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes a JSON file."""
-        with atomic_file(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
+        with (
+            atomic_file(path) as temporary,
+            temporary.open("w", encoding="utf-8") as file,
+        ):
+            file.writelines(_json_pieces(self.to_dict()))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -390,6 +397,26 @@ class GroundTruth:
             return cls.from_dict(content)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
+
+
+def _json_pieces(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the JSON of entries, long lists in pieces.
+
+    The text of a million names would need as much memory as they do.
+    """
+    opening = "{"
+    for key, value in content.items():
+        yield f"{opening}{json.dumps(key)}: "
+        opening = ", "
+        if not isinstance(value, list):
+            yield json.dumps(value)
+            continue
+        yield "["
+        for first in range(0, len(value), _PIECE):
+            piece = json.dumps(value[first : first + _PIECE])
+            yield f"{', ' if first else ''}{piece[1:-1]}"
+        yield "]"
+    yield "}"
 
 
 def number_in_name(name: str) -> int:

@@ -4,6 +4,8 @@ No photo is opened here. Later stages keep names in UTF-8 files with one name
 per line; names that do not fit are refused here, before hours are spent.
 """
 
+import collections
+import itertools
 import logging
 import math
 import os
@@ -17,6 +19,7 @@ import numpy as np
 from agem_tf.errors import UserError
 from agem_tf.files.csv_tables import csv_rows
 from agem_tf.files.locations import any_location
+from agem_tf.files.stored_items import StoredItems
 from agem_tf.photos.reading import SUFFIXES, EncodedPhoto
 
 _LOG = logging.getLogger(__name__)
@@ -66,8 +69,10 @@ _COLUMNS = ["path", "landmark", "x1", "y1", "x2", "y2"]
 _HIDDEN = frozenset({"@eaDir", "__MACOSX"})
 
 
-def list_landmarks(source: str) -> dict[str, list[ListedPhoto]]:
-    """Lists the photos of each landmark.
+def list_landmarks(
+    source: str,
+) -> tuple[collections.Counter[str], StoredItems[ListedPhoto]]:
+    """Lists the photos of landmarks, any number of them.
 
     Args:
         source: Local or remote (gs://) path of a folder with one folder per
@@ -76,7 +81,8 @@ def list_landmarks(source: str) -> dict[str, list[ListedPhoto]]:
             where a header is optional and paths are relative to the CSV.
 
     Returns:
-        The photos of each landmark, without labels; none for an empty folder.
+        The number of photos of each landmark, 0 for an empty folder; and the
+        photos, without labels, in the order of their paths.
 
     Raises:
         UserError: The source is missing, empty or malformed.
@@ -90,7 +96,9 @@ def list_landmarks(source: str) -> dict[str, list[ListedPhoto]]:
     if "://" not in os.fspath(root):
         # Unlike epath, its `is_file` is false for pipes.
         root = pathlib.Path(root)
-    return _list_csv(root) if root.is_file() else _list_folder(root)
+    if root.is_file():
+        return _list_csv(root)
+    return _list_folder(root)
 
 
 def check_name(
@@ -112,37 +120,46 @@ def check_name(
         )
 
 
-def _list_folder(root: pathlib.Path) -> dict[str, list[ListedPhoto]]:
+def _list_folder(
+    root: pathlib.Path,
+) -> tuple[collections.Counter[str], StoredItems[ListedPhoto]]:
     if not root.is_dir():
         raise UserError(f"No folder or CSV at {root}; give --source=DIR.")
-    listed = {
-        path.name: []
-        for path in sorted(root.iterdir())
-        if path.is_dir() and not is_hidden(path.name)
-    }
-    if not listed:
+    counts = collections.Counter(
+        {
+            path.name: 0
+            for path in root.iterdir()
+            if path.is_dir() and not is_hidden(path.name)
+        }
+    )
+    if not counts:
         raise UserError(
             f"{root} has no folder in it; make one folder per landmark, with "
             "its photos inside."
         )
-    skipped = []
-    for path in _files(root):
-        name = path.relative_to(root)
-        if path.suffix.lower() in SUFFIXES and len(name.parts) > 1:
-            landmark = name.parts[0]
-            photo = ListedPhoto(str(path), name.as_posix(), landmark)
-            listed[landmark].append(photo)
-        else:
-            skipped.append(name.as_posix())
+    skipped, first = 0, ""
+
+    def photos() -> Iterator[ListedPhoto]:
+        nonlocal skipped, first
+        for path in _files(root):
+            name = path.relative_to(root)
+            if path.suffix.lower() in SUFFIXES and len(name.parts) > 1:
+                landmark = name.parts[0]
+                counts[landmark] += 1
+                yield ListedPhoto(str(path), name.as_posix(), landmark)
+            else:
+                skipped, first = skipped + 1, first or name.as_posix()
+
+    listed = StoredItems(ListedPhoto, photos(), _file_of)
     if skipped:
         _LOG.info(
             "%d files of %s are skipped: not in the folder of a landmark, or "
             "of an unsupported format; the first: %r",
-            len(skipped),
+            skipped,
             root,
-            skipped[0],
+            first,
         )
-    return listed
+    return counts, listed
 
 
 def _files(
@@ -170,25 +187,48 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _HIDDEN
 
 
-def _list_csv(path: pathlib.Path) -> dict[str, list[ListedPhoto]]:
-    listed: dict[str, list[ListedPhoto]] = {}
-    lines: dict[str, int] = {}
-    for number, (line, cells) in enumerate(csv_rows(path)):
-        if number == 0 and _is_header(path, cells):
-            continue
-        photo = _parse_row(path, line, cells)
-        # "a/../b.jpg" and "b.jpg", composed or not, are one file.
-        file = unicodedata.normalize("NFC", os.path.normpath(photo.path))
-        first = lines.setdefault(file, line)
-        if first != line:
-            raise UserError(
-                f"{path}:{line} names {photo.name} again, after line {first}; "
-                "keep one row."
-            )
-        listed.setdefault(photo.landmark, []).append(photo)
+def _list_csv(
+    path: pathlib.Path,
+) -> tuple[collections.Counter[str], StoredItems[ListedPhoto]]:
+    counts: collections.Counter[str] = collections.Counter()
+
+    def photos() -> Iterator[ListedPhoto]:
+        for _, photo in _csv_photos(path):
+            counts[photo.landmark] += 1
+            yield photo
+
+    listed = StoredItems(ListedPhoto, photos(), _file_of)
     if not listed:
         raise UserError(f"{path} names no photo; write rows path,landmark.")
-    return listed
+    for photo, following in itertools.pairwise(listed):
+        if _file_of(photo) == _file_of(following):
+            lines = (
+                line
+                for line, other in _csv_photos(path)
+                if _file_of(other) == _file_of(photo)
+            )
+            first, line = itertools.islice(lines, 2)
+            raise UserError(
+                f"{path}:{line} names {following.name} again, after line "
+                f"{first}; keep one row."
+            )
+    return counts, listed
+
+
+def _csv_photos(path: pathlib.Path) -> Iterator[tuple[int, ListedPhoto]]:
+    """Yields the line and the photo of each row."""
+    for number, (line, cells) in enumerate(csv_rows(path)):
+        if number or not _is_header(path, cells):
+            yield line, _parse_row(path, line, cells)
+
+
+def _file_of(photo: ListedPhoto) -> bytes:
+    """Returns what is equal for photos of one file.
+
+    "a/../b.jpg" and "b.jpg", composed or not, are one file.
+    """
+    file = unicodedata.normalize("NFC", os.path.normpath(photo.path))
+    return file.encode(errors="surrogatepass")
 
 
 def _is_header(path: pathlib.Path, cells: list[str]) -> bool:

@@ -327,7 +327,7 @@ def readers() -> dict[str, Reader]:
         "photos .csv": Reader(
             "photos.csv",
             lambda folder: (folder / "photos.csv").write_text(_PHOTO_CSV),
-            lambda folder: list_landmarks(str(folder / "photos.csv")),
+            lambda folder: list(list_landmarks(str(folder / "photos.csv"))[1]),
         ),
         "ground truth .csv": Reader(
             "gnd.csv",

@@ -366,7 +366,7 @@ def test_two_photos_of_one_name_are_refused(
     monkeypatch.setattr(
         PhotoFolder,
         "listing",
-        lambda self: {s: of * 2 for s, of in listing(self).items()},
+        lambda self: {s: [*of] * 2 for s, of in listing(self).items()},
     )
     with pytest.raises(UserError, match="train has two photos named 'place"):
         prepare_folder(tmp_path / "data")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
+from agem_tf.evaluation import ground_truth
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 
 
@@ -215,3 +216,16 @@ def test_queries_without_their_photo_are_lost_with_their_answers(small_truth):
     restricted, lost = small_truth.restricted_to(["a", "b", "d"])
     assert restricted.query_names == ["b"]
     assert lost == {"queries": 1, "positives": 1}
+
+
+def test_a_file_written_in_pieces_is_that_of_one(
+    tmp_path, monkeypatch, small_truth
+):
+    monkeypatch.setattr(ground_truth, "_PIECE", 2)
+    labelled = GroundTruth.from_labels(
+        ["a", "b", "c"], [4, 4, 1], [[0, 0, 0, 0], [1, 2, 3, 4], [0, 0, 0, 0]]
+    )
+    for truth in (small_truth, labelled, GroundTruth([], [], [])):
+        truth.save(tmp_path / "truth.json")
+        written = (tmp_path / "truth.json").read_text()
+        assert written == json.dumps(truth.to_dict())

@@ -19,8 +19,8 @@ def folder(tmp_path):
 def list_rows(folder, *rows, newline="\n"):
     path = folder / "list.csv"
     path.write_bytes(newline.join([*rows, ""]).encode())
-    listed = list_landmarks(str(path))
-    return [photo for photos in listed.values() for photo in photos]
+    _, photos = list_landmarks(str(path))
+    return list(photos)
 
 
 def test_rows_of_a_spreadsheet_are_read(folder):

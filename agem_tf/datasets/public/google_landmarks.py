@@ -13,7 +13,11 @@ import tensorflow as tf
 from etils import epath
 
 from agem_tf.datasets import splits
-from agem_tf.datasets.landmark_builder import LandmarkBuilder, Skip, shuffled
+from agem_tf.datasets.landmark_builder import (
+    LandmarkBuilder,
+    Skip,
+    shuffling_key,
+)
 from agem_tf.datasets.prepared import Split
 from agem_tf.datasets.public.published import (
     PublishedDataset,
@@ -25,6 +29,7 @@ from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.protocols.gldv2 import read_retrieval_solution
 from agem_tf.files.csv_tables import csv_columns
 from agem_tf.files.locations import local_copy
+from agem_tf.files.stored_items import StoredItems
 from agem_tf.photos import encoding
 from agem_tf.photos.listing import (
     UNKNOWN,
@@ -70,7 +75,7 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
         super().__init__(**options)
         self._validation = validation
 
-    def photos(self) -> Mapping[str, list[ListedPhoto]]:
+    def photos(self) -> Mapping[str, Collection[ListedPhoto]]:
         labels = self._labels()
         if self.overlap:
             self.note(self.overlap)
@@ -93,7 +98,7 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
 
     def _training(
         self, labels: Mapping[str, int]
-    ) -> dict[str, list[ListedPhoto]]:
+    ) -> dict[str, Collection[ListedPhoto]]:
         landmarks = sorted({str(label) for label in labels.values()})
         assigned = splits.assign_landmarks(landmarks, self._validation, 0)
         split_of = {
@@ -101,13 +106,17 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
             for split, members in assigned.items()
             for landmark in members
         }
-        listing: dict[str, list[ListedPhoto]] = {
-            split: [] for split in assigned
-        }
-        for photo in self._listed("train", labels, labels):
-            listing[split_of[photo.landmark]].append(photo)
+
+        def photos_of(split: str) -> Iterator[ListedPhoto]:
+            for photo in self._listed("train", labels, labels):
+                if split_of[photo.landmark] == split:
+                    yield photo
+
         return {
-            split: shuffled(listed, split) for split, listed in listing.items()
+            split: StoredItems(
+                ListedPhoto, photos_of(split), shuffling_key(split)
+            )
+            for split in assigned
         }
 
     def _listed(
@@ -152,7 +161,7 @@ class GoogleLandmarksV2(GoogleLandmarksV1, skip_registration=True):
         "with at least those."
     )
 
-    def photos(self) -> Mapping[str, list[ListedPhoto]]:
+    def photos(self) -> Mapping[str, Collection[ListedPhoto]]:
         labels = self._labels()
         self.note(self.overlap)
         return (

@@ -6,7 +6,7 @@ names in these files are checked before they are used as paths.
 
 import abc
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -55,10 +55,10 @@ class PublishedDataset(LandmarkBuilder, skip_registration=True):
         self._notes: list[str] = []
 
     @abc.abstractmethod
-    def photos(self) -> Mapping[str, list[ListedPhoto]]:
+    def photos(self) -> Mapping[str, Collection[ListedPhoto]]:
         """Returns the photos of each split that the published files list."""
 
-    def listing(self) -> Mapping[str, list[ListedPhoto]]:
+    def listing(self) -> Mapping[str, Collection[ListedPhoto]]:
         check_source(self.source)
         listing = self.photos()
         for split, listed in listing.items():
@@ -66,6 +66,8 @@ class PublishedDataset(LandmarkBuilder, skip_registration=True):
         missing = find_missing(
             photo.path for listed in listing.values() for photo in listed
         )
+        if not missing:
+            return listing
         self.missing = sorted(
             path.removeprefix(f"{self.source}/") for path in missing
         )
@@ -113,7 +115,9 @@ class PublishedDataset(LandmarkBuilder, skip_registration=True):
             "of the download as --source."
         )
 
-    def _check_listed(self, split: str, listed: list[ListedPhoto]) -> None:
+    def _check_listed(
+        self, split: str, listed: Collection[ListedPhoto]
+    ) -> None:
         for photo in listed:
             check_name(photo.name, "download the published files again")
             if photo.name.startswith("/") or ".." in photo.name.split("/"):
