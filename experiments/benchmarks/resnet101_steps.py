@@ -1,4 +1,7 @@
-"""A training step and an extraction of ResNet-101, for resnet101_speed.py."""
+"""A training step and an extraction of ResNet-101.
+
+resnet101_speed.py and training_memory.py measure them.
+"""
 
 import dataclasses
 import math
@@ -49,24 +52,42 @@ def _limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def train(pixels: np.ndarray, threads: int) -> Callable[[], object]:
-    """Returns the step that `agem_tf.train` takes."""
+def train(
+    pixels: np.ndarray,
+    threads: int,
+    tuples: int = 1,
+    accumulate_steps: int = 1,
+    remat: bool = False,
+) -> Callable[[], object]:
+    """Returns the step that `agem_tf.train` takes on equal tuples.
+
+    Args:
+        pixels: The photos of a tuple, (photos, height, width, 3) uint8.
+        threads: Threads of the process.
+        tuples: Tuples per step.
+        accumulate_steps: See `agem_tf.config.TrainingConfig`.
+        remat: See `agem_tf.config.TrainingConfig`.
+    """
     _limit_threads(threads)
     keep_sums_in_loops()
     config = _recipe()
     model = _model(config)
     optimizer = RuleOptimizer(config.optimizer, model.trainable_variables)
     networks = training_networks(
-        model, config.image, optimizer.trainable_variables
+        model, config.image, optimizer.trainable_variables, remat=remat
     )
     step = TrainingStep(
-        networks, TupleLoss(config), optimizer, tf.distribute.get_strategy()
+        networks,
+        TupleLoss(config),
+        optimizer,
+        tf.distribute.get_strategy(),
+        parts=accumulate_steps,
     )
     photos, *sides = pixels.shape[:3]
     batch = {
-        "image": tf.constant(pixels[np.newaxis]),
-        "valid": tf.constant([[sides] * photos]),
-        "landmark": tf.constant([[0, 0, *range(1, photos - 1)]]),
+        "image": tf.constant([pixels] * tuples),
+        "valid": tf.constant([[sides] * photos] * tuples),
+        "landmark": tf.constant([[0, 0, *range(1, photos - 1)]] * tuples),
     }
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     zero = tf.constant(0.0)
