@@ -19,7 +19,8 @@ import numpy as np
 from agem_tf.errors import UserError
 
 _MAX_INFLATED = 32 * 2**20
-_MAX_MATRICES = 300_000
+# Matrices, rows of texts and names of fields.
+_MAX_ITEMS = 300_000
 _MAX_DEPTH = 8
 _MAX_DIMENSIONS = 32
 _HEADER_BYTES, _TAG_BYTES = 128, 8
@@ -79,7 +80,7 @@ class _Reader:
 
     def __init__(self, order: str) -> None:
         self._order = order
-        self._bytes, self._matrices = _MAX_INFLATED, _MAX_MATRICES
+        self._bytes, self._items = _MAX_INFLATED, _MAX_ITEMS
 
     def variables(self, content: bytes) -> dict[str, Any]:
         variables, place = {}, _HEADER_BYTES
@@ -102,6 +103,12 @@ class _Reader:
             variables[name] = value
             place = end
         return variables
+
+    def _count(self, number: int) -> None:
+        """Refuses a file of too many items."""
+        self._items -= number
+        if self._items < 0:
+            raise ValueError(f"it has more than {_MAX_ITEMS} items")
 
     def _unpack(self, form: str, data: bytes, place: int) -> tuple[int, ...]:
         return struct.unpack_from(self._order + form, data, place)
@@ -126,9 +133,9 @@ class _Reader:
         self, data: bytes, place: int, depth: int
     ) -> tuple[str, Any, int]:
         """Returns name and value of a matrix, and the place after it."""
-        self._matrices -= 1
-        if self._matrices < 0 or depth > _MAX_DEPTH:
-            raise ValueError("it has too many matrices, or too deep ones")
+        self._count(1)
+        if depth > _MAX_DEPTH:
+            raise ValueError("its matrices are nested too deep")
         kind, size = self._unpack("2I", data, place)
         place += _TAG_BYTES
         if kind != _MATRIX:
@@ -177,6 +184,7 @@ class _Reader:
         _, text, place = self._element(data, place)
         if size < 1 or not text:
             raise ValueError("a structure has no fields")
+        self._count(len(text) // size)
         fields = [
             text[start : start + size].partition(b"\0")[0].decode("latin-1")
             for start in range(0, len(text), size)
@@ -213,4 +221,5 @@ class _Reader:
         if math.prod(shape) > len(data) or len(shape) != 2:
             raise ValueError("a text does not have the size that it declares")
         rows = shape[0]
+        self._count(max(rows - 1, 0))
         return text if rows <= 1 else [text[row::rows] for row in range(rows)]

@@ -123,6 +123,19 @@ HOSTILE = {
     "names of no length": _matrix(
         2, (1, 1), _element(5, struct.pack("<i", 0)) + _element(1, b"abc\0")
     ),
+    "a billion rows without columns": _matrix(
+        4, (2**31 - 1, 0), _element(16, b"ab")
+    ),
+    "rows of one letter": _compressed(
+        _matrix(4, (10**6, 1), _element(16, b"a" * 10**6))
+    ),
+    "a million fields": _compressed(
+        _matrix(
+            2,
+            (0, 1),
+            _element(5, struct.pack("<i", 1)) + _element(1, b"a" * 10**6),
+        )
+    ),
     "a text without bytes": _matrix(4, (1, 2 * 10**9), _element(16, b"")),
     "numbers without bytes": _matrix(6, (2**31 - 1,) * 9, _element(9, b"")),
     "a negative dimension": _matrix(6, (-1, 1), _element(9, bytes(8))),
