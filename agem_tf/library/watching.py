@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agem_tf import cli
-from agem_tf.errors import UserError
+from agem_tf.errors import UserError, sentence_of
 from agem_tf.library.index_change import IndexChange
 from agem_tf.library.synchronization import sync_photos
 from agem_tf.retrieval.indexes import Storage
@@ -79,7 +79,8 @@ def watch_photos(
                 extractor = extractor or photo_models.extractor_of(stored)
                 change = sync_photos(storage, extractor=extractor)
             except (UserError, OSError) as error:
-                _LOG.warning("%s (next attempt in %g s)", error, retry)
+                reason = sentence_of(error, stored.place) or error
+                _LOG.warning("%s (next attempt in %g s)", reason, retry)
                 changes.end()
                 # The index may have been made again, with another model.
                 stored = _opened(storage) or stored

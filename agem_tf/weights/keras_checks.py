@@ -30,8 +30,9 @@ _ATTRIBUTE_KINDS = (
     h5py.h5t.ENUM,
     h5py.h5t.STRING,
 )
-# Arguments of a network count layers and channels.
-_MAX_NUMBER = 1 << 16
+# Arguments of a network count layers and channels; of 2048 channels, a layer of
+# so many units takes 128 MiB before its weights are found to be missing.
+_MAX_NUMBER = 1 << 14
 
 
 def check_hdf5(file: str | os.PathLike | BinaryIO, num_bytes: int) -> None:

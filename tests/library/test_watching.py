@@ -1,5 +1,6 @@
 """An index follows its folder until it is stopped."""
 
+import errno
 import os
 import queue
 import shutil
@@ -73,6 +74,25 @@ def test_a_folder_that_is_gone_for_a_while_loses_no_photo(watched, photos):
     os.rename(away, folder)
     change = reports.get(timeout=SECONDS)
     assert (change.added, change.removed, change.total) == (1, 0, 7)
+
+
+def test_a_full_disk_is_named_until_there_is_room(
+    watched, photos, monkeypatch, caplog
+):
+    folder, storage, reports = watched
+    sync, calls = watching.sync_photos, []
+
+    def full_once(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return sync(*arguments, **options)
+
+    monkeypatch.setattr(watching, "sync_photos", full_once)
+    shutil.copy(photos / "place0 0.png", folder / "new.png")
+    assert reports.get(timeout=SECONDS).added == 1
+    reason = os.strerror(errno.ENOSPC)
+    assert f"{folder / 'index'} can't be written: {reason}" in caplog.text
 
 
 def test_changes_of_the_index_and_of_hidden_files_do_not_count(tmp_path):
