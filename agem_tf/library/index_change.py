@@ -1,6 +1,7 @@
 """Counts of a change of an index, and what all changes of photos share."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from agem_tf.retrieval.indexes.photo_states import PhotoState
 
 # Lines about photos that can't be read; the index lists them all.
 _MOST_SKIPPED_LINES = 20
+_MOST_SUFFIXES = 10
 
 
 @dataclasses.dataclass
@@ -33,6 +35,7 @@ class IndexChange:
         ghosts: number of removed photos whose descriptors stay in the files of
             the index.
         names: names of the photos that were described.
+        others: number of files of the folder that are not photos, by suffix.
     """
 
     added: int = 0
@@ -44,6 +47,7 @@ class IndexChange:
     total: int = 0
     ghosts: int = 0
     names: list[str] = dataclasses.field(default_factory=list)
+    others: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def skip(self, unreadable: Mapping[str, Sequence]) -> None:
         """Records unreadable photos."""
@@ -85,6 +89,10 @@ class IndexChange:
                 f"skipped {more} more; the manifest of an index in a directory "
                 "lists all"
             )
+        if self.others:
+            shown = self.others.most_common(_MOST_SUFFIXES)
+            files = [f"{n} {suffix or 'without suffix'}" for suffix, n in shown]
+            lines.append(f"files that are not photos: {', '.join(files)}")
         counts = {
             "added": self.added,
             "there already": self.present,

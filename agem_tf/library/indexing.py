@@ -83,7 +83,8 @@ def index_photos(
         UserError: the folder holds no photo that can be read, or the model,
             the whitening, the kind of index or a shard does not fit.
     """
-    paths = list_folder(photos)
+    change = IndexChange()
+    paths = list_folder(photos, change.others)
     model = photo_models.model_for_photos(workdir, scales, image_size, preset)
     reduction = Reduction.load(whitening, dimension)
     storage.check(
@@ -93,7 +94,6 @@ def index_photos(
     if reduction.whitening is not None:
         final = model.whitened(reduction.whitening, dimension)
     learns_pca = reduction.whitening is None and dimension is not None
-    change = IndexChange()
     root = os.path.abspath(os.path.expanduser(photos))
     with storage.workspace() as workspace, storage.created() as draft:
         # First, so that a model of another index in its place is found before
@@ -230,7 +230,8 @@ def add_photos(
             moved.
     """
     change, stored = IndexChange(), storage.open()
-    paths = list_folder(photos) if paths is None else paths
+    if paths is None:
+        paths = list_folder(photos, change.others)
     root = _root_for_additions(stored, photos, paths)
     known = stored.index.known([photo_name(path, root) for path in paths])
     change.present = len(known)

@@ -49,9 +49,11 @@ def sync_photos(
     """
     stored = storage.open()
     root = _current_root(stored, photos)
-    paths = {photo_name(path, root): path for path in list_folder(root)}
+    change = IndexChange()
+    listed = list_folder(root, change.others)
+    paths = {photo_name(path, root): path for path in listed}
     plan = _compare(stored, paths, photos or root)
-    change = IndexChange(renamed=len(plan.moved), removed=len(plan.gone))
+    change.renamed, change.removed = len(plan.moved), len(plan.gone)
     change.skip({paths[n]: stored.unreadable[n] for n in plan.unreadable})
     is_same = not (plan.states or plan.gone or plan.coming or plan.forgotten)
     if is_same and root == stored.origin.photos:

@@ -292,7 +292,9 @@ def _find_file(folder: pathlib.Path, cell: str) -> tuple[str, str]:
     return pathlib.PurePath(cell).as_posix(), os.fspath(folder / cell)
 
 
-def list_folder(folder: str) -> list[str]:
+def list_folder(
+    folder: str, others: collections.Counter[str] | None = None
+) -> list[str]:
     """Lists the photos of a folder and its subfolders.
 
     Hidden files and folders are skipped. Links to folders are followed, the
@@ -302,6 +304,7 @@ def list_folder(folder: str) -> list[str]:
 
     Args:
         folder: Local path of the folder.
+        others: Counts the files that are not photos, by suffix.
 
     Returns:
         Absolute paths, sorted within each folder.
@@ -338,12 +341,12 @@ def list_folder(folder: str) -> list[str]:
                 for path in paths
                 if os.path.realpath(path) not in seen
             ]
-            found += [
-                os.path.join(directory, file)
-                for file in sorted(files)
-                if not is_hidden(file)
-                and pathlib.PurePath(file).suffix.lower() in SUFFIXES
-            ]
+            for file in sorted(itertools.filterfalse(is_hidden, files)):
+                suffix = pathlib.PurePath(file).suffix.lower()
+                if suffix in SUFFIXES:
+                    found.append(os.path.join(directory, file))
+                elif others is not None:
+                    others[suffix] += 1
     if not found:
         raise UserError(
             f"{folder} holds no photo; photos end in "

@@ -77,6 +77,18 @@ def test_photos_of_two_folders_join(own_index, photos, tmp_path):
     }
 
 
+def test_files_that_are_not_photos_are_counted(own_index, photos, tmp_path):
+    for name in ("a.mov", "sub/b.MOV", "c.nef", "README", ".hidden"):
+        (tmp_path / "more" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "more" / name).touch()
+    shutil.copy(photos / "place0 0.png", tmp_path / "more")
+    change = run(add_photos, own_index, photos=str(tmp_path / "more"))
+    assert (
+        "files that are not photos: 2 .mov, 1 without suffix, 1 .nef"
+        in change.summary().splitlines()
+    )
+
+
 def test_a_broken_photo_is_left_out_and_listed(own_index, photos, tmp_path):
     more = tmp_path / "more"
     more.mkdir()
