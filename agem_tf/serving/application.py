@@ -10,13 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from agem_tf._version import __version__
 from agem_tf.errors import UserError
 from agem_tf.serving import instruments
 from agem_tf.serving.change_routes import change_routes
 from agem_tf.serving.detail_routes import detail_routes
-from agem_tf.serving.guards import REQUEST_ID, Guards
+from agem_tf.serving.guards import CLIENT_LEFT, REQUEST_ID, Guards
 from agem_tf.serving.library_routes import image_routes, library_routes
 from agem_tf.serving.model_requests import ModelRequests
 from agem_tf.serving.open_inference import open_inference_routes
@@ -104,9 +105,19 @@ def _answer_errors(application: fastapi.FastAPI) -> None:
             error.status_code, str(error.detail), dict(error.headers or {})
         )
 
+    @application.exception_handler(ClientDisconnect)
+    async def left(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=CLIENT_LEFT)
+
     @application.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if "UploadFile" in first["msg"]:
+            return _refusal(
+                422,
+                f"{first['loc'][1]} is a file, which has a file name in a "
+                "form; curl sends one by -F photo=@photo.jpg.",
+            )
         place = ".".join(str(part) for part in first["loc"])
         return _refusal(422, f"{place}: {first['msg']}.")
 

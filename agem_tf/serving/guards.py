@@ -41,6 +41,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+# Status in the log of a request whose client has closed the connection.
+CLIENT_LEFT = 499
 # Key of a request's number in its scope.
 REQUEST_ID = "agem_tf.request_id"
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -96,6 +98,9 @@ class Guards:
             self._check_load(exchange)
             unhurried = exchange.path in _UNHURRIED
             limit = None if unhurried else self._options.timeout
+            # The server sends the headers of the answer only.
+            if exchange.method == "HEAD":
+                scope = {**scope, "method": "GET"}
             async with asyncio.timeout(limit):
                 await self._application(scope, exchange.receive, exchange.send)
         except ServiceError as error:
@@ -111,9 +116,9 @@ class Guards:
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "none")
             self._instruments.observe_request(
-                _known_method(scope["method"]),
+                _known_method(exchange.method),
                 route,
-                exchange.status or 499,
+                exchange.status or CLIENT_LEFT,
                 seconds,
             )
             exchange.log(seconds)

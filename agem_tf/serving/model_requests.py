@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,13 +89,17 @@ class ModelRequests:
             rows[place] = row
         return rows
 
+    async def run(self, function: Callable, *arguments: Any) -> Any:
+        """Runs a function on a large body or answer in a thread."""
+        return await self._service.run(function, *arguments)
+
     async def parse(self, body: bytes) -> dict[str, Any]:
-        """Returns the JSON object of a body; a large one is read in a thread.
+        """Returns the JSON object of a body, in a thread.
 
         Raises:
             ServiceError: the body is none.
         """
-        return await self._service.run(_json_object, body)
+        return await self.run(_json_object, body)
 
     async def decode(self, texts: Sequence[Any]) -> list[bytes]:
         """Returns the bytes of base64 texts, in a thread.
@@ -103,7 +107,7 @@ class ModelRequests:
         Raises:
             ServiceError: one is none.
         """
-        return await self._service.run(_decoded, texts)
+        return await self.run(_decoded, texts)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ References:
 """
 
 import json
+import re
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -123,7 +124,7 @@ def _add_model_routes(
         if BOXES in inputs:
             boxes = checked_boxes(_box_rows(inputs[BOXES]), len(encoded))
         rows = await requests.describe(model, encoded, boxes)
-        return _answer(body, name, model.dimension, rows)
+        return await requests.run(_answer, body, name, model.dimension, rows)
 
 
 def _description(name: str, dimension: int) -> dict[str, Any]:
@@ -179,7 +180,8 @@ def _divided(body: bytes, length: str | None) -> tuple[bytes, bytes]:
     """Returns the JSON of a body and the binary data behind it."""
     if length is None:
         return body, b""
-    if not length.isdecimal() or int(length) > len(body):
+    # Python refuses to read thousands of digits.
+    if not re.fullmatch("[0-9]{1,15}", length) or int(length) > len(body):
         raise ServiceError(400, f"{_LENGTH} does not fit the body.")
     return body[: int(length)], body[int(length) :]
 
@@ -204,6 +206,8 @@ def _inputs(body: dict[str, Any], binary: bytes) -> dict[str, Any]:
                 400, f"The inputs are {PHOTOS} and, if wanted, {BOXES}."
             )
         name = each["name"]
+        if name in inputs:
+            raise ServiceError(400, f"{name} is given twice.")
         wanted = "BYTES" if name == PHOTOS else "FP32"
         if each.get("datatype") != wanted:
             raise ServiceError(400, f"{name} has datatype {wanted}.")
@@ -262,14 +266,19 @@ def _answer(
     }
     all_binary = _parameter(body, "binary_data_output") is True
     wanted = body.get("outputs") or [{"name": output} for output in arrays]
-    outputs, parts = [], []
+    outputs: dict[str, dict[str, Any]] = {}
+    parts = []
     for each in wanted if isinstance(wanted, list) else [None]:
-        if not isinstance(each, dict) or each.get("name") not in arrays:
-            raise ServiceError(400, f"The outputs are {', '.join(arrays)}.")
-        array = arrays[each["name"]]
+        output_name = each.get("name") if isinstance(each, dict) else None
+        # Each once, because a small request could ask for gigabytes.
+        if output_name not in [name for name in arrays if name not in outputs]:
+            raise ServiceError(
+                400, f"The outputs are {' and '.join(arrays)}, each once."
+            )
+        array = arrays[output_name]
         output: dict[str, Any] = {
-            "name": each["name"],
-            "datatype": _DATATYPES[each["name"]],
+            "name": output_name,
+            "datatype": _DATATYPES[output_name],
             "shape": list(array.shape),
         }
         is_binary = _parameter(each, "binary_data")
@@ -279,8 +288,12 @@ def _answer(
             parts.append(content)
         else:
             output["data"] = array.ravel().tolist()
-        outputs.append(output)
-    answer = {"model_name": name, "model_version": VERSION, "outputs": outputs}
+        outputs[output_name] = output
+    answer = {
+        "model_name": name,
+        "model_version": VERSION,
+        "outputs": list(outputs.values()),
+    }
     if isinstance(body.get("id"), str):
         answer["id"] = body["id"]
     head = json.dumps(answer).encode()

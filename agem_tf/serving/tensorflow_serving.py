@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import fastapi
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 
 from agem_tf.serving.batched_model import PhotoRow
 from agem_tf.serving.model_requests import (
@@ -69,7 +70,7 @@ def tensorflow_serving_routes(requests: ModelRequests) -> fastapi.APIRouter:
     @router.post("/{name}/versions/{version}:predict", openapi_extra=_BODY)
     async def predict(
         request: Request, name: str, version: str | None = None
-    ) -> dict[str, Any]:
+    ) -> Response:
         """Returns descriptors and statuses of photos in base64."""
         model = await requests.find(name, version)
         body = await requests.parse(await request.body())
@@ -96,7 +97,7 @@ def tensorflow_serving_routes(requests: ModelRequests) -> fastapi.APIRouter:
         if BOXES in columns:
             boxes = checked_boxes(columns[BOXES], len(encoded))
         rows = await requests.describe(model, encoded, boxes)
-        return _by_row(rows) if by_row else _by_column(rows)
+        return await requests.run(_answer, rows, by_row)
 
     return router
 
@@ -141,22 +142,17 @@ def _base64_of(photo: Any) -> str:
     raise ServiceError(400, 'A photo is {"b64": "its bytes in base64"}.')
 
 
-def _by_row(rows: Sequence[PhotoRow]) -> dict[str, Any]:
-    return {
-        "predictions": [
-            {DESCRIPTORS: row.descriptor.tolist(), STATUS: row.status}
-            for row in rows
-        ]
-    }
-
-
-def _by_column(rows: Sequence[PhotoRow]) -> dict[str, Any]:
-    return {
-        "outputs": {
-            DESCRIPTORS: [row.descriptor.tolist() for row in rows],
-            STATUS: [row.status for row in rows],
-        }
-    }
+def _answer(rows: Sequence[PhotoRow], by_row: bool) -> Response:
+    descriptors = [row.descriptor.tolist() for row in rows]
+    statuses = [row.status for row in rows]
+    if not by_row:
+        outputs = {DESCRIPTORS: descriptors, STATUS: statuses}
+        return JSONResponse({"outputs": outputs})
+    predictions = [
+        {DESCRIPTORS: descriptor, STATUS: status}
+        for descriptor, status in zip(descriptors, statuses, strict=True)
+    ]
+    return JSONResponse({"predictions": predictions})
 
 
 def _signature(name: str, dimension: int) -> dict[str, Any]:

@@ -45,6 +45,33 @@ def test_pipelined_requests_are_answered_in_order(address):
     assert statuses(answer) == [200, 404, 200]
 
 
+@pytest.mark.parametrize("target", ["/", "/health", f"/photos/{NAME}"])
+def test_head_is_answered_like_get_without_a_body(address, target):
+    got, head = (
+        talk(address, request(target, method=method))
+        for method in ("GET", "HEAD")
+    )
+    assert statuses(head) == statuses(got) == [200]
+    assert head.endswith(b"\r\n\r\n")
+    _, _, body = got.partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}\r\n" in head.decode().lower()
+
+
+def test_a_client_that_leaves_is_no_defect(address, caplog):
+    host, port = address.removeprefix("http://").split(":")
+    path = "/v2/models/agem_tf/infer"
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        sent = request(path, "Content-Length: 100", method="POST", body=b"{")
+        connection.sendall(sent)
+    with caplog.at_level("INFO"):
+        for _ in range(100):
+            if path in caplog.text:
+                break
+            assert statuses(talk(address, request("/health"))) == [200]
+    (line,) = [text for text in caplog.messages if path in text]
+    assert json.loads(line)["status"] == 499
+
+
 @pytest.mark.parametrize(
     "target",
     [

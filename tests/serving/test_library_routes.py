@@ -164,6 +164,8 @@ def test_only_what_the_model_refuses_is_converted(client, album):
         ({"name": "nowhere.jpg"}, None, 404, "nowhere"),
         ({"name": "../../etc/passwd"}, None, 404, "passwd"),
         ({}, [("photo", b"no photo")], 422, "none of JPEG"),
+        # As curl sends it without "@".
+        ({"photo": "photo.jpg"}, None, 422, "photo=@photo.jpg"),
         ({"name": NAME, "top": "0"}, None, 422, "top"),
         ({"name": NAME, "where": "colour=1"}, None, 400, "colour"),
         ({"name": NAME, "where": "year = ("}, None, 400, "filter"),

@@ -219,6 +219,8 @@ def test_infer_in_binary(client, photos, expected):
         ({"parameters": {"binary_data_size": 3}}, b"123"),
         ({"parameters": {"binary_data_size": 5}}, b"\xff\xff\xff\xff1"),
         ({"outputs": [{"name": "logits"}]}, b""),
+        ({"outputs": [{"name": []}]}, b""),
+        ({"outputs": [{"name": "descriptors"}] * 2}, b""),
         ({"outputs": 3}, b""),
     ],
 )
@@ -242,6 +244,29 @@ def test_refused_inference(client, change, content):
     )
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]
+
+
+def test_inputs_are_given_once(client):
+    tensor = {
+        "name": "encoded_images",
+        "datatype": "BYTES",
+        "shape": [1],
+        "data": [""],
+    }
+    answer = client.post(f"{OPEN}/infer", json={"inputs": [tensor] * 2})
+    assert answer.status_code == 400
+    assert "twice" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "3", "9" * 5000, "1.0"])
+def test_a_length_of_json_that_does_not_fit_is_refused(client, length):
+    answer = client.post(
+        f"{OPEN}/infer",
+        content=b"{}",
+        headers={"Inference-Header-Content-Length": length},
+    )
+    assert answer.status_code == 400
+    assert "Content-Length".lower() in answer.json()["error"]
 
 
 def test_a_client_of_triton(address, photos, expected):
