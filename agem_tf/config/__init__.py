@@ -37,7 +37,11 @@ from agem_tf.config.recipe import (
     TrainingConfig,
     UseConfig,
 )
-from agem_tf.config.validation import type_faults, validate
+from agem_tf.config.validation import (
+    read_settings,
+    type_faults,
+    validate,
+)
 
 __all__ = [
     "ATTENTIONS",
@@ -66,6 +70,7 @@ __all__ = [
     "earlier_default_rules",
     "named_network",
     "network_title",
+    "read_settings",
     "type_faults",
     "validate",
 ]

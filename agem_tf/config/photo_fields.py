@@ -8,6 +8,8 @@ from agem_tf.option_fields import option
 # strided layers is equal for every canvas.
 CANVAS_MULTIPLE = 32
 MINIMUM_SIZE = 32
+# A canvas of this side takes 0.8 GB.
+MAXIMUM_SIZE = 1 << 14
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos3")
 RESIZES = ("square", "aspect")
 
@@ -16,7 +18,12 @@ RESIZES = ("square", "aspect")
 class ImageConfig:
     """The preprocessing of photos."""
 
-    size: int = option(128, "Longer side in pixels.", minimum=MINIMUM_SIZE)
+    size: int = option(
+        128,
+        "Longer side in pixels.",
+        minimum=MINIMUM_SIZE,
+        maximum=MAXIMUM_SIZE,
+    )
     resize: str = option(
         "square",
         "square stretches every photo to size x size; aspect keeps its "

@@ -16,6 +16,7 @@ from agem_tf.config.optimizer_fields import (
     default_optimizer,
 )
 from agem_tf.config.photo_fields import (
+    MAXIMUM_SIZE,
     AugmentationConfig,
     ImageConfig,
     default_image,
@@ -333,7 +334,12 @@ class TrainingConfig:
 class UseConfig:
     """The photos of one use, where they differ from those of training."""
 
-    size: int = option(0, "Longer side in pixels; 0: image.size.", minimum=0)
+    size: int = option(
+        0,
+        "Longer side in pixels; 0: image.size.",
+        minimum=0,
+        maximum=MAXIMUM_SIZE,
+    )
     scales: tuple[float, ...] = option(
         (),
         "Scales of the resized photo; empty: extraction.scales.",
@@ -404,6 +410,7 @@ class BenchmarkConfig:
         0,
         "Longer side of its photos in pixels; 0: that of extraction.test.",
         minimum=0,
+        maximum=MAXIMUM_SIZE,
     )
     scales: tuple[float, ...] = option(
         (),

@@ -4,6 +4,7 @@ import copy
 
 from agem_tf import cli
 from agem_tf.config.loading import load_recipe, override_recipe
+from agem_tf.config.photo_fields import MAXIMUM_SIZE, MINIMUM_SIZE
 from agem_tf.config.recipe import STRATEGIES, Config
 from agem_tf.config.validation import validate
 from agem_tf.errors import UserError
@@ -60,7 +61,8 @@ class ScaleOptions:
         None,
         "Longer side of the photo in pixels; default: that of the model's "
         "recipe.",
-        minimum=32,
+        minimum=MINIMUM_SIZE,
+        maximum=MAXIMUM_SIZE,
     )
 
 

@@ -22,6 +22,8 @@ from agem_tf.config.recipe import (
 from agem_tf.errors import UserError
 from agem_tf.option_fields import info_of
 
+_Section = typing.TypeVar("_Section")
+
 # Types of JSON and of literals that are accepted in place of the annotation.
 _STAND_INS = {float: int, tuple: list}
 
@@ -36,6 +38,26 @@ def validate(config: Config) -> Config:
     if faults:
         raise UserError("Recipe: " + "; ".join(faults) + ".")
     return config
+
+
+def read_settings(kind: type[_Section], fields: Any) -> _Section:
+    """Returns the section of a recipe whose fields a file holds.
+
+    Args:
+        kind: Class of the section, such as `ImageConfig`.
+        fields: Value in the file, which is not trusted.
+
+    Raises:
+        UserError: A field is unknown, of another type or out of its bounds.
+    """
+    try:
+        section = kind(**fields)
+    except TypeError as error:
+        raise UserError(f"It is no {kind.__name__} ({error}).") from error
+    faults = list(type_faults(section, kind))
+    if faults := faults or list(_value_faults(section)):
+        raise UserError(f"{'; '.join(faults)}.")
+    return section
 
 
 def type_faults(value: Any, hint: Any, path: str = "") -> Iterator[str]:

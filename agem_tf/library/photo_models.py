@@ -12,7 +12,13 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agem_tf.config import Config, ImageConfig, ModelConfig, validate
+from agem_tf.config import (
+    Config,
+    ImageConfig,
+    ModelConfig,
+    read_settings,
+    validate,
+)
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.distribution.strategies import create_strategy
 from agem_tf.errors import UserError
@@ -98,7 +104,8 @@ def model_of_descriptors(
     run = _open_run(workdir)
     run.check_made(descriptors, path)
     made = descriptors.provenance
-    config = dataclasses.replace(run.config, image=ImageConfig(**made["image"]))
+    image = read_settings(ImageConfig, made["image"])
+    config = dataclasses.replace(run.config, image=image)
     config = (
         dataclasses.replace(run, config=config)
         .with_settings(made["scales"])

@@ -23,6 +23,7 @@ from agem_tf.config import (
     ImageConfig,
     named_network,
     network_title,
+    read_settings,
 )
 from agem_tf.errors import UserError, cause
 from agem_tf.files.atomic_writing import atomic_directory
@@ -161,12 +162,13 @@ def _read_directory(directory: pathlib.Path) -> Preset:
         model = keras.saving.deserialize_keras_object(config)
         path = directory / _PREPROCESSOR
         settings = _read_json(path)
-        image = ImageConfig(**settings["image"])
-        extraction = ExtractionConfig(
-            scales=tuple(settings["scales"]),
+        image = read_settings(ImageConfig, settings["image"])
+        others = {
+            "scales": tuple(settings["scales"]),
             # Not in presets of earlier versions.
-            resize_by=settings.get("resize_by", "sizes"),
-        )
+            "resize_by": settings.get("resize_by", "sizes"),
+        }
+        extraction = read_settings(ExtractionConfig, others)
     except Exception as error:  # Keras raises errors of many kinds.
         # Keras' own repeats the whole file before what it was raised for.
         reason = cause(error.__context__ or error)

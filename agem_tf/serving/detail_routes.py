@@ -5,7 +5,7 @@ from typing import Annotated
 import fastapi
 from fastapi import File, Form, Query, Response, UploadFile
 
-from agem_tf.config import ImageConfig
+from agem_tf.config import ImageConfig, read_settings
 from agem_tf.library.answers import Answer
 from agem_tf.library.collapsing import SAME_SHOT
 from agem_tf.library.copies import groups_of_copies
@@ -44,7 +44,8 @@ def detail_routes(service: Service) -> fastapi.APIRouter:
             )
         sent = [await each.read() for each in photo]
         encoded = await service.file(state, sent, name)
-        image = ImageConfig(**state.stored.origin.provenance["image"])
+        made = state.stored.origin.provenance
+        image = read_settings(ImageConfig, made["image"])
         return PngResponse(
             await service.run_alone(
                 attention_png, encoded, state.model.attention, image

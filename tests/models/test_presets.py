@@ -12,6 +12,7 @@ import pytest
 import agem_tf
 from agem_tf.config import ExtractionConfig, ImageConfig, named_network
 from agem_tf.errors import UserError
+from agem_tf.files.manifest import write_manifest
 from agem_tf.library.photo_models import model_for_photos
 from agem_tf.models import AGeM
 from agem_tf.models.presets import read_preset
@@ -54,6 +55,31 @@ def test_a_preset_keeps_how_photos_are_resized(model, tmp_path):
     found = read_preset(tmp_path / "mine")
     assert found.image.size == 96
     assert found.extraction == extraction
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "fault"),
+    [
+        ("image", "size", "large", "size must be of type int, not 'large'"),
+        ("image", "size", 10**9, "size must be at most 16384"),
+        ("image", "colours", 3, "unexpected keyword argument 'colours'"),
+        (None, "scales", [0.0], "scales must be positive"),
+        (None, "resize_by", 2, "resize_by must be of type str, not 2"),
+    ],
+)
+def test_settings_of_a_stranger_are_checked(
+    model, tmp_path, part, name, value, fault
+):
+    directory = tmp_path / "mine"
+    model.save_preset(directory)
+    path = directory / "preprocessor.json"
+    settings = json.loads(path.read_bytes())
+    (settings[part] if part else settings)[name] = value
+    path.write_text(json.dumps(settings))
+    (directory / "manifest.json").unlink()
+    write_manifest(directory, "preset")
+    with pytest.raises(UserError, match=f"preprocessor.json .*{fault}"):
+        read_preset(directory)
 
 
 def test_canvases_of_a_preset_change_with_the_size(model, tmp_path):
