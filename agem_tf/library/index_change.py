@@ -82,7 +82,12 @@ class IndexChange:
     def summary(self) -> str:
         """Returns the lines that end the command."""
         shown = self.skipped[:_MOST_SKIPPED_LINES]
-        lines = [f"skipped {s['photo']}: {s['reason']}" for s in shown]
+        lines = [
+            f"skipped: {entry['reason']}"
+            if entry["reason"].startswith(entry["photo"])
+            else f"skipped {entry['photo']}: {entry['reason']}"
+            for entry in shown
+        ]
         if len(shown) < len(self.skipped):
             more = len(self.skipped) - len(shown)
             lines.append(

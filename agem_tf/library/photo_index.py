@@ -41,9 +41,9 @@ Query = str | os.PathLike | bytes | np.ndarray
 
 # Copies of a photo, saved again without loss, are more similar than this.
 _COPY = 0.9995
-# Copies that may be left out of a result without making it shorter.
+# Copies that may be left out of a result without another search.
 _SPARE = 20
-# How many times as many photos are found, if too many were copies.
+# How many times as many photos are found, if too many were left out.
 _GROWTH = 4
 _MOST_SELECTIONS = 16
 # Each may hold new descriptors of all photos.
@@ -197,8 +197,6 @@ class PhotoIndex:
             search = self._reranked(tuple(rerank), where).search
         else:
             search = functools.partial(index.search, among=among)
-        # Re-ranked, similar photos may come after dissimilar ones.
-        can_grow = collapse or (rerank and min_similarity is not None)
         while True:
             found = search(rows, wanted)
             kept = [
@@ -212,11 +210,14 @@ class PhotoIndex:
             ]
             if collapse:
                 kept = [self._collapsed(matches) for matches in kept]
+            # Later photos are less similar, unless they are re-ranked.
             is_short = any(
-                len(some) < top and len(each) == wanted
+                len(some) < top
+                and len(each) == wanted
+                and (rerank or each[-1].similarity >= least)
                 for some, each in zip(kept, found, strict=True)
             )
-            if not can_grow or wanted == len(self) or not is_short:
+            if wanted == len(self) or not is_short:
                 break
             wanted = min(len(self), _GROWTH * wanted)
         known = self._metadata

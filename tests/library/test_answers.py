@@ -107,6 +107,17 @@ def test_copies_and_unlike_photos_are_left_out(angles):
         index.search(np.zeros((9, 9, 3), np.uint8))
 
 
+def test_more_copies_than_expected_hide_no_other_photo(tmp_path):
+    storage = storage_at(str(tmp_path / "burst"))
+    with storage.created() as draft:
+        index = draft.start("exact", 2, Origin({"model": "m"}))
+        index.add([f"burst {n}" for n in range(40)], np.eye(2)[[0] * 40])
+        index.add(["other"], np.float32([[0.6, 0.8]]))
+    index = PhotoIndex(storage.open())
+    (match,) = index.search("burst 3", top=5, exclude_self=True)
+    assert match.name == "other"
+
+
 def test_examples_and_counter_examples_make_one_query(angles):
     limits = SearchLimits(top=2)
     answer = search_by_examples(angles, ["10", "40"], [], limits)
