@@ -160,6 +160,8 @@ def _read_directory(directory: pathlib.Path) -> Preset:
         found = config.get("registered_name")
         check_plain_model(config, found if found in _CLASSES else _CLASSES[0])
         model = keras.saving.deserialize_keras_object(config)
+        if not isinstance(model, keras.Model):
+            raise ValueError("it describes no network")
         path = directory / _PREPROCESSOR
         settings = _read_json(path)
         image = read_settings(ImageConfig, settings["image"])

@@ -12,7 +12,6 @@ import pytest
 import agem_tf
 from agem_tf.config import ExtractionConfig, ImageConfig, named_network
 from agem_tf.errors import UserError
-from agem_tf.files.manifest import write_manifest
 from agem_tf.library.photo_models import model_for_photos
 from agem_tf.models import AGeM
 from agem_tf.models.presets import read_preset
@@ -68,7 +67,7 @@ def test_a_preset_keeps_how_photos_are_resized(model, tmp_path):
     ],
 )
 def test_settings_of_a_stranger_are_checked(
-    model, tmp_path, part, name, value, fault
+    model, reseal, tmp_path, part, name, value, fault
 ):
     directory = tmp_path / "mine"
     model.save_preset(directory)
@@ -76,8 +75,7 @@ def test_settings_of_a_stranger_are_checked(
     settings = json.loads(path.read_bytes())
     (settings[part] if part else settings)[name] = value
     path.write_text(json.dumps(settings))
-    (directory / "manifest.json").unlink()
-    write_manifest(directory, "preset")
+    reseal(directory)
     with pytest.raises(UserError, match=f"preprocessor.json .*{fault}"):
         read_preset(directory)
 
@@ -124,11 +122,15 @@ def test_other_sources_are_refused(source, message, monkeypatch):
         agem_tf.load(source)
 
 
-def test_a_preset_of_code_is_refused(preset, reseal, tmp_path):
+@pytest.mark.parametrize("kind", ["Sequential", None])
+def test_a_preset_of_code_is_refused(preset, reseal, tmp_path, kind):
     for path in preset.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     config = json.loads((preset / "config.json").read_bytes())
-    config["registered_name"] = config["class_name"] = "Sequential"
+    if kind:
+        config["registered_name"] = config["class_name"] = kind
+    else:
+        del config["class_name"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     reseal(tmp_path)
     with pytest.raises(UserError, match="config.json can't be read"):
