@@ -27,10 +27,16 @@ def _network_and_photos(
     return network, photos
 
 
-def multiply(matrix: np.ndarray) -> Callable[[], object]:
+def multiply(matrix: np.ndarray, bfloat16: bool) -> Callable[[], object]:
     """Returns a function that multiplies a matrix by itself."""
     tensor = torch.from_numpy(matrix)
+    if bfloat16:
+        tensor = tensor.bfloat16()
     return lambda: tensor @ tensor
+
+
+def _autocast(bfloat16: bool) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16)
 
 
 def _gem(features: Any, p: Any) -> Any:
@@ -41,6 +47,7 @@ def _gem(features: Any, p: Any) -> Any:
 def train(
     pixels: np.ndarray,
     threads: int,
+    bfloat16: bool = False,
     one_by_one: bool = False,
     channels_last: bool = False,
 ) -> Callable[[], object]:
@@ -56,7 +63,12 @@ def train(
 
     def step() -> None:
         optimizer.zero_grad()
-        rows = torch.cat([_gem(network(part), p) for part in parts])
+        rows = []
+        for part in parts:
+            with _autocast(bfloat16):
+                features = network(part)
+            rows.append(_gem(features.float(), p))
+        rows = torch.cat(rows)
         distances = (rows[:1] - rows[1:] + 1e-6).norm(dim=1)
         near, far = distances[:1], (0.85 - distances[1:]).clamp(min=0)
         (0.5 * (near.pow(2).sum() + far.pow(2).sum())).backward()
@@ -68,6 +80,7 @@ def train(
 def extract(
     pixels: np.ndarray,
     threads: int,
+    bfloat16: bool = False,
     channels_last: bool = False,
     is_folded: bool = False,
 ) -> Callable[[], object]:
@@ -78,6 +91,8 @@ def extract(
 
     def call() -> None:
         with torch.inference_mode():
-            _gem(network(photos), 3.0)
+            with _autocast(bfloat16):
+                features = network(photos)
+            _gem(features.float(), 3.0)
 
     return call

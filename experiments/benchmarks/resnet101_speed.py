@@ -3,9 +3,10 @@
     python experiments/benchmarks/resnet101_speed.py --threads=2
 
 Training: one step of gem_resnet101_sfm120k.py on a tuple of 7 photos of 362x272
-pixels. Extraction: the GeM descriptor of one photo of 1024x768. In float32,
-with random weights. CPU times are the least, wall times the median, because
-other work on the machine disturbs CPU times less.
+pixels. Extraction: the GeM descriptor of one photo of 1024x768. In float32, or
+with `--bfloat16` in mixed precision (PyTorch by autocast), with random weights.
+CPU times are the least, wall times the median, because other work on the
+machine disturbs CPU times less.
 
 Where PyTorch and torchvision are installed, they do the same: one photo of the
 tuple after the other, as cnnimageretrieval-pytorch trains, and all at once, in
@@ -56,6 +57,7 @@ _EXTRACTION = {
 _THREADS = flags.DEFINE_integer("threads", 2, "Threads of each process.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Calls per process.")
 _ROUNDS = flags.DEFINE_integer("rounds", 1, "Processes per way, in turns.")
+_BFLOAT16 = flags.DEFINE_bool("bfloat16", False, "Mixed precision.")
 _ONLY = flags.DEFINE_string("only", "", "Ways whose names contain this.")
 
 
@@ -78,10 +80,18 @@ class _Times:
 
 @dataclasses.dataclass(frozen=True)
 class _Settings:
-    """What a process is to measure: threads, calls, (photos, height, width)."""
+    """What a process is to measure.
+
+    Attributes:
+        threads: Threads of the process.
+        repeats: Calls.
+        bfloat16: Whether it measures mixed precision.
+        shape: Photos, height and width.
+    """
 
     threads: int
     repeats: int
+    bfloat16: bool
     shape: tuple[int, int, int]
 
 
@@ -92,7 +102,9 @@ def main(argv: list[str]) -> None:
         (_TRAINING, (7, 272, 362), 3),
         (_EXTRACTION, (1, 768, 1024), 1),
     ):
-        settings = _Settings(_THREADS.value, _REPEATS.value, shape)
+        settings = _Settings(
+            _THREADS.value, _REPEATS.value, _BFLOAT16.value, shape
+        )
         print_table(_rows(ways, settings, passes))
         print()
 
@@ -149,9 +161,11 @@ def _time(
     steps = importlib.import_module(module)
     shape = (*settings.shape, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    call = getattr(steps, function)(pixels, settings.threads, **options)
+    call = getattr(steps, function)(
+        pixels, settings.threads, settings.bfloat16, **options
+    )
     matrix = np.ones((_MATRIX_SIDE, _MATRIX_SIDE), np.float32)
-    multiply = steps.multiply(matrix)
+    multiply = steps.multiply(matrix, settings.bfloat16)
     product = measure(multiply, 10).cpu_seconds
     call()  # Compiles.
     found = [measure(call) for _ in range(settings.repeats)]

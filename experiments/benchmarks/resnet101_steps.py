@@ -36,15 +36,19 @@ def _recipe() -> Config:
     return config
 
 
-def _model(config: Config) -> AGeM:
+def _model(config: Config, dtype: str = "float32") -> AGeM:
     keras.utils.set_random_seed(0)
-    return AGeM(**dataclasses.asdict(config.model))
+    return AGeM(**dataclasses.asdict(config.model), dtype=dtype)
 
 
-def multiply(matrix: np.ndarray) -> Callable[[], object]:
+def multiply(matrix: np.ndarray, bfloat16: bool) -> Callable[[], object]:
     """Returns a function that multiplies a matrix by itself."""
-    tensor = tf.constant(matrix)
+    tensor = tf.constant(matrix, tf.bfloat16 if bfloat16 else tf.float32)
     return lambda: (tensor @ tensor).numpy()
+
+
+def _policy(bfloat16: bool) -> str:
+    return "mixed_bfloat16" if bfloat16 else "float32"
 
 
 def _limit_threads(threads: int) -> None:
@@ -55,6 +59,7 @@ def _limit_threads(threads: int) -> None:
 def train(
     pixels: np.ndarray,
     threads: int,
+    bfloat16: bool = False,
     tuples: int = 1,
     accumulate_steps: int = 1,
     remat: bool = False,
@@ -64,6 +69,7 @@ def train(
     Args:
         pixels: The photos of a tuple, (photos, height, width, 3) uint8.
         threads: Threads of the process.
+        bfloat16: Whether layers compute in bfloat16.
         tuples: Tuples per step.
         accumulate_steps: See `agem_tf.config.TrainingConfig`.
         remat: See `agem_tf.config.TrainingConfig`.
@@ -71,7 +77,7 @@ def train(
     _limit_threads(threads)
     keep_sums_in_loops()
     config = _recipe()
-    model = _model(config)
+    model = _model(config, _policy(bfloat16))
     optimizer = RuleOptimizer(config.optimizer, model.trainable_variables)
     networks = training_networks(
         model, config.image, optimizer.trainable_variables, remat=remat
@@ -96,12 +102,14 @@ def train(
     ).loss.numpy()
 
 
-def extract(pixels: np.ndarray, threads: int) -> Callable[[], object]:
+def extract(
+    pixels: np.ndarray, threads: int, bfloat16: bool = False
+) -> Callable[[], object]:
     """Returns the call of `agem_tf.extract` for a batch."""
     _limit_threads(threads)
     config = _recipe()
     extractor = Extractor(
-        _model(config),
+        _model(config, _policy(bfloat16)),
         config.image,
         ExtractionConfig(batch_size=1),
         tf.distribute.get_strategy(),
