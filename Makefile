@@ -10,12 +10,14 @@ export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 # Separate environments for TensorFlow for TPUs and for Google's TPU compiler.
 TPU_VENV := .venv-tpu
 TPU_COMPILER_VENV := .venv-tpu-compiler
+# Apache Beam needs older protobuf and pyarrow than the rest.
+ENGINES_VENV := .venv-engines
 TPU_STACK_TESTS ?= tests
 
 # Each needs about 3 GB of memory.
 TEST_PROCESSES ?= 2
 
-.PHONY: quickstart demo test lint docs tpu-check test-tpu-stack
+.PHONY: quickstart demo test lint docs test-engines tpu-check test-tpu-stack
 
 # A virtual environment is finished when its stamp is newer than the lists.
 $(VENV)/installed: requirements.txt pyproject.toml
@@ -55,6 +57,17 @@ lint: $(VENV)/installed-dev
 # docs/commands.md and docs/recipes.md, from the option dataclasses.
 docs: $(VENV)/installed
 	$(RUN) docs/make_tables.py
+
+$(ENGINES_VENV)/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(ENGINES_VENV)
+	$(ENGINES_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(ENGINES_VENV)/bin/python -m pip install --quiet pytest \
+	    --editable '.[beam,ray]'
+	touch $@
+
+# The tests that Beam and Ray leave the same files as one process.
+test-engines: $(ENGINES_VENV)/installed
+	$(ENGINES_VENV)/bin/python -m pytest tests/distribution/test_engines.py
 
 $(TPU_COMPILER_VENV)/installed: requirements-tpu-compiler.txt
 	$(PYTHON) -m venv $(TPU_COMPILER_VENV)

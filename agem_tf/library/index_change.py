@@ -168,21 +168,24 @@ def record_described(
     change.skip(described.unreadable)
 
 
-def is_still_unreadable(stored: StoredIndex, name: str, path: str) -> bool:
-    """Whether an unreadable photo of the index is one still.
+def still_unreadable(
+    stored: StoredIndex, name: str, path: str
+) -> Unreadable | None:
+    """Returns why an unreadable photo of the index is one still, else None.
 
     A file that has not changed is tried again, because its permissions may have
     changed, or its format may be supported now.
     """
     if name not in stored.unreadable:
-        return False
+        return None
     noted = Unreadable(*stored.unreadable[name])
     state = PhotoState.of(path)
     if not state.is_like(PhotoState(noted.size, noted.modified)):
-        return False
+        return None
     try:
         check_name(path)
         with opened(read_photo_file(path), path):
-            return False
-    except UserError:
-        return True
+            return None
+    except UserError as error:
+        # The folder, which the noted reason names, may have moved.
+        return noted._replace(reason=str(error))

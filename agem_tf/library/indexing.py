@@ -29,8 +29,8 @@ from agem_tf.library.describing import (
 from agem_tf.library.index_change import (
     IndexChange,
     add_described,
-    is_still_unreadable,
     record_described,
+    still_unreadable,
 )
 from agem_tf.library.reduction import Reduction
 from agem_tf.photos.listing import list_folder
@@ -240,8 +240,8 @@ def add_photos(
         name = photo_name(path, root)
         if name in known:
             continue
-        if is_still_unreadable(stored, name, path):
-            change.skip({path: stored.unreadable[name]})
+        if reason := still_unreadable(stored, name, path):
+            change.skip({path: reason})
         else:
             new.append(path)
     if not new:

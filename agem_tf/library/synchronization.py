@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from agem_tf import cli
 from agem_tf.errors import UserError
-from agem_tf.library.describing import describe_photos, photo_name
+from agem_tf.library.describing import (
+    Unreadable,
+    describe_photos,
+    photo_name,
+)
 from agem_tf.library.index_change import (
     IndexChange,
     add_described,
-    is_still_unreadable,
     record_described,
+    still_unreadable,
 )
 from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import Storage, StoredIndex
@@ -54,7 +58,7 @@ def sync_photos(
     paths = {photo_name(path, root): path for path in listed}
     plan = _compare(stored, paths, photos or root)
     change.renamed, change.removed = len(plan.moved), len(plan.gone)
-    change.skip({paths[n]: stored.unreadable[n] for n in plan.unreadable})
+    change.skip(plan.unreadable)
     is_same = not (plan.states or plan.gone or plan.coming or plan.forgotten)
     if is_same and root == stored.origin.photos:
         change.present = plan.present
@@ -111,7 +115,7 @@ class _Plan:
         gone: names of photos to remove.
         moved: new names by old ones.
         states: states of photos that were moved or touched.
-        unreadable: names of photos that still can't be read.
+        unreadable: photos that still can't be read, by path.
         forgotten: names of unreadable photos that are gone.
         present: number of unchanged photos.
     """
@@ -120,7 +124,7 @@ class _Plan:
     gone: set[str] = dataclasses.field(default_factory=set)
     moved: dict[str, str] = dataclasses.field(default_factory=dict)
     states: dict[str, PhotoState] = dataclasses.field(default_factory=dict)
-    unreadable: list[str] = dataclasses.field(default_factory=list)
+    unreadable: dict[str, Unreadable] = dataclasses.field(default_factory=dict)
     forgotten: list[str] = dataclasses.field(default_factory=list)
     present: int = 0
 
@@ -142,8 +146,8 @@ def _compare(
     ]
     sizes = {states[name].size for name in lost.values()}
     for name, path in paths.items():
-        if is_still_unreadable(stored, name, path):
-            plan.unreadable.append(name)
+        if reason := still_unreadable(stored, name, path):
+            plan.unreadable[path] = reason
             continue
         state, old = PhotoState.of(path), states.get(name)
         if name in inside:
