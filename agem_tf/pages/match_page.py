@@ -142,8 +142,6 @@ def _check_output(path: str) -> None:
             f"{path} has no suffix of a page or a picture; end it in .html, "
             ".png or .jpg."
         )
-    if path.is_dir():
-        raise UserError(f"{path} is a directory; give a file.")
 
 
 def _with_article(model: str) -> str:
