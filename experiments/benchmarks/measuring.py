@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+# Objects for functions that a library pickles and calls in the same process.
+SHARED: dict[str, Any] = {}
+
 _SECONDS_BETWEEN_SAMPLES = 0.005
 
 
