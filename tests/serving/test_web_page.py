@@ -24,6 +24,8 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="Chromium is not installed."
 )
 WIDE, PHONE = {"width": 1200, "height": 800}, {"width": 390, "height": 844}
+# A wide screen at 400 %.
+NARROW = {"width": 320, "height": 256}
 MARKUP = "<img src=x onerror=alert(1)>.jpg"
 
 
@@ -358,7 +360,9 @@ def test_the_least_similarity_narrows_the_results(open_page):
 
 
 @pytest.mark.parametrize(
-    "viewport,scheme", [(WIDE, "light"), (PHONE, "dark")], ids=["wide", "phone"]
+    "viewport,scheme",
+    [(WIDE, "light"), (PHONE, "dark"), (NARROW, "light")],
+    ids=["wide", "phone", "narrow"],
 )
 def test_every_view_is_accessible_and_fits(open_page, photos, viewport, scheme):
     page = open_page(viewport, color_scheme=scheme)
