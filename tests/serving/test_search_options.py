@@ -77,6 +77,51 @@ def test_options_hold_together(places_client, rerank, collapse):
             assert page["total"] >= len(shown)
 
 
+@pytest.fixture(scope="module")
+def album_client(album_index):
+    """A client of a service of photos, which has time to build a network."""
+    service = Service(ServeOptions(index=album_index, timeout=600))
+    yield TestClient(create_application(service), "http://127.0.0.1")
+    service.close()
+
+
+@pytest.mark.parametrize("rerank", ["", "qe:5", "verify"])
+@pytest.mark.parametrize("sent", [0, 1, 2], ids="{} sent".format)
+@pytest.mark.parametrize("named", [0, 1, 2], ids="{} named".format)
+def test_what_can_not_be_searched_for_is_said(
+    album_client, album, rerank, sent, named
+):
+    names = [f"place 1/{number} ä.jpg" for number in range(3)]
+    files = [("photo", (album / name).read_bytes()) for name in names[:sent]]
+    offered = album_client.get("/library").json()["features"]["rerank"]
+    for box, where, unlike in itertools.product(
+        ["", "0,0,40,30", "0,0,9999,9999"],
+        ["", "colour = 1"],
+        [[], names[2:]],
+    ):
+        data = {
+            "name": names[:named],
+            "unlike": unlike,
+            "box": box,
+            "where": where,
+            "rerank": rerank,
+        }
+        answer = album_client.post("/search", data=data, files=files or None)
+        is_single = sent + named == 1
+        if (
+            sent + named
+            and rerank in ("", *offered)
+            and not (rerank == "verify" and (unlike or not is_single))
+            and (not box or (box == "0,0,40,30" and is_single))
+            and where != "colour = 1"
+        ):
+            assert answer.status_code == 200, (data, answer.text)
+            assert answer.json()["results"]
+        else:
+            assert answer.status_code == 400, (data, answer.text)
+            assert answer.json()["error"].endswith(".")
+
+
 @pytest.mark.parametrize("rerank", ["k_reciprocal", "superglobal", "verify"])
 def test_other_re_rankings_are_refused(places_client, rerank):
     data = {"name": "1/0.jpg", "rerank": rerank}
