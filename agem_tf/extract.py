@@ -66,7 +66,9 @@ class PhotoChoiceOptions(ShardOptions):
         minimum=1,
     )
     skip_corrupt: bool = cli.option(
-        False, "Leave out photos that can't be read, and report them."
+        False,
+        "Report photos that can't be read. Those of a dataset are left out, "
+        "those of a folder have no features.",
     )
     photos: str | None = cli.option(
         None,
@@ -79,10 +81,9 @@ class PhotoChoiceOptions(ShardOptions):
 
     def __post_init__(self) -> None:
         ShardOptions.__post_init__(self)
-        if self.photos and (self.queries or self.skip_corrupt or self.split):
+        if self.photos and (self.queries or self.split):
             raise UserError(
-                "--split, --queries and --skip_corrupt are for --data_dir; "
-                "leave them out."
+                "--split and --queries are for --data_dir; leave them out."
             )
 
     @property
@@ -316,6 +317,7 @@ def _write_descriptors(options, run, devices, dataset, names):
 
 def _write_features(options, extractor, dataset, names):
     names, output, finished = _shared_out(options, names, local_extractor.UNIT)
+    unreadable = []
     if dataset is None:
         extracted = local_extractor.write_folder_features(
             extractor,
@@ -324,6 +326,7 @@ def _write_features(options, extractor, dataset, names):
             options.overwrite,
             names,
             finished,
+            unreadable.append if options.skip_corrupt else None,
         )
     else:
         extracted = local_extractor.write_local_features(
@@ -341,6 +344,10 @@ def _write_features(options, extractor, dataset, names):
         output,
         "no keypoint stands out or reaches --score_threshold",
     )
+    if unreadable:
+        cli.print_line(
+            f"{len(unreadable)} of them can't be read, first: {unreadable[0]}"
+        )
     return extracted
 
 

@@ -87,6 +87,7 @@ class Table:
             workdir.read_recipe(run),
             [
                 "training.epochs=0",
+                "evaluation.untrained=True",
                 "data.test_split=''",
                 f"data.directory={self.data}",
                 *changes,

@@ -57,3 +57,17 @@ def test_shards_of_other_settings_or_photos_are_refused(extracted, tmp_path):
     for shard, message in (("3/2", "a number of how many"), ("2/9", "fewer")):
         with pytest.raises(UserError, match=message):
             extracted("joined", shard)
+
+
+def test_photos_that_can_not_be_read_are_counted(tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "bad.jpg").write_bytes(b"no photo")
+    options = extract.ExtractLocalOptions(
+        local="rootsift",
+        photos=str(folder),
+        output=str(tmp_path / "features"),
+        skip_corrupt=True,
+    )
+    assert extract.main(options).names == ["bad.jpg"]
+    assert "1 of them can't be read, first: " in capsys.readouterr().out

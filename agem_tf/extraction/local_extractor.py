@@ -24,6 +24,7 @@ from agem_tf.descriptors.local_features import (
     LocalFeatureSet,
     LocalFeatureWriter,
 )
+from agem_tf.errors import UserError
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.local_pyramid import LocalPyramid
 from agem_tf.files.manifest import MANIFEST
@@ -279,6 +280,7 @@ def write_folder_features(
     overwrite: bool = False,
     names: Sequence[str] | None = None,
     portions: Sequence[pathlib.Path] = (),
+    skip: Callable[[UserError], None] | None = None,
 ) -> LocalFeatureSet:
     """Extracts the local features of the photos of a folder.
 
@@ -295,10 +297,13 @@ def write_folder_features(
         names: Names of the photos; by default all of the folder.
         portions: Directories of sets of consecutive photos, whose features are
             taken over.
+        skip: Called with the error of each photo that can't be read, which then
+            has no features; without it, the first one ends the extraction.
 
     Raises:
-        UserError: A photo can't be read, the directory holds other files, a
-            portion is of other photos or settings, or the disk is full.
+        UserError: A photo can't be read and there is no `skip`, the directory
+            holds other files, a portion is of other photos or settings, or the
+            disk is full.
     """
     root = os.path.abspath(os.path.expanduser(folder))
     names = list(folder_names(folder) if names is None else names)
@@ -306,7 +311,7 @@ def write_folder_features(
     @contextlib.contextmanager
     def windows(first: int, end: int) -> Iterator[Iterator["_Window"]]:
         yield (
-            [_whole_photo(os.path.join(root, name))]
+            [_whole_photo(os.path.join(root, name), skip)]
             for name in names[first:end]
         )
 
@@ -403,15 +408,25 @@ class _CroppedPhoto(NamedTuple):
 
 
 _Window = list[_CroppedPhoto]
+# Too small to have features.
+_NO_PHOTO = _CroppedPhoto(np.zeros((1, 1, 3), np.uint8), (0, 0), (1, 1))
 
 
-def _whole_photo(path: str) -> _CroppedPhoto:
+def _whole_photo(
+    path: str, skip: Callable[[UserError], None] | None
+) -> _CroppedPhoto:
     """Reads a photo of a folder; a large JPEG is decoded at half its sides."""
-    remedy = "remove it from the folder"
-    encoded = reading.read_photo_file(path, remedy)
-    with reading.opened(encoded, path, remedy) as photo:
-        pixels = np.asarray(to_rgb(photo))
-        factor = reading.reduction(photo)
+    remedy = "remove it from the folder, or pass --skip_corrupt"
+    try:
+        encoded = reading.read_photo_file(path, remedy)
+        with reading.opened(encoded, path, remedy) as photo:
+            pixels = np.asarray(to_rgb(photo))
+            factor = reading.reduction(photo)
+    except UserError as error:
+        if skip is None:
+            raise
+        skip(error)
+        return _NO_PHOTO
     size = pixels.shape[:2]
     if factor > 1:
         with reading.open_header(encoded) as header:

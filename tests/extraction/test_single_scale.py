@@ -1,6 +1,7 @@
 """Local features of photos of any kind, from files and prepared photos."""
 
 import contextlib
+import re
 
 import numpy as np
 import PIL.Image
@@ -211,11 +212,18 @@ def test_any_photo_of_a_folder_has_features_or_none(tmp_path, monkeypatch):
     assert found["large.jpg"].keypoints[:, 0].max() > 300
 
 
-def test_an_unreadable_photo_is_named(photo_folder):
+def test_an_unreadable_photo_is_named_or_has_no_features(photo_folder):
     (photo_folder / "bad.jpg").write_bytes(b"no photo")
-    with pytest.raises(UserError, match=r"bad\.jpg is not a readable photo"):
-        write_folder_features(
-            single_scale_extractor("rootsift", 20, 512),
-            photo_folder.parent / "features",
-            str(photo_folder),
-        )
+    extractor = single_scale_extractor("rootsift", 20, 512)
+    output = photo_folder.parent / "features"
+    message = r"bad\.jpg is not a readable photo"
+    with pytest.raises(UserError, match=message):
+        write_folder_features(extractor, output, str(photo_folder))
+    errors = []
+    found = write_folder_features(
+        extractor, output, str(photo_folder), skip=errors.append
+    )
+    (error,) = errors
+    assert re.search(message, str(error))
+    assert not len(found["bad.jpg"])
+    assert len(found) == len(list(photo_folder.iterdir()))
