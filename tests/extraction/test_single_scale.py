@@ -226,4 +226,4 @@ def test_an_unreadable_photo_is_named_or_has_no_features(photo_folder):
     (error,) = errors
     assert re.search(message, str(error))
     assert not len(found["bad.jpg"])
-    assert len(found) == len(list(photo_folder.iterdir()))
+    assert "place0/0.jpg" in found
