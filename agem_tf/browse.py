@@ -12,6 +12,7 @@ from __future__ import annotations
 from agem_tf import cli
 
 atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
+listing = cli.lazy("agem_tf.photos.listing")
 photo_index = cli.lazy("agem_tf.library.photo_index")
 photo_map = cli.lazy("agem_tf.library.photo_map")
 report = cli.lazy("agem_tf.pages.report")
@@ -47,9 +48,11 @@ def main(options: BrowseOptions) -> int:
     """Writes the map, and returns the number of its photos.
 
     Raises:
-        UserError: the index is missing or not exact, or has too few photos.
+        UserError: the index is missing or not exact, or has too few photos, or
+            the folder is missing.
     """
     atomic_writing.check_writable(options.output)
+    listing.check_folder(options.folder)
     count = photo_map.save_map_page(
         options.output,
         photo_index.PhotoIndex.open(options.index),

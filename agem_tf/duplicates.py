@@ -18,6 +18,7 @@ atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
 collapsing = cli.lazy("agem_tf.library.collapsing")
 copies = cli.lazy("agem_tf.library.copies")
 descriptor_files = cli.lazy("agem_tf.evaluation.descriptor_files")
+listing = cli.lazy("agem_tf.photos.listing")
 report = cli.lazy("agem_tf.pages.report")
 storages = cli.lazy("agem_tf.retrieval.indexes")
 
@@ -62,9 +63,11 @@ def main(options: DuplicatesOptions) -> list[answers.Answer]:
     """Finds duplicates and prints them.
 
     Raises:
-        UserError: an index is missing, not exact or of another model.
+        UserError: an index is missing, not exact or of another model, or the
+            folder is missing.
     """
     atomic_writing.check_writable(options.output)
+    listing.check_folder(options.folder)
     photos = descriptor_files.load_descriptors(options.index)
     least = options.min_similarity
     if least is None:

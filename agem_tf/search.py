@@ -29,6 +29,7 @@ from agem_tf.errors import PartialResultError, UserError
 answers = cli.lazy("agem_tf.library.answers")
 atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
 feature_search = cli.lazy("agem_tf.library.feature_search")
+listing = cli.lazy("agem_tf.photos.listing")
 photo_index = cli.lazy("agem_tf.library.photo_index")
 recognition = cli.lazy("agem_tf.library.recognition")
 reranking = cli.lazy("agem_tf.retrieval.reranking")
@@ -214,12 +215,13 @@ def main(
     """Searches an index and prints what it finds.
 
     Raises:
-        UserError: options do not go together, or the index, a query or a
-            parameter is at fault.
+        UserError: options do not go together, or the index, a query, the
+            folder or a parameter is at fault.
         PartialResultError: a photo of a folder or a list can't be read; the
             answers of the others are printed.
     """
     atomic_writing.check_writable(options.output)
+    listing.check_folder(options.folder)
     steps = reranking.parse_rerank(options.rerank)
     _, verification = reranking.split_verification(steps)
     if isinstance(options, FeatureSearchOptions):

@@ -101,6 +101,19 @@ def list_landmarks(
     return _list_folder(root)
 
 
+def check_folder(folder: str | None) -> None:
+    """Checks that the folder of indexed photos, if one is given, is there.
+
+    Raises:
+        UserError: It is not a folder.
+    """
+    if folder is not None and not os.path.isdir(folder):
+        raise UserError(
+            f"No folder at {folder}; give the folder of the indexed photos as "
+            "--folder=DIR."
+        )
+
+
 def check_name(
     name: str, remedy: str = "rename it, or pass --skip_bad"
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from agem_tf import browse, duplicates, search
 from agem_tf.errors import UserError
 from agem_tf.library.answers import (
     PAGE_SIDE,
@@ -223,6 +224,26 @@ def test_the_page_shows_the_indexed_photo_of_a_name_that_is_here_too(
     assert [photo.size for photo in pictures(page)] == [(20, 20), (30, 30)]
     assert f'href="file://{tmp_path}/here/a.png"' in page
     assert f'href="file://{folder}/a.png"' in page
+
+
+@pytest.mark.parametrize(
+    "write_page",
+    [
+        lambda **given: search.main(
+            search.SearchOptions(photos=("place0 0.png",), **given)
+        ),
+        lambda **given: browse.main(browse.BrowseOptions(**given)),
+        lambda **given: duplicates.main(duplicates.DuplicatesOptions(**given)),
+    ],
+    ids=["search", "browse", "duplicates"],
+)
+def test_a_page_of_a_folder_that_is_not_there_is_refused(
+    write_page, indexed, tmp_path
+):
+    page = tmp_path / "page.html"
+    with pytest.raises(UserError, match="No folder at absent; give .*--folder"):
+        write_page(index=indexed, output=str(page), folder="absent")
+    assert not page.exists()
 
 
 def test_a_list_from_a_pipe_may_hold_names_of_any_encoding(monkeypatch):

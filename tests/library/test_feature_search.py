@@ -91,10 +91,11 @@ def test_the_best_are_verified(root, source, capsys):
     assert first["inliers"] == answer.inliers[0]
 
 
-@pytest.mark.parametrize("folder", ["", "none"])
-def test_a_folder_without_the_photos_is_refused(root, folder):
+def test_a_folder_without_the_photos_is_refused(root):
     with pytest.raises(UserError, match="has none of the 4 photos to verify"):
-        searched(root, rerank=("verify:4",), folder=str(root / folder))
+        searched(root, rerank=("verify:4",), folder=str(root))
+    with pytest.raises(UserError, match="No folder at absent"):
+        searched(root, format="html", folder="absent")
 
 
 def test_the_index_follows_the_folder(root, drawn_pixels):
