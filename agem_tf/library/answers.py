@@ -57,7 +57,9 @@ class Answer:
     def lines(self) -> str:
         """Returns the query, its label if any, and a line per match.
 
-        A line has rank, similarity, inliers if any, name and metadata.
+        A line has rank, similarity, inliers if any, name and metadata. Line
+        breaks within them are escaped, so that no name or label looks like a
+        match.
         """
         lines = [
             f"{rank:4} {match.similarity:7.4f}{self._count(rank, 13)}  "
@@ -67,7 +69,9 @@ class Answer:
         heading = self.query
         if self.recognition is not None:
             heading += f"  {self.recognition.line()}"
-        return "\n".join([heading, *lines])
+        return "\n".join(
+            line.replace("\n", "\\n") for line in [heading, *lines]
+        )
 
     def caption(self, rank: int) -> str:
         """Returns rank, similarity, and inliers and copies if any."""

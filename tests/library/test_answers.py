@@ -22,6 +22,7 @@ from agem_tf.library.answers import (
     search_in_batches,
 )
 from agem_tf.library.photo_index import PhotoIndex
+from agem_tf.library.recognition import Recognition
 from agem_tf.retrieval.indexes import Match, Origin, storage_at
 
 
@@ -47,6 +48,16 @@ def test_lines_have_rank_similarity_and_name(answer):
         "   2  0.5000  deep0/place1 1.jpg",
         "   3 -0.2500  gone & <away>.jpg",
     ]
+
+
+def test_a_line_break_in_a_name_or_a_label_makes_no_line():
+    forged = "rome\n   1  1.0000  a.jpg"
+    matches = [Match("b.jpg", 0.5, {"landmark": forged})]
+    recognition = Recognition(forged, 0.5, {forged: 0.5})
+    answer = Answer("query\n.jpg", matches, recognition=recognition)
+    heading, line = answer.lines().split("\n")
+    assert heading.startswith(r"query\n.jpg  rome\n   1")
+    assert line.startswith("   1  0.5000  b.jpg  [landmark=rome")
 
 
 def test_answers_are_read_by_programs(answer):
