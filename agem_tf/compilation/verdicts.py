@@ -26,7 +26,8 @@ WHAT_IT_PROVES = """\
 GiB is the memory needed at once, GB what is read from the chip's memory and
 written to it. "Roofline ms" is the slower of the arithmetic at its peak and of
 these bytes at the memory's bandwidth. "About" is extrapolated from the recipe's
-batch; --largest_batch compiles it.
+batch; --largest_batch compiles it. Of a step in parts
+(`training.accumulate_steps`), arithmetic, bytes and time are those of one part.
 
 Nothing was run. This proves that the compiler of a TPU accepts the steps of one
 replica, and that they fit. It does not prove how long they take, that photos
@@ -194,7 +195,8 @@ def _row(verdict: Verdict, chip: Chip) -> dict[str, str]:
     } | dict.fromkeys(_COSTS, "-")
     if isinstance(answer, Costs):
         least = roofline(answer.flops, answer.bytes, chip)
-        photos = program.batch * program.photos_per_unit
+        # The compiler counts the body of a loop once, whatever its rounds.
+        photos = program.batch // program.multiple * program.photos_per_unit
         values = [
             f"{answer.flops / 1e9:.1f}",
             _number(answer.bytes / 1e9),

@@ -1,5 +1,7 @@
 """Verdicts on programs: batches that are compiled, and rows of the table."""
 
+import dataclasses
+
 import pytest
 
 from agem_tf.compilation.compiler import Costs, Refusal, Target
@@ -138,6 +140,19 @@ def test_a_row_has_what_a_roofline_says():
     # 35 images in 20 ms, half of which the arithmetic takes.
     costs = ["1970.0", "16.38", "20.00", "memory", "50%", "1750"]
     assert row.split()[6:] == [*costs, "26"]
+
+
+def test_the_rate_of_a_step_in_parts_is_that_of_a_part():
+    # The compiler counts the body of the loop over parts once.
+    costs = Costs(flops=1.97e12, bytes=1.0, memory=3 * GIB, fixed=GIB)
+    parts = dataclasses.replace(TRAINING, multiple=5)
+    row = next(
+        line
+        for line in table(Verdict(parts, costs)).splitlines()
+        if "training 64x96" in line
+    )
+    # 7 images in 10 ms.
+    assert row.split()[11] == "700"
 
 
 def test_the_title_cites_the_chip():
