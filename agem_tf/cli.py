@@ -117,7 +117,9 @@ def run(
             print(parser.usage(main), end="")
             return
         with_traceback = given.pop("traceback", False)
-        main(parser.build(given))
+        options = parser.build(given)
+        given = vars(options)
+        main(options)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader, for example `head`, has closed the pipe. Python flushes
@@ -330,7 +332,10 @@ def _names(cls: type) -> set[str]:
 def _destination(given: dict[str, Any]) -> str:
     """Returns where a command writes, for the error of a full disk."""
     # `index` reads its --workdir; `train` and `convert` write theirs.
-    places = ("output", "index", "workdir", "data_dir", "codebook", "add")
+    places = (
+        *("output", "index", "workdir", "data_dir", "codebook", "add"),
+        "directory",
+    )
     return next((given[name] for name in places if given.get(name)), "")
 
 

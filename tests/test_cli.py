@@ -12,7 +12,7 @@ import sys
 import pytest
 
 import agem_tf
-from agem_tf import cli
+from agem_tf import cli, demo
 from agem_tf.errors import UserError
 
 COMMANDS = (
@@ -100,7 +100,7 @@ import logging
 import os
 import warnings
 
-from agem_tf import cli
+from agem_tf import cli, demo
 from agem_tf.errors import UserError
 
 
@@ -279,16 +279,24 @@ def test_a_full_disk_names_what_a_command_writes_not_what_it_reads(
             },
         )
     )
+    arguments = [f"--{read}=a", f"--{written}=b"]
+    run_on_a_full_disk(monkeypatch, Options, arguments)
+    assert capsys.readouterr().err.startswith("error: b can't be written")
 
+
+def test_a_full_disk_names_a_directory_that_is_not_given(monkeypatch, capsys):
+    run_on_a_full_disk(monkeypatch, demo.DemoOptions, [])
+    assert capsys.readouterr().err.startswith("error: runs/demo can't be")
+
+
+def run_on_a_full_disk(monkeypatch, options, arguments):
     def fill_disk(options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(cli, "_configure_logging", lambda: None)
-    arguments = ["command", f"--{read}=a", f"--{written}=b"]
-    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(sys, "argv", ["command", *arguments])
     with pytest.raises(SystemExit):
-        cli.run(fill_disk, Options)
-    assert capsys.readouterr().err.startswith("error: b can't be written")
+        cli.run(fill_disk, options)
 
 
 @pytest.mark.parametrize(
