@@ -172,7 +172,7 @@ class AGeM(keras.Model):
         self.preprocessing = preprocessing
         self.local_dimension = local_dimension
         self.local_map = local_map
-        self.local_options = local_options
+        self.local_options = dict(local_options or {})
 
     @property
     def dimension(self) -> int:
@@ -312,7 +312,7 @@ class AGeM(keras.Model):
             "preprocessing": dict(self.preprocessing or {}),
             "local_dimension": self.local_dimension,
             "local_map": self.local_map,
-            "local_options": dict(self.local_options or {}),
+            "local_options": dict(self.local_options),
             "dtype": self.dtype_policy.name,
         }
 

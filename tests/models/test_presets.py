@@ -122,15 +122,25 @@ def test_other_sources_are_refused(source, message, monkeypatch):
         agem_tf.load(source)
 
 
-@pytest.mark.parametrize("kind", ["Sequential", None])
-def test_a_preset_of_code_is_refused(preset, reseal, tmp_path, kind):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"registered_name": "Sequential", "class_name": "Sequential"},
+        {"class_name": None},
+        {"config": {"local_options": "x"}},
+    ],
+    ids=["other class", "no class", "options of no branch"],
+)
+def test_a_preset_of_no_network_is_refused(preset, reseal, tmp_path, change):
     for path in preset.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     config = json.loads((preset / "config.json").read_bytes())
-    if kind:
-        config["registered_name"] = config["class_name"] = kind
-    else:
-        del config["class_name"]
+    change = change | {"config": config["config"] | change.get("config", {})}
+    config = {
+        key: value
+        for key, value in (config | change).items()
+        if value is not None
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     reseal(tmp_path)
     with pytest.raises(UserError, match="config.json can't be read"):
