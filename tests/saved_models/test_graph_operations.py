@@ -150,7 +150,14 @@ def _hidden_saver(saved):
 
 
 def _first_node(saved):
-    return saved.meta_graphs[0].graph_def.library.function[0].node_def[0]
+    """Returns a node of a function that the model calls, unlike its saver."""
+    names = {
+        name
+        for node in _objects(saved).nodes
+        for name in node.function.concrete_functions
+    }
+    called = (f for f in _library(saved).function if f.signature.name in names)
+    return next(called).node_def[0]
 
 
 def _root(saved):
