@@ -19,6 +19,7 @@ import numpy as np
 from agem_tf.errors import UserError
 from agem_tf.files.csv_tables import csv_rows
 from agem_tf.files.locations import any_location
+from agem_tf.files.manifest import MANIFEST
 from agem_tf.files.stored_items import StoredItems
 from agem_tf.photos.reading import SUFFIXES, EncodedPhoto
 
@@ -96,9 +97,7 @@ def list_landmarks(
     if "://" not in os.fspath(root):
         # Unlike epath, its `is_file` is false for pipes.
         root = pathlib.Path(root)
-    if root.is_file():
-        return _list_csv(root)
-    return _list_folder(root)
+    return _list_csv(root) if root.is_file() else _list_folder(root)
 
 
 def check_folder(folder: str | None) -> None:
@@ -275,7 +274,7 @@ def _parse_row(path: pathlib.Path, line: int, cells: list[str]) -> ListedPhoto:
         if any(box) and not (
             all(map(math.isfinite, box)) and box[0] < box[2] and box[1] < box[3]
         ):
-            raise ValueError("a box without area")
+            raise ValueError("a box without area, or not inside a photo")
         if any("\n" in cell or "\r" in cell for cell in cells):
             raise ValueError("a line break")
     except ValueError as error:
@@ -317,7 +316,8 @@ def list_folder(
 
     Args:
         folder: Local path of the folder.
-        others: Counts the files that are not photos, by suffix.
+        others: Counts the files that are not photos, by suffix, but those of
+            directories with a manifest, such as an index among the photos.
 
     Returns:
         Absolute paths, sorted within each folder.
@@ -337,7 +337,7 @@ def list_folder(
 
     if not os.path.isdir(root):
         raise UserError(f"No folder at {folder}; give --photos=DIR.")
-    found, seen, waiting = [], set(), [root]
+    found, seen, own, waiting = [], set(), set(), [root]
     for top in waiting:  # Grows by the links that are met.
         if os.path.realpath(top) in seen:
             continue
@@ -354,11 +354,13 @@ def list_folder(
                 for path in paths
                 if os.path.realpath(path) not in seen
             ]
+            if MANIFEST in files or os.path.dirname(directory) in own:
+                own.add(directory)
             for file in sorted(itertools.filterfalse(is_hidden, files)):
                 suffix = pathlib.PurePath(file).suffix.lower()
                 if suffix in SUFFIXES:
                     found.append(os.path.join(directory, file))
-                elif others is not None:
+                elif others is not None and directory not in own:
                     others[suffix] += 1
     if not found:
         raise UserError(

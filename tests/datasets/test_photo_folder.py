@@ -285,7 +285,7 @@ def test_a_csv_gives_boxes(photo_folder, tmp_path):
         ("place0/0.jpg, ", "list.csv:1"),
         ('place0/0.jpg,"a\nb"', "list.csv:2"),
         ("place0/0.jpg,caf\udce9", "list.csv is not a CSV in UTF-8"),
-        ("place0/0.jpg,place0,nan,1,2,2", "without area"),
+        ("place0/0.jpg,place0,nan,1,2,2", "not inside"),
     ],
 )
 def test_a_bad_csv_row_is_named(photo_folder, tmp_path, row, message):

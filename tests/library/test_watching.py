@@ -126,8 +126,7 @@ def test_a_signal_ends_the_command_with_status_0(library, number):
         text=True,
     )
     try:
-        lines = iter(process.stdout.readline, "")
-        assert "6 there already; 6 photos\n" in lines
+        assert process.stdout.readline() == "6 there already; 6 photos\n"
         process.send_signal(number)
         _, complaints = process.communicate(timeout=SECONDS)
     finally:
