@@ -39,12 +39,18 @@ class StoredItems(Collection, Generic[_Item]):
         self._type = item_type
         self._database = sqlite3.connect("")  # A temporary file.
         self._database.execute(f"PRAGMA cache_size=-{_MEMORY}")
-        self._database.execute("CREATE TABLE items (key BLOB, item BLOB)")
+        self._database.execute("CREATE TABLE given (key BLOB, item BLOB)")
         rows = ((key(item), marshal.dumps(tuple(item))) for item in items)
         try:
             inserted = self._database.executemany(
-                "INSERT INTO items VALUES (?, ?)", rows
+                "INSERT INTO given VALUES (?, ?)", rows
             )
+            # Sorted once, however often it is read.
+            self._database.execute(
+                "CREATE TABLE items AS SELECT item FROM given "
+                "ORDER BY key, rowid"
+            )
+            self._database.execute("DROP TABLE given")
         except sqlite3.OperationalError as error:
             raise _full(error) from error
         self._count = max(inserted.rowcount, 0)
@@ -58,7 +64,7 @@ class StoredItems(Collection, Generic[_Item]):
     def __iter__(self) -> Iterator[_Item]:
         try:
             rows = self._database.execute(
-                "SELECT item FROM items ORDER BY key, rowid"
+                "SELECT item FROM items ORDER BY rowid"
             )
             for (values,) in rows:
                 yield self._type(*marshal.loads(values))
