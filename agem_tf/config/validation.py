@@ -54,8 +54,8 @@ def read_settings(kind: type[_Section], fields: Any) -> _Section:
         section = kind(**fields)
     except TypeError as error:
         raise UserError(f"It is no {kind.__name__} ({error}).") from error
-    faults = list(type_faults(section, kind))
-    if faults := faults or list(_value_faults(section)):
+    faults = list(type_faults(section, kind)) or list(_value_faults(section))
+    if faults:
         raise UserError(f"{'; '.join(faults)}.")
     return section
 

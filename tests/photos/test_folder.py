@@ -1,5 +1,6 @@
 """Which files of a folder are photos."""
 
+import errno
 import os
 import pathlib
 
@@ -48,30 +49,32 @@ def test_paths_are_absolute_wherever_the_command_runs(tmp_path, monkeypatch):
     assert list_folder("photos") == [str(tmp_path / "photos" / "a.jpg")]
 
 
-def test_a_subfolder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
-    touch(tmp_path, "a.jpg", "closed/b.jpg")
+@pytest.fixture
+def fail_scan(monkeypatch):
+    """Returns a function that makes listing a folder of some name fail."""
     scan = os.scandir
 
-    def denied(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied", path)
-        return scan(path)
+    def fail(folder, number):
+        def scan_others(path):
+            if str(path).endswith(folder):
+                raise OSError(number, os.strerror(number), path)
+            return scan(path)
 
-    monkeypatch.setattr(os, "scandir", denied)
+        monkeypatch.setattr(os, "scandir", scan_others)
+
+    return fail
+
+
+def test_a_subfolder_that_cannot_be_read_is_not_left_out(tmp_path, fail_scan):
+    touch(tmp_path, "a.jpg", "closed/b.jpg")
+    fail_scan("closed", errno.EACCES)
     with pytest.raises(PermissionError, match="closed"):
         list_folder(str(tmp_path))
 
 
-def test_a_subfolder_that_vanishes_meanwhile_is_left_out(tmp_path, monkeypatch):
+def test_a_subfolder_that_vanishes_meanwhile_is_left_out(tmp_path, fail_scan):
     touch(tmp_path, "a.jpg", "gone/b.jpg")
-    scan = os.scandir
-
-    def vanished(path):
-        if str(path).endswith("gone"):
-            raise FileNotFoundError(2, "No such file or directory", path)
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", vanished)
+    fail_scan("gone", errno.ENOENT)
     assert list_folder(str(tmp_path)) == [str(tmp_path / "a.jpg")]
 
 
