@@ -5,11 +5,13 @@
         runs/quickstart
 
 Arguments: a prepared dataset with the splits train and test, a directory for
-everything that is written, the runs of the two stages, a run of a global
-descriptor, and any number of NAME=FEATURES,QUERIES, each two sets of local
+everything that is written, the runs of the two stages, and any number of runs
+of global descriptors and of NAME=FEATURES,QUERIES, each two sets of local
 features of the test split and its queries, whatever made them
-(`agem_tf.extract --npz` imports them). Descriptors and features that exist are
-kept: give another directory with other options.
+(`agem_tf.extract --npz` imports them). Rows of a global descriptor have the
+name of its run. The features of others have a row of their own, and one after
+each global descriptor. Descriptors and features that exist are kept: give
+another directory with other options.
 
 Rows of local features are DELF's system: the `--max_features` best of each
 photo of `--image_size` pixels (the run's, if not given), PCA to 40 dimensions
@@ -151,13 +153,15 @@ class Table:
         )
         return self.extracted(run, name, "local", whitening=pca, **selection)
 
-    def by_votes(self, name: str, features: LocalFeatureSet, queries):
-        """Prints the row of local features alone."""
+    def by_votes(
+        self, name: str, features: LocalFeatureSet, queries, directory: str
+    ):
+        """Prints the row of local features alone, stored in `directory`."""
         index = self.output / f"{name}_votes"
         if not index.exists():
             aggregate.main(
                 aggregate.AggregateOptions(
-                    features=str(self.output / f"{name}_local"),
+                    features=directory,
                     output=str(index),
                     method="votes",
                 )
@@ -251,14 +255,21 @@ def main() -> None:
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("first_stage")
     parser.add_argument("second_stage")
-    parser.add_argument("global_run")
-    parser.add_argument("others", nargs="*", metavar="NAME=FEATURES,QUERIES")
+    parser.add_argument("others", nargs="*", metavar="RUN|NAME=SETS")
     parser.add_argument("--max_features", type=int, default=300)
     parser.add_argument("--image_size", type=int)
     given = parser.parse_args()
     table = Table(
         given.data, given.output, given.max_features, given.image_size
     )
+    runs = [other for other in given.others if "=" not in other]
+    others = {}
+    for other in given.others:
+        name, equals, paths = other.partition("=")
+        if equals:
+            others[name] = paths.split(",")
+            if len(others[name]) != 2:
+                parser.error(f"{other} is not NAME=FEATURES,QUERIES")
     table.print_head()
     descriptors = {}
     features = {}
@@ -275,27 +286,35 @@ def main() -> None:
         table.by_descriptors(f"{name}, pooled", *descriptors[name])
     for name, run in networks.items():
         features[name] = table.features(run, name)
-        table.by_votes(name, *features[name])
+        stored = str(table.output / f"{name}_local")
+        table.by_votes(name, *features[name], stored)
     best = features["DELF+FT+ATT"]
     names = table.truth.database_names
     verify = table.verification(AFTER_DESCRIPTORS, *best, names)
     table.by_descriptors(
         "DELF+FT+ATT+QE", *descriptors["DELF+FT+ATT"], EXPANSION, verify
     )
-    pooled = table.extracted(given.global_run, "global", "global")
-    table.by_descriptors("global", *pooled)
-    table.by_descriptors("global+QE", *pooled, EXPANSION)
-    table.by_descriptors("global, verified", *pooled, verify=verify)
-    fused = table.fusion(*best, *pooled)
-    table.by_descriptors("DELF+FT+ATT+global", *pooled, verify=fused)
-    table.by_descriptors("DELF+FT+ATT+global+QE", *pooled, EXPANSION, fused)
-    for other in given.others:
-        name, _, paths = other.partition("=")
-        sets = [LocalFeatureSet.load(path) for path in paths.split(",")]
-        verify = table.verification(AFTER_DESCRIPTORS, sets[0], sets[-1], names)
-        table.by_descriptors(
-            f"global, verified by {name}", *pooled, verify=verify
-        )
+    for name, directories in others.items():
+        features[name] = [LocalFeatureSet.load(each) for each in directories]
+        table.by_votes(name, *features[name], directories[0])
+    for run in runs:
+        name = pathlib.Path(run).name
+        pooled = table.extracted(run, name, "global")
+        table.by_descriptors(name, *pooled)
+        table.by_descriptors(f"{name}+QE", *pooled, EXPANSION)
+        table.by_descriptors(f"{name}, verified", *pooled, verify=verify)
+        fused = table.fusion(*best, *pooled)
+        title = f"DELF+FT+ATT+{name}"
+        table.by_descriptors(title, *pooled, verify=fused)
+        table.by_descriptors(f"{title}+QE", *pooled, EXPANSION, fused)
+        for other in others:
+            table.by_descriptors(
+                f"{name}, verified by {other}",
+                *pooled,
+                verify=table.verification(
+                    AFTER_DESCRIPTORS, *features[other], names
+                ),
+            )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(agem_tf.__file__).parents[1]
 # Trainings of the same parts, in seconds and on the photos below.
 SHRUNK = {
     "data.directory": "data/mine",
+    "data.options": "{}",
     "image.size": "64",
     "training.epochs": "1",
     "training.batch_tuples": "2",
