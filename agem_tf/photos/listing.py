@@ -5,13 +5,14 @@ per line; names that do not fit are refused here, before hours are spent.
 """
 
 import collections
+import contextlib
 import itertools
 import logging
 import math
 import os
 import pathlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,15 @@ _LOG = logging.getLogger(__name__)
 UNKNOWN = -1
 
 Example = dict[str, Any]
+
+
+class _File(NamedTuple):
+    """The file of a listed photo, as the file system knows it."""
+
+    device: int
+    number: int
+    name: str
+    landmark: str
 
 
 class ListedPhoto(NamedTuple):
@@ -86,7 +96,8 @@ def list_landmarks(
         photos, without labels, in the order of their paths.
 
     Raises:
-        UserError: The source is missing, empty or malformed.
+        UserError: The source is missing, empty or malformed, or has one file
+            under two landmarks.
     """
     if not source:
         raise UserError(
@@ -94,10 +105,43 @@ def list_landmarks(
             "recipe), a folder with one folder per landmark or a CSV."
         )
     root = any_location(source, "--source")
-    if "://" not in os.fspath(root):
+    is_local = "://" not in os.fspath(root)
+    if is_local:
         # Unlike epath, its `is_file` is false for pipes.
         root = pathlib.Path(root)
-    return _list_csv(root) if root.is_file() else _list_folder(root)
+    listed = _list_csv(root) if root.is_file() else _list_folder(root)
+    if is_local:
+        _check_landmarks_of_files(listed[1])
+    return listed
+
+
+def _check_landmarks_of_files(listed: Iterable[ListedPhoto]) -> None:
+    """Checks that no file is a photo of two landmarks.
+
+    Links, and on some disks other letter cases, give one file several paths.
+
+    Raises:
+        UserError: A file is.
+    """
+
+    def files() -> Iterator[_File]:
+        for photo in listed:
+            # Whoever reads the photo reports that it is missing.
+            with contextlib.suppress(OSError, ValueError):
+                facts = os.stat(photo.path)
+                yield _File(
+                    facts.st_dev, facts.st_ino, photo.name, photo.landmark
+                )
+
+    for one, other in itertools.pairwise(
+        StoredItems(_File, files(), lambda file: str(file[:2]).encode())
+    ):
+        if one[:2] == other[:2] and one.landmark != other.landmark:
+            raise UserError(
+                f"{other.name} of the landmark {other.landmark!r} is the file "
+                f"{one.name} of the landmark {one.landmark!r} by another path, "
+                "such as a link; keep one of the two."
+            )
 
 
 def check_folder(folder: str | None) -> None:

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.photos.listing import list_folder
+from agem_tf.photos.listing import list_folder, list_landmarks
 
 
 def touch(root: pathlib.Path, *names: str) -> None:
@@ -84,3 +84,43 @@ def test_a_missing_or_empty_folder_is_refused(tmp_path):
     touch(tmp_path, "readme.md")
     with pytest.raises(UserError, match=r"holds no photo.*\.jpg"):
         list_folder(str(tmp_path))
+
+
+def link_hard(path, target):
+    path.hardlink_to(target)
+
+
+def link_symbolically(path, target):
+    path.symlink_to(target)
+
+
+def link_folder(path, target):
+    path.parent.rmdir()
+    path.parent.symlink_to(target.parent)
+
+
+@pytest.mark.parametrize("link", [link_hard, link_symbolically, link_folder])
+def test_a_file_under_two_landmarks_is_refused(tmp_path, link):
+    touch(tmp_path, "a/1.jpg", "a/2.jpg")
+    (tmp_path / "b").mkdir()
+    link(tmp_path / "b" / "1.jpg", tmp_path / "a" / "1.jpg")
+    with pytest.raises(
+        UserError,
+        match=r"b/1\.jpg of the landmark 'b' is the file a/1\.jpg of the",
+    ):
+        list_landmarks(str(tmp_path))
+
+
+@pytest.mark.parametrize("link", [link_hard, link_symbolically])
+def test_a_list_that_puts_a_file_under_two_landmarks_is_refused(tmp_path, link):
+    touch(tmp_path, "1.jpg")
+    link(tmp_path / "2.jpg", tmp_path / "1.jpg")
+    path = tmp_path / "list.csv"
+    path.write_text("1.jpg,A\n2.jpg,B\n")
+    with pytest.raises(
+        UserError, match="2.jpg of the landmark 'B' is the file"
+    ):
+        list_landmarks(str(path))
+    path.write_text("1.jpg,A\n2.jpg,A\n")
+    _, photos = list_landmarks(str(path))
+    assert [photo.name for photo in photos] == ["1.jpg", "2.jpg"]
