@@ -189,6 +189,22 @@ def test_a_whitening_is_applied_unless_its_scales_differ(files, tmp_path):
     )
 
 
+def test_a_folder_without_the_photos_of_the_report_is_reported(
+    files, tmp_path, caplog
+):
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    evaluate.main(
+        evaluate.EvaluateOptions(
+            **files.sets, photos=str(photos), output=str(output)
+        )
+    )
+    (line,) = caplog.messages
+    assert f"photos is in {photos}" in line
+    assert "--photos=DIR" in line
+    assert (output / "report.html").exists()
+
+
 def test_the_report_shows_photos_of_a_folder(files, tmp_path):
     photo = tmp_path / "photos" / "place0" / "0.jpg"
     photo.parent.mkdir(parents=True)

@@ -23,6 +23,7 @@ from agem_tf.files import arrays
 from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.library.recognition import Recognition, Voting, vote
 from agem_tf.pages import templates
+from agem_tf.pages.photo_sources import report_absence
 from agem_tf.pages.report import counted, jpeg_url, shortened
 from agem_tf.photos.boxes import Box
 from agem_tf.photos.listing import list_folder
@@ -374,6 +375,13 @@ def answers_page(
     query_folders = (query_folder or "", folder)
     queries = counted(len(answers), noun, nouns)
     count = sum(len(answer.matches) for answer in answers)
+    found = {
+        match.name: _shown(find_photo(match.name, folder, ""))
+        for answer in answers
+        for match in answer.matches
+    }
+    pictures = {name: photo for name, (photo, _) in found.items()}
+    report_absence(pictures, folder, "folder")
     return templates.rendered(
         "agem_tf.library",
         "answers.html",
@@ -384,10 +392,7 @@ def answers_page(
             (
                 answer,
                 *_shown(find_photo(answer.query, *query_folders), answer.box),
-                [
-                    (match, *_shown(find_photo(match.name, folder, "")))
-                    for match in answer.matches
-                ],
+                [(match, *found[match.name]) for match in answer.matches],
             )
             for answer in answers
         ],

@@ -20,6 +20,7 @@ from agem_tf.errors import UserError
 from agem_tf.library.answers import find_photo, photo_address
 from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.pages import templates
+from agem_tf.pages.photo_sources import report_absence
 from agem_tf.pages.report import counted, jpeg_url
 from agem_tf.photos.reading import read_thumbnail
 from agem_tf.progress import Progress
@@ -122,6 +123,8 @@ def save_map_page(
         _map_photo(name, place, folder, index.metadata(name))
         for name, place in zip(names, places.tolist(), strict=True)
     ]
+    addresses = (photo.address for photo in photos)
+    report_absence(dict(zip(names, addresses, strict=True)), folder, "folder")
     paths = [find_photo(name, folder, "") for name in names]
     shown = counted(len(names), "photo")
     page = templates.rendered(

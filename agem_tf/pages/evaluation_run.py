@@ -42,6 +42,7 @@ from agem_tf.pages.photo_sources import (
     no_photos,
     photos_in_folder,
     photos_of_split,
+    report_absence,
 )
 from agem_tf.pages.scores_page import scores_page
 from agem_tf.retrieval import reranking
@@ -260,5 +261,9 @@ def _save(
     with atomic_directory(options.output) as directory:
         write_numbers(directory, evaluation, provenance)
         page = scores_page(evaluation, name, photos)
+        if options.photos is not None:
+            tiles = (tile for each in page.rank_lists for tile in each.tiles)
+            shown = {tile.name: tile.photo for tile in tiles}
+            report_absence(shown, options.photos, "photos")
         page.save(directory / "report.html")
         write_manifest(directory, KIND)

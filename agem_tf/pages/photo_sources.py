@@ -1,8 +1,9 @@
 """Photos for pages, found by the names that descriptors carry."""
 
 import functools
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -12,6 +13,8 @@ from agem_tf.errors import UserError
 from agem_tf.native_output import captured
 from agem_tf.photos import reading
 from agem_tf.photos.upright_rgb import to_rgb
+
+_LOG = logging.getLogger(__name__)
 
 # The name of a photo -> the photo, or None if it is not at hand.
 Photos = Callable[[str], Image.Image | None]
@@ -40,6 +43,27 @@ def photos_in_folder(
             benchmarks are those of the photos without it.
     """
     return functools.partial(_find_file, Path(directory).resolve(), upright)
+
+
+def report_absence(
+    shown: Mapping[str, object | None], folder: str | None, option: str
+) -> None:
+    """Logs one line if a page names photos and shows none of them.
+
+    Args:
+        shown: name of each photo -> the photo, None if it was not found.
+        folder: folder that was searched; None for the working directory.
+        option: name of the option that names the folder.
+    """
+    if shown and all(photo is None for photo in shown.values()):
+        _LOG.warning(
+            "None of the page's %d photos is in %s, so it has only their "
+            "names; give the folder that the names are relative to as "
+            "--%s=DIR.",
+            len(shown),
+            folder or "the working directory",
+            option,
+        )
 
 
 def photos_of_split(split: Split) -> Photos:

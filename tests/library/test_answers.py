@@ -237,17 +237,25 @@ def test_the_page_shows_the_indexed_photo_of_a_name_that_is_here_too(
     assert f'href="file://{folder}/a.png"' in page
 
 
-@pytest.mark.parametrize(
-    "write_page",
-    [
-        lambda **given: search.main(
-            search.SearchOptions(photos=("place0 0.png",), **given)
-        ),
-        lambda **given: browse.main(browse.BrowseOptions(**given)),
-        lambda **given: duplicates.main(duplicates.DuplicatesOptions(**given)),
-    ],
-    ids=["search", "browse", "duplicates"],
+def write_results(**given):
+    search.main(search.SearchOptions(photos=("place0 0.png",), **given))
+
+
+def write_map(**given):
+    browse.main(browse.BrowseOptions(**given))
+
+
+def write_copies(**given):
+    # Any two photos are copies, so that there are some.
+    duplicates.main(duplicates.DuplicatesOptions(min_similarity=-1.0, **given))
+
+
+pages = pytest.mark.parametrize(
+    "write_page", [write_results, write_map, write_copies]
 )
+
+
+@pages
 def test_a_page_of_a_folder_that_is_not_there_is_refused(
     write_page, indexed, tmp_path
 ):
@@ -255,6 +263,24 @@ def test_a_page_of_a_folder_that_is_not_there_is_refused(
     with pytest.raises(UserError, match="No folder at absent; give .*--folder"):
         write_page(index=indexed, output=str(page), folder="absent")
     assert not page.exists()
+
+
+@pages
+def test_a_page_without_photos_is_reported(
+    write_page, own_index, photos, tmp_path, caplog
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    PIL.Image.new("RGB", (20, 20)).save(other / "a.png")
+    page = tmp_path / "page.html"
+    given = {"index": own_index, "output": str(page)}
+    write_page(**given, folder=str(photos))
+    assert not caplog.messages
+    write_page(**given, folder=str(other))
+    (line,) = caplog.messages
+    assert f"photos is in {other}" in line
+    assert "--folder=DIR" in line
+    assert page.exists()
 
 
 def test_a_list_from_a_pipe_may_hold_names_of_any_encoding(monkeypatch):
