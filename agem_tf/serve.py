@@ -17,15 +17,18 @@ from agem_tf import cli
 from agem_tf.serving.service_options import ServeOptions
 
 http_server = cli.lazy("agem_tf.serving.http_server")
+listing = cli.lazy("agem_tf.photos.listing")
 
 
 def main(options: ServeOptions) -> None:
     """Serves an index until SIGTERM or SIGINT.
 
     Raises:
-        UserError: the index can't be opened, the port is taken, or a package of
-            the service is not installed.
+        UserError: the folder of the photos is missing, the index can't be
+            opened, the port is taken, or a package of the service is not
+            installed.
     """
+    listing.check_folder(options.folder)
     http_server.serve(options)
 
 

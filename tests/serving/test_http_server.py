@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from agem_tf import serve
 from agem_tf.errors import UserError
 from agem_tf.serving import http_server
 from agem_tf.serving.service_options import ServeOptions
@@ -210,3 +211,9 @@ def test_others_are_not_answered_by_accident(monkeypatch):
     monkeypatch.setenv("AGEM_TF_TOKEN", "0123456789abcdef")
     reachable = ServeOptions(index="x", host="0.0.0.0")
     assert http_server.read_token(reachable) == "0123456789abcdef"
+
+
+def test_a_folder_that_is_not_there_is_refused():
+    options = ServeOptions(index="x", folder="absent")
+    with pytest.raises(UserError, match="No folder at absent; give .*--folder"):
+        serve.main(options)
