@@ -33,7 +33,7 @@ from agem_tf._version import __version__
 from agem_tf.datasets.landmark_builder import LandmarkBuilder, skipped_entry
 from agem_tf.datasets.records import RecordWriter
 from agem_tf.errors import UserError
-from agem_tf.files.locations import request_each
+from agem_tf.files.locations import disk_errors_named, request_each
 from agem_tf.photos import reading
 
 _Item = TypeVar("_Item")
@@ -205,7 +205,7 @@ def write_shard(path: str) -> str:
     rows = []
     # Two workers may write the same shard at once; the last to finish wins.
     temporary = epath.Path(f"{path}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
+    with disk_errors_named(path), temporary.open("wb") as file:
         writer = RecordWriter(file)
         for item in items:
             for example in builder.examples(item, skip):
@@ -246,5 +246,6 @@ def write_shard(path: str) -> str:
 
 def _write_bytes(path: epath.Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.write_bytes(content)
+    with disk_errors_named(path):
+        temporary.write_bytes(content)
     temporary.replace(path)

@@ -153,6 +153,20 @@ def large_temporary_directory() -> str:
 
 
 @contextlib.contextmanager
+def disk_errors_named(path: str | os.PathLike) -> Iterator[None]:
+    """Adds the path to errors of the block that name no file.
+
+    The system names none if a disk is full when bytes are written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextlib.contextmanager
 def local_copy(path: str | os.PathLike) -> Iterator[str]:
     """Yields a local path to a file that may be remote (gs://).
 

@@ -1,9 +1,15 @@
 """A killed preparation leaves nothing under the final name, and no litter."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+
+import pytest
+
+from agem_tf.datasets.preparation import prepare
+from agem_tf.errors import sentence_of
 
 
 def start(directory):
@@ -39,3 +45,17 @@ def test_kill_and_prepare_again(tmp_path):
     assert again.returncode == 0, log
     assert "train: 4 photos of 2 landmarks" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_full_disk_of_unfinished_files_is_named(photo_folder, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    data, parts = tmp_path / "data", tmp_path / "parts"
+    options = {"source": str(photo_folder)}
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            prepare("photo_folder", data, options, parts_dir=str(parts))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    sentence = sentence_of(raised.value, str(data))
+    assert sentence.startswith(f"{parts}/.data.")
