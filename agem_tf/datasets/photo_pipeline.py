@@ -6,6 +6,7 @@ so that shapes are static for the compiler.
 
 import collections
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -13,7 +14,8 @@ import tensorflow as tf
 
 from agem_tf.config import AugmentationConfig, ImageConfig
 from agem_tf.datasets.prepared import Split
-from agem_tf.errors import UserError
+from agem_tf.datasets.record_features import only_value, parse_features
+from agem_tf.errors import UserError, cause
 from agem_tf.photos import canvases, decoding
 from agem_tf.photos.augmentation import Augmentation
 
@@ -154,13 +156,24 @@ class PhotoPipeline:
     def _undecodable(self) -> UserError | None:
         """Finds the photo that failed; the error of the graph has no name."""
         for index in reversed(list(self._recent)):
+            photo = f"The photo {self._split.names[index]} of split"
+            stated = self._split.sizes[index].tolist()
             try:
-                decoding.decode_photo(_parse_image(self._split.read(index)))
+                encoded = tf.constant(self._encoded_photo(index))
+                shape = decoding.encoded_shape(encoded).numpy().tolist()
+                if shape == stated:
+                    decoding.decode_photo(encoded)
             except tf.errors.InvalidArgumentError as error:
                 return UserError(
-                    f"The photo {self._split.names[index]} of split "
-                    f"{self._split.name} does not decode ({error.message}); "
-                    "prepare the dataset with --overwrite."
+                    f"{photo} {self._split.name} does not decode "
+                    f"({_reason(error)}); prepare the dataset with --overwrite."
+                )
+            # Its canvas follows from the size that the index states.
+            if shape != stated:
+                return UserError(
+                    f"{photo} {self._split.name} is {shape[1]} x {shape[0]} "
+                    f"pixels, not {stated[1]} x {stated[0]} as its index "
+                    "states; prepare the dataset with --overwrite."
                 )
         return None
 
@@ -182,18 +195,31 @@ class PhotoPipeline:
         )
 
     def _encoded(self, index: tf.Tensor) -> tf.Tensor:
-        serialized = tf.numpy_function(
-            self._read, [index], tf.string, stateful=False
-        )
-        return _parse_image(serialized)
+        return tf.numpy_function(self._read, [index], tf.string, stateful=False)
 
     def _read(self, index: np.int64) -> bytes:
         self._recent.append(int(index))
         try:
-            return self._split.read(int(index))
+            return self._encoded_photo(int(index))
         except UserError as error:
             self._error = error
             raise
+
+    def _encoded_photo(self, index: int) -> bytes:
+        # In Python: errors of TensorFlow's parser quote the record, and raise
+        # UnicodeDecodeError if it is no text.
+        about = (
+            f"The entry of {self._split.names[index]}",
+            "prepare the dataset with --overwrite",
+        )
+        features = parse_features(self._split.read(index), *about)
+        return only_value(features, "image", bytes, *about)
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Returns why a photo does not decode, without the graph's words."""
+    reason = re.sub(r"\{\{.*?\}\} ", "", cause(error))
+    return reason.rpartition("Summarized data: ")[2]
 
 
 def _mapped(
@@ -203,8 +229,3 @@ def _mapped(
     return tf.data.Dataset.from_tensor_slices(values).map(
         load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-
-
-def _parse_image(serialized: tf.Tensor | bytes) -> tf.Tensor:
-    features = {"image": tf.io.FixedLenFeature((), tf.string)}
-    return tf.io.parse_single_example(serialized, features)["image"]

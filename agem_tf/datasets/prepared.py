@@ -35,6 +35,8 @@ from agem_tf.evaluation.protocols import fitting_protocol
 from agem_tf.files.arrays import load_arrays
 from agem_tf.files.locations import Location, as_location
 from agem_tf.files.manifest import read_manifest
+from agem_tf.photos.limits import MAX_JPEG_PIXELS
+from agem_tf.photos.listing import MAX_LABEL, UNKNOWN
 from agem_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -249,11 +251,9 @@ class PreparedDataset:
                 "prepare the dataset with --overwrite",
             )
             of_part = _names(arrays["names"])
-            if {len(arrays[key]) for key in _COLUMNS} != {len(of_part)}:
-                raise UserError(
-                    f"{path} has not one name per photo; prepare the dataset "
-                    "with --overwrite."
-                )
+            _check_index(
+                arrays, len(of_part), len(self.manifest["record_files"]), path
+            )
             names += of_part
             parts.append(arrays)
         columns = {
@@ -393,6 +393,8 @@ def _is_well_formed(manifest: Mapping[str, Any]) -> bool:
         return False
     return (
         all(isinstance(x, str) and x in manifest["files"] for x in records)
+        and all(isinstance(note, str) for note in notes)
+        and isinstance(manifest.get("protocol"), str | None)
         and all(
             isinstance(facts, dict)
             and {"photos", "landmarks"} <= facts.keys()
@@ -426,8 +428,56 @@ def _describe_split(facts: Mapping[str, Any]) -> str:
 def _names(stored: np.ndarray) -> list[str]:
     """Returns names of an index: lines in UTF-8, of earlier releases texts."""
     if stored.dtype.kind == "U":
-        return stored.tolist()
+        return stored.ravel().tolist()
     return stored.tobytes().decode(errors="replace").split("\n")
+
+
+def _check_index(
+    arrays: Mapping[str, np.ndarray], photos: int, files: int, path: Location
+) -> None:
+    """Checks that the arrays of an untrusted index can index its records.
+
+    Args:
+        arrays: Arrays by name.
+        photos: Number of names.
+        files: Number of record files.
+        path: Path of the index, for the error.
+
+    Raises:
+        UserError: A shape, type or value is impossible.
+    """
+    labels, boxes, sizes, of_files, offsets = (arrays[x] for x in _COLUMNS)
+    pairs = arrays.get("pairs", np.empty((0, 2), np.int64))
+    integers = (labels, sizes, of_files, offsets, pairs)
+    shapes = [array.shape for array in (*integers[:-1], boxes)]
+    if (
+        shapes != [(photos,), (photos, 2), (photos,), (photos,), (photos, 4)]
+        or pairs.shape[1:] != (2,)
+        or any(array.dtype.kind != "i" for array in integers)
+        or boxes.dtype.kind != "f"
+    ):
+        raise UserError(
+            f"{path} has not one name per photo, or values of another type; "
+            "prepare the dataset with --overwrite."
+        )
+    # Not a number is outside of any bounds.
+    bounds = (
+        (sizes, 1, MAX_JPEG_PIXELS),
+        (boxes, -MAX_JPEG_PIXELS, MAX_JPEG_PIXELS),
+        (of_files, 0, files - 1),
+        (offsets, 0, np.iinfo(np.int64).max),
+        # Any negative label is that of an unlabelled photo.
+        (np.maximum(labels, UNKNOWN), UNKNOWN, MAX_LABEL),
+        (pairs, 0, photos - 1),
+    )
+    if not all(
+        ((least <= values) & (values <= most)).all()
+        for values, least, most in bounds
+    ):
+        raise UserError(
+            f"{path} has a label, size, box, file or pair that can't be; "
+            "prepare the dataset with --overwrite."
+        )
 
 
 def _join_pairs(parts: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:

@@ -146,7 +146,7 @@ class RecordFile:
         self._close()
 
     def _read(self, offset: int) -> tuple[bytes, int]:
-        header = self._bytes.read(_HEADER.size, offset)
+        header = self._bytes_at(offset, _HEADER.size, offset)
         if len(header) < _HEADER.size:
             raise self._corrupt(offset, "it is truncated")
         length, length_crc = _HEADER.unpack(header)
@@ -156,11 +156,18 @@ class RecordFile:
         end = start + length + _FOOTER.size
         if end > self._size:
             raise self._corrupt(offset, "it is truncated")
-        body = self._bytes.read(length + _FOOTER.size, start)
+        body = self._bytes_at(start, length + _FOOTER.size, offset)
         payload, footer = body[:length], body[length:]
         if _masked_crc(payload) != _FOOTER.unpack(footer)[0]:
             raise self._corrupt(offset, "its checksum fails")
         return payload, end
+
+    def _bytes_at(self, position: int, count: int, record: int) -> bytes:
+        try:
+            return self._bytes.read(count, position)
+        except OSError as error:  # Of a failing disk, for example.
+            reason = error.strerror or str(error)
+            raise self._corrupt(record, reason) from error
 
     def _corrupt(self, offset: int, why: str) -> UserError:
         return UserError(

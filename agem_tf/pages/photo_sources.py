@@ -86,14 +86,20 @@ def photos_of_split(split: Split) -> Photos:
 
 
 def load_photo(split: Split, index: int) -> Image.Image:
-    """Returns a photo of a split as it was prepared."""
+    """Returns a photo of a split as it was prepared.
+
+    Raises:
+        UserError: its record is damaged, or holds no photo.
+    """
     # A page of names, or of a folder's photos, needs no TensorFlow.
     with captured():
-        import tensorflow as tf
+        from agem_tf.datasets.record_features import only_value, parse_features
 
-    example = tf.train.Example.FromString(split.read(index))
-    encoded = example.features.feature["image"].bytes_list.value[0]
-    with reading.opened(encoded, split.names[index]) as photo:
+    name = split.names[index]
+    about = f"The entry of {name}", "prepare the dataset with --overwrite"
+    features = parse_features(split.read(index), *about)
+    encoded = only_value(features, "image", bytes, *about)
+    with reading.opened(encoded, name) as photo:
         return to_rgb(photo, upright=False)
 
 

@@ -28,6 +28,8 @@ _LOG = logging.getLogger(__name__)
 
 # Label of photos without a landmark.
 UNKNOWN = -1
+# Labels become int32 for the losses.
+MAX_LABEL = 2**31 - 1
 
 Example = dict[str, Any]
 

@@ -107,6 +107,8 @@ def test_an_index_without_a_name_per_photo_is_named(prepared, reseal):
         ("splits", {"train": []}),
         ("skipped", [{}]),
         ("notes", 7),
+        ("notes", [7]),
+        ("protocol", []),
     ],
 )
 def test_a_manifest_of_other_types_is_refused(prepared, key, value):

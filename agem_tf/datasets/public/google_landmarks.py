@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import tensorflow as tf
 from etils import epath
 
 from agem_tf.datasets import splits
@@ -23,6 +22,7 @@ from agem_tf.datasets.public.published import (
     PublishedDataset,
     check_source,
 )
+from agem_tf.datasets.record_features import only_value, parse_features
 from agem_tf.datasets.records import RecordFile
 from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
@@ -32,6 +32,7 @@ from agem_tf.files.locations import local_copy
 from agem_tf.files.stored_items import StoredItems
 from agem_tf.photos import encoding
 from agem_tf.photos.listing import (
+    MAX_LABEL,
     UNKNOWN,
     Example,
     ListedPhoto,
@@ -47,6 +48,7 @@ _NO_LANDMARK = frozenset({"", "None"})
 _SPLITS = ("train", "validation", "test")
 _FILE = re.compile(rf"({'|'.join(_SPLITS)})-\d{{5}}-of-(\d{{5}})")
 _NAME, _PHOTO, _LABEL = "image/id", "image/encoded", "image/class/label"
+_REMEDY = "give the TFRecords of DELF's tools, or pass --skip_bad"
 
 
 class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
@@ -281,16 +283,25 @@ class GoogleLandmarksRecords(LandmarkBuilder, skip_registration=True):
     @classmethod
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:
         path = SourceRecords(*item).path
-        for feature in _read_features(path):
-            name = feature[_NAME].bytes_list.value[0]
-            name = name.decode(errors="surrogateescape")
-            listed = ListedPhoto(path, name)
-            if _LABEL in feature:
-                label = feature[_LABEL].int64_list.value[0]
-                listed = ListedPhoto(path, name, str(label), label)
-            encoded = feature[_PHOTO].bytes_list.value[0]
+        for number, payload in enumerate(_read_payloads(path)):
+            # Until its name is known.
+            name = f"Entry {number} of {path}"
+            about = name, _REMEDY
             try:
+                features = parse_features(payload, *about)
+                identifier = only_value(features, _NAME, bytes, *about)
+                encoded = only_value(features, _PHOTO, bytes, *about)
+                name = identifier.decode(errors="surrogateescape")
                 check_name(name)
+                listed = ListedPhoto(path, name)
+                if _LABEL in features:
+                    label = only_value(features, _LABEL, int, *about)
+                    if not 0 <= label <= MAX_LABEL:
+                        raise UserError(
+                            f"{about[0]} has the label {label} instead of a "
+                            f"landmark's number; {_REMEDY}."
+                        )
+                    listed = ListedPhoto(path, name, str(label), label)
                 photo = encoding.encode_photo(encoded, name, upright=False)
             except UserError as error:
                 skip(name, error)
@@ -317,7 +328,9 @@ def _read_labels(path: str) -> Iterator[tuple[str, int]]:
 
 
 def _landmark(path: str, text: str) -> int:
-    if not text.isdecimal():
+    # Python refuses to read thousands of digits.
+    is_short = text.isdecimal() and len(text) <= len(str(MAX_LABEL))
+    if not is_short or int(text) > MAX_LABEL:
         raise UserError(
             f"{path} has landmark {text!r} instead of a number; download it "
             "again."
@@ -325,16 +338,10 @@ def _landmark(path: str, text: str) -> int:
     return int(text)
 
 
-def _read_features(path: str) -> Iterator[Mapping[str, Any]]:
-    """Yields the features of each record."""
+def _read_payloads(path: str) -> Iterator[bytes]:
+    """Yields the bytes of each record of a file, which may be remote."""
     with local_copy(path) as copy:
         file = RecordFile(copy)
         for _, payload in file.scan():
-            feature = tf.train.Example.FromString(payload).features.feature
-            if _NAME not in feature or _PHOTO not in feature:
-                raise UserError(
-                    f"{path} has a record without {_NAME} or {_PHOTO}; give "
-                    "the TFRecords of DELF's tools."
-                )
-            yield feature
+            yield payload
         file.close()

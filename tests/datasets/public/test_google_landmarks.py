@@ -199,22 +199,22 @@ def test_a_folder_without_labels_is_named(tmp_path, prepare_public):
 FILES = 2
 
 
-def bytes_feature(value):
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+def feature_of(value):
+    values = value if isinstance(value, list) else [value]
+    values = [x.encode() if isinstance(x, str) else x for x in values]
+    if isinstance(values[0], int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
 
 def record(name, encoded, label=None):
     features = {
-        "image/encoded": bytes_feature(encoded),
-        "image/id": bytes_feature(
-            name if isinstance(name, bytes) else name.encode()
-        ),
-        "image/format": bytes_feature(b"JPEG"),
+        "image/encoded": feature_of(encoded),
+        "image/id": feature_of(name),
+        "image/format": feature_of(b"JPEG"),
     }
     if label is not None:
-        features["image/class/label"] = tf.train.Feature(
-            int64_list=tf.train.Int64List(value=[label])
-        )
+        features["image/class/label"] = feature_of(label)
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString()
 
@@ -296,6 +296,44 @@ def test_damaged_and_other_records_are_named(records, prepare_public):
         writer.write(tf.train.Example().SerializeToString())
     with pytest.raises(UserError, match="a record without image/id"):
         prepare_public("google_landmarks_records")
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"\x0a\xff\xff\xff\x7fx", "a record of another kind"),
+        (record(5, b"x", 5), "a record without image/id as bytes"),
+        (record("x", 7, 5), "a record without image/encoded as bytes"),
+        (record("x", b"x", "y"), "a record without image/class/label as int"),
+        (record("x", b"x", [1, 2]), "has 2 values of image/class/label"),
+        (record("x", b"x", -1), "has the label -1 instead of"),
+        (record("x", b"x", 2**62), "has the label 4611686018427387904"),
+    ],
+)
+def test_a_hostile_record_is_named_or_skipped(
+    records, prepare_public, payload, reason
+):
+    path = records / "train-00000-of-00002"
+    photo = (records.parent / "photo.jpg").read_bytes()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(record("a", photo, 5))
+        writer.write(payload)
+    with pytest.raises(UserError, match=f"Entry 1 of .*{path.name} .*{reason}"):
+        prepare_public("google_landmarks_records")
+    prepared = prepare_public("google_landmarks_records", skip_bad=True)
+    (skipped,) = prepared.manifest["skipped"]
+    assert reason in skipped["reason"]
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000])
+def test_a_landmark_of_too_many_digits_is_named(source, prepare_public, number):
+    write_rows(
+        source / "train" / "train_clean.csv",
+        "landmark_id,images",
+        f"{number},00a0 00a1",
+    )
+    with pytest.raises(UserError, match="has landmark '99.* of a number"):
+        prepare_public("google_landmarks_v2_clean")
 
 
 def test_a_folder_without_records_is_named(tmp_path, prepare_public):
