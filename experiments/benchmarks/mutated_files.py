@@ -26,11 +26,14 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import PIL.Image
 import tensorflow as tf
 from absl import app, flags
 
 from agem_tf.config import Config
 from agem_tf.config.loading import recipe_to_dict
+from agem_tf.datasets.preparation import prepare
+from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.datasets.public.retrieval_sfm import read_sfm_pickle
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
@@ -252,6 +255,17 @@ def readers() -> dict[str, Reader]:
         ),
         "preprocessor.json of a preset of a stranger": Reader(
             "preprocessor.json", _write_preset, _preset, slow=True
+        ),
+        "weights of a preset of a stranger": Reader(
+            "model.weights.h5", _write_preset, _preset, slow=True
+        ),
+        "manifest of a preset": Reader(
+            "manifest.json", _write_preset, _preset_as_it_is, slow=True
+        ),
+        "index of a dataset of a stranger": Reader(
+            "data/index/train.npz",
+            _write_dataset,
+            lambda folder: _of_a_stranger(_dataset)(folder / "data"),
         ),
         "checkpoint of a run": Reader(
             "ckpt-1.data*", _write_checkpoint, _checkpoint
@@ -588,12 +602,28 @@ def _write_preset(folder: pathlib.Path) -> None:
         file.rename(folder / file.name)
 
 
-def _preset(folder: pathlib.Path) -> Any:
-    def read(folder: pathlib.Path) -> Any:
-        preset = read_preset(folder)
-        return preset.model.get_config(), preset.image, preset.extraction
+def _preset_as_it_is(folder: pathlib.Path) -> Any:
+    model, image, extraction = read_preset(folder)
+    return model.get_config(), model.get_weights(), image, extraction
 
-    return _of_a_stranger(read)(folder)
+
+def _preset(folder: pathlib.Path) -> Any:
+    return _of_a_stranger(_preset_as_it_is)(folder)
+
+
+def _write_dataset(folder: pathlib.Path) -> None:
+    for name in ("a/0.png", "a/1.png", "b/0.png", "b/1.png"):
+        path = folder / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (40, 30)).save(path)
+    options = {"source": str(folder / "photos"), "test": 0.0, "validation": 0.0}
+    prepare("photo_folder", folder / "data", options)
+
+
+def _dataset(folder: pathlib.Path) -> Any:
+    split = PreparedDataset(folder).split("train")
+    arrays = split.labels, split.boxes, split.sizes, split.files, split.offsets
+    return split.names, *map(np.asarray, arrays)
 
 
 def _write_checkpoint(folder: pathlib.Path) -> None:
