@@ -20,8 +20,8 @@ learned from the training split, votes, and the inliers of the best 100 photos
 backbone before the first stage, "+FT" after it, both with features selected by
 their norms, and "+ATT" the second stage; "random" has random weights. Rows of
 "pooled" descriptors have one per photo. "+QE" is average query expansion with
-10 photos. The fused score is the dot product plus the inliers, divided by the
-most inliers among the 100 photos of the query.
+10 photos. The fused score is the dot product of global descriptors, plus the
+votes and plus the inliers of local features, each divided by the query's most.
 """
 
 import argparse
@@ -209,22 +209,38 @@ class Table:
 
         return verify
 
-    def fusion(self, features, queries, database, query_descriptors):
-        """Returns what orders photos by dot product and inliers together."""
+    def fusion(self, name, features, queries, pooled, steps=()):
+        """Returns what orders photos by votes, inliers and dot products.
+
+        Args:
+            name: Name of the row of the local features, see `by_votes`.
+            features, queries: Local features of the photos and queries.
+            pooled: Global descriptors of both.
+            steps: Re-ranking steps of the global descriptors.
+        """
         names = self.truth.database_names
-        rows = rows_of(database, names)
-        query_rows = rows_of(query_descriptors, self.truth.query_names)
+        query_rows, rows, _ = reranking.transform(
+            rows_of(pooled[1], self.truth.query_names),
+            rows_of(pooled[0], names),
+            reranking.parse_rerank(steps),
+        )
+        index = load_feature_index(str(self.output / f"{name}_votes"))
+        place = {name: column for column, name in enumerate(index.names)}
+        columns = [place[name] for name in names]
 
         def verify(query, order):
-            verified, inliers = AFTER_DESCRIPTORS.reorder(
-                queries[self.truth.query_names[query]],
+            local = queries[self.truth.query_names[query]]
+            votes = index.similarities(local)[columns]
+            verified, inliers = AFTER_VOTES.reorder(
+                local,
                 lambda photo: features[names[photo]],
-                order,
+                np.argsort(-votes, kind="stable"),
             )
-            best, rest = np.split(verified, [len(inliers)])
-            products = rows[best] @ query_rows[query]
-            fused = products + inliers / max(inliers.max(initial=0), 1)
-            return np.concatenate([best[np.argsort(-fused)], rest])
+            inliers[inliers < AFTER_VOTES.min_inliers] = 0
+            scores = rows @ query_rows[query] + votes / max(votes.max(), 1)
+            best = verified[: len(inliers)]
+            scores[best] += inliers / max(inliers.max(initial=0), 1)
+            return order[np.argsort(-scores[order], kind="stable")]
 
         return verify
 
@@ -303,10 +319,10 @@ def main() -> None:
         table.by_descriptors(name, *pooled)
         table.by_descriptors(f"{name}+QE", *pooled, EXPANSION)
         table.by_descriptors(f"{name}, verified", *pooled, verify=verify)
-        fused = table.fusion(*best, *pooled)
-        title = f"DELF+FT+ATT+{name}"
-        table.by_descriptors(title, *pooled, verify=fused)
-        table.by_descriptors(f"{title}+QE", *pooled, EXPANSION, fused)
+        for steps, suffix in ((), ""), (EXPANSION, "+QE"):
+            fused = table.fusion("DELF+FT+ATT", *best, pooled, steps)
+            title = f"DELF+FT+ATT+{name}{suffix}"
+            table.by_descriptors(title, *pooled, verify=fused)
         for other in others:
             table.by_descriptors(
                 f"{name}, verified by {other}",

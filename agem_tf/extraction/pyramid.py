@@ -188,12 +188,16 @@ class ScalePyramid:
             return images
         extent = tf.shape(images)[1:3]
         sides = self._scaled_sides(extent, scale)
-        if self._by_factor:
+        # The same as tf.image.resize, of which XLA makes a dilated convolution
+        # that took 100 times the memory of the network.
+        is_static = images.shape[1:3].is_fully_defined()
+        if self._by_factor or is_static:
             extents, new_extents = (
                 tf.tile(each[tf.newaxis], [tf.shape(images)[0], 1])
                 for each in (extent, sides)
             )
-            return resize_inside(images, extents, new_extents, sides, scale)
+            factor = scale if self._by_factor else None
+            return resize_inside(images, extents, new_extents, sides, factor)
         return tf.image.resize(images, sides, "bilinear", antialias=False)
 
     def _scaled_inside(self, images, extents, scale):

@@ -78,6 +78,16 @@ def test_small_scales_are_not_enlarged(mac):
     )
 
 
+def test_static_and_dynamic_shapes_are_resized_alike(mac):
+    image = tf.random.stateless_uniform((2, 41, 61, 3), (0, 1), 0, 255)
+    static = ScalePyramid(mac, ImageConfig(), (1.4142, 0.7))
+    spec = tf.TensorSpec((None, None, None, 3))
+    dynamic = tf.function(static.descriptors, input_signature=[spec])
+    np.testing.assert_allclose(
+        static.descriptors(image), dynamic(image), atol=1e-5
+    )
+
+
 def test_resizing_by_the_factor_is_another_and_equal_on_a_canvas(mac):
     image = tf.random.stateless_uniform((2, 41, 61, 3), (0, 1), 0, 255)
     aspect = ImageConfig(64, "aspect")
