@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from agem_tf.config import UseConfig
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.distribution import preemption
 from agem_tf.models import AGeM
@@ -277,3 +278,47 @@ def test_workers_stop_an_extraction_together(recipe, start, tmp_path):
         np.testing.assert_allclose(
             resumed.descriptors, alone.descriptors, atol=1e-5
         )
+
+
+def scores_and_descriptors(workdir):
+    """The final scores of a run, and the descriptors behind them."""
+    scores = json.loads((workdir / "metrics.json").read_text())
+    sets = [
+        DescriptorSet.load(workdir / "descriptors" / "trained" / split)
+        for split in ("test", "train")
+    ]
+    return scores, np.concatenate([each.descriptors for each in sets])
+
+
+def test_workers_stop_while_a_trained_network_is_scored(
+    recipe, start, tmp_path
+):
+    """One worker during extraction, both while a whitening is learned."""
+    recipe.training.epochs = 1
+    recipe.data.test_split = "test"
+    recipe.evaluation.untrained = False
+    recipe.extraction.test = UseConfig(size=512)
+    recipe.extraction.batch_size = 2
+    recipe.extraction.whitening = "learned"
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for worker in start_workers(start, recipe, whole):
+        finish(worker)
+    scored = broken / "descriptors" / "trained"
+    for begun, signalled in {
+        scored / ".test.unfinished" / "content" / "descriptors.npy": [1],
+        scored / ".train.unfinished" / "content" / "descriptors.npy": [1, 0],
+    }.items():
+        workers = start_workers(start, recipe, broken)
+        wait(workers[0], begun.exists)
+        for index in signalled:
+            workers[index].terminate()
+        statuses = [each.exitcode for each in workers if each.join() is None]
+        assert statuses == [preemption.STATUS] * 2, begun
+        assert not (broken / "metrics.json").exists()
+    for worker in start_workers(start, recipe, broken):
+        finish(worker)
+    scores, descriptors = scores_and_descriptors(whole)
+    assert list(scores) == ["trained", "trained, learned whitening"]
+    scores_again, descriptors_again = scores_and_descriptors(broken)
+    assert scores == scores_again
+    np.testing.assert_array_equal(descriptors, descriptors_again)
