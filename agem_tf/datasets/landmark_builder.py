@@ -161,15 +161,11 @@ def skipped_entry(name: str, error: UserError) -> dict[str, str]:
     return {"photo": shown, "reason": str(error)}
 
 
-def shuffling_key(split: str) -> Callable[[NamedTuple], bytes]:
-    """Returns the key that sorts items by the hash of their `name`.
+def shuffling_key(split: str, item: NamedTuple) -> bytes:
+    """Returns the hash of the `name` of an item, by which a split is sorted.
 
     TFDS does so too. Readers that stream the records then get the landmarks
     mixed.
     """
-
-    def key(item: NamedTuple) -> bytes:
-        text = f"{split}{item.name}"
-        return hashlib.md5(text.encode(), usedforsecurity=False).digest()
-
-    return key
+    text = f"{split}{item.name}"
+    return hashlib.md5(text.encode(), usedforsecurity=False).digest()

@@ -70,19 +70,24 @@ class PhotoFolder(LandmarkBuilder, skip_registration=True):
             if counts[landmark] < 2:
                 self._skip_landmark(landmark, counts[landmark])
 
-        def of_landmarks(names: Sequence[str]) -> Iterator[ListedPhoto]:
-            chosen = {name for name in names if counts[name] > 1}
-            for photo in listed:
-                if photo.landmark in chosen and photo.path not in badly_named:
-                    yield photo._replace(label=labels[photo.landmark])
-
         assigned = splits.assign_landmarks(landmarks, *self._shares)
-        return {
-            split: StoredItems(
-                ListedPhoto, of_landmarks(names), shuffling_key(split)
-            )
+        split_of = {
+            name: split
             for split, names in assigned.items()
+            for name in names
+            if counts[name] > 1
         }
+
+        def placed() -> Iterator[tuple[str, ListedPhoto]]:
+            for photo in listed:
+                split = split_of.get(photo.landmark)
+                if split is not None and photo.path not in badly_named:
+                    label = labels[photo.landmark]
+                    yield split, photo._replace(label=label)
+
+        return StoredItems.by_group(
+            ListedPhoto, assigned, placed(), shuffling_key
+        )
 
     @classmethod
     def examples(cls, item: Sequence[Any], skip: Skip) -> Iterator[Example]:

@@ -1,6 +1,7 @@
 """The embedded default dataset: landmarks rendered from a seed."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -165,7 +166,9 @@ class SyntheticLandmarks(LandmarkBuilder, skip_registration=True):
                     name = f"landmark{view.landmark:04d}/{view.index:03d}.jpg"
                     photos.append(_Photo(name, jpeg, view))
                 progress.update(len(album))
-        for photo in sorted(photos, key=shuffling_key(rendered.split)):
+        for photo in sorted(
+            photos, key=functools.partial(shuffling_key, rendered.split)
+        ):
             yield _example(photo)
 
     def ground_truth(self, split: Split) -> GroundTruth:

@@ -7,7 +7,7 @@ that no other process sees and that vanishes with the list.
 import marshal
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from agem_tf.errors import UserError
 from agem_tf.files.locations import large_temporary_directory
@@ -36,24 +36,43 @@ class StoredItems(Collection, Generic[_Item]):
         items: Iterable[_Item],
         key: Callable[[_Item], bytes],
     ) -> None:
-        self._type = item_type
-        self._database = sqlite3.connect("")  # A temporary file.
-        self._database.execute(f"PRAGMA cache_size=-{_MEMORY}")
-        self._database.execute("CREATE TABLE given (key BLOB, item BLOB)")
-        rows = ((key(item), marshal.dumps(tuple(item))) for item in items)
-        try:
-            inserted = self._database.executemany(
-                "INSERT INTO given VALUES (?, ?)", rows
-            )
-            # Sorted once, however often it is read.
-            self._database.execute(
-                "CREATE TABLE items AS SELECT item FROM given "
-                "ORDER BY key, rowid"
-            )
-            self._database.execute("DROP TABLE given")
-        except sqlite3.OperationalError as error:
-            raise _full(error) from error
-        self._count = max(inserted.rowcount, 0)
+        rows = (("", key(item), item) for item in items)
+        database, places = _sorted_table(rows)
+        self._open(item_type, database, places.get("", (1, 0)))
+
+    @classmethod
+    def by_group(
+        cls,
+        item_type: type[_Item],
+        groups: Collection[str],
+        items: Iterable[tuple[str, _Item]],
+        key: Callable[[str, _Item], bytes],
+    ) -> dict[str, Self]:
+        """Returns a collection per group; the items are read once for all.
+
+        Args:
+            item_type: see the class.
+            groups: names of the groups.
+            items: name of the group, and item.
+            key: called with both; see the class.
+        """
+        rows = ((group, key(group, item), item) for group, item in items)
+        database, places = _sorted_table(rows)
+        collections = {}
+        for group in groups:
+            collections[group] = cls.__new__(cls)
+            place = places.get(group, (1, 0))
+            collections[group]._open(item_type, database, place)
+        return collections
+
+    def _open(
+        self,
+        item_type: type[_Item],
+        database: sqlite3.Connection,
+        place: tuple[int, int],
+    ) -> None:
+        self._type, self._database = item_type, database
+        self._first, self._count = place
 
     def __len__(self) -> int:
         return self._count
@@ -62,14 +81,51 @@ class StoredItems(Collection, Generic[_Item]):
         return any(item == own for own in self)
 
     def __iter__(self) -> Iterator[_Item]:
+        last = self._first + self._count - 1
         try:
             rows = self._database.execute(
-                "SELECT item FROM items ORDER BY rowid"
+                "SELECT item FROM items WHERE rowid BETWEEN ? AND ? "
+                "ORDER BY rowid",
+                (self._first, last),
             )
             for (values,) in rows:
                 yield self._type(*marshal.loads(values))
         except sqlite3.OperationalError as error:
             raise _full(error) from error
+
+
+def _sorted_table(
+    rows: Iterable[tuple[str, bytes, NamedTuple]],
+) -> tuple[sqlite3.Connection, dict[str, tuple[int, int]]]:
+    """Sorts items on the disk.
+
+    Args:
+        rows: group, key and item.
+
+    Returns:
+        A database with the table `items`, and the first row and the number of
+        rows of each group.
+    """
+    database = sqlite3.connect("")  # A temporary file.
+    database.execute(f"PRAGMA cache_size=-{_MEMORY}")
+    database.execute("CREATE TABLE given (name TEXT, key BLOB, item BLOB)")
+    try:
+        database.executemany(
+            "INSERT INTO given VALUES (?, ?, ?)",
+            ((name, key, marshal.dumps(tuple(x))) for name, key, x in rows),
+        )
+        # Sorted once, however often it is read.
+        database.execute(
+            "CREATE TABLE items AS SELECT item, name FROM given "
+            "ORDER BY name, key, rowid"
+        )
+        database.execute("DROP TABLE given")
+        found = database.execute(
+            "SELECT name, min(rowid), count(*) FROM items GROUP BY name"
+        )
+        return database, {name: (first, n) for name, first, n in found}
+    except sqlite3.OperationalError as error:
+        raise _full(error) from error
 
 
 def _full(error: sqlite3.Error) -> UserError:

@@ -39,6 +39,21 @@ def test_no_items_are_empty():
     assert list(stored) == []
 
 
+def test_groups_are_sorted_in_one_reading():
+    items = [Item(letter) for letter in "dacb"]
+    given = iter([("odd" if x.name in "ac" else "even", x) for x in items])
+    stored = StoredItems.by_group(
+        Item, ["even", "odd", "none"], given, lambda group, item: by_name(item)
+    )
+    assert list(stored) == ["even", "odd", "none"]
+    names = {k: [x.name for x in each] for k, each in stored.items()}
+    assert names == {"even": ["b", "d"], "odd": ["a", "c"], "none": []}
+    assert [len(each) for each in stored.values()] == [2, 2, 0]
+    # Two are read in turn, as when splits are written at the same time.
+    pairs = zip(stored["even"], stored["odd"], strict=True)
+    assert [(a.name, b.name) for a, b in pairs] == [("b", "a"), ("d", "c")]
+
+
 def test_a_full_disk_is_named(monkeypatch):
     monkeypatch.setattr(stored_items, "_MEMORY", 64)
     before, most = resource.getrlimit(resource.RLIMIT_FSIZE)

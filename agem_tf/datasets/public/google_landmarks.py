@@ -109,17 +109,13 @@ class GoogleLandmarksV1(PublishedDataset, skip_registration=True):
             for landmark in members
         }
 
-        def photos_of(split: str) -> Iterator[ListedPhoto]:
-            for photo in self._listed("train", labels, labels):
-                if split_of[photo.landmark] == split:
-                    yield photo
-
-        return {
-            split: StoredItems(
-                ListedPhoto, photos_of(split), shuffling_key(split)
-            )
-            for split in assigned
-        }
+        listed = self._listed("train", labels, labels)
+        return StoredItems.by_group(
+            ListedPhoto,
+            assigned,
+            ((split_of[photo.landmark], photo) for photo in listed),
+            shuffling_key,
+        )
 
     def _listed(
         self, folder: str, names: Collection[str], labels: Mapping[str, int]
