@@ -10,9 +10,9 @@ from etils import epath
 from agem_tf.errors import UserError
 from agem_tf.files.csv_tables import csv_rows
 from agem_tf.files.locations import check_file
-from agem_tf.library.metadata_filter import typed_value
 from agem_tf.photos.exif_facts import read_exif_facts
 from agem_tf.retrieval.indexes import StoredIndex
+from agem_tf.retrieval.indexes.metadata_filter import typed_value
 from agem_tf.retrieval.indexes.photo_metadata import Value, check_fields
 
 # Names of the column, or key, that names the photo.

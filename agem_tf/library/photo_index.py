@@ -22,12 +22,12 @@ import PIL.Image
 from agem_tf import cli
 from agem_tf.errors import UserError
 from agem_tf.library.collapsing import collapsed
-from agem_tf.library.metadata_filter import parse_filter
 from agem_tf.library.recognition import Recognition, Voting, vote
 from agem_tf.library.reranked_search import RerankedSearch
 from agem_tf.photos.boxes import Box, check_box
 from agem_tf.photos.reading import EncodedPhoto
 from agem_tf.retrieval.indexes import Match, StoredIndex, storage_at
+from agem_tf.retrieval.indexes.metadata_filter import parse_filter
 from agem_tf.retrieval.indexes.photo_metadata import NO_FIELDS, Fields
 from agem_tf.retrieval.reranking import parse_rerank
 
@@ -192,7 +192,7 @@ class PhotoIndex:
         wanted = min(len(self), top + spare)
         least = -np.inf if min_similarity is None else min_similarity
         most = _COPY if exclude_self else np.inf
-        among = None if where is None else self._passing(where)
+        among = None if where is None else self.passing(where)
         if rerank:
             search = self._reranked(tuple(rerank), where).search
         else:
@@ -220,11 +220,12 @@ class PhotoIndex:
             if wanted == len(self) or not is_short:
                 break
             wanted = min(len(self), _GROWTH * wanted)
-        known = self._metadata
+        kept = [matches[:top] for matches in kept]
+        known = self.metadata_of({m.name for ms in kept for m in ms})
         return [
             [
                 match._replace(metadata=known.get(match.name, NO_FIELDS))
-                for match in matches[:top]
+                for match in matches
             ]
             for matches in kept
         ]
@@ -237,17 +238,52 @@ class PhotoIndex:
         """
         if where is None:
             return self.stored.index.names()
-        return list(self._passing(where))
+        return list(self.passing(where))
+
+    def passing(self, where: str) -> Collection[str]:
+        """Returns the names of the photos that pass a filter.
+
+        Raises:
+            UserError: see `search`.
+        """
+        if where in self._selections:
+            return self._selections[where]
+        condition = parse_filter(where)
+        for field in sorted(condition.fields - set(self.metadata_fields)):
+            fields = ", ".join(self.metadata_fields) or "none"
+            raise UserError(
+                f"No photo of the index has the field {field!r}; its fields "
+                f"are: {fields}."
+            )
+        passing = self.stored.index.passing(condition)
+        if passing is None:
+            names = self.stored.index.names()
+            known = self.metadata_of(names)
+            # The keys of a dictionary are a set with an order.
+            passing = dict.fromkeys(
+                name
+                for name in names
+                if condition.passes(known.get(name, NO_FIELDS))
+            )
+        if len(self._selections) >= _MOST_SELECTIONS:
+            self._selections.clear()
+        self._selections[where] = passing
+        return passing
 
     def metadata(self, name: str) -> Fields:
         """Returns the metadata of a photo, empty if it has none."""
-        return self._metadata.get(name, NO_FIELDS)
+        return self.metadata_of([name]).get(name, NO_FIELDS)
+
+    def metadata_of(self, names: Collection[str]) -> Mapping[str, Fields]:
+        """Returns the metadata of those of some photos that have any."""
+        metadata = self.stored.metadata
+        return {} if metadata is None else metadata.of(names)
 
     @functools.cached_property
     def metadata_fields(self) -> list[str]:
         """Names of the fields of the metadata, sorted."""
-        known = self._metadata.values()
-        return sorted({field for fields in known for field in fields})
+        metadata = self.stored.metadata
+        return [] if metadata is None else metadata.field_names()
 
     def descriptors(
         self,
@@ -319,7 +355,7 @@ class PhotoIndex:
             search = self._prepared.pop((rerank, where), None)
             if search is None:
                 steps = parse_rerank(rerank)
-                among = None if where is None else self._passing(where)
+                among = None if where is None else self.passing(where)
                 search = RerankedSearch(self.stored.index, steps, among)
             self._prepared[rerank, where] = search
             if len(self._prepared) > _MOST_PREPARED:
@@ -334,35 +370,6 @@ class PhotoIndex:
                 "out, or index with --factory=exact."
             )
         return collapsed(matches, rows)
-
-    @functools.cached_property
-    def _metadata(self) -> Mapping[str, Fields]:
-        metadata = self.stored.metadata
-        return {} if metadata is None else metadata.read()
-
-    def _passing(self, where: str) -> Collection[str]:
-        """Returns the names of the photos that pass a filter, in their order.
-
-        They are the keys of a dictionary, which is a set with an order.
-        """
-        if where in self._selections:
-            return self._selections[where]
-        condition = parse_filter(where)
-        for field in sorted(condition.fields - set(self.metadata_fields)):
-            fields = ", ".join(self.metadata_fields) or "none"
-            raise UserError(
-                f"No photo of the index has the field {field!r}; its fields "
-                f"are: {fields}."
-            )
-        passing = dict.fromkeys(
-            name
-            for name in self.stored.index.names()
-            if condition.passes(self.metadata(name))
-        )
-        if len(self._selections) >= _MOST_SELECTIONS:
-            self._selections.clear()
-        self._selections[where] = passing
-        return passing
 
     @functools.cached_property
     def _extractor(self) -> FileExtractor:

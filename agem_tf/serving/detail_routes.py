@@ -114,6 +114,8 @@ def _group(state: IndexState, answer: Answer) -> list[schemas.CopyAnswer]:
     names = [answer.query, *(match.name for match in answer.matches)]
     similarities = [1.0, *(match.similarity for match in answer.matches)]
     return [
-        schemas.CopyAnswer(similarity=similarity, **state.listed(name))
-        for name, similarity in zip(names, similarities, strict=True)
+        schemas.CopyAnswer(similarity=similarity, **fields)
+        for fields, similarity in zip(
+            state.listed(names), similarities, strict=True
+        )
     ]

@@ -59,11 +59,9 @@ def library_routes(service: Service) -> fastapi.APIRouter:
         """Lists the photos of the index."""
         state = await service.state()
         names = await service.run(state.passing, where)
+        shown = names[offset : offset + limit]
         return schemas.PhotosAnswer(
-            photos=[
-                state.listed(each) for each in names[offset : offset + limit]
-            ],
-            total=len(names),
+            photos=await service.run(state.listed, shown), total=len(names)
         )
 
     @router.get("/map")
@@ -127,6 +125,8 @@ def _map_points(state: IndexState) -> list[schemas.MapPointAnswer]:
     names = state.names[::step]
     places = photo_map.map_positions(state.stored.index.descriptors_of(names))
     return [
-        schemas.MapPointAnswer(x=x, y=y, **state.listed(name))
-        for name, (x, y) in zip(names, places.tolist(), strict=True)
+        schemas.MapPointAnswer(x=x, y=y, **fields)
+        for fields, (x, y) in zip(
+            state.listed(names), places.tolist(), strict=True
+        )
     ]

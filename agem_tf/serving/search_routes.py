@@ -11,7 +11,7 @@ from agem_tf.photos.boxes import Box
 from agem_tf.retrieval.indexes import Match
 from agem_tf.retrieval.reranking import SpatialVerification
 from agem_tf.serving import schemas
-from agem_tf.serving.served_index import IndexState
+from agem_tf.serving.served_index import IndexState, listed_photo
 from agem_tf.serving.service import Service
 from agem_tf.serving.service_errors import ServiceError
 
@@ -88,7 +88,7 @@ def search_routes(service: Service) -> fastapi.APIRouter:
                     similarity=match.similarity,
                     copies=list(match.copies),
                     inliers=inliers.get(match.name),
-                    **state.listed(match.name),
+                    **listed_photo(match.name, match.metadata),
                 )
                 for rank, match in enumerate(shown, offset + 1)
             ],
@@ -217,8 +217,8 @@ class _Ranked(NamedTuple):
 
 def _ranked(state: IndexState, row: np.ndarray, wanted: _Wanted) -> _Ranked:
     if wanted.where:
-        names = state.passing(wanted.where)
-        passing = len(names) - len(wanted.examples.intersection(names))
+        names = state.photos.passing(wanted.where)
+        passing = len(names) - sum(name in names for name in wanted.examples)
     else:
         passing = len(state) - len(wanted.examples)
     if not passing:

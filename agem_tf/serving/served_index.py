@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.parse
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from agem_tf.retrieval.indexes import (
     StoredIndex,
     storage_at,
 )
+from agem_tf.retrieval.indexes.photo_metadata import NO_FIELDS, Fields
 from agem_tf.serving.batched_model import BatchedModel
 from agem_tf.serving.service_errors import ServiceError, not_found
 
@@ -136,15 +137,12 @@ class IndexState:
             )
         return os.path.join(self.folder, name)
 
-    def listed(self, name: str) -> dict[str, Any]:
-        """Returns the fields of `schemas.ListedPhotoAnswer` of a photo."""
-        quoted = urllib.parse.quote(name, safe="")
-        return {
-            "name": name,
-            "photo": f"/photos/{quoted}",
-            "thumbnail": f"/thumbnails/{quoted}",
-            "metadata": self.photos.metadata(name),
-        }
+    def listed(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Returns the fields of `schemas.ListedPhotoAnswer` of photos."""
+        known = self.photos.metadata_of(names)
+        return [
+            listed_photo(name, known.get(name, NO_FIELDS)) for name in names
+        ]
 
     def descriptors_of(self, names: list[str]) -> np.ndarray:
         """Returns the (names, dimension) descriptors of indexed photos.
@@ -179,6 +177,17 @@ class IndexState:
             self.stored.index.descriptors,
             self.stored.origin.provenance,
         )
+
+
+def listed_photo(name: str, metadata: Fields) -> dict[str, Any]:
+    """Returns the fields of `schemas.ListedPhotoAnswer` of a photo."""
+    quoted = urllib.parse.quote(name, safe="")
+    return {
+        "name": name,
+        "photo": f"/photos/{quoted}",
+        "thumbnail": f"/thumbnails/{quoted}",
+        "metadata": metadata,
+    }
 
 
 def remembered(function: Callable[..., Any], most: int = 8) -> Callable:

@@ -14,6 +14,7 @@ import numpy as np
 from agem_tf.descriptors.descriptor_set import check_finite
 from agem_tf.errors import UserError
 from agem_tf.retrieval import nearest
+from agem_tf.retrieval.indexes.metadata_filter import MetadataFilter
 from agem_tf.retrieval.indexes.photo_metadata import NO_FIELDS, Fields
 
 _DEFAULT_TOP = 10
@@ -83,6 +84,16 @@ class DescriptorIndex(abc.ABC):
         """Returns the (names, dimension) descriptors of photos of the index.
 
         None if this kind of index does not keep descriptors.
+        """
+        return None
+
+    def passing(self, where: MetadataFilter) -> Collection[str] | None:
+        """Returns the names of the photos that pass a filter, for `search`.
+
+        None if this kind of index does not keep metadata itself.
+
+        Raises:
+            UserError: this kind of index does not support the filter.
         """
         return None
 
@@ -179,7 +190,9 @@ class DescriptorIndex(abc.ABC):
         top = self.num_found(top)
         if among is None:
             return self._search(rows, top)
-        return self._search_among(rows, top, set(among))
+        # Membership in a list is slow to ask for.
+        among = set(among) if isinstance(among, Sequence) else among
+        return self._search_among(rows, top, among)
 
     def num_found(self, top: int | None = None) -> int:
         """Returns `top`, or its default: 10, or all photos of a smaller index.
@@ -228,7 +241,7 @@ class DescriptorIndex(abc.ABC):
         """Searches; `search` has checked the queries and `top`."""
 
     def _search_among(
-        self, queries: np.ndarray, top: int, names: set[str]
+        self, queries: np.ndarray, top: int, names: Collection[str]
     ) -> list[list[Match]]:
         """Searches for some photos only, by finding more and leaving others."""
         wanted = top

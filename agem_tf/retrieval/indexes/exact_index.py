@@ -205,7 +205,7 @@ class ExactIndex(DescriptorIndex):
         ]
 
     def _search_among(
-        self, queries: np.ndarray, top: int, names: set[str]
+        self, queries: np.ndarray, top: int, names: Collection[str]
     ) -> list[list[Match]]:
         kept = np.sort(list(self._places(names).values()))
         if not kept.size:

@@ -23,16 +23,25 @@ import numpy as np
 from agem_tf.errors import UserError
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
+from agem_tf.retrieval.indexes.metadata_filter import MetadataFilter
+from agem_tf.retrieval.indexes.milvus_filter import (
+    metadata_in,
+    milvus_expression,
+)
 from agem_tf.retrieval.indexes.milvus_kinds import (
     MilvusKind,
     check_search_parameters,
 )
-from agem_tf.retrieval.indexes.photo_metadata import Fields, Value
+from agem_tf.retrieval.indexes.milvus_photos import (
+    MilvusSelection,
+    photo_entry,
+)
+from agem_tf.retrieval.indexes.photo_metadata import Fields
 from agem_tf.retrieval.indexes.photo_states import PhotoState
 
 # Property of a collection that holds its manifest.
 MANIFEST_PROPERTY = "agem_tf"
-FORMAT = 2
+FORMAT = 3
 # A message to Milvus may have 64 MiB and a limited number of queries.
 _MESSAGE_VALUES = 2**22
 _MESSAGE_ROWS = 1000
@@ -41,7 +50,6 @@ _LONGEST_NAME = 65_535
 _MOST_FOUND = 16_384
 # Version at which rows that are not gone end.
 _OPEN = 2**62
-_STATE, _FIELDS = "state", "fields"
 
 
 class MilvusIndex(DescriptorIndex):
@@ -78,8 +86,10 @@ class MilvusIndex(DescriptorIndex):
         self._dtype = np.dtype(manifest["vectors"])
         self._parameters: dict[str, int | str] = {}
         self._count: int | None = None
+        # Whether it is a new collection without any row.
+        self._is_empty = False
         # Metadata of photos that were removed, in case they are added again.
-        self._removed: dict[str, dict[str, Value]] = {}
+        self._removed: dict[str, Fields] = {}
         # States that are written with the photos when these are added.
         self._pending: dict[str, PhotoState] = {}
 
@@ -131,7 +141,9 @@ class MilvusIndex(DescriptorIndex):
                 # A search finds what was added immediately before.
                 consistency_level="Strong",
             )
-        return cls(client, collection, manifest, changes=True)
+        index = cls(client, collection, manifest, changes=True)
+        index._is_empty = True
+        return index
 
     def expect(self, states: dict[str, PhotoState]) -> None:
         """Takes states of photos to come out of `states` as they are added."""
@@ -161,26 +173,46 @@ class MilvusIndex(DescriptorIndex):
 
     def __len__(self) -> int:
         if self._count is None or self._changes:
-            with readable_errors():
-                rows = self._client.query(
-                    self.collection,
-                    filter=self._visible,
-                    output_fields=["count(*)"],
-                )
-            self._count = rows[0]["count(*)"]
+            self._count = self.count()
         return self._count
 
-    def known(self, names: Collection[str]) -> set[str]:
+    def count(self, expression: str | None = None) -> int:
+        """Returns the number of photos, or of those that pass an expression."""
+        with readable_errors():
+            rows = self._client.query(
+                self.collection,
+                filter=self._visible_and(expression),
+                output_fields=["count(*)"],
+            )
+        return rows[0]["count(*)"]
+
+    def known(
+        self, names: Collection[str], expression: str | None = None
+    ) -> set[str]:
+        if self._is_empty:
+            return set()
         wanted = set(names)
-        found = {row["name"] for row in self._rows(wanted, ["name"])}
-        return found & wanted
+        found = self._rows(wanted, ["name"], expression)
+        return {row["name"] for row in found} & wanted
 
     def names(self) -> list[str]:
-        return [
-            row["name"]
-            for rows in self._batches(self._visible, ["name"])
-            for row in rows
-        ]
+        return list(self.selected())
+
+    def selected(self, expression: str | None = None) -> Iterator[str]:
+        """Yields the names of all photos, or of those that pass."""
+        condition = self._visible_and(expression)
+        for rows in self._batches(condition, ["name"]):
+            for row in rows:
+                yield row["name"]
+
+    @property
+    def fields(self) -> dict[str, bool]:
+        """Fields of the metadata, and whether some photo has a list there."""
+        return self.manifest["fields"]
+
+    def passing(self, where: MetadataFilter) -> MilvusSelection:
+        lists = {field for field, is_list in self.fields.items() if is_list}
+        return MilvusSelection(self, milvus_expression(where, lists))
 
     def descriptor(self, name: str) -> np.ndarray | None:
         rows = self._rows([name], ["descriptor"])
@@ -191,11 +223,19 @@ class MilvusIndex(DescriptorIndex):
         found = {row["name"]: self._vector(row["descriptor"]) for row in rows}
         return np.array([found[name] for name in names], np.float32)
 
-    def photos(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yields the name of each photo, its state and its metadata."""
-        for rows in self._batches(self._visible, ["name", "photo"]):
+    def photos(
+        self, names: Collection[str] | None = None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yields names of photos, of all by default, with what is known."""
+        fields = ["name", "photo"]
+        if names is None:
+            parts = self._batches(self._visible, fields)
+        else:
+            parts = [self._rows(names, fields)]
+        for rows in parts:
             for row in rows:
-                yield row["name"], row["photo"]
+                if names is None or row["name"] in names:
+                    yield row["name"], row["photo"]
 
     def write_photos(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         """Sets the state or the metadata of photos of the index."""
@@ -218,6 +258,7 @@ class MilvusIndex(DescriptorIndex):
 
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
         size = self._rows_per_message
+        self._is_empty = False
         for start, block in nearest.row_blocks(descriptors, size):
             self._upsert(
                 [
@@ -231,7 +272,7 @@ class MilvusIndex(DescriptorIndex):
     def _remove(self, names: set[str]) -> None:
         rows = self._rows(names, ["id", "name", "since", "photo"])
         for row in rows:
-            self._removed[row["name"]] = row["photo"].get(_FIELDS, {})
+            self._removed[row["name"]] = metadata_in(row["photo"])
         self._close([row for row in rows if row["name"] in names])
 
     def _rename(self, names: Mapping[str, str]) -> None:
@@ -241,13 +282,16 @@ class MilvusIndex(DescriptorIndex):
         return self._find(queries, top, self._visible)
 
     def _search_among(
-        self, queries: np.ndarray, top: int, names: set[str]
+        self, queries: np.ndarray, top: int, names: Collection[str]
     ) -> list[list[Match]]:
+        if isinstance(names, MilvusSelection):
+            condition = self._visible_and(names.expression)
+            return self._find(queries, top, condition)
         if len(names) > _MESSAGE_ROWS:
             return super()._search_among(queries, top, names)
-        keys = ", ".join(str(_number(name)) for name in names)
-        found = f"{self._visible} and key in [{keys}]"
-        return self._find(queries, top, found) if names else [[]] * len(queries)
+        if not names:
+            return [[] for _ in queries]
+        return self._find(queries, top, self._visible_and(_keys(names)))
 
     def _find(
         self, queries: np.ndarray, top: int, condition: str
@@ -271,24 +315,33 @@ class MilvusIndex(DescriptorIndex):
         ]
 
     def _rows(
-        self, names: Collection[str], fields: list[str]
+        self,
+        names: Collection[str],
+        fields: list[str],
+        expression: str | None = None,
     ) -> list[dict[str, Any]]:
         """Returns rows of photos; those of others are possible, never likely.
 
         Args:
             names: names of the photos; those that are not there are left out.
             fields: fields of the rows.
+            expression: what the rows must pass, if anything.
         """
         found = []
+        condition = self._visible_and(expression)
         for part in _parts(sorted(names), _MESSAGE_ROWS):
-            keys = ", ".join(str(_number(name)) for name in part)
             with readable_errors():
                 found += self._client.query(
                     self.collection,
-                    filter=f"{self._visible} and key in [{keys}]",
+                    filter=f"{condition} and {_keys(part)}",
                     output_fields=fields,
                 )
         return found
+
+    def _visible_and(self, expression: str | None) -> str:
+        if expression is None:
+            return self._visible
+        return f"{self._visible} and ({expression})"
 
     def _batches(
         self, condition: str, fields: list[str]
@@ -327,9 +380,8 @@ class MilvusIndex(DescriptorIndex):
 
     def _photo(self, name: str) -> dict[str, Any]:
         """Returns what is known of a photo that is added."""
-        state = self._pending.pop(name, None)
-        return {_FIELDS: self._removed.get(name, {})} | (
-            {_STATE: list(state)} if state else {}
+        return photo_entry(
+            self._pending.pop(name, None), self._removed.get(name, {})
         )
 
     def _replace(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -372,71 +424,12 @@ class MilvusIndex(DescriptorIndex):
     def _upsert(
         self, rows: list[dict[str, Any]], partial: bool = False
     ) -> None:
-        if not rows:
-            return
-        with readable_errors():
-            self._client.upsert(self.collection, rows, partial_update=partial)
-
-
-class MilvusStates:
-    """States of the photos of an index in Milvus; see `PhotoStates`."""
-
-    def __init__(self, index: MilvusIndex | None = None):
-        self._index = index
-        self.new: dict[str, PhotoState] = {}
-
-    def read(self) -> dict[str, PhotoState]:
-        """Returns the state of each photo that has one."""
-        known = {
-            name: PhotoState(*photo[_STATE])
-            for name, photo in self._index.photos()
-            if _STATE in photo
-        }
-        return known | self.new
-
-    def record(self, name: str, state: PhotoState) -> None:
-        """Sets the state of a photo, once `values` is written."""
-        self.new[name] = state
-
-    def values(self) -> dict[str, dict[str, Any]]:
-        """Returns what is to be written, by photo."""
-        return {name: {_STATE: list(new)} for name, new in self.new.items()}
-
-
-class MilvusMetadata:
-    """Metadata of the photos of an index in Milvus; see `PhotoMetadata`."""
-
-    def __init__(self, index: MilvusIndex):
-        self._index = index
-        self._known: dict[str, dict[str, Value]] | None = None
-        self._changed: set[str] = set()
-
-    def read(self) -> Mapping[str, Fields]:
-        """Returns the fields of each photo that has any."""
-        if self._known is None:
-            self._known = {
-                name: photo[_FIELDS]
-                for name, photo in self._index.photos()
-                if photo.get(_FIELDS)
-            }
-        return self._known
-
-    def update(self, name: str, fields: Mapping[str, Value | None]) -> None:
-        """Sets fields of a photo and keeps its others; None removes one."""
-        merged = {**self.read().get(name, {}), **fields}
-        kept = {key: x for key, x in merged.items() if x is not None}
-        self._known[name] = kept
-        self._changed.add(name)
-
-    def rename(self, names: Mapping[str, str]) -> None:
-        """Does nothing: fields are in the rows of the photos."""
-
-    def forget(self, names: Collection[str]) -> None:
-        """Does nothing: fields go with the rows of the photos."""
-
-    def values(self) -> dict[str, dict[str, Any]]:
-        """Returns what is to be written, by photo."""
-        return {name: {_FIELDS: self._known[name]} for name in self._changed}
+        """Writes rows; a message that arrives twice changes nothing."""
+        if rows:
+            with readable_errors():
+                self._client.upsert(
+                    self.collection, rows, partial_update=partial
+                )
 
 
 @contextlib.contextmanager
@@ -480,6 +473,11 @@ def _number(name: str) -> int:
     """Returns a signed 64-bit hash; a million names do not collide."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], signed=True)
+
+
+def _keys(names: Collection[str]) -> str:
+    """Returns the condition for rows of some photos."""
+    return f"key in [{', '.join(str(_number(name)) for name in names)}]"
 
 
 def _parts(items: Any, size: int) -> Iterator[Any]:

@@ -31,12 +31,14 @@ from agem_tf.retrieval.indexes.milvus_index import (
     FORMAT,
     MANIFEST_PROPERTY,
     MilvusIndex,
-    MilvusMetadata,
-    MilvusStates,
     import_pymilvus,
     readable_errors,
 )
 from agem_tf.retrieval.indexes.milvus_kinds import parse_kind
+from agem_tf.retrieval.indexes.milvus_photos import (
+    MilvusMetadata,
+    MilvusStates,
+)
 from agem_tf.retrieval.indexes.storage import (
     Draft,
     Origin,
@@ -156,6 +158,7 @@ class MilvusStorage(Storage):
                 index.commit(
                     photos=stored.origin.photos,
                     unreadable=_first(stored.unreadable),
+                    fields=stored.metadata.fields(),
                 )
 
     def workspace(self) -> contextlib.AbstractContextManager[pathlib.Path]:
@@ -183,6 +186,7 @@ class MilvusStorage(Storage):
             "provenance": dict(origin.provenance),
             "model": origin.model and str(origin.model.resolve()),
             "unreadable": {},
+            "fields": {},
         }
         collection = f"{_PREFIX}{uuid.uuid4().hex}"
         return MilvusIndex.create(self._client, collection, kind, manifest)
@@ -223,7 +227,10 @@ class MilvusStorage(Storage):
     def _publish(self, draft: "_MilvusDraft", before: str | None) -> None:
         """Lets the alias lead to a finished draft, and drops the old one."""
         index = draft.index
-        index.commit(unreadable=_first(draft.unreadable))
+        index.commit(
+            unreadable=_first(draft.unreadable),
+            fields=draft.metadata.fields(),
+        )
         if self._current() != before:
             raise UserError(
                 f"Another process has made the index {self._name!r} meanwhile; "

@@ -47,6 +47,16 @@ class PhotoMetadata(PhotoLines):
             self._known = {name: x for name, x in known.items() if x}
         return self._known
 
+    def of(self, names: Collection[str]) -> Mapping[str, Fields]:
+        """Returns the fields of those of some photos that have any."""
+        known = self.read()
+        return {name: known[name] for name in names if name in known}
+
+    def field_names(self) -> list[str]:
+        """Returns the names of all fields, sorted."""
+        known = self.read().values()
+        return sorted({field for fields in known for field in fields})
+
     def update(self, name: str, fields: Mapping[str, Value | None]) -> None:
         """Sets fields of a photo and keeps its others.
 

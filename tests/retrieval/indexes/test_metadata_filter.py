@@ -3,7 +3,7 @@
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.library.metadata_filter import parse_filter, typed_value
+from agem_tf.retrieval.indexes.metadata_filter import parse_filter, typed_value
 
 _PHOTO = {
     "year": 2021,
