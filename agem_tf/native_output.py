@@ -5,6 +5,7 @@ warning for every table that it trains; both bury a command's own lines.
 """
 
 import contextlib
+import ctypes
 import glob
 import os
 import sys
@@ -20,24 +21,31 @@ _CAPTURING = threading.RLock()
 
 
 @contextlib.contextmanager
-def captured() -> Iterator[list[str]]:
+def captured(descriptor: int = 2) -> Iterator[list[str]]:
     """Captures what C and C++ code writes to stderr inside the block.
 
     One thread at a time captures; what others write meanwhile is captured too.
+
+    Args:
+        descriptor: 2 for stderr, 1 for stdout, which C keeps in a buffer.
 
     Yields:
         A list, which receives the lines when the block ends.
     """
     lines: list[str] = []
-    sys.stderr.flush()
+    flush = ctypes.CDLL(None).fflush
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
     with _CAPTURING, tempfile.TemporaryFile() as file:
-        stderr = os.dup(2)
-        os.dup2(file.fileno(), 2)
+        flush(None)
+        before = os.dup(descriptor)
+        os.dup2(file.fileno(), descriptor)
         try:
             yield lines
         finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+            flush(None)
+            os.dup2(before, descriptor)
+            os.close(before)
             file.seek(0)
             lines += file.read().decode(errors="replace").splitlines()
 

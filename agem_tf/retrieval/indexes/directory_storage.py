@@ -5,7 +5,7 @@ INDEX/
   names.txt         one photo per line, relative to the folder in the manifest
   places.npy        where each name is in names.txt, and how it is found
   descriptors.npy   for an exact index
-  vectors.faiss     for a FAISS index, with ids.npy
+  vectors.faiss     for a FAISS index, with ids.npy, and vectors.lists if large
   segments/         the same files of later additions; removed photos; sizes,
                     times, hashes and metadata of the photos
   model/            SavedModel that extracts descriptors of further photos
@@ -182,7 +182,7 @@ class DirectoryStorage(Storage):
         listed = self._manifest()["files"]
         firsts = {
             *exact_index.FIRST_SEGMENT.values(),
-            *faiss_index.FILES.values(),
+            *faiss_index.ALL_FILES.values(),
         }
         for file in firsts - listed.keys():
             (self._path / file).unlink(missing_ok=True)

@@ -8,13 +8,11 @@ Reference: https://github.com/facebookresearch/faiss/wiki/The-index-factory
 """
 
 import contextlib
-import functools
 import itertools
 import logging
 import math
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +22,12 @@ from agem_tf.errors import UserError
 from agem_tf.files import arrays
 from agem_tf.files.rows import SelectedRows
 from agem_tf.retrieval import nearest
+from agem_tf.retrieval.indexes import inverted_lists
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
+from agem_tf.retrieval.indexes.inverted_lists import (
+    InvertedListsFile,
+    import_faiss,
+)
 from agem_tf.retrieval.indexes.photo_lines import new_folder
 from agem_tf.retrieval.indexes.photo_names import PhotoNames
 
@@ -37,8 +40,13 @@ ONLY_FILES = {
     "names": "names.txt",
 }
 FILES = {**ONLY_FILES, "places": "places.npy"}
+# Lists that are too large for the memory are in a file of their own.
+_LISTS = "lists"
+ALL_FILES = {**FILES, _LISTS: inverted_lists.FILE}
 # Most values in the training sample, of evenly spaced rows: 1 GiB of float32.
 _TRAINING_VALUES = 2**28
+# Rows of it that FAISS uses for a cell, and for codes of 8 bits.
+_TRAINING_ROWS_PER_CELL, _TRAINING_ROWS = 256, 2**16
 # The defaults of FAISS, one cell, 16 candidates, and one photo per result to
 # compare by its whole descriptor, are fast but find little.
 _CANDIDATES = 64
@@ -63,6 +71,8 @@ class FaissIndex(DescriptorIndex):
     An opened index is mapped from its file until it is changed. So codes and
     lists that a search does not visit stay on the disk, and so do whole
     descriptors by which a kind with RFlat compares its candidates again.
+    Inverted lists of more than 256 MiB are made, and stay, in a file of their
+    own, also when photos are added; of removed photos they keep ghosts.
     """
 
     def __init__(self, factory: str, dimension: int):
@@ -83,6 +93,8 @@ class FaissIndex(DescriptorIndex):
         self._files: dict[str, str] = {}
         # The file that is mapped instead of read.
         self._mapped: pathlib.Path | None = None
+        # Lists on the disk that are not saved yet.
+        self._lists: InvertedListsFile | None = None
         inverted = faiss.try_extract_index_ivf(self._index)
         cells = math.isqrt(inverted.nlist) if inverted is not None else 1
         parameters = {
@@ -141,15 +153,19 @@ class FaissIndex(DescriptorIndex):
         Returns:
             Its files, relative to the directory.
         """
-        if len(self._files) == len(FILES):
+        if self._files.keys() >= FILES.keys():
             return [self._files]
         place = ""
-        if any((directory / file).exists() for file in FILES.values()):
+        if any((directory / file).exists() for file in ALL_FILES.values()):
             place = f"{new_folder(directory)}/"
         files = {r: place + file for r, file in FILES.items()} | self._files
         if "vectors" not in self._files:
             path = directory / files["vectors"]
             import_faiss().write_index(self._index, str(path))
+            if self._lists is not None:
+                files[_LISTS] = place + ALL_FILES[_LISTS]
+                self._lists.move(directory / files[_LISTS])
+                self._lists = None
         if "ids" not in self._files:
             arrays.write_array(directory / files["ids"], self._numbers)
         if "names" not in self._files:
@@ -173,7 +189,15 @@ class FaissIndex(DescriptorIndex):
         """
         index = cls(factory, dimension)
         index._mapped = directory / files["vectors"]
-        index._read(import_faiss().IO_FLAG_MMAP_IFC)
+        faiss = import_faiss()
+        index._files = dict(files)
+        if _LISTS in files:
+            lists = directory / files[_LISTS]
+            index._read(faiss.IO_FLAG_SKIP_IVF_DATA)
+            with index._readable_errors(f"from {lists}"):
+                inverted_lists.map_lists(index._index, lists)
+        else:
+            index._read(faiss.IO_FLAG_MMAP_IFC)
         index._numbers = arrays.load_array(directory / files["ids"], mmap=True)
         index._names = PhotoNames.open(directory, files)
         shape = len(index._names), index._index.d
@@ -182,7 +206,6 @@ class FaissIndex(DescriptorIndex):
                 f"The files of {directory} do not fit its manifest; index the "
                 "photos again."
             )
-        index._files = dict(files)
         if "places" not in files:
             del index._files["names"]
         return index
@@ -192,13 +215,21 @@ class FaissIndex(DescriptorIndex):
             self._index = import_faiss().read_index(str(self._mapped), flags)
 
     def _make_changeable(self) -> None:
-        """Reads a mapped index, which FAISS can't change, into memory."""
-        if self._mapped is not None:
+        """Reads a mapped index, which FAISS can't change, into memory.
+
+        Lists on the disk stay there; they are not changed but replaced.
+        """
+        if self._mapped is not None and not self._is_on_disk:
             self._read()
             self._mapped = None
 
+    @property
+    def _is_on_disk(self) -> bool:
+        return self._lists is not None or _LISTS in self._files
+
     def _add(self, names: list[str], descriptors: np.ndarray) -> None:
         self._make_changeable()
+        was_on_disk = self._is_on_disk
         self._files = {}
         # The map of FAISS also holds the numbers of ghosts.
         used = self._numbers
@@ -211,10 +242,17 @@ class FaissIndex(DescriptorIndex):
         ):
             if not self._index.is_trained:
                 self._train(descriptors)
-            for start, block in nearest.row_blocks(descriptors):
-                self._index.add_with_ids(
-                    block, numbers[start : start + len(block)]
-                )
+            blocks = (
+                (block, numbers[start : start + len(block)])
+                for start, block in nearest.row_blocks(descriptors)
+            )
+            if was_on_disk or self._is_large(len(descriptors)):
+                lists = InvertedListsFile()
+                lists.fill(self._index, blocks)
+                self._lists = lists
+            else:
+                for block, own in blocks:
+                    self._index.add_with_ids(block, own)
         self._numbers = np.concatenate([self._numbers, numbers])
         self._names = PhotoNames(self._names.all() + names)
 
@@ -231,7 +269,13 @@ class FaissIndex(DescriptorIndex):
             )
 
     def _train(self, descriptors: np.ndarray) -> None:
-        count = min(len(descriptors), _TRAINING_VALUES // self.dimension)
+        inverted = import_faiss().try_extract_index_ivf(self._index)
+        cells = 1 if inverted is None else inverted.nlist
+        count = min(
+            len(descriptors),
+            _TRAINING_VALUES // self.dimension,
+            max(_TRAINING_ROWS_PER_CELL * cells, _TRAINING_ROWS),
+        )
         rows = np.linspace(0, len(descriptors) - 1, count).astype(np.int64)
         sample = SelectedRows(descriptors, rows)[:]
         with native_output.captured() as lines:
@@ -239,21 +283,30 @@ class FaissIndex(DescriptorIndex):
         for line in dict.fromkeys(lines):
             _LOG.warning("FAISS: %s", line)
 
+    def _is_large(self, count: int) -> bool:
+        """Whether inverted lists with `count` more photos belong on disk."""
+        if not _is_inverted(self._index):
+            return False
+        inverted = import_faiss().extract_index_ivf(self._index)
+        total = self._index.ntotal + count
+        return total * inverted_lists.list_bytes(inverted) > inverted_lists.PART
+
     def _remove(self, names: set[str]) -> None:
         self._make_changeable()
-        self._keep_files("vectors")
+        self._keep_files("vectors", _LISTS)
         kept = np.ones(len(self), bool)
         kept[list(self._names.rows_of(names).values())] = False
         selector = import_faiss().IDSelectorBatch(self._numbers[~kept])
         # Kinds for which FAISS has not implemented removal keep ghosts.
-        with contextlib.suppress(RuntimeError):
-            self._index.remove_ids(selector)
-            self._keep_files()
+        if not self._is_on_disk:
+            with contextlib.suppress(RuntimeError):
+                self._index.remove_ids(selector)
+                self._keep_files()
         self._numbers = self._numbers[kept]
         self._names = PhotoNames(list(itertools.compress(self.names(), kept)))
 
     def _rename(self, names: Mapping[str, str]) -> None:
-        self._keep_files("vectors", "ids")
+        self._keep_files("vectors", _LISTS, "ids")
         renamed = [names.get(name, name) for name in self.names()]
         self._names = PhotoNames(renamed)
 
@@ -295,15 +348,3 @@ def _is_inverted(index: Any) -> bool:
     if isinstance(index, faiss.IndexPreTransform):
         index = faiss.downcast_index(index.index)
     return isinstance(index, faiss.IndexIVF)
-
-
-@functools.cache
-def import_faiss() -> ModuleType:
-    try:
-        import faiss
-    except ImportError as error:
-        raise UserError(
-            f"FAISS can't be imported ({error}); run pip install faiss-cpu. "
-            "An index by --factory=exact does not need it."
-        ) from error
-    return faiss

@@ -15,7 +15,7 @@ from agem_tf.files import arrays
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.files.provenance import check_same_provenance
-from agem_tf.retrieval.indexes.faiss_index import import_faiss
+from agem_tf.retrieval.indexes.inverted_lists import import_faiss
 
 KIND = "codebook"
 _WORDS = "words.npy"

@@ -17,7 +17,7 @@ import numpy as np
 
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes.faiss_index import import_faiss
+from agem_tf.retrieval.indexes.inverted_lists import import_faiss
 from agem_tf.retrieval.local_indexes.feature_index import (
     FeatureIndex,
     FeaturePart,

@@ -1,13 +1,18 @@
 """Features and errors of FAISS indexes."""
 
 import pathlib
+import shutil
 import sys
 
 import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import FaissIndex, faiss_index, storage_at
+from agem_tf.retrieval.indexes import (
+    FaissIndex,
+    inverted_lists,
+    storage_at,
+)
 
 
 def test_an_invalid_factory_string_is_refused():
@@ -134,6 +139,61 @@ def test_an_opened_index_stays_on_the_disk_until_it_changes(
     assert len(index) == len(rows) + 1
 
 
+@pytest.mark.parametrize(
+    "factory", ["IVF8,Flat", "PCA8,IVF8,SQ8", "IVF8,RaBitQ"]
+)
+def test_large_lists_are_made_and_changed_on_the_disk(
+    factory, make, names, descriptors, monkeypatch, tmp_path, capfd
+):
+    """What is found is what an index in memory finds."""
+
+    def found(place):
+        index = storage_at(str(place)).open().index
+        index.tune({"nprobe": 8})
+        return [
+            {match.name: round(match.similarity, 4) for match in matches}
+            for matches in index.search(descriptors, 5)
+        ]
+
+    make(factory, str(tmp_path / "memory"))
+    monkeypatch.setattr(inverted_lists, "PART", 900)
+    make(factory, str(tmp_path / "disk"))
+    assert found(tmp_path / "disk") == found(tmp_path / "memory")
+    # A copy elsewhere finds its own lists.
+    shutil.move(tmp_path / "disk", tmp_path / "moved")
+    storage = storage_at(str(tmp_path / "moved"))
+    opened = storage.open()
+    removed, new = names[5], ["a", "b"]
+    with storage.changed() as stored:
+        stored.index.add(new, descriptors[[7, 290]])
+        stored.index.remove([removed])
+        stored.index.rename({names[8]: "renamed"})
+    (matches,) = opened.index.search(descriptors[5:6], 1)
+    assert matches[0].name in names
+    index = storage.open().index
+    index.tune({"nprobe": 8})
+    assert len(index) == 301 and index.ghosts == 1
+    (matches,) = index.search(descriptors[5:6], 301)
+    listed = {match.name for match in matches}
+    assert len(matches) == 301 and removed not in listed
+    assert {*new, "renamed"} <= listed
+    lists = list((tmp_path / "moved").rglob("vectors.lists"))
+    assert len(lists) == 1
+    assert capfd.readouterr().out == ""
+
+
+def test_a_missing_file_of_lists_is_one_sentence(
+    monkeypatch, tmp_path, names, descriptors
+):
+    monkeypatch.setattr(inverted_lists, "PART", 900)
+    index = FaissIndex("IVF8,Flat", 16)
+    index.add(names, descriptors)
+    (files,) = index.save(tmp_path)
+    (tmp_path / files["lists"]).unlink()
+    with pytest.raises(UserError, match="FAISS can't make .*vectors.lists"):
+        FaissIndex.load(tmp_path, "IVF8,Flat", 16, files)
+
+
 def test_codes_with_whole_descriptors_find_what_exact_search_finds():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(2_000, 64))
@@ -158,7 +218,7 @@ def test_codes_with_whole_descriptors_find_what_exact_search_finds():
 
 def test_a_failed_import_names_its_cause(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    faiss_index.import_faiss.cache_clear()
+    inverted_lists.import_faiss.cache_clear()
     with pytest.raises(UserError, match="FAISS .* .*faiss.*; run pip") as error:
         FaissIndex("Flat", 16)
     assert isinstance(error.value.__cause__, ImportError)
