@@ -8,6 +8,7 @@ same and whose descriptor was made by the same model with the same settings.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import logging
@@ -34,6 +35,9 @@ _LOG = logging.getLogger(__name__)
 
 # Photos that a killed job may lose: most networks take less than a minute.
 _BLOCK = 512
+# Blocks that are mapped at a time: Linux allows a process 65,530 maps, which
+# those of 33 million photos would exceed.
+_MAPPED = 1024
 _PATTERN = "block-*.json"
 _ROWS = "described.npy"
 
@@ -93,7 +97,7 @@ def describe_photos(
     names = [photo_name(path, root) for path in states]
     rows = write_rows(
         workspace / _ROWS,
-        (done[name].row[np.newaxis] for name in names),
+        (blocks.row(done[name])[np.newaxis] for name in names),
         extractor.dimension,
     )
     photos = DescriptorSet(names, rows, extractor.provenance)
@@ -188,10 +192,11 @@ def photo_name(path: str, root: str | None) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Finished:
-    """A photo of a block."""
+    """A photo of a block: the file of its rows, and its row."""
 
     state: PhotoState
-    row: np.ndarray
+    file: pathlib.Path
+    row: int
 
 
 class _Blocks:
@@ -215,6 +220,9 @@ class _Blocks:
         self._names: list[str] = []
         self._states: list[PhotoState] = []
         self._rows: list[np.ndarray] = []
+        present = len(list(directory.glob(_PATTERN)))
+        self._numbers = itertools.count(present)
+        self._mapped = functools.lru_cache(_MAPPED)(_mapped_rows)
 
     def read(self) -> dict[str, _Finished]:
         """Returns the finished photos by name; own and later blocks prevail.
@@ -231,9 +239,13 @@ class _Blocks:
                     f"{directory} was described by another model or with other "
                     "settings; give those, or remove it."
                 )
-            for name, state, row in itertools.chain.from_iterable(blocks):
-                finished[name] = _Finished(state, row)
+            for name, found in itertools.chain.from_iterable(blocks):
+                finished[name] = found
         return finished
+
+    def row(self, finished: _Finished) -> np.ndarray:
+        """Returns the (dimension,) descriptor of a finished photo."""
+        return self._mapped(finished.file)[finished.row]
 
     def append(
         self, names: list[str], states: list[PhotoState], rows: np.ndarray
@@ -248,8 +260,7 @@ class _Blocks:
         """Writes a block; its list, which makes it valid, comes last."""
         if not self._names:
             return
-        number = len(list(self._directory.glob(_PATTERN)))
-        listed = self._directory / f"block-{number:06}.json"
+        listed = self._directory / f"block-{next(self._numbers):06}.json"
         with atomic_file(listed.with_suffix(".npy")) as temporary:
             write_rows(temporary, self._rows, self._rows[0].shape[1])
         block = {
@@ -263,12 +274,18 @@ class _Blocks:
 
     def _read_block(
         self, file: pathlib.Path
-    ) -> Iterator[tuple[str, PhotoState, np.ndarray]]:
+    ) -> Iterator[tuple[str, _Finished]]:
         block: dict[str, Any] = json.loads(file.read_bytes())
         # Blocks of earlier releases have paths.
         if block["provenance"] != self._made or "names" not in block:
             return
-        rows = arrays.load_array(file.with_suffix(".npy"), mmap=True)
-        rows = np.asarray(rows)  # Slices of this type are made quickly.
+        file = file.with_suffix(".npy")
+        rows = range(len(self._mapped(file)))
         states = (PhotoState(*state) for state in block["states"])
-        yield from zip(block["names"], states, rows, strict=True)
+        for name, state, row in zip(block["names"], states, rows, strict=True):
+            yield name, _Finished(state, file, row)
+
+
+def _mapped_rows(file: pathlib.Path) -> np.ndarray:
+    rows = arrays.load_array(file, mmap=True)
+    return np.asarray(rows)  # Slices of this type are made quickly.
