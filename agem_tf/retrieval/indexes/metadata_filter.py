@@ -53,7 +53,7 @@ class HasField:
 
 @dataclasses.dataclass(frozen=True)
 class FieldComparison:
-    """FieldComparison of a field and a value.
+    """Comparison of a field with a value.
 
     Attributes:
         field: the field.
