@@ -22,13 +22,16 @@ from agem_tf.config import (
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.distribution.strategies import create_strategy
 from agem_tf.errors import UserError
-from agem_tf.files.manifest import MANIFEST, read_manifest
+from agem_tf.files.manifest import MANIFEST
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.models import DELF, AGeM, presets
 from agem_tf.photos.canvases import at_size
 from agem_tf.retrieval.indexes import StoredIndex
-from agem_tf.saved_models import retrieval_model
-from agem_tf.saved_models.retrieval_model import ExportableModel, load_exported
+from agem_tf.saved_models.retrieval_model import (
+    ExportableModel,
+    checked_provenance,
+    load_exported,
+)
 
 if TYPE_CHECKING:
     from agem_tf.extraction.photo_files import FileExtractor
@@ -137,13 +140,12 @@ def save_model_once(model: ExportableModel, directory: pathlib.Path) -> None:
     """Writes a SavedModel, unless the same one is there already.
 
     Raises:
-        UserError: the directory holds another model or other files.
+        UserError: the directory holds another model, a damaged or forged one,
+            or other files.
     """
     if (directory / MANIFEST).exists():
         check_same_provenance(
-            read_manifest(directory, retrieval_model.KIND).get(
-                "provenance", {}
-            ),
+            checked_provenance(directory),
             model.provenance,
             f"The model that is already in {directory}",
             "the one asked for",

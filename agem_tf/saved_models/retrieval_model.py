@@ -167,8 +167,7 @@ def load_checked(directory: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
         UserError: it is missing or altered, or its graph has operations that no
             export has.
     """
-    manifest = read_manifest(pathlib.Path(directory), KIND, unchecked=(CARD,))
-    check_operations(directory)
+    made = checked_provenance(directory)
     try:
         model = tf.saved_model.load(os.fspath(directory))
     except MemoryError:
@@ -179,7 +178,19 @@ def load_checked(directory: str | os.PathLike) -> tuple[Any, dict[str, Any]]:
             f"{directory} can't be loaded ({cause(error)}); export the model "
             "again with python -m agem_tf.export."
         ) from error
-    return model, manifest.get("provenance", {})
+    return model, made
+
+
+def checked_provenance(directory: str | os.PathLike) -> dict[str, Any]:
+    """Returns the provenance of any export of this package, without loading it.
+
+    Raises:
+        UserError: it is missing or altered, or its graph has operations that no
+            export has.
+    """
+    manifest = read_manifest(pathlib.Path(directory), KIND, unchecked=(CARD,))
+    check_operations(directory)
+    return manifest.get("provenance", {})
 
 
 class ExportableModel:

@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import PIL.Image
 import pytest
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.whitening_learning import learn_pca
 from agem_tf.errors import PartialResultError, UserError
+from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.library import describing
 from agem_tf.library.answers import (
     search_by_descriptors,
@@ -26,7 +28,7 @@ from agem_tf.library.photo_index import PhotoIndex
 from agem_tf.library.synchronization import sync_photos
 from agem_tf.photos.listing import list_folder
 from agem_tf.retrieval.indexes import storage_at
-from agem_tf.saved_models.retrieval_model import load_exported
+from agem_tf.saved_models.retrieval_model import KIND, load_exported
 
 
 def run(work, place, **settings):
@@ -370,6 +372,33 @@ def test_a_model_in_the_way_is_found_before_photos_are_read(
             workdir=str(run_directory),
             image_size=96,
         )
+
+
+def test_a_forged_model_in_the_way_is_found_before_photos_are_read(
+    indexed, run_directory, tmp_path
+):
+    """Whoever searches the new index would run it."""
+    pytest.importorskip("milvus_lite")
+    model = tmp_path / "model"
+    shutil.copytree(f"{indexed}/model", model)
+    path = model / "saved_model.pb"
+    saved = SavedModel.FromString(path.read_bytes())
+    saved.meta_graphs[0].graph_def.node.add(name="w", op="WriteFile")
+    path.write_bytes(saved.SerializeToString())
+    made = read_manifest(f"{indexed}/model", KIND)["provenance"]
+    write_manifest(model, KIND, provenance=made)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "unread.jpg").touch()
+    storage = storage_at(f"milvus:{tmp_path}/photos.db", str(model))
+    with pytest.raises(
+        UserError, match="model holds the operation 'WriteFile'"
+    ):
+        index_photos(
+            storage,
+            photos=str(tmp_path / "photos"),
+            workdir=str(run_directory),
+        )
+    assert not storage.exists
 
 
 def test_many_encoded_photos_pass_in_batches(indexed, photos):
