@@ -205,6 +205,21 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
     check_equal(whole, broken)
 
 
+@pytest.mark.parametrize("strategy", ["one", "mirrored"])
+def test_deterministic_runs_have_the_same_bits(
+    recipe, start, tmp_path, strategy
+):
+    """Also in a GPU's kernels, of which TensorFlow refuses some."""
+    change_every_step(recipe)
+    recipe.training.epochs, recipe.training.deterministic = 2, True
+    for process in [
+        start(recipe, tmp_path / name, strategy) for name in ("a", "b")
+    ]:
+        finish(process)
+    assert len(history(tmp_path / "a")) >= 2
+    check_equal(tmp_path / "a", tmp_path / "b")
+
+
 def start_workers(start, recipe, workdir):
     """Starts the chief and another worker; see `start`."""
     with socket.socket() as first, socket.socket() as second:
