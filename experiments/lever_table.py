@@ -39,7 +39,6 @@ LANDMARKS = {"seed": 0}
 LEVERS = {
     RECIPE: {},
     "rate_10": {"optimizer.learning_rate": 3e-4},
-    "rate_third": {"optimizer.learning_rate": 1e-5},
     "constant_rate": {
         "optimizer.schedule": "constant",
         "optimizer.warmup_steps": 0,
