@@ -8,8 +8,10 @@ in plain FastAPI and, where it is installed, in LitServe (`service_peers.py`);
 the service by TensorFlow Serving's protocol and by POST /search; and the latter
 again while every tenth request is hostile. They take turns in rounds of five
 seconds, so that other work of the machine disturbs all alike. With
---memory_minutes=10, clients then stay on POST /search, a tenth of it hostile,
-while the memory is read.
+--memory_minutes=10, clients then search by sent photos and by indexed ones, a
+tenth of it hostile, and another adds photos to the index and removes them,
+while the memory is read: give a copy of the index. --seconds=0 measures the
+memory alone.
 
 Printed are successful requests per second, and their share of the bare model's;
 CPU time of the server's processes per request, also as such a share; median and
@@ -20,6 +22,7 @@ with other bytes behind its end, so that no answer is remembered.
 
 import base64
 import collections
+import concurrent.futures
 import contextlib
 import dataclasses
 import http.client
@@ -33,7 +36,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 import numpy as np
@@ -49,7 +53,9 @@ _INDEX = flags.DEFINE_string("index", None, "Index to serve.", required=True)
 _CLIENTS = flags.DEFINE_integer("clients", 16, "Clients at the same time.")
 _SECONDS = flags.DEFINE_float("seconds", 60, "Seconds per measurement.")
 _MINUTES = flags.DEFINE_float(
-    "memory_minutes", 0, "Minutes of load over which memory is read."
+    "memory_minutes",
+    0,
+    "Minutes of load over which memory is read; the index is changed.",
 )
 _BATCH = 16
 _ROUND_SECONDS = 5.0
@@ -252,21 +258,67 @@ def show(name: str, found: Measured, bare: Measured) -> None:
     )
 
 
-def show_memory(server: Server, photos: list[bytes]) -> None:
+def add_and_remove(
+    server: Server, photos: list[bytes], stopped: threading.Event
+) -> collections.Counter:
+    """Adds photos, each of which it removes again; counts the answers."""
+    statuses: collections.Counter = collections.Counter()
+
+    def send(request: Request) -> bytes:
+        method, path, kind, body = request
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        connection.request(method, path, body, {"Content-Type": kind})
+        answer = connection.getresponse()
+        statuses[f"{method} {answer.status}"] += 1
+        content = answer.read()
+        connection.close()
+        return content
+
+    while not stopped.wait(1):
+        photo = random.choice(photos) + random.randbytes(8)
+        _, _, kind, body = search_request(photo)
+        added = json.loads(send(("POST", "/photos", kind, body)))
+        for name in added.get("names", []):
+            path = urllib.parse.quote(name, safe="")
+            send(("DELETE", f"/photos/{path}", "", b""))
+    return statuses
+
+
+def show_memory(
+    server: Server, photos: list[bytes], names: Sequence[str]
+) -> None:
     """Prints the memory of the service under load, every minute."""
-    measured = Measured()
-    for minute in range(round(_MINUTES.value)):
-        hold(server, photos, search_request, True, 60, measured)
-        megabytes = server.process.memory_info().rss // 1_000_000
-        print(f"minute {minute + 1:2}: {megabytes} MB", flush=True)
-    print(f"refused {dict(measured.refused)}")
+
+    def request(photo: bytes) -> Request:
+        if random.random() < 0.5:
+            return search_request(photo)
+        form = urllib.parse.urlencode({"name": random.choice(names)})
+        kind = "application/x-www-form-urlencoded"
+        return "POST", "/search", kind, form.encode()
+
+    measured, stopped = Measured(), threading.Event()
+
+    def megabytes() -> int:
+        return server.process.memory_info().rss // 1_000_000
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        print(f"started:   {megabytes()} MB", flush=True)
+        changes = pool.submit(add_and_remove, server, photos, stopped)
+        try:
+            for minute in range(round(_MINUTES.value)):
+                hold(server, photos, request, True, 60, measured)
+                print(f"minute {minute + 1:2}: {megabytes()} MB", flush=True)
+        finally:
+            stopped.set()
+        print(
+            f"{len(measured.seconds)} searches, refused "
+            f"{dict(measured.refused)}; hostile {dict(measured.hostile)}; "
+            f"changes {dict(changes.result())}"
+        )
 
 
-def main(_: list[str]) -> None:
-    stored = storage_at(_INDEX.value).open()
-    model = os.fspath(stored.model)
-    paths = list_folder(stored.origin.photos)[:_MOST_PHOTOS]
-    photos = [pathlib.Path(path).read_bytes() for path in paths]
+def show_load(service: Server, photos: list[bytes], model: str) -> None:
+    """Prints what the bare model, the peers and the service do."""
     extractor = load_exported(model)
     extractor.encoded(photos[:_BATCH])
     peer = [
@@ -278,13 +330,8 @@ def main(_: list[str]) -> None:
     }
     if importlib.util.find_spec("litserve"):
         peers["LitServe"] = Server(8094, [*peer, "--peer=litserve"])
-    service = Server(
-        8096,
-        ["-m", "agem_tf.serve", f"--index={_INDEX.value}"]
-        + [f"--concurrency={2 * _CLIENTS.value}", "--timeout=60"],
-    )
     with contextlib.ExitStack() as started:
-        for server in (*peers.values(), service):
+        for server in peers.values():
             started.enter_context(server)
         rows = {
             **{
@@ -311,10 +358,25 @@ def main(_: list[str]) -> None:
                     _ROUND_SECONDS,
                     found[name],
                 )
-        show("bare model", bare, bare)
-        for name, measured in found.items():
-            show(name, measured, bare)
-        show_memory(service, photos)
+    show("bare model", bare, bare)
+    for name, measured in found.items():
+        show(name, measured, bare)
+
+
+def main(_: list[str]) -> None:
+    stored = storage_at(_INDEX.value).open()
+    paths = list_folder(stored.origin.photos)[:_MOST_PHOTOS]
+    photos = [pathlib.Path(path).read_bytes() for path in paths]
+    options = [f"--concurrency={2 * _CLIENTS.value}", "--timeout=60"]
+    if _MINUTES.value:
+        options.append("--writable")
+    command = ["-m", "agem_tf.serve", f"--index={_INDEX.value}", *options]
+    with Server(8096, command) as service:
+        if _SECONDS.value:
+            show_load(service, photos, os.fspath(stored.model))
+        if _MINUTES.value:
+            hold(service, photos, search_request, True, 1, Measured())
+            show_memory(service, photos, stored.index.names())
 
 
 if __name__ == "__main__":
