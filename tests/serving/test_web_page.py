@@ -91,23 +91,32 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, address):
-    """Opens the page; fails if it reported an error or broke its policy."""
+    """Opens the page; fails if it reported an error, broke its policy or sent
+    a request elsewhere.
+    """
     complaints = []
     with contextlib.ExitStack() as contexts:
 
-        def open_(viewport=WIDE, hash_="", search_route=None, **settings):
+        def open_(
+            viewport=WIDE,
+            hash_="",
+            routes=None,
+            awaited=".card .photo",
+            **settings,
+        ):
             context = contexts.enter_context(
                 browser.new_context(viewport=viewport, **settings)
             )
             page = context.new_page()
             page.set_default_timeout(60_000)
             page.on("console", note)
+            context.on("request", check_place)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             # In an open page, Chromium may send the next request past it.
-            if search_route:
-                page.route("**/search", search_route)
+            for pattern, route in (routes or {}).items():
+                page.route(pattern, route)
             page.goto(address + hash_)
-            page.wait_for_selector(".card .photo")
+            page.wait_for_selector(awaited)
             return page
 
         def note(message):
@@ -116,6 +125,10 @@ def open_page(browser, address):
                 "Failed to load resource", message.text
             ):
                 complaints.append(message.text)
+
+        def check_place(request):
+            if not request.url.startswith((address, f"blob:{address}")):
+                complaints.append(f"a request to {request.url[:200]}")
 
         yield open_
     assert complaints == []
@@ -236,6 +249,79 @@ def test_one_photo_large_and_the_next(open_page):
     assert page.evaluate(focused).startswith(names(page)[1])
 
 
+def tab_to(page, selector):
+    """Presses Tab until an element has the focus, at most once around."""
+    focused = "selector => document.activeElement.matches(selector)"
+    for _ in range(
+        page.locator("button, a, input, select, [tabindex]").count()
+    ):
+        page.keyboard.press("Tab")
+        if page.evaluate(focused, selector):
+            return
+    raise AssertionError(f"The keyboard does not reach {selector}.")
+
+
+def test_the_keyboard_alone_searches_opens_and_goes_back(open_page, photos):
+    page = open_page()
+    photo = photos / "place03" / "1.jpg"
+    page.on("filechooser", lambda chooser: chooser.set_files(photo))
+    tab_to(page, "#choose")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".score")
+    found = names(page)
+    tab_to(page, ".card .photo")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#detail .detail-stage img")
+    assert page.inner_text("#detail-title") == found[1]
+    tab_to(page, "#detail .button:not(.primary)")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".tiles.like li >> nth=1")
+    assert not page.is_visible("#detail")
+    assert page.inner_text("#found-title") == "Photos like 2 examples"
+    page.go_back()
+    page.wait_for_selector(".tiles.like", state="detached")
+    page.wait_for_function(
+        "name => document.querySelector('.caption .name')?.title === name",
+        arg=found[0],
+    )
+    tab_to(page, ".card .photo")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#detail")
+    # The browser's "back" is not the arrow key.
+    page.keyboard.press("ArrowRight")
+    focused = "document.activeElement.ariaLabel"
+    assert page.evaluate(focused).startswith(found[1])
+    before = page.url
+    page.keyboard.press("Control+ArrowLeft")
+    assert page.evaluate(focused).startswith(found[1])
+    assert page.url == before
+
+
+def test_escape_leaves_the_question_for_a_token(open_page):
+    def guard(route):
+        if route.request.headers.get("authorization") == "Bearer right":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"error": "A token is needed."})
+
+    page = open_page(routes={"**/library": guard}, awaited="#token:visible")
+    page.keyboard.type("wrong")
+    with page.expect_response("**/library"):
+        page.keyboard.press("Enter")
+    page.wait_for_selector("#token:visible")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#problem:visible")
+    assert not page.is_visible("#token")
+    assert "asks for a token" in page.inner_text("#problem")
+    page.get_by_role("button", name="Try again").press("Enter")
+    page.wait_for_selector("#token:visible")
+    page.fill("#token-text", "right")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".card .photo")
+
+
 def test_chips_of_metadata_narrow_the_photos(open_page, photos):
     page = open_page()
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
@@ -332,7 +418,7 @@ def test_the_least_similarity_narrows_the_results(open_page):
         else:
             request.continue_()
 
-    page = open_page(hash_="#like=place02%2F0.jpg", search_route=route)
+    page = open_page(hash_="#like=place02%2F0.jpg", routes={"**/search": route})
     page.wait_for_selector(".score")
     page.locator("#least").focus()
     with page.expect_response("**/search") as answered:
@@ -361,8 +447,14 @@ def test_the_least_similarity_narrows_the_results(open_page):
 
 @pytest.mark.parametrize(
     "viewport,scheme",
-    [(WIDE, "light"), (PHONE, "dark"), (NARROW, "light")],
-    ids=["wide", "phone", "narrow"],
+    [
+        (WIDE, "light"),
+        (WIDE, "dark"),
+        (PHONE, "light"),
+        (PHONE, "dark"),
+        (NARROW, "light"),
+    ],
+    ids=["wide", "wide dark", "phone", "phone dark", "narrow"],
 )
 def test_every_view_is_accessible_and_fits(open_page, photos, viewport, scheme):
     page = open_page(viewport, color_scheme=scheme)

@@ -128,8 +128,8 @@ function fail(error, again) {
   byId("problem").hidden = false;
 }
 
-// Not a fault of the request: too many at once, or the service's own.
-const isPassing = ({ status }) => status === undefined || status === 408 || status >= 429;
+// Not a fault of the request: no token yet, too many at once, or the service's own.
+const isPassing = ({ status }) => status === undefined || status === 401 || status === 408 || status >= 429;
 
 let waiting = null;
 

@@ -1,6 +1,6 @@
 // A photo on which a box is drawn, with the pointer or the keyboard.
 
-import { element } from "./elements.js";
+import { element, isShortcut } from "./elements.js";
 
 const LEAST = 0.04;
 const STEP = 0.02;
@@ -84,6 +84,7 @@ export class BoxEditor {
   }
 
   #key(event) {
+    if (isShortcut(event)) return;
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
       event.key
     ] ?? [0, 0];

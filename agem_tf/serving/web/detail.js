@@ -1,6 +1,6 @@
 // One photo, large, with its heat map and its matches with the query.
 
-import { button, counted, element, iconButton } from "./elements.js";
+import { button, counted, element, iconButton, isShortcut } from "./elements.js";
 import { drawMatches } from "./matches.js";
 import { exampleForm, indexed } from "./query.js";
 import * as service from "./service.js";
@@ -108,7 +108,7 @@ export class Detail {
     const list = element("div", { role: "tablist", "aria-label": "What is shown" }, tabs);
     list.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!step) return;
+      if (!step || isShortcut(event)) return;
       const now = tabs.findIndex((each) => each.dataset.tab === this.#tab);
       choose(tabs[(now + step + tabs.length) % tabs.length].dataset.tab);
       event.stopPropagation();
@@ -215,7 +215,7 @@ export class Detail {
 
   #key(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step || event.target.matches("input")) return;
+    if (!step || isShortcut(event) || event.target.matches("input")) return;
     this.#go(step);
     event.preventDefault();
   }

@@ -45,6 +45,9 @@ export function iconButton(text, name, properties) {
   return element("button", all, icon(name));
 }
 
+/** Whether a key is pressed with one that makes it the browser's, as in Alt and left for "back". */
+export const isShortcut = ({ altKey, ctrlKey, metaKey }) => altKey || ctrlKey || metaKey;
+
 /** Returns "1 photo", "2 photos". */
 export function counted(count, noun, nouns = `${noun}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? noun : nouns}`;

@@ -1,6 +1,6 @@
 // The map of the library: photos near each other look alike.
 
-import { counted, element, iconButton } from "./elements.js";
+import { counted, element, iconButton, isShortcut } from "./elements.js";
 import * as service from "./service.js";
 
 const MARGIN = 60;
@@ -258,6 +258,7 @@ export class PhotoMap {
   }
 
   #key(event) {
+    if (isShortcut(event)) return;
     const arrows = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
     if (arrows[event.key]) this.#panPixels(...arrows[event.key]);
     else if (event.key === "+" || event.key === "=") this.#zoomBy(1.6);

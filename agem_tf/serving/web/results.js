@@ -1,6 +1,6 @@
 // The grid of photos, which loads as one scrolls.
 
-import { counted, element, icon, iconButton, nameParts } from "./elements.js";
+import { counted, element, icon, iconButton, isShortcut, nameParts } from "./elements.js";
 import * as service from "./service.js";
 
 const PAGE = 48;
@@ -148,7 +148,7 @@ export class Results {
 
   /** Arrow keys go from photo to photo. */
   #key(event) {
-    if (!event.target.matches(".photo")) return;
+    if (isShortcut(event) || !event.target.matches(".photo")) return;
     const photos = [...this.#list.querySelectorAll(".photo")];
     const columns = getComputedStyle(this.#list).gridTemplateColumns.split(" ").length;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];

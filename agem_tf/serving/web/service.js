@@ -99,13 +99,15 @@ function askForToken() {
     dialog.addEventListener(
       "close",
       () => {
-        token = byId("token-text").value.trim();
+        // Escape gives none, whatever was typed before.
+        token = dialog.returnValue === "given" ? byId("token-text").value.trim() : "";
         sessionStorage.setItem("token", token);
         asking = null;
         resolve(token !== "");
       },
       { once: true },
     );
+    dialog.returnValue = "";
     dialog.showModal();
   });
   return asking;
