@@ -66,6 +66,9 @@ def test_tensorflow_loads_fewer_variables(loaded, model, images, expected):
     check(serve(images=tf.constant(images))["descriptors"], expected)
     check(loaded(images), expected)
     check(loaded(images, training=True), expected)
+    # TF-Hub's interface of what can be trained further.
+    assert len(loaded.trainable_variables) > 49 * 2
+    assert len(loaded.regularization_losses) == 0
     # Each of the 49 merged convolutions had a kernel and four variables.
     assert len(loaded.variables) == len(model.variables) - 49 * 3
 
@@ -142,7 +145,7 @@ SESSION = """
 import sys
 import numpy as np
 import tensorflow as tf
-directory, images, output = sys.argv[1:]
+directory, images, photo, output = sys.argv[1:]
 with tf.compat.v1.Session(graph=tf.Graph()) as session:
     model = tf.compat.v1.saved_model.load(session, ["serve"], directory)
     signature = model.signature_def["serving_default"]
@@ -150,20 +153,40 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
         signature.outputs["descriptors"].name,
         {signature.inputs["images"].name: np.load(images)},
     )
+    signature = model.signature_def["encoded_images"]
+    encoded, status = session.run(
+        [signature.outputs[name].name for name in ("descriptors", "status")],
+        {
+            signature.inputs["encoded_images"].name: [
+                open(photo, "rb").read(), b"no photo"
+            ]
+        },
+    )
 assert not any(name.startswith("agem_tf") for name in sys.modules)
-np.save(output, found)
+np.savez(output, found=found, encoded=encoded, status=status)
 """
 
 
-def test_a_session_needs_no_other_package(exported, images, expected, tmp_path):
+def test_a_session_needs_no_other_package(
+    exported, images, expected, loaded, tmp_path
+):
+    files = ["images.npy", "photo.png", "found.npz"]
     np.save(tmp_path / "images.npy", images)
+    photo = tf.io.encode_png(images[0].astype(np.uint8)).numpy()
+    (tmp_path / "photo.png").write_bytes(photo)
     subprocess.run(
-        [sys.executable, "-c", SESSION, exported, "images.npy", "found.npy"],
+        [sys.executable, "-c", SESSION, exported, *files],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": ""},
         check=True,
     )
-    check(np.load(tmp_path / "found.npy"), expected)
+    found = np.load(tmp_path / "found.npz")
+    check(found["found"], expected)
+    answer = loaded.signatures["encoded_images"](
+        encoded_images=tf.constant([photo, b"no photo"])
+    )
+    check(found["encoded"], answer["descriptors"])
+    assert found["status"].tolist() == [0, 2]
 
 
 def fields(content):

@@ -9,7 +9,7 @@ import tomllib
 import pytest
 import yaml
 
-from agem_tf import cli, serve
+from agem_tf import cli, index, serve
 from agem_tf.serving.service_options import ServeOptions
 
 ROOT = pathlib.Path(serve.__file__).parents[1]
@@ -77,6 +77,18 @@ def test_compose_gives_the_service_flags_and_mounts_that_fit(entry):
         if not volume.startswith((".", "$"))
     }
     assert named == set(composed["volumes"])
+
+
+def test_compose_indexes_photos_with_flags_that_there_are():
+    text = (DEPLOY / "compose.yaml").read_text().replace("\\\n#", "")
+    (command,) = re.findall(r"# +python -m agem_tf.index (.*)", text)
+    made = cli.options_from_arguments(
+        index.IndexOptions, {}, ["index", *shlex.split(command)]
+    )
+    services = yaml.safe_load(text)["services"]
+    assert made.index.removeprefix("milvus:http://localhost") in {
+        f":{port.split(':')[1]}" for port in services["milvus"]["ports"]
+    }
 
 
 def test_nginx_fits_the_service_behind_it(entry):
