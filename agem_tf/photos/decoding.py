@@ -1,8 +1,8 @@
 """Decodes photos to the network's input inside the TensorFlow graph.
 
 Training, extraction, indexing, queries and the exported model call these
-functions, so that a photo gives the same pixels everywhere. The number of
-pixels is read from the header and bounded before anything is decoded.
+functions, so that a photo gives the same pixels everywhere. The numbers of
+pixels and scans are read from the file and bounded before it is decoded.
 """
 
 import tensorflow as tf
@@ -10,6 +10,7 @@ import tensorflow as tf
 from agem_tf.config import ImageConfig
 from agem_tf.photos import limits
 from agem_tf.photos.augmentation import Augmentation
+from agem_tf.photos.encoded_bytes import count_scans, most_scans
 from agem_tf.photos.exif_orientation import exif_orientation, turned_upright
 from agem_tf.photos.png_decoding import decode_seen_png
 
@@ -86,18 +87,24 @@ def decode_photo(encoded: tf.Tensor, upright: bool = False) -> tf.Tensor:
 
     Raises:
         tf.errors.InvalidArgumentError: the photo has another format, is broken
-            or has more pixels than `limits` allows, which a PNG of a few
-            hundred bytes can state.
+            or has more pixels or scans than `limits` allows, which a few
+            hundred bytes of a PNG, or 300 kB of a JPEG, can ask for.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
     shape = encoded_shape(encoded)
     pixels = tf.reduce_prod(shape)
     most = tf.where(is_jpeg, limits.MAX_JPEG_PIXELS, limits.MAX_PIXELS)
+    has_few_scans = tf.cond(
+        is_jpeg,
+        lambda: count_scans(encoded) <= most_scans(pixels),
+        lambda: tf.constant(True),
+    )
     with tf.control_dependencies(
         [
             tf.debugging.Assert(
                 pixels <= tf.cast(most, tf.int64), ["too many pixels", shape]
-            )
+            ),
+            tf.debugging.Assert(has_few_scans, ["too many scans", shape]),
         ]
     ):
         image = tf.cond(

@@ -5,7 +5,7 @@ Photos come from unknown sources: what lies outside of a photo is empty or zero.
 
 import tensorflow as tf
 
-from agem_tf.photos.limits import MAX_SCANS, SCAN_STARTS
+from agem_tf.photos.limits import MAX_SCANNED_PIXELS, MAX_SCANS, SCAN_STARTS
 
 
 def bytes_at(text: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:
@@ -70,3 +70,15 @@ def count_scans(encoded: tf.Tensor) -> tf.Tensor:
         count = tf.maximum(tf.size(pieces.values, tf.int64) - 1, 0)
         scans += count
     return scans
+
+
+def most_scans(pixels: tf.Tensor) -> tf.Tensor:
+    """Returns how many scans a JPEG may have: each passes over all pixels.
+
+    Args:
+        pixels: scalar int64.
+
+    Returns:
+        Scalar int64.
+    """
+    return tf.minimum(MAX_SCANNED_PIXELS // tf.maximum(pixels, 1), MAX_SCANS)

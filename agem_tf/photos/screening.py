@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from agem_tf.config import ImageConfig
 from agem_tf.photos import decoding, limits
-from agem_tf.photos.encoded_bytes import count_scans
+from agem_tf.photos.encoded_bytes import count_scans, most_scans
 from agem_tf.photos.png_decoding import is_plain
 
 # Enough threads to keep a machine busy; large photos get fewer.
@@ -136,14 +136,13 @@ def _inspect_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lambda: count_scans(encoded),
         lambda: tf.constant(1, tf.int64),
     )
-    most_scans = tf.minimum(
-        limits.MAX_SCANNED_PIXELS // tf.maximum(pixels, 1), limits.MAX_SCANS
-    )
     status = tf.where(
         pixels > tf.cast(most, tf.int64),
         PhotoStatus.TOO_MANY_PIXELS,
         tf.where(
-            scans > most_scans, PhotoStatus.TOO_MANY_SCANS, PhotoStatus.VALID
+            scans > most_scans(pixels),
+            PhotoStatus.TOO_MANY_SCANS,
+            PhotoStatus.VALID,
         ),
     )
     decoded = tf.where(pixels > limits.MAX_PIXELS, pixels // 4, pixels)

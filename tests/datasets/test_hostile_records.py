@@ -39,6 +39,15 @@ def example(**features):
     ).SerializeToString()
 
 
+def jpeg_of_many_scans():
+    buffer = io.BytesIO()
+    PIL.Image.new("RGB", (60, 40)).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()
+    start = content.index(b"\xff\xda")
+    end = content.index(b"\xff", start + 2)
+    return content[:start] + 100 * content[start:end] + content[start:]
+
+
 PAYLOADS = {
     "empty": b"",
     "of another kind": b"\x0a\xff\xff\xff\x7fx",
@@ -49,6 +58,7 @@ PAYLOADS = {
     "two values": example(image=("bytes_list", [png(60, 40)] * 2)),
     "no bytes": example(image=("bytes_list", [b""])),
     "no photo": example(image=("bytes_list", [b"%!PS-Adobe-3.0 EPSF-3.0"])),
+    "many scans": example(image=("bytes_list", [jpeg_of_many_scans()])),
     "half a photo": example(image=("bytes_list", [png(60, 40)[:60]])),
 }
 
