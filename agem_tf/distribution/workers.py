@@ -92,6 +92,17 @@ def barrier(strategy: tf.distribute.Strategy) -> None:
     from_chief(np.zeros(1, np.float32), strategy)
 
 
+def barrier_after_work(strategy: tf.distribute.Strategy) -> None:
+    """As `barrier`, where the files of this worker's work are complete.
+
+    A worker that ends right after it closes its connections, sometimes before
+    the others have received its last message. A worker that has failed is
+    reported by the next collective.
+    """
+    with contextlib.suppress(tf.errors.UnavailableError):
+        barrier(strategy)
+
+
 def check_agreement(
     what: str, value: str, strategy: tf.distribute.Strategy
 ) -> None:
@@ -128,4 +139,4 @@ def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
         # The others wait in their barrier, and end with this worker.
         barrier(strategy)
         raise
-    barrier(strategy)
+    barrier_after_work(strategy)

@@ -22,7 +22,7 @@ from agem_tf.distribution import preemption
 from agem_tf.distribution.batches import distribute, gather, per_replica
 from agem_tf.distribution.workers import (
     agreed_stop,
-    barrier,
+    barrier_after_work,
     from_chief,
     is_chief,
 )
@@ -178,7 +178,7 @@ class Extractor:
                 directory, names, self.dimension, provenance, resume=True
             )
             self._write(writer if writes else None, split, names, crop, found)
-            barrier(self._strategy)
+            barrier_after_work(self._strategy)
         return DescriptorSet.load(directory)
 
     def _write(
