@@ -21,6 +21,7 @@ import pathlib
 import cv2
 import keras
 import numpy as np
+from delf_quickstart import CLUTTERED_SCENE
 from recipe_runs import (
     SHORT,
     difference_cell,
@@ -54,17 +55,7 @@ RULES = {
     "resnet50_half": f"[{NEW},{{'pattern':'conv5_*','weight_decay':1e-6}},"
     "{'pattern':'*','learning_rate_scale':0.0}]",
 }
-CLUTTER = {
-    "seed": 0,
-    "image_size": 160,
-    "scene": {
-        "mean_trees": 3.0,
-        "mean_people": 10.0,
-        "mean_vehicles": 4.0,
-        "mean_posts": 4.0,
-        "foreground_share": 0.6,
-    },
-}
+CLUTTER = {"seed": 0, "image_size": 160, "scene": CLUTTERED_SCENE}
 
 
 def main() -> None:

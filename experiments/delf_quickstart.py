@@ -15,6 +15,14 @@ import delf_quickstart_stage1
 
 from agem_tf.config import Config, LossConfig, OptimizerConfig, OptimizerRule
 
+CLUTTERED_SCENE = {
+    "mean_trees": 3.0,
+    "mean_people": 10.0,
+    "mean_vehicles": 4.0,
+    "mean_posts": 4.0,
+    "foreground_share": 0.6,
+}
+
 
 def get_config() -> Config:
     """Returns the recipe; train the first stage before."""
@@ -23,13 +31,7 @@ def get_config() -> Config:
     config.data.options = {
         "seed": 1,
         "train_landmarks": 96,
-        "scene": {
-            "mean_trees": 3.0,
-            "mean_people": 10.0,
-            "mean_vehicles": 4.0,
-            "mean_posts": 4.0,
-            "foreground_share": 0.6,
-        },
+        "scene": CLUTTERED_SCENE,
     }
     config.model.weights = "runs/delf_quickstart_stage1"
     config.model.pooling = "attentive"

@@ -209,26 +209,22 @@ class Table:
 
         return verify
 
-    def fusion(self, name, features, queries, pooled, steps=()):
-        """Returns what orders photos by votes, inliers and dot products.
+    def local_scores(self, name, features, queries):
+        """Returns a function of a query: its (photos,) votes and inliers.
+
+        Each of both is divided by the query's most.
 
         Args:
             name: Name of the row of the local features, see `by_votes`.
             features, queries: Local features of the photos and queries.
-            pooled: Global descriptors of both.
-            steps: Re-ranking steps of the global descriptors.
         """
         names = self.truth.database_names
-        query_rows, rows, _ = reranking.transform(
-            rows_of(pooled[1], self.truth.query_names),
-            rows_of(pooled[0], names),
-            reranking.parse_rerank(steps),
-        )
         index = load_feature_index(str(self.output / f"{name}_votes"))
         place = {name: column for column, name in enumerate(index.names)}
         columns = [place[name] for name in names]
 
-        def verify(query, order):
+        @functools.cache
+        def scores(query):
             local = queries[self.truth.query_names[query]]
             votes = index.similarities(local)[columns]
             verified, inliers = AFTER_VOTES.reorder(
@@ -237,9 +233,29 @@ class Table:
                 np.argsort(-votes, kind="stable"),
             )
             inliers[inliers < AFTER_VOTES.min_inliers] = 0
-            scores = rows @ query_rows[query] + votes / max(votes.max(), 1)
+            found = votes / max(votes.max(), 1)
             best = verified[: len(inliers)]
-            scores[best] += inliers / max(inliers.max(initial=0), 1)
+            found[best] += inliers / max(inliers.max(initial=0), 1)
+            return found
+
+        return scores
+
+    def fusion(self, local_scores, pooled, steps=()):
+        """Returns what orders photos by local scores and dot products.
+
+        Args:
+            local_scores: See `local_scores`.
+            pooled: Global descriptors of the photos and queries.
+            steps: Re-ranking steps of the global descriptors.
+        """
+        query_rows, rows, _ = reranking.transform(
+            rows_of(pooled[1], self.truth.query_names),
+            rows_of(pooled[0], self.truth.database_names),
+            reranking.parse_rerank(steps),
+        )
+
+        def verify(query, order):
+            scores = rows @ query_rows[query] + local_scores(query)
             return order[np.argsort(-scores[order], kind="stable")]
 
         return verify
@@ -313,6 +329,7 @@ def main() -> None:
     for name, directories in others.items():
         features[name] = [LocalFeatureSet.load(each) for each in directories]
         table.by_votes(name, *features[name], directories[0])
+    local_scores = table.local_scores("DELF+FT+ATT", *best)
     for run in runs:
         name = pathlib.Path(run).name
         pooled = table.extracted(run, name, "global")
@@ -320,7 +337,7 @@ def main() -> None:
         table.by_descriptors(f"{name}+QE", *pooled, EXPANSION)
         table.by_descriptors(f"{name}, verified", *pooled, verify=verify)
         for steps, suffix in ((), ""), (EXPANSION, "+QE"):
-            fused = table.fusion("DELF+FT+ATT", *best, pooled, steps)
+            fused = table.fusion(local_scores, pooled, steps)
             title = f"DELF+FT+ATT+{name}{suffix}"
             table.by_descriptors(title, *pooled, verify=fused)
         for other in others:

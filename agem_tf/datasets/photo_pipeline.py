@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from agem_tf.config import AugmentationConfig, ImageConfig
 from agem_tf.datasets.prepared import Split
-from agem_tf.datasets.record_features import only_value, parse_features
+from agem_tf.datasets.record_features import encoded_photo
 from agem_tf.errors import UserError, cause
 from agem_tf.photos import canvases, decoding
 from agem_tf.photos.augmentation import Augmentation
@@ -162,7 +162,7 @@ class PhotoPipeline:
                 encoded = tf.constant(self._encoded_photo(index))
                 shape = decoding.encoded_shape(encoded).numpy().tolist()
                 if shape == stated:
-                    decoding.decode_photo(encoded)
+                    decoding.decode_photo(decoding.bounded_scans(encoded))
             except tf.errors.InvalidArgumentError as error:
                 return UserError(
                     f"{photo} {self._split.name} does not decode "
@@ -195,7 +195,10 @@ class PhotoPipeline:
         )
 
     def _encoded(self, index: tf.Tensor) -> tf.Tensor:
-        return tf.numpy_function(self._read, [index], tf.string, stateful=False)
+        encoded = tf.numpy_function(
+            self._read, [index], tf.string, stateful=False
+        )
+        return decoding.bounded_scans(tf.ensure_shape(encoded, ()))
 
     def _read(self, index: np.int64) -> bytes:
         self._recent.append(int(index))
@@ -208,12 +211,7 @@ class PhotoPipeline:
     def _encoded_photo(self, index: int) -> bytes:
         # In Python: errors of TensorFlow's parser quote the record, and raise
         # UnicodeDecodeError if it is no text.
-        about = (
-            f"The entry of {self._split.names[index]}",
-            "prepare the dataset with --overwrite",
-        )
-        features = parse_features(self._split.read(index), *about)
-        return only_value(features, "image", bytes, *about)
+        return encoded_photo(self._split.read(index), self._split.names[index])
 
 
 def _reason(error: tf.errors.OpError) -> str:

@@ -1,4 +1,4 @@
-"""Features of records, which strangers may have written.
+"""Features of records, which may come from unknown sources.
 
 The checksum of a record says that it was not altered, not what is in it.
 """
@@ -12,6 +12,20 @@ from google.protobuf.message import DecodeError
 from agem_tf.errors import UserError
 
 _FIELDS = {bytes: "bytes_list", int: "int64_list"}
+
+
+def encoded_photo(payload: bytes, name: str) -> bytes:
+    """Returns the encoded photo of a record of a prepared dataset.
+
+    Args:
+        payload: The bytes of the record.
+        name: Name of the photo, for the error.
+
+    Raises:
+        UserError: The record has no photo, or several.
+    """
+    about = f"The entry of {name}", "prepare the dataset with --overwrite"
+    return only_value(parse_features(payload, *about), "image", bytes, *about)
 
 
 def parse_features(

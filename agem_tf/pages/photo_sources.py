@@ -93,12 +93,10 @@ def load_photo(split: Split, index: int) -> Image.Image:
     """
     # A page of names, or of a folder's photos, needs no TensorFlow.
     with captured():
-        from agem_tf.datasets.record_features import only_value, parse_features
+        from agem_tf.datasets.record_features import encoded_photo
 
     name = split.names[index]
-    about = f"The entry of {name}", "prepare the dataset with --overwrite"
-    features = parse_features(split.read(index), *about)
-    encoded = only_value(features, "image", bytes, *about)
+    encoded = encoded_photo(split.read(index), name)
     with reading.opened(encoded, name) as photo:
         return to_rgb(photo, upright=False)
 

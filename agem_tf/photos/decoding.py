@@ -1,8 +1,8 @@
 """Decodes photos to the network's input inside the TensorFlow graph.
 
 Training, extraction, indexing, queries and the exported model call these
-functions, so that a photo gives the same pixels everywhere. The numbers of
-pixels and scans are read from the file and bounded before it is decoded.
+functions, so that a photo gives the same pixels everywhere. The number of
+pixels is read from the header and bounded before anything is decoded.
 """
 
 import tensorflow as tf
@@ -87,24 +87,18 @@ def decode_photo(encoded: tf.Tensor, upright: bool = False) -> tf.Tensor:
 
     Raises:
         tf.errors.InvalidArgumentError: the photo has another format, is broken
-            or has more pixels or scans than `limits` allows, which a few
-            hundred bytes of a PNG, or 300 kB of a JPEG, can ask for.
+            or has more pixels than `limits` allows, which a PNG of a few
+            hundred bytes can state.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
     shape = encoded_shape(encoded)
     pixels = tf.reduce_prod(shape)
     most = tf.where(is_jpeg, limits.MAX_JPEG_PIXELS, limits.MAX_PIXELS)
-    has_few_scans = tf.cond(
-        is_jpeg,
-        lambda: count_scans(encoded) <= most_scans(pixels),
-        lambda: tf.constant(True),
-    )
     with tf.control_dependencies(
         [
             tf.debugging.Assert(
                 pixels <= tf.cast(most, tf.int64), ["too many pixels", shape]
-            ),
-            tf.debugging.Assert(has_few_scans, ["too many scans", shape]),
+            )
         ]
     ):
         image = tf.cond(
@@ -123,6 +117,29 @@ def decode_photo(encoded: tf.Tensor, upright: bool = False) -> tf.Tensor:
     if upright:
         image = turned_upright(image, exif_orientation(encoded))
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def bounded_scans(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns the bytes of an unchecked photo, if it has few scans.
+
+    `photos.reading` and `photos.screening` check those of files and requests.
+
+    Args:
+        encoded: scalar string.
+
+    Raises:
+        tf.errors.InvalidArgumentError: a JPEG has more scans than `limits`
+            allows, which 300 kB can hold, or see `encoded_shape`.
+    """
+    shape = encoded_shape(encoded)
+    has_few = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: count_scans(encoded) <= most_scans(tf.reduce_prod(shape)),
+        lambda: tf.constant(True),
+    )
+    check = tf.debugging.Assert(has_few, ["too many scans", shape])
+    with tf.control_dependencies([check]):
+        return tf.identity(encoded)
 
 
 def is_supported(encoded: tf.Tensor) -> tf.Tensor:
