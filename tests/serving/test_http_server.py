@@ -61,11 +61,15 @@ def test_head_is_answered_like_get_without_a_body(address, target):
 def test_a_client_that_leaves_is_no_defect(address, caplog):
     host, port = address.removeprefix("http://").split(":")
     path = "/v2/models/agem_tf/infer"
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
-        sent = request(path, "Content-Length: 100", method="POST", body=b"{")
-        connection.sendall(sent)
+    sent = request(path, "Content-Length: 100", method="POST", body=b"{")
+    # Before the request leaves: its line is written as soon as the server
+    # sees that the client is gone.
     with caplog.at_level("INFO"):
-        for _ in range(100):
+        with socket.create_connection(
+            (host, int(port)), timeout=20
+        ) as connection:
+            connection.sendall(sent)
+        for _ in range(1000):
             if path in caplog.text:
                 break
             assert statuses(talk(address, request("/health"))) == [200]
