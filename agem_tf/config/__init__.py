@@ -3,6 +3,14 @@
 Nothing here imports TensorFlow.
 """
 
+from agem_tf.config.evaluation_fields import (
+    RESIZES_BY,
+    USES,
+    BenchmarkConfig,
+    EvaluationConfig,
+    ExtractionConfig,
+    UseConfig,
+)
 from agem_tf.config.named_networks import (
     NETWORK_NAMES,
     named_network,
@@ -23,19 +31,13 @@ from agem_tf.config.recipe import (
     ATTENTIONS,
     BATCH_NORMS,
     MERGES,
-    RESIZES_BY,
     STRATEGIES,
-    USES,
-    BenchmarkConfig,
     Config,
     DataConfig,
-    EvaluationConfig,
-    ExtractionConfig,
     LossConfig,
     MiningConfig,
     ModelConfig,
     TrainingConfig,
-    UseConfig,
 )
 from agem_tf.config.validation import (
     read_settings,
