@@ -293,6 +293,11 @@ def _classification_faults(config: Config) -> Iterator[str]:
 
 
 def _attention_faults(config: Config) -> Iterator[str]:
+    if config.loss.start_weight:
+        yield (
+            "loss.start_weight holds L2-normalized descriptors, and "
+            "model.pooling attentive trains without that norm; set it to 0"
+        )
     if not config.loss.classifies:
         yield (
             "model.pooling attentive learns its scores from classes, not with "

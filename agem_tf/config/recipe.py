@@ -179,6 +179,13 @@ class LossConfig:
         "error; 10 in DELG.",
         minimum=0,
     )
+    start_weight: float = option(
+        0.0,
+        "Weight of the squared distance of a photo's descriptor from that of "
+        "the network before training, averaged over the photos of a tuple; "
+        "above 0, a step takes another forward pass.",
+        minimum=0,
+    )
 
     @property
     def classifies(self) -> bool:

@@ -124,6 +124,7 @@ def training_networks(
     trained: Sequence[keras.Variable],
     rescale: Sequence[float] = (),
     remat: bool = False,
+    start: AGeM | None = None,
 ) -> list[Callable[[Tensors], Tensors]]:
     """Returns the network as it is trained, once per factor of `rescale`.
 
@@ -142,6 +143,8 @@ def training_networks(
             any are folded into their convolutions.
         rescale: Factors on the sides of the photos; none for 1 only.
         remat: Whether activations are computed again for the gradients.
+        start: The model before training, whose descriptors are another output,
+            "start_descriptors".
     """
     network = None
     if isinstance(model, DELF):
@@ -151,26 +154,31 @@ def training_networks(
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
-    return [
-        functools.partial(
-            _train_with,
-            ScalePyramid(model, image, (scale,), trained, network, remat),
+    networks = []
+    for scale in rescale or (1.0,):
+        trained_one = ScalePyramid(
+            model, image, (scale,), trained, network, remat
         )
-        for scale in rescale or (1.0,)
-    ]
+        frozen = start and ScalePyramid(start, image, (scale,))
+        networks.append(functools.partial(_train_with, trained_one, frozen))
+    return networks
 
 
-def _train_with(pyramid: ScalePyramid, batch: Tensors) -> Tensors:
-    images, valid = batch["image"], batch["valid"]
-    outputs = pyramid.descriptors(
-        tf.reshape(images, (-1, *images.shape[2:])),
-        tf.reshape(valid, (-1, 2)),
-        training=True,
-    )
+def _train_with(
+    trained: ScalePyramid, start: ScalePyramid | None, batch: Tensors
+) -> Tensors:
+    images = tf.reshape(batch["image"], (-1, *batch["image"].shape[2:]))
+    valid = tf.reshape(batch["valid"], (-1, 2))
+    outputs = trained.descriptors(images, valid, training=True)
     if not isinstance(outputs, dict):
         outputs = {"descriptors": outputs}
+    if start:
+        outputs = outputs | {
+            "start_descriptors": start.descriptors(images, valid)
+        }
+    photos = batch["image"].shape[1]
     return {
-        name: tf.reshape(rows, (-1, images.shape[1], *rows.shape[1:]))
+        name: tf.reshape(rows, (-1, photos, *rows.shape[1:]))
         for name, rows in outputs.items()
     }
 

@@ -41,6 +41,7 @@ from agem_tf.training.checkpoints import RunState
 from agem_tf.training.networks import training_networks
 from agem_tf.training.optimizers import RuleOptimizer
 from agem_tf.training.selection import epochs_since_best
+from agem_tf.training.start_distance import LossNearStart, untrained_copy
 from agem_tf.training.step import TrainingStep, host_clock
 from agem_tf.training.step_log import StepLog
 from agem_tf.training.tasks import create_task
@@ -113,6 +114,11 @@ class Trainer:
                 steps,
                 config.optimizer.warmup_steps,
             )
+        self._start, loss = None, self._task.loss
+        if config.loss.start_weight:
+            loss = LossNearStart(loss, config.loss.start_weight)
+            with strategy.scope():
+                self._start = untrained_copy(model)
         trained = self._optimizer.trainable_variables
         self._step = TrainingStep(
             training_networks(
@@ -121,8 +127,9 @@ class Trainer:
                 trained,
                 config.training.rescale,
                 config.training.remat,
+                self._start,
             ),
-            self._task.loss,
+            loss,
             self._optimizer,
             strategy,
             config.training.seed,
@@ -160,6 +167,8 @@ class Trainer:
             SystemExit: SIGTERM was received; the checkpoint is written.
         """
         training, state = self._config.training, self._state
+        if self._start:
+            self._start.set_weights(self._model.get_weights())
         state.restore()
         position = f"{state.progress.epoch} {state.progress.step}"
         check_agreement("checkpoint", position, self._strategy)

@@ -77,10 +77,11 @@ def recipe(make_shallow_recipe):
 
 
 def change_every_step(recipe):
-    """Adds what depends on the step, the epoch and the example."""
+    """Adds what depends on the step, the epoch, the example and the start."""
     recipe.optimizer.schedule, recipe.optimizer.warmup_steps = "cosine", 3
     recipe.optimizer.average, recipe.optimizer.clip_norm = 0.7, 1.0
     recipe.augmentation.crop, recipe.augmentation.noise = 0.5, 20.0
+    recipe.loss.start_weight = 0.5
 
 
 def wait(process, happened):
