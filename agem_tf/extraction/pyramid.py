@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from agem_tf.config import CANVAS_MULTIPLE, ImageConfig
 from agem_tf.errors import UserError
+from agem_tf.extraction.folding import folded
 from agem_tf.models import AGeM
 from agem_tf.models.canvas_padding import padded
-from agem_tf.models.folding import folded
 from agem_tf.models.rematerialization import rematerialized
 from agem_tf.ops.canvas_masks import resize_inside
 from agem_tf.ops.normalization import l2_normalize
@@ -43,9 +43,10 @@ class ScalePyramid:
         model: maps (batch, height, width, 3) in [0, 255] to descriptors.
         image: how photos are resized and padded.
         scales: factors on the sides of the photos.
-        trained: the variables that are trained, if any: fixed batch
-            normalizations are then folded, which saves memory and time.
-        network: called instead of the model, if it computes the same.
+        trained: the variables that are trained. Fixed batch normalizations are
+            folded into their convolutions, which saves memory and time, but
+            for trained ones after a convolution that is not.
+        network: called instead of the model; a function is called as it is.
         remat: whether the gradients of what is trained compute activations
             again.
         resize_by: see `ExtractionConfig`.
@@ -60,7 +61,7 @@ class ScalePyramid:
         model: AGeM,
         image: ImageConfig,
         scales: Sequence[float] = (1.0,),
-        trained: Sequence[keras.Variable] | None = None,
+        trained: Sequence[keras.Variable] = (),
         network: Callable[..., tf.Tensor] | None = None,
         remat: bool = False,
         resize_by: str = "sizes",
@@ -73,7 +74,7 @@ class ScalePyramid:
                 self._network = padded(model)
             except ValueError as error:
                 raise UserError(f"{error}") from error
-        if trained is not None:
+        if isinstance(self._network, keras.Model):
             self._network = folded(self._network, trained)
         if remat:
             self._network = rematerialized(self._network)

@@ -36,6 +36,7 @@ import tensorflow as tf
 from agem_tf.config import ExtractionConfig, ImageConfig
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.errors import UserError, cause
+from agem_tf.extraction.folding import merged
 from agem_tf.extraction.identity import provenance
 from agem_tf.extraction.photo_files import FileExtractor
 from agem_tf.extraction.pyramid import ScalePyramid
@@ -46,11 +47,9 @@ from agem_tf.files.provenance import check_same_provenance
 from agem_tf.layers import Whitening
 from agem_tf.models import AGeM
 from agem_tf.models.card import CARD, write_card
-from agem_tf.models.folding import merged
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.photos.screening import decode_valid
 from agem_tf.saved_models.graph_operations import check_operations
-from agem_tf.saved_models.separate_sums import with_separate_sums
 from agem_tf.saved_models.warmup import write_warmup
 
 KIND = "saved_model"
@@ -214,8 +213,7 @@ class ExportableModel:
         attended = model.attended_network().output
         self._attention_of = model.attention_of
         # One kernel and bias per convolution: fewer variables to save.
-        network = merged(keras.Model(model.input, [model.output, attended]))
-        self._model = with_separate_sums(network)
+        self._model = merged(keras.Model(model.input, [model.output, attended]))
         self._whitening: Whitening | None = None
         # Shapes are dynamic here, and canvases change no descriptor.
         self._image = dataclasses.replace(image, buckets=())

@@ -14,8 +14,8 @@ import tensorflow as tf
 from absl import app, flags
 from measuring import measure, print_table
 
+from agem_tf.extraction.folding import folded
 from agem_tf.models import AGeM
-from agem_tf.models.folding import folded
 
 _BACKBONES = flags.DEFINE_multi_string(
     "backbone", ["efficientnet_lite0", "resnet50"], "Backbone; may be repeated."

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from agem_tf.extraction.folding import folded
 from agem_tf.models import AGeM
 from agem_tf.models.canvas_padding import padded
-from agem_tf.models.folding import folded
 from agem_tf.models.rematerialization import kept_tensors, rematerialized
 
 

@@ -7,16 +7,16 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
+from agem_tf.extraction.folding import folded, merged
+from agem_tf.extraction.separate_sums import with_separate_sums
 from agem_tf.models import AGeM
-from agem_tf.models.folding import merged
-from agem_tf.saved_models.separate_sums import with_separate_sums
 
 
 @pytest.mark.parametrize("attention", ["agem", "cbam"])
-def test_no_fused_sum_has_a_summand_with_other_readers(attention):
+@pytest.mark.parametrize("fold", [merged, lambda model: folded(model, [])])
+def test_no_fused_sum_has_a_summand_with_other_readers(attention, fold):
     keras.utils.set_random_seed(0)
-    model = merged(AGeM("resnet50_half", attention=attention))
-    network = with_separate_sums(model)
+    network = fold(AGeM("resnet50_half", attention=attention))
     call = tf.function(lambda images: network(images, training=False))
     context.enable_run_metadata()
     call(tf.zeros((1, 64, 64, 3)))
@@ -34,7 +34,7 @@ def test_no_fused_sum_has_a_summand_with_other_readers(attention):
 
 def test_the_network_stays_the_same():
     keras.utils.set_random_seed(0)
-    model = merged(AGeM("resnet50_half", attention="agem"))
+    model = AGeM("resnet50_half", attention="agem")
     network = with_separate_sums(model)
     changed = [
         layer.name

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from agem_tf.extraction.folding import folded, merged
 from agem_tf.models import AGeM
 from agem_tf.models.canvas_padding import padded
-from agem_tf.models.folding import folded, merged
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +174,22 @@ def test_half_precision_differs_by_rounding_only():
     np.testing.assert_allclose(
         np.asarray(outputs, np.float32), plain, atol=np.abs(plain).max() / 128
     )
+
+
+@pytest.mark.parametrize("fold", [merged, lambda model: folded(model, [])])
+def test_half_precision_rounds_a_scaled_kernel_once(fold):
+    rng = np.random.default_rng(0)
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    inputs = keras.Input((1, 1, 1))
+    convolution = keras.layers.Conv2D(64, 1, use_bias=False, dtype=policy)
+    norm = keras.layers.BatchNormalization(trainable=False, dtype=policy)
+    model = keras.Model(inputs, norm(convolution(inputs)))
+    norm.moving_variance.assign(rng.uniform(0.1, 2.0, 64))
+    scale = 1 / np.sqrt(norm.moving_variance + norm.epsilon)
+    # Each output is one element of the kernel.
+    kernel = tf.cast(convolution.kernel * scale, tf.bfloat16)
+    outputs = fold(model)(np.ones((1, 1, 1, 1), np.float32))
+    np.testing.assert_array_equal(np.ravel(outputs), np.ravel(kernel))
 
 
 def test_a_merged_network_has_fewer_variables():
