@@ -57,6 +57,11 @@ LEVERS = {
             "{'pattern':'*','weight_decay':1e-6}]"
         )
     },
+    "near_start": {"loss.start_weight": 1.0},
+    "rate_10_near_start": {
+        "optimizer.learning_rate": 3e-4,
+        "loss.start_weight": 1.0,
+    },
     "squares": {"image.resize": "square"},
     "pixels_128": {"image.size": 128},
     "pixels_224": {"image.size": 224},
