@@ -37,6 +37,7 @@ engines = cli.lazy("agem_tf.distribution.engines")
 imported_features = cli.lazy("agem_tf.extraction.imported_features")
 linear_whitening = cli.lazy("agem_tf.descriptors.linear_whitening")
 local_extractor = cli.lazy("agem_tf.extraction.local_extractor")
+local_feature_writing = cli.lazy("agem_tf.extraction.local_feature_writing")
 portions = cli.lazy("agem_tf.files.portions")
 locations = cli.lazy("agem_tf.files.locations")
 manifest = cli.lazy("agem_tf.files.manifest")
@@ -275,7 +276,7 @@ def _extract_with_run(options):
 
 def _names(options, dataset):
     if dataset is None:
-        return local_extractor.folder_names(options.photos)
+        return local_feature_writing.folder_names(options.photos)
     if options.queries:
         return dataset.ground_truth(options.chosen_split).query_names
     return dataset.database_names(options.chosen_split)
@@ -316,10 +317,12 @@ def _write_descriptors(options, run, devices, dataset, names):
 
 
 def _write_features(options, extractor, dataset, names):
-    names, output, finished = _shared_out(options, names, local_extractor.UNIT)
+    names, output, finished = _shared_out(
+        options, names, local_feature_writing.UNIT
+    )
     unreadable = []
     if dataset is None:
-        extracted = local_extractor.write_folder_features(
+        extracted = local_feature_writing.write_folder_features(
             extractor,
             output,
             options.photos,
@@ -329,7 +332,7 @@ def _write_features(options, extractor, dataset, names):
             unreadable.append if options.skip_corrupt else None,
         )
     else:
-        extracted = local_extractor.write_local_features(
+        extracted = local_feature_writing.write_local_features(
             extractor,
             output,
             dataset.split(options.chosen_split),

@@ -13,8 +13,8 @@ from agem_tf.descriptors.local_features import LocalFeatureSet
 from agem_tf.extraction.local_extractor import (
     DelfExtractor,
     Selection,
-    write_local_features,
 )
+from agem_tf.extraction.local_feature_writing import write_local_features
 from agem_tf.extraction.local_pyramid import LocalPyramid
 from agem_tf.models import DELF
 from agem_tf.photos import limits
@@ -119,7 +119,7 @@ class Stopped(Exception):
 def test_a_stopped_extraction_resumes_where_it_was(
     split, extractor, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("agem_tf.extraction.local_extractor.UNIT", 2)
+    monkeypatch.setattr("agem_tf.extraction.local_feature_writing.UNIT", 2)
     whole = write_local_features(extractor, tmp_path / "whole", split)
     features, calls = extractor.features, []
 

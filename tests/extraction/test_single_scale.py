@@ -10,7 +10,7 @@ import pytest
 from agem_tf.descriptors.linear_whitening import LinearWhitening
 from agem_tf.descriptors.local_features import LocalFeatures
 from agem_tf.errors import UserError
-from agem_tf.extraction.local_extractor import write_folder_features
+from agem_tf.extraction.local_feature_writing import write_folder_features
 from agem_tf.extraction.single_scale import (
     SingleScaleExtractor,
     WhitenedExtractor,

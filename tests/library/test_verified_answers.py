@@ -14,8 +14,8 @@ from agem_tf.extraction.imported_features import import_features
 from agem_tf.extraction.local_extractor import (
     DelfExtractor,
     Selection,
-    write_folder_features,
 )
+from agem_tf.extraction.local_feature_writing import write_folder_features
 from agem_tf.extraction.single_scale import single_scale_extractor
 from agem_tf.library.answers import Answer
 from agem_tf.library.verified_answers import verified_answers

@@ -170,7 +170,7 @@ def test_shards_join_to_the_files_of_one_process(
     stages, kind, tmp_path, monkeypatch
 ):
     """The shard of a lost worker is extracted by the process that joins."""
-    monkeypatch.setattr("agem_tf.extraction.local_extractor.UNIT", 4)
+    monkeypatch.setattr("agem_tf.extraction.local_feature_writing.UNIT", 4)
     parts = tmp_path / "joined.shards"
 
     def extracted(output, shard=None):
