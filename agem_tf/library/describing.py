@@ -95,11 +95,14 @@ def describe_photos(
     states, unreadable = _describe_missing(extractor, paths, root, blocks)
     done = blocks.read()
     names = [photo_name(path, root) for path in states]
-    rows = write_rows(
-        workspace / _ROWS,
-        (blocks.row(done[name])[np.newaxis] for name in names),
-        extractor.dimension,
-    )
+    rows = np.empty((0, extractor.dimension), np.float32)
+    if names:
+        # Without a photo, nothing is left in the workspace.
+        rows = write_rows(
+            workspace / _ROWS,
+            (blocks.row(done[name])[np.newaxis] for name in names),
+            extractor.dimension,
+        )
     photos = DescriptorSet(names, rows, extractor.provenance)
     return Described(photos, [done[name].state for name in names], unreadable)
 

@@ -374,6 +374,23 @@ def test_a_model_in_the_way_is_found_before_photos_are_read(
         )
 
 
+@pytest.mark.parametrize("place", ["{}/index", "milvus:{}/photos.db"])
+def test_nothing_is_left_of_an_index_of_unreadable_photos(
+    run_directory, tmp_path, place
+):
+    pytest.importorskip("milvus_lite")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "bad.jpg").write_text("no photo")
+    with pytest.raises(UserError, match="None of the photos can be read"):
+        run(
+            index_photos,
+            place.format(tmp_path),
+            photos=str(tmp_path / "photos"),
+            workdir=str(run_directory),
+        )
+    assert os.listdir(tmp_path) == ["photos"]
+
+
 def test_a_forged_model_in_the_way_is_found_before_photos_are_read(
     indexed, run_directory, tmp_path
 ):
@@ -398,6 +415,7 @@ def test_a_forged_model_in_the_way_is_found_before_photos_are_read(
             photos=str(tmp_path / "photos"),
             workdir=str(run_directory),
         )
+    assert sorted(os.listdir(tmp_path)) == ["model", "photos"]
     assert not storage.exists
 
 

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -113,7 +114,7 @@ class MilvusStorage(Storage):
 
     def stamp(self) -> tuple[str, int] | None:
         with contextlib.suppress(UserError):
-            found = None if self._is_missing else self._found()
+            found = self._found()
             if found is not None:
                 collection, manifest = found
                 return collection, manifest.get("version", 0)
@@ -121,7 +122,7 @@ class MilvusStorage(Storage):
 
     @contextlib.contextmanager
     def created(self) -> Iterator[Draft]:
-        with self._alone():
+        with self._alone(), self._nothing_left():
             before = self._current()
             self._drop_leftovers(before)
             directory = large_temporary_directory()
@@ -197,7 +198,7 @@ class MilvusStorage(Storage):
         return self._is_lite and not pathlib.Path(self._uri).exists()
 
     def _opened(self, changes: bool) -> StoredIndex:
-        found = None if self._is_missing else self._found()
+        found = self._found()
         if found is None:
             raise UserError(
                 f"There is no index {self._name!r} at milvus:{self._uri}; "
@@ -271,6 +272,41 @@ class MilvusStorage(Storage):
             yield
 
     @contextlib.contextmanager
+    def _nothing_left(self) -> Iterator[None]:
+        """Removes a file of Milvus Lite that a failed creation has made.
+
+        So is the model beside it, but not one that --model names, which other
+        indexes may share. What other programs have stored meanwhile stays.
+        """
+        if not self._is_lite:
+            yield
+            return
+        is_new = self._is_missing
+        model = pathlib.Path(f"{self._uri}.model")
+        is_new_model = self._model is None and not os.path.lexists(model)
+        try:
+            yield
+        except BaseException:
+            if is_new_model:
+                shutil.rmtree(model, ignore_errors=True)
+            if is_new:
+                self._release()
+                _remove_empty_database(pathlib.Path(self._uri))
+                if self._is_missing:
+                    # Still locked: who waits for it makes another one.
+                    pathlib.Path(f"{self._uri}.lock").unlink(missing_ok=True)
+            raise
+
+    def _release(self) -> None:
+        """Stops the server of Milvus Lite; the next use starts it again."""
+        from milvus_lite.server_manager import server_manager_instance
+
+        client = self.__dict__.pop("_client", None)
+        if client is not None:
+            client.close()
+        server_manager_instance.release_server(self._uri)
+
+    @contextlib.contextmanager
     def _claimed(self, collection: str) -> Iterator[None]:
         """Excludes other processes from changing a collection of a server.
 
@@ -334,6 +370,10 @@ class MilvusStorage(Storage):
         Raises:
             UserError: the name is that of something else.
         """
+        # A missing client is reported before the descriptors are extracted.
+        import_pymilvus()
+        if self._is_missing:
+            return None
         with readable_errors():
             if self._name in self._client.list_collections():
                 raise self._foreign(self._name)
@@ -405,6 +445,19 @@ def _json_object(text: str | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _remove_empty_database(path: pathlib.Path) -> None:
+    """Removes a file of Milvus Lite, a directory in fact, without content."""
+    lock = path / "LOCK"
+    # Another program uses it, or has stored something.
+    with contextlib.suppress(OSError, BusyError):
+        with exclusive(lock, BusyError(str(path))):
+            for folder, _, _ in os.walk(path, topdown=False):
+                if folder != str(path):
+                    os.rmdir(folder)
+            lock.unlink()
+            path.rmdir()
 
 
 def _is_dead(claim: dict[str, Any]) -> bool:

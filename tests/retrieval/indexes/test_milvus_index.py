@@ -372,6 +372,49 @@ def test_a_killed_creation_leaves_the_old_index(make, place):
     assert len(storage._client.list_collections()) == 1
 
 
+def test_a_question_for_an_index_makes_no_file(place, tmp_path):
+    assert not storage_at(place).exists
+    assert storage_at(place).stamp() is None
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_nothing_is_left_of_a_refused_index(make, place, tmp_path, writes):
+    storage = storage_at(place)
+    for error in (UserError, KeyboardInterrupt):
+        with pytest.raises(error), storage.created() as draft:
+            (draft.model / "variables").mkdir(parents=True)
+            if writes:
+                index = draft.start("exact", 16, Origin({"model": "a1b2"}))
+                index.add(list("ABC"), np.eye(16, dtype=np.float32)[:3])
+            raise error
+        assert os.listdir(tmp_path) == []
+    assert len(make("exact", place, count=20).open().index) == 20
+
+
+def test_a_refused_index_removes_nothing_of_others(make, place, tmp_path):
+    model = tmp_path / "photos.db.model"
+    model.mkdir()
+    (model / "of_another").touch()
+    make("exact", f"{place}#first", count=20)
+    foreign(storage_at(place)._client, "theirs")
+    with pytest.raises(UserError), storage_at(place).created():
+        raise UserError
+    assert len(storage_at(f"{place}#first").open().index) == 20
+    assert rows_of(storage_at(place)._client, "theirs") == {"count(*)": 1}
+    assert (model / "of_another").exists()
+
+
+def test_what_was_stored_during_a_refused_creation_stays(place, tmp_path):
+    storage = storage_at(place, str(tmp_path / "model"))
+    with pytest.raises(UserError), storage.created() as draft:
+        draft.model.mkdir()
+        foreign(storage._client, "theirs")
+        raise UserError
+    assert rows_of(storage_at(place)._client, "theirs") == {"count(*)": 1}
+    assert (tmp_path / "model").exists()
+
+
 def test_one_process_changes_an_index_at_a_time(make, place, names):
     storage = make("exact", place, count=20)
     with storage.changed() as stored:
