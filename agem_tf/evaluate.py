@@ -10,6 +10,9 @@ r"""Score descriptors against a ground truth.
     python -m agem_tf.evaluate --descriptors=roxford5k.npy \
         --queries=queries.npy --ground_truth=gnd_roxford5k.pkl
 
+    python -m agem_tf.evaluate --index=photos.index \
+        --ground_truth=truth.json
+
     python -m agem_tf.evaluate --local_index=features.asmk --split=test \
         --query_features=features/test --data_dir=data/mine
 
@@ -21,11 +24,15 @@ for revisited Oxford and Paris. Two evaluations are compared query by query:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from agem_tf import cli
 from agem_tf.errors import UserError
 
 comparison_page = cli.lazy("agem_tf.pages.comparison_page")
 evaluation_run = cli.lazy("agem_tf.pages.evaluation_run")
+photo_index = cli.lazy("agem_tf.library.photo_index")
 tables = cli.lazy("agem_tf.evaluation.tables")
 
 
@@ -74,15 +81,31 @@ class ScoringOptions:
 
 
 @cli.options
-class EvaluateOptions(ScoringOptions):
+class QueryOptions(ScoringOptions):
+    """What is searched by, if not by the photos of the database."""
+
+    queries: str | None = cli.option(
+        None, "Descriptors of the queries cropped to their boxes."
+    )
+    query_features: str | None = cli.option(
+        None, "Local features of the queries cropped to their boxes."
+    )
+
+    def __post_init__(self) -> None:
+        ScoringOptions.__post_init__(self)
+        self.check_needed(
+            "query_features", "local_features", "both are verified"
+        )
+
+
+@cli.options
+class EvaluateOptions(QueryOptions):
     """Options of an evaluation."""
 
     descriptors: str = cli.required(
         "Descriptors of the database: a descriptor set, the directory of an "
-        "exact index, or FILE.npy with its names in FILE.txt."
-    )
-    queries: str | None = cli.option(
-        None, "Descriptors of the queries cropped to their boxes."
+        "exact index (as --index, but whitened and with distractors if those "
+        "are given), or FILE.npy with its names in FILE.txt."
     )
     distractors: str | None = cli.option(
         None, "Descriptors to append to the database, for example R1M."
@@ -94,21 +117,28 @@ class EvaluateOptions(ScoringOptions):
     dimension: int | None = cli.option(
         None, "Dimensions to keep when whitening; default: all.", minimum=1
     )
-    query_features: str | None = cli.option(
-        None, "Local features of the queries cropped to their boxes."
-    )
 
     def __post_init__(self) -> None:
-        ScoringOptions.__post_init__(self)
+        QueryOptions.__post_init__(self)
         self.check_needed(
             "dimension", "whitening", "only whitened descriptors are shortened"
         )
         self.check_needed(
             "labels", "ground_truth", "they are for a solution of GLDv2"
         )
-        self.check_needed(
-            "query_features", "local_features", "both are verified"
-        )
+
+
+@cli.options
+class IndexEvaluateOptions(QueryOptions):
+    """Score the search of an index of photos."""
+
+    index: str = cli.required("Directory of the index, or milvus:ADDRESS.")
+    parameter: tuple[str, ...] = cli.option(
+        (), "Search parameter of FAISS or Milvus, for example nprobe=32."
+    )
+    model: str | None = cli.option(
+        None, "For Milvus: directory of the SavedModel, if it has moved."
+    )
 
 
 @cli.options
@@ -142,7 +172,10 @@ class CompareOptions:
 
 
 def main(
-    options: EvaluateOptions | FeatureEvaluateOptions | CompareOptions,
+    options: EvaluateOptions
+    | IndexEvaluateOptions
+    | FeatureEvaluateOptions
+    | CompareOptions,
 ) -> evaluation_run.Evaluation | comparison_page.Comparison:
     """Scores descriptors or compares evaluations, and prints the scores."""
     if isinstance(options, CompareOptions):
@@ -151,9 +184,12 @@ def main(
 
 
 def _evaluate(
-    options: EvaluateOptions | FeatureEvaluateOptions,
+    options: EvaluateOptions | IndexEvaluateOptions | FeatureEvaluateOptions,
 ) -> evaluation_run.Evaluation:
-    if isinstance(options, FeatureEvaluateOptions):
+    if isinstance(options, IndexEvaluateOptions):
+        scored = options.index
+        evaluation = evaluation_run.run_index_evaluation(options, _described)
+    elif isinstance(options, FeatureEvaluateOptions):
         scored = options.local_index
         evaluation = evaluation_run.run_feature_evaluation(options)
     else:
@@ -170,6 +206,10 @@ def _evaluate(
     if options.output is not None:
         cli.print_line(f"Report: {options.output}/report.html")
     return evaluation
+
+
+def _described(stored: Any, names: Sequence[str]) -> Any:
+    return photo_index.PhotoIndex(stored).descriptors(names)
 
 
 def _compare(options: CompareOptions) -> comparison_page.Comparison:
@@ -190,6 +230,7 @@ if __name__ == "__main__":
     cli.run(
         main,
         EvaluateOptions,
+        index=IndexEvaluateOptions,
         local_index=FeatureEvaluateOptions,
         compare=CompareOptions,
     )

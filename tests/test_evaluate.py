@@ -19,6 +19,7 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth, QueryTruth
 from agem_tf.evaluation.protocols.revisited import evaluate_revisited
 from agem_tf.files.remote_directories import upload
+from agem_tf.retrieval.indexes import Origin, storage_at
 from agem_tf.retrieval.ranking import Ranking
 from agem_tf.retrieval.reranking import parse_rerank, rerank
 
@@ -123,6 +124,96 @@ def test_plain_arrays_are_scored_as_descriptor_sets(files):
     np.testing.assert_allclose(
         of_sets.similarities, of_arrays.similarities, atol=2e-3
     )
+
+
+@pytest.fixture
+def stored_at(files, tmp_path):
+    """Function that makes an index of the database, by its kind and place."""
+
+    def make(factory, place=None):
+        place = place or str(tmp_path / factory)
+        database = DescriptorSet.load(files.sets["descriptors"])
+        with storage_at(place).created() as draft:
+            index = draft.start(factory, 7, Origin(_MADE))
+            index.add(database.names, database.descriptors)
+        return place
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "factory", ["exact", "Flat", "HNSW16", "IVF2,Flat", "milvus"]
+)
+def test_an_index_is_scored_by_what_it_finds(
+    files, stored_at, tmp_path, factory
+):
+    """All these kinds find every photo here."""
+    if factory == "milvus":
+        pytest.importorskip("milvus_lite")
+        place = stored_at("exact", f"milvus:{tmp_path}/photos.db")
+    else:
+        if factory != "exact":
+            pytest.importorskip("faiss")
+        place = stored_at(factory)
+    settings = {
+        "queries": files.sets["queries"],
+        "ground_truth": files.sets["ground_truth"],
+    }
+    parameter = ("nprobe=2",) if "IVF" in factory else ()
+    expected = evaluate.main(evaluate.EvaluateOptions(**files.sets))
+    output = str(tmp_path / "scores")
+    found = evaluate.main(
+        evaluate.IndexEvaluateOptions(
+            index=place, parameter=parameter, output=output, **settings
+        )
+    )
+    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    np.testing.assert_allclose(
+        found.similarities, expected.similarities, atol=1e-3
+    )
+    means = [
+        each.scores.medium.mean_average_precision for each in (found, expected)
+    ]
+    assert means[0] == means[1]
+    # What it wrote can be compared.
+    comparison = evaluate.main(
+        evaluate.CompareOptions(compare=f"{output},{output}")
+    )
+    assert not comparison.changed_queries()
+    reranked = evaluate.IndexEvaluateOptions(
+        index=place, rerank=("qe:2",), **settings
+    )
+    if factory == "exact":
+        expected = evaluate.main(
+            evaluate.EvaluateOptions(**files.sets, rerank=("qe:2",))
+        )
+        ranks = evaluate.main(reranked).ranks
+        np.testing.assert_array_equal(ranks, expected.ranks)
+    else:
+        with pytest.raises(UserError, match="needs all of them"):
+            evaluate.main(reranked)
+
+
+def test_what_an_approximate_index_does_not_find_is_not_scored(
+    files, stored_at
+):
+    pytest.importorskip("faiss")
+    settings = {
+        "index": stored_at("IVF5,Flat"),
+        "queries": files.sets["queries"],
+        "ground_truth": files.sets["ground_truth"],
+    }
+    every, one = (
+        evaluate.main(
+            evaluate.IndexEvaluateOptions(
+                **settings, parameter=(f"nprobe={cells}",)
+            )
+        )
+        for cells in (5, 1)
+    )
+    assert every.ranks.shape[1] == 20 > one.ranks.shape[1]
+    mean = "mean_average_precision"
+    assert getattr(one.scores.medium, mean) < getattr(every.scores.medium, mean)
 
 
 def test_distractors_lower_the_scores(files, tmp_path):

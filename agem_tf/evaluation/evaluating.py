@@ -12,6 +12,7 @@ from agem_tf.errors import UserError
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.places import (
     Found,
+    Places,
     Verify,
     rank_similarities,
     search_database,
@@ -20,10 +21,17 @@ from agem_tf.evaluation.protocols import find_protocol
 from agem_tf.evaluation.protocols.protocol import ProtocolScores
 from agem_tf.files.provenance import check_same_provenance
 from agem_tf.files.rows import SelectedRows, StackedRows
+from agem_tf.retrieval.indexes import DescriptorIndex
 from agem_tf.retrieval.local_indexes import FeatureIndex
 from agem_tf.retrieval.nearest import NotFiniteError
 from agem_tf.retrieval.reranking import Reorder
 
+_BOXES = (
+    "The queries of this ground truth are boxes in photos; extract them with "
+    "--queries and give both descriptor sets."
+)
+# Photos that an index is asked for, or more if more are to be kept.
+ANSWERS = 1000
 # (queries, database) -> both, changed, and a function that then re-ranks the
 # order of one query, if any; see `retrieval.reranking`.
 Rerank = Callable[
@@ -103,10 +111,7 @@ def evaluate_descriptors(
     find_protocol(protocol)  # An unknown name is found before the search.
     if queries is None:
         if ground_truth.has_boxes:
-            raise UserError(
-                "The queries of this ground truth are boxes in photos; extract "
-                "them with --queries and give both descriptor sets."
-            )
+            raise UserError(_BOXES)
         queries = database
     for name, other in (("queries", queries), ("distractors", distractors)):
         if other is not None:
@@ -144,6 +149,88 @@ def evaluate_descriptors(
             "model, and extract it again."
         ) from error
     return _scored(protocol, found, ground_truth, names, notes)
+
+
+def evaluate_answers(
+    index: DescriptorIndex,
+    queries: np.ndarray,
+    ground_truth: GroundTruth,
+    protocol: str = "revisited",
+    top: int = 100,
+    notes: Sequence[str] = (),
+    verify: Verify | None = None,
+) -> Evaluation:
+    """Scores the photos that an index finds for each query.
+
+    The search of the index itself is scored, so that what an approximate one
+    does not find lowers the scores. Photos that the ground truth does not name
+    are left out.
+
+    Args:
+        index: holds every photo that the ground truth names.
+        queries: (queries, dimension), in the order of the ground truth.
+        ground_truth, protocol, top, notes, verify: see `evaluate_descriptors`;
+            rankings are as short as the shortest one.
+
+    Raises:
+        UserError: a photo is missing, or the index finds none for a query.
+    """
+    names, listed = ground_truth.database_names, index.names()
+    rows = _places_of(names, listed, "database photo")
+    column = {listed[row]: place for place, row in enumerate(rows)}
+    wanted = min(len(index), max(top, ANSWERS))
+    ranks = np.full((len(queries), wanted), -1, np.int32)
+    similarities = np.full(ranks.shape, -np.inf, np.float32)
+    lengths = np.zeros(len(queries), np.int64)
+    for query, matches in enumerate(index.search(queries, wanted)):
+        found = [match for match in matches if match.name in column]
+        order = np.array([column[match.name] for match in found], np.int64)
+        values = np.array([match.similarity for match in found])
+        if verify is not None:
+            similarity = dict(zip(order, values, strict=True))
+            order = verify(query, order)
+            values = np.array([similarity[place] for place in order])
+        lengths[query] = len(order)
+        ranks[query, : len(order)] = order
+        similarities[query, : len(order)] = values
+    if not lengths.all():
+        name = ground_truth.query_names[int(lengths.argmin())]
+        raise UserError(
+            f"The index finds no photo for the query {name!r}; let it visit "
+            "more, for example with --parameter=nprobe=32."
+        )
+    kept = min(top, int(lengths.min()))
+    places = Places.in_rankings(ranks, ground_truth)
+    found = Found(places, ranks[:, :kept], similarities[:, :kept])
+    return _scored(protocol, found, ground_truth, names, notes)
+
+
+def query_rows(
+    index: DescriptorIndex,
+    ground_truth: GroundTruth,
+    queries: DescriptorSet | None,
+    describe: Callable[[Sequence[str]], np.ndarray],
+) -> np.ndarray:
+    """Returns the descriptors of the queries of a ground truth, in its order.
+
+    Args:
+        index: holds the queries, if they have no descriptors of their own.
+        ground_truth: names the queries.
+        queries: descriptors of the queries, cropped to their boxes.
+        describe: returns the descriptors of photos of an index without any.
+
+    Raises:
+        UserError: a query is missing, or is a box without a descriptor.
+    """
+    wanted = ground_truth.query_names
+    if queries is not None:
+        return np.asarray(_rows(queries, wanted, "query")[:], np.float32)
+    if ground_truth.has_boxes:
+        raise UserError(_BOXES)
+    listed = index.names()
+    names = [listed[row] for row in _places_of(wanted, listed, "query")]
+    rows = index.descriptors_of(names)
+    return describe(names) if rows is None else rows
 
 
 def evaluate_feature_index(
@@ -230,11 +317,19 @@ def _rows(
     """Returns the descriptors of `names`, without a copy."""
     if list(descriptor_set.names) == list(names):
         return descriptor_set.descriptors
-    position = {name: i for i, name in enumerate(descriptor_set.names)}
+    rows = _places_of(names, descriptor_set.names, meaning)
+    return SelectedRows(descriptor_set.descriptors, rows)
+
+
+def _places_of(
+    names: Sequence[str], listed: Sequence[str], meaning: str
+) -> np.ndarray:
+    """Returns the places of `names` among the names that are listed."""
+    position = {name: i for i, name in enumerate(listed)}
     missing = [name for name in names if name not in position]
     if missing:
         # A benchmark's "church_1" is "jpg/church_1.jpg" in an index of photos.
-        stems = [PurePosixPath(name).stem for name in descriptor_set.names]
+        stems = [PurePosixPath(name).stem for name in listed]
         if len(set(stems)) == len(stems):
             position |= {stem: i for i, stem in enumerate(stems)}
             missing = [name for name in names if name not in position]
@@ -244,5 +339,4 @@ def _rows(
             f"truth have no descriptor, {missing[0]!r} first; extract the "
             "split that the ground truth belongs to."
         )
-    rows = np.array([position[name] for name in names], np.int64)
-    return SelectedRows(descriptor_set.descriptors, rows)
+    return np.array([position[name] for name in names], np.int64)

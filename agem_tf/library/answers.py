@@ -34,6 +34,8 @@ from agem_tf.retrieval.indexes import Match, StoredIndex
 PAGE_SIDE = 480
 # Queries whose descriptors are extracted and searched for together.
 _BATCH = 64
+# Characters of the metadata of a photo in a line of text.
+_METADATA_LENGTH = 160
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,9 +176,20 @@ def _listed(match: Match) -> str:
     if match.copies:
         listed = f"  (+ {counted(len(match.copies), 'copy', 'copies')})"
     if match.metadata:
-        values = (f"{key}={value}" for key, value in match.metadata.items())
-        listed += f"  [{shortened(', '.join(values))}]"
+        fields = ", ".join(
+            f"{key}={shortened(_field_text(value))}"
+            for key, value in match.metadata.items()
+        )
+        if len(fields) > _METADATA_LENGTH:
+            fields = f"{fields[: _METADATA_LENGTH - 1]}…"
+        listed += f"  [{fields}]"
     return listed
+
+
+def _field_text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,9 @@ import dataclasses
 import functools
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 
 import numpy as np
 import PIL.Image
@@ -154,7 +156,7 @@ def _by_pca(rows: np.ndarray) -> np.ndarray:
 
 def _by_umap(rows: np.ndarray) -> np.ndarray:
     try:
-        import umap
+        umap = _import_umap()
     except ImportError as error:
         raise UserError(
             "The layout umap needs umap-learn: pip install '.[map]'; --layout="
@@ -169,6 +171,24 @@ def _by_umap(rows: np.ndarray) -> np.ndarray:
         n_jobs=1,
     )
     return np.asarray(reducer.fit_transform(rows), np.float64)
+
+
+def _import_umap() -> ModuleType:
+    """Imports UMAP without the part of it that trains networks.
+
+    That part imports TensorFlow and, where they are installed, PyTorch and
+    Triton, which takes seconds and has crashed the process.
+    """
+    part = "umap.parametric_umap"
+    is_left_out = part not in sys.modules
+    if is_left_out:
+        sys.modules[part] = None
+    try:
+        import umap
+    finally:
+        if is_left_out:
+            del sys.modules[part]
+    return umap
 
 
 def _map_photo(

@@ -4,12 +4,13 @@ It is part of `pages` because it joins the numbers with the photos.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agem_tf.config import loading
 from agem_tf.datasets.prepared import PreparedDataset
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.linear_whitening import LinearWhitening
@@ -21,9 +22,11 @@ from agem_tf.evaluation.descriptor_files import (
 )
 from agem_tf.evaluation.evaluating import (
     Evaluation,
+    evaluate_answers,
     evaluate_descriptors,
     evaluate_feature_index,
     index_names,
+    query_rows,
 )
 from agem_tf.evaluation.ground_truth import GroundTruth
 from agem_tf.evaluation.ground_truth_files import (
@@ -46,6 +49,7 @@ from agem_tf.pages.photo_sources import (
 )
 from agem_tf.pages.scores_page import scores_page
 from agem_tf.retrieval import reranking
+from agem_tf.retrieval.indexes import ExactIndex, StoredIndex, storage_at
 from agem_tf.retrieval.local_indexes import load_feature_index
 
 
@@ -84,6 +88,81 @@ def run_evaluation(options: Any) -> Evaluation:
         photos = _photos(options, dataset, truth)
         name = " ".join([str(options.descriptors), *options.rerank])
         _save(options, name, evaluation, photos, sets["database"].provenance)
+    return evaluation
+
+
+def run_index_evaluation(
+    options: Any,
+    describe: Callable[[StoredIndex, Sequence[str]], np.ndarray],
+) -> Evaluation:
+    """Scores the answers of an index and writes the results.
+
+    Args:
+        options: an `agem_tf.evaluate.IndexEvaluateOptions`.
+        describe: returns the (photos, dimension) descriptors of photos of an
+            index that keeps none.
+
+    Raises:
+        UserError: see `run_evaluation`.
+    """
+    steps, verification = reranking.split_verification(
+        reranking.parse_rerank(options.rerank)
+    )
+    _check(options, verification)
+    dataset = PreparedDataset(options.data_dir) if options.data_dir else None
+    stored = storage_at(options.index, options.model).open()
+    index = stored.index
+    index.tune(loading.parse_assignments(options.parameter))
+    is_exact = isinstance(index, ExactIndex)
+    if steps and not is_exact:
+        raise UserError(
+            "Re-ranking by descriptors needs all of them; index with "
+            "--factory=exact, or give --rerank=verify alone."
+        )
+    truth, protocol = _load_truth(options, dataset)
+    if truth is None:
+        truth, protocol = derive_ground_truth(
+            index.names(), options.protocol, options.ground_truth
+        )
+    settings = {
+        "ground_truth": truth,
+        "protocol": options.protocol or protocol,
+        "top": options.top,
+        "notes": dataset.manifest.get("notes", ()) if dataset else (),
+    }
+    if verification is not None:
+        names = truth.database_names
+        settings["verify"] = _verification(options, verification, truth, names)
+    queries = None
+    if options.queries:
+        queries = load_descriptors(options.queries, truth.query_names)
+        queries = stored.fitted(queries, options.queries)
+    if is_exact:
+        database = DescriptorSet(
+            index.names(), index.descriptors, stored.origin.provenance
+        )
+        evaluation = evaluate_descriptors(
+            database,
+            queries=queries,
+            rerank=functools.partial(reranking.transform, steps=steps),
+            **settings,
+        )
+    else:
+        rows = query_rows(
+            index,
+            truth,
+            queries,
+            lambda photos: describe(stored, photos),
+        )
+        evaluation = evaluate_answers(index, rows, **settings)
+    if options.output is not None:
+        folder = stored.origin.photos
+        if options.photos is None and dataset is None and folder is not None:
+            photos = photos_in_folder(folder, not truth.has_boxes)
+        else:
+            photos = _photos(options, dataset, truth)
+        name = " ".join([options.index, *options.rerank])
+        _save(options, name, evaluation, photos, stored.origin.provenance)
     return evaluation
 
 

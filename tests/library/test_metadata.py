@@ -98,6 +98,21 @@ def test_answers_of_all_formats_have_metadata(dated, tmp_path, capsys):
     assert "landmark: town hall" in "\n".join(lines("html"))
 
 
+def test_each_long_value_is_shortened_in_a_line_of_text(
+    dated, tmp_path, capsys
+):
+    table = tmp_path / "long.jsonl"
+    fields = {"landmark": "x" * 50, "tags": ["a", "b"], "year": 2019}
+    table.write_text(json.dumps({"photo": "place0 0.png"} | fields))
+    annotate(storage_at(dated), str(table))
+    options = {"photos": ("place0 0.png",), "index": dated, "top": 1}
+    capsys.readouterr()
+    search.main(search.SearchOptions(**options))
+    (line,) = capsys.readouterr().out.splitlines()[1:]
+    assert "xx…xx" in line and len(line) < 120
+    assert "tags=a, b" in line and "year=2019" in line
+
+
 def test_fields_merge_and_follow_renames_and_removals(
     run_directory, tmp_path, photos
 ):

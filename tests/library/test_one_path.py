@@ -5,6 +5,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+from agem_tf import evaluate
 from agem_tf.datasets.preparation import prepare
 from agem_tf.library.indexing import index_photos
 from agem_tf.photos.decoding import photo_on_canvas
@@ -100,3 +101,24 @@ def split_image(split, name):
     (index,) = split.find([name])
     example = tf.train.Example.FromString(split.read(index))
     return example.features.feature["image"].bytes_list.value[0]
+
+
+def test_an_index_without_descriptors_is_scored_by_its_photos(
+    photos, run_directory, tmp_path
+):
+    """FAISS keeps no descriptors, so that queries are read again."""
+    pytest.importorskip("faiss")
+    scores = []
+    for factory in ("exact", "Flat"):
+        place = str(tmp_path / factory)
+        index_photos(
+            storage_at(place),
+            str(photos),
+            factory=factory,
+            workdir=str(run_directory),
+        )
+        options = evaluate.IndexEvaluateOptions(
+            index=place, protocol="leave_one_out"
+        )
+        scores.append(evaluate.main(options).scores.mean_average_precision)
+    assert scores[0] == pytest.approx(scores[1])

@@ -1,6 +1,9 @@
 """A map of a library: places, and a page that a browser shows."""
 
+import importlib.util
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -23,10 +26,16 @@ def clusters(photos=60):
     return rows.astype(np.float32)
 
 
+def skip_without_umap():
+    # Its own import takes in the part with networks.
+    if importlib.util.find_spec("umap") is None:
+        pytest.skip("umap-learn is not installed")
+
+
 @pytest.mark.parametrize("layout", ["pca", "umap"])
 def test_photos_that_look_alike_are_near_each_other(layout):
     if layout == "umap":
-        pytest.importorskip("umap")
+        skip_without_umap()
     rows = clusters()
     places = map_positions(rows, layout)
     assert places.shape == (60, 2)
@@ -35,6 +44,21 @@ def test_photos_that_look_alike_are_near_each_other(layout):
     between = np.linalg.norm(first.mean(axis=0) - second.mean(axis=0))
     assert between > 2 * max(first.std(axis=0).max(), second.std(axis=0).max())
     np.testing.assert_array_equal(places, map_positions(rows, layout))
+
+
+def test_umap_needs_no_network():
+    """Its part with networks crashed beside TensorFlow and PyTorch."""
+    skip_without_umap()
+    code = """
+import sys
+import numpy as np
+from agem_tf.library.photo_map import map_positions
+map_positions(np.eye(9, dtype=np.float32), "umap")
+print(sorted({"tensorflow", "torch"} & sys.modules.keys()))
+"""
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.stdout == "[]\n", result.stderr
 
 
 def test_the_map_does_not_depend_on_the_signs_of_eigenvectors():

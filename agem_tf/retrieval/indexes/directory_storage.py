@@ -134,8 +134,11 @@ class DirectoryStorage(Storage):
                 segments = manifest.get("segments", [exact_index.ONLY_SEGMENT])
                 index = ExactIndex.load(self._path, dimension, segments)
             else:
-                (files,) = manifest.get("segments", [faiss_index.ONLY_FILES])
-                index = FaissIndex.load(self._path, factory, dimension, files)
+                listed = manifest.get("segments") or [faiss_index.ONLY_FILES]
+                files, *recent = listed
+                index = FaissIndex.load(
+                    self._path, factory, dimension, files, recent
+                )
         except (KeyError, TypeError) as error:
             raise UserError(
                 f"The manifest of {self._path} has no {error}; index the "

@@ -10,6 +10,7 @@ import pytest
 from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes import (
     FaissIndex,
+    faiss_index,
     inverted_lists,
     storage_at,
 )
@@ -180,6 +181,53 @@ def test_large_lists_are_made_and_changed_on_the_disk(
     lists = list((tmp_path / "moved").rglob("vectors.lists"))
     assert len(lists) == 1
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("factory", ["IVF8,Flat", "HNSW16", "PCA8,IVF8,SQ8"])
+def test_a_few_photos_are_added_without_writing_a_large_index_again(
+    factory, make, names, descriptors, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(faiss_index, "LARGE", 0)
+    monkeypatch.setattr(inverted_lists, "PART", 900)
+    storage = make(factory, count=200)
+    directory = tmp_path / "index"
+
+    def files():
+        stats = {p: p.stat() for p in directory.rglob("*") if p.is_file()}
+        return {(p, s.st_ino, s.st_mtime_ns) for p, s in stats.items()}
+
+    def found(row, top=1):
+        (matches,) = storage.open().index.search(descriptors[[row]], top)
+        return [match.name for match in matches]
+
+    def of_faiss(kept):
+        return {f for f in kept if f[0].name.startswith(("vectors", "ids"))}
+
+    before = files()
+    for row in range(200, 204):
+        with storage.changed() as stored:
+            stored.index.add([names[row]], descriptors[[row]])
+    assert of_faiss(files()) == of_faiss(before)
+    assert [found(row) for row in (5, 200, 203)] == [
+        [names[row]] for row in (5, 200, 203)
+    ]
+    assert storage.open().index.known(names) == set(names[:204])
+    with storage.changed() as stored:
+        stored.index.remove([names[200]])
+        stored.index.rename({names[201]: "renamed"})
+    assert of_faiss(files()) == of_faiss(before)
+    assert found(201) == ["renamed"]
+    assert names[200] not in found(200, 200)
+    # More than a share of the photos are taken in.
+    with storage.changed() as stored:
+        stored.index.remove([names[7], "renamed"])
+        stored.index.add(names[204:], descriptors[204:])
+    assert of_faiss(files()).isdisjoint(of_faiss(before))
+    assert not list(directory.rglob("descriptors.npy"))
+    kept = [*names[:7], *names[8:200], *names[202:]]
+    index = storage.open().index
+    assert set(index.names()) == set(kept) and len(index) == len(kept)
+    assert [found(row) for row in (202, 299)] == [[names[202]], [names[299]]]
 
 
 def test_a_missing_file_of_lists_is_one_sentence(
