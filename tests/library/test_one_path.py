@@ -108,6 +108,12 @@ def test_an_index_without_descriptors_is_scored_by_its_photos(
 ):
     """FAISS keeps no descriptors, so that queries are read again."""
     pytest.importorskip("faiss")
+    names = [
+        path.removeprefix(f"{photos}/") for path in list_folder(str(photos))
+    ]
+    truth = tmp_path / "truth.csv"
+    rows = [f"{name},{name.split()[0]}" for name in names]
+    truth.write_text("\n".join(["path,landmark", *rows]))
     scores = []
     for factory in ("exact", "Flat"):
         place = str(tmp_path / factory)
@@ -118,7 +124,10 @@ def test_an_index_without_descriptors_is_scored_by_its_photos(
             workdir=str(run_directory),
         )
         options = evaluate.IndexEvaluateOptions(
-            index=place, protocol="leave_one_out"
+            index=place, ground_truth=str(truth), output=str(tmp_path / "out")
         )
-        scores.append(evaluate.main(options).scores.mean_average_precision)
+        evaluation = evaluate.main(options)
+        scores.append(evaluation.scores.parts()["all"].metrics)
+        page = (tmp_path / "out" / "report.html").read_text()
+        assert "data:image/jpeg" in page
     assert scores[0] == pytest.approx(scores[1])
