@@ -6,7 +6,8 @@ INDEX/
   places.npy        where each name is in names.txt, and how it is found
   descriptors.npy   for an exact index
   vectors.faiss     for a FAISS index, with ids.npy, and vectors.lists if large
-  segments/         the same files of later additions; removed photos; sizes,
+  segments/         the same files of later additions, those of few photos to a
+                    FAISS index as for an exact one; removed photos; sizes,
                     times, hashes and metadata of the photos
   model/            SavedModel that extracts descriptors of further photos
   whitening/        whitening applied by the model, if any
