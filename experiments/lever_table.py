@@ -58,6 +58,7 @@ LEVERS = {
         )
     },
     "near_start": {"loss.start_weight": 1.0},
+    "near_start_weak": {"loss.start_weight": 0.1},
     "rate_10_near_start": {
         "optimizer.learning_rate": 3e-4,
         "loss.start_weight": 1.0,
