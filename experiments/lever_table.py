@@ -63,6 +63,10 @@ LEVERS = {
         "optimizer.learning_rate": 3e-4,
         "loss.start_weight": 1.0,
     },
+    "rate_10_near_start_weak": {
+        "optimizer.learning_rate": 3e-4,
+        "loss.start_weight": 0.1,
+    },
     "squares": {"image.resize": "square"},
     "pixels_128": {"image.size": 128},
     "pixels_224": {"image.size": 224},
