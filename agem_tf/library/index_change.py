@@ -15,6 +15,8 @@ from agem_tf.photos.reading import opened, read_photo_file
 from agem_tf.retrieval.indexes import DescriptorIndex, Draft, StoredIndex
 from agem_tf.retrieval.indexes.photo_states import PhotoState
 
+# The photo is left out already.
+_REMEDY = "replace or remove it"
 # Lines about photos that can't be read; the index lists them all.
 _MOST_SKIPPED_LINES = 20
 _MOST_SUFFIXES = 10
@@ -183,8 +185,8 @@ def still_unreadable(
     if not state.is_like(PhotoState(noted.size, noted.modified)):
         return None
     try:
-        check_name(path)
-        with opened(read_photo_file(path), path):
+        check_name(path, "rename it")
+        with opened(read_photo_file(path, _REMEDY), path, _REMEDY):
             return None
     except UserError as error:
         # The folder, which the noted reason names, may have moved.

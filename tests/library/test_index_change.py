@@ -40,7 +40,8 @@ def test_an_unreadable_photo_is_tried_again(tmp_path):
     (tmp_path / "photo.png").write_text("no photo")
     note()
     # The noted reason may name the folder before it was moved.
-    assert path in still_unreadable(stored, "photo.png", path).reason
+    reason = still_unreadable(stored, "photo.png", path).reason
+    assert path in reason and reason.endswith("replace or remove it.")
     # As if it had been unreadable by its permissions.
     PIL.Image.new("RGB", (8, 6)).save(path)
     assert still_unreadable(stored, "photo.png", path) is None
