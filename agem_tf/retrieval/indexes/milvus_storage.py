@@ -49,6 +49,7 @@ from agem_tf.retrieval.indexes.storage import (
 
 _DEFAULT_NAME = "agem_tf"
 _PREFIX = "agem_tf_"
+_DRAFT = re.compile(_PREFIX + "[0-9a-f]{32}")
 _LITE = ".db"
 # Milvus Lite rejects pymilvus' default of one ping per ten seconds as abuse: it
 # closes the connection, and prints a warning, while descriptors are extracted.
@@ -291,7 +292,7 @@ class MilvusStorage(Storage):
                 shutil.rmtree(model, ignore_errors=True)
             if is_new:
                 self._release()
-                _remove_empty_database(pathlib.Path(self._uri))
+                _remove_new_database(pathlib.Path(self._uri))
                 if self._is_missing:
                     # Still locked: who waits for it makes another one.
                     pathlib.Path(f"{self._uri}.lock").unlink(missing_ok=True)
@@ -447,12 +448,18 @@ def _json_object(text: str | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _remove_empty_database(path: pathlib.Path) -> None:
-    """Removes a file of Milvus Lite, a directory in fact, without content."""
+def _remove_new_database(path: pathlib.Path) -> None:
+    """Removes a file of Milvus Lite, a directory in fact, that was just made.
+
+    Collections of drafts go with it, which Milvus can't drop on a full disk.
+    """
     lock = path / "LOCK"
     # Another program uses it, or has stored something.
     with contextlib.suppress(OSError, BusyError):
         with exclusive(lock, BusyError(str(path))):
+            for collection in path.glob("collections/*"):
+                if _DRAFT.fullmatch(collection.name):
+                    shutil.rmtree(collection)
             for folder, _, _ in os.walk(path, topdown=False):
                 if folder != str(path):
                     os.rmdir(folder)

@@ -392,6 +392,23 @@ def test_nothing_is_left_of_a_refused_index(make, place, tmp_path, writes):
     assert len(make("exact", place, count=20).open().index) == 20
 
 
+def test_nothing_is_left_of_an_index_on_a_full_disk(
+    place, tmp_path, monkeypatch
+):
+    """Milvus writes before it drops a collection."""
+    full = UserError("Milvus: [Errno 28] No space left on device.")
+    storage = storage_at(place)
+
+    def refuse(*arguments):
+        raise full
+
+    with pytest.raises(UserError, match="No space"), storage.created() as draft:
+        draft.start("exact", 16, Origin({"model": "a1b2"}))
+        monkeypatch.setattr(storage._client, "drop_collection", refuse)
+        raise full
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_refused_index_removes_nothing_of_others(make, place, tmp_path):
     model = tmp_path / "photos.db.model"
     model.mkdir()
