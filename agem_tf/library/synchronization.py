@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -54,9 +55,7 @@ def sync_photos(
     stored = storage.open()
     root = _current_root(stored, photos)
     change = IndexChange()
-    listed = list_folder(root, change.others)
-    paths = {photo_name(path, root): path for path in listed}
-    plan = _compare(stored, paths, photos or root)
+    paths, plan = _planned(stored, root, photos or root, change.others)
     change.renamed, change.removed = len(plan.moved), len(plan.gone)
     change.skip(plan.unreadable)
     is_same = not (plan.states or plan.gone or plan.coming or plan.forgotten)
@@ -127,6 +126,38 @@ class _Plan:
     unreadable: dict[str, Unreadable] = dataclasses.field(default_factory=dict)
     forgotten: list[str] = dataclasses.field(default_factory=list)
     present: int = 0
+
+
+def _planned(
+    stored: StoredIndex,
+    root: str,
+    folder: str,
+    others: collections.Counter[str],
+) -> tuple[dict[str, str], _Plan]:
+    """Returns the paths of the photos by name, and what is to be done.
+
+    A photo that is renamed while the folder is listed can be missed under both
+    names, or be gone when it is looked at; described again, it would lose its
+    metadata. So where photos are gone, the folder is listed again.
+    """
+    paths = _paths(root, others)
+    plan = _compare(stored, paths, folder)
+    while plan.gone or not all(os.path.lexists(paths[n]) for n in plan.coming):
+        again = _paths(root)
+        if again == paths:
+            break
+        gone, paths = plan.gone, again
+        plan = _compare(stored, paths, folder)
+        # Others may keep coming.
+        if gone and plan.gone == gone:
+            break
+    return paths, plan
+
+
+def _paths(
+    root: str, others: collections.Counter[str] | None = None
+) -> dict[str, str]:
+    return {photo_name(path, root): path for path in list_folder(root, others)}
 
 
 def _compare(

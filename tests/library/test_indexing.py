@@ -12,7 +12,7 @@ from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.descriptors.whitening_learning import learn_pca
 from agem_tf.errors import PartialResultError, UserError
 from agem_tf.files.manifest import read_manifest, write_manifest
-from agem_tf.library import describing
+from agem_tf.library import describing, synchronization
 from agem_tf.library.answers import (
     search_by_descriptors,
     search_by_photos,
@@ -372,6 +372,30 @@ def test_a_model_in_the_way_is_found_before_photos_are_read(
             workdir=str(run_directory),
             image_size=96,
         )
+
+
+@pytest.mark.parametrize("missed", [False, True])
+def test_a_photo_that_is_renamed_during_a_listing_is_moved(
+    own_index, living, monkeypatch, missed
+):
+    """As a listing returns it under its old name, or under none."""
+    old, new = "place0 0.png", "newer.png"
+    with storage_at(own_index).changed() as stored:
+        stored.metadata.update(old, {"year": 2020})
+
+    def list_once(*arguments):
+        monkeypatch.setattr(synchronization, "list_folder", list_folder)
+        paths = list_folder(*arguments)
+        os.rename(living / old, living / new)
+        return [p for p in paths if not (missed and p == str(living / old))]
+
+    monkeypatch.setattr(synchronization, "list_folder", list_once)
+    change = run(sync_photos, own_index)
+    assert (change.renamed, change.removed, change.added) == (1, 0, 0)
+    assert not change.skipped
+    assert dict(storage_at(own_index).open().metadata.read()) == {
+        new: {"year": 2020}
+    }
 
 
 @pytest.mark.parametrize("place", ["{}/index", "milvus:{}/photos.db"])
