@@ -195,15 +195,18 @@ class PhotoPipeline:
         )
 
     def _encoded(self, index: tf.Tensor) -> tf.Tensor:
-        encoded = tf.numpy_function(
-            self._read, [index], tf.string, stateful=False
+        encoded, stated = tf.numpy_function(
+            self._read, [index], (tf.string, tf.int64), stateful=False
         )
-        return decoding.bounded_scans(tf.ensure_shape(encoded, ()))
+        return decoding.bounded_scans(
+            tf.ensure_shape(encoded, ()), tf.ensure_shape(stated, (2,))
+        )
 
-    def _read(self, index: np.int64) -> bytes:
+    def _read(self, index: np.int64) -> tuple[bytes, np.ndarray]:
         self._recent.append(int(index))
         try:
-            return self._encoded_photo(int(index))
+            encoded = self._encoded_photo(int(index))
+            return encoded, self._split.sizes[index].astype(np.int64)
         except UserError as error:
             self._error = error
             raise

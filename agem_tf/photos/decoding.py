@@ -119,17 +119,21 @@ def decode_photo(encoded: tf.Tensor, upright: bool = False) -> tf.Tensor:
     return tf.ensure_shape(image, (None, None, 3))
 
 
-def bounded_scans(encoded: tf.Tensor) -> tf.Tensor:
+def bounded_scans(
+    encoded: tf.Tensor, stated: tf.Tensor | None = None
+) -> tf.Tensor:
     """Returns the bytes of an unchecked photo, if it has few scans.
 
     `photos.reading` and `photos.screening` check those of files and requests.
 
     Args:
         encoded: scalar string.
+        stated: (2,) int64 height and width that it must have, if any.
 
     Raises:
         tf.errors.InvalidArgumentError: a JPEG has more scans than `limits`
-            allows, which 300 kB can hold, or see `encoded_shape`.
+            allows, which 300 kB can hold, the photo has other sides than
+            those stated, or see `encoded_shape`.
     """
     shape = encoded_shape(encoded)
     has_few = tf.cond(
@@ -137,8 +141,11 @@ def bounded_scans(encoded: tf.Tensor) -> tf.Tensor:
         lambda: count_scans(encoded) <= most_scans(tf.reduce_prod(shape)),
         lambda: tf.constant(True),
     )
-    check = tf.debugging.Assert(has_few, ["too many scans", shape])
-    with tf.control_dependencies([check]):
+    checks = [tf.debugging.Assert(has_few, ["too many scans", shape])]
+    if stated is not None:
+        fits = tf.reduce_all(shape == stated)
+        checks.append(tf.debugging.Assert(fits, ["other sides", shape]))
+    with tf.control_dependencies(checks):
         return tf.identity(encoded)
 
 

@@ -92,6 +92,22 @@ def test_a_photo_of_other_sides_than_its_index_states_is_named(
         list(pipeline.photos(np.array([0]), canvas=(48, 64)))
 
 
+def test_a_photo_of_other_sides_is_named_though_its_canvas_holds_it(
+    prepared, monkeypatch
+):
+    """Its query box, in pixels of the stated sides, would be another part."""
+    split = prepared.split("train")
+    payload = example(image=("bytes_list", [png(20, 30)]))
+    monkeypatch.setattr(RecordStore, "read", lambda *_: payload)
+    pipeline = PhotoPipeline(split, ImageConfig(size=64, resize="aspect"))
+    for photos in (pipeline.photos, pipeline.whole_photos):
+        with (
+            pytest.raises(UserError, match="is 20 x 30 pixels, not "),
+            pipeline.errors_named(),
+        ):
+            list(photos(np.array([0])))
+
+
 def put(value):
     def change(array):
         array = array.copy()
