@@ -162,7 +162,7 @@ class PhotoPipeline:
                 encoded = tf.constant(self._encoded_photo(index))
                 shape = decoding.encoded_shape(encoded).numpy().tolist()
                 if shape == stated:
-                    decoding.decode_photo(decoding.bounded_scans(encoded))
+                    decoding.decode_photo(decoding.checked_photo(encoded))
             except tf.errors.InvalidArgumentError as error:
                 return UserError(
                     f"{photo} {self._split.name} does not decode "
@@ -198,7 +198,7 @@ class PhotoPipeline:
         encoded, stated = tf.numpy_function(
             self._read, [index], (tf.string, tf.int64), stateful=False
         )
-        return decoding.bounded_scans(
+        return decoding.checked_photo(
             tf.ensure_shape(encoded, ()), tf.ensure_shape(stated, (2,))
         )
 

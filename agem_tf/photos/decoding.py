@@ -119,10 +119,10 @@ def decode_photo(encoded: tf.Tensor, upright: bool = False) -> tf.Tensor:
     return tf.ensure_shape(image, (None, None, 3))
 
 
-def bounded_scans(
+def checked_photo(
     encoded: tf.Tensor, stated: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Returns the bytes of an unchecked photo, if it has few scans.
+    """Returns the bytes of an unchecked photo, if they may be decoded.
 
     `photos.reading` and `photos.screening` check those of files and requests.
 
