@@ -1,7 +1,11 @@
-"""Find photos of an index that show the same, or that two indexes share.
+"""Find photos of a folder that show the same, or that two indexes share.
 
+    python -m agem_tf.duplicates --photos=photos --output=copies.html
     python -m agem_tf.duplicates --index=photos.index --output=copies.html
     python -m agem_tf.duplicates --index=test.index --other=train.index
+
+The index of a folder, by default FOLDER.index, is made or brought up to date
+first, as `agem_tf.index` does it.
 
 Photos are grouped that are connected by pairs of the --same shot, or thing.
 With --other, the photos of the first index that the second holds too are
@@ -9,6 +13,8 @@ listed, for example photos for a test that were trained on.
 """
 
 from __future__ import annotations
+
+import os
 
 from agem_tf import cli
 from agem_tf.errors import UserError
@@ -18,16 +24,23 @@ atomic_writing = cli.lazy("agem_tf.files.atomic_writing")
 collapsing = cli.lazy("agem_tf.library.collapsing")
 copies = cli.lazy("agem_tf.library.copies")
 descriptor_files = cli.lazy("agem_tf.evaluation.descriptor_files")
+indexing = cli.lazy("agem_tf.library.indexing")
 listing = cli.lazy("agem_tf.photos.listing")
 report = cli.lazy("agem_tf.pages.report")
 storages = cli.lazy("agem_tf.retrieval.indexes")
+synchronization = cli.lazy("agem_tf.library.synchronization")
 
 
 @cli.options
 class DuplicatesOptions:
     """Options of a search for duplicates."""
 
-    index: str = cli.required("Directory of an exact index.")
+    index: str | None = cli.option(
+        None, "Directory of an exact index; by default that of --photos."
+    )
+    photos: str | None = cli.option(
+        None, "Folder whose index is made or brought up to date first."
+    )
     other: str | None = cli.option(
         None, "Exact index of other photos, made with the same model."
     )
@@ -55,20 +68,36 @@ class DuplicatesOptions:
     )
 
     def __post_init__(self) -> None:
+        if self.index is None and self.photos is None:
+            raise UserError("Give --photos=FOLDER or --index=INDEX.")
         if self.folder is not None and self.output is None:
             raise UserError("--folder is for --output; give both.")
+        if self.folder is not None and self.photos is not None:
+            raise UserError("--photos is the folder already; omit --folder.")
 
 
 def main(options: DuplicatesOptions) -> list[answers.Answer]:
     """Finds duplicates and prints them.
 
     Raises:
-        UserError: an index is missing, not exact or of another model, or the
-            folder is missing.
+        UserError: an index is missing, not exact or of another model, or a
+            folder is missing or can't be indexed.
     """
     atomic_writing.check_writable(options.output)
     listing.check_folder(options.folder)
-    photos = descriptor_files.load_descriptors(options.index)
+    place = options.index
+    if options.photos is not None:
+        folder = os.path.abspath(os.path.expanduser(options.photos))
+        place = options.index or f"{folder}.index"
+        storage = storages.storage_at(place)
+        update = indexing.index_photos
+        if storage.exists:
+            update = synchronization.sync_photos
+        change = update(storage, folder)
+        if options.format == "text":
+            cli.print_line(change.summary())
+            cli.print_line(f"Index: {place}")
+    photos = descriptor_files.load_descriptors(place)
     least = options.min_similarity
     if least is None:
         is_shot = options.same == "shot"
@@ -83,7 +112,7 @@ def main(options: DuplicatesOptions) -> list[answers.Answer]:
     for answer in found:
         cli.print_line(answer.shown_as(options.format))
     if options.output is not None:
-        folder = options.folder or _folder(options.index)
+        folder = options.folder or _folder(place)
         answers.save_answers_page(
             options.output,
             found,

@@ -1,9 +1,10 @@
 """Photos that show the same, in one index or in two."""
 
 import numpy as np
+import PIL.Image
 import pytest
 
-from agem_tf import duplicates
+from agem_tf import demo, duplicates
 from agem_tf.descriptors.descriptor_set import DescriptorSet
 from agem_tf.errors import UserError
 from agem_tf.files.rows import StackedRows
@@ -108,3 +109,31 @@ def test_copies_become_one_result_of_a_search(tmp_path):
     assert (only.name, only.copies) == ("another", ())
     lines = Answer("a", [first]).lines()
     assert lines.endswith("a  (+ 2 copies)")
+
+
+def test_the_photos_of_a_folder_are_indexed_first(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(demo, "_BUILDINGS", 3)
+    monkeypatch.setattr(demo, "_VIEWS", 1)
+    folder = tmp_path / "photos"
+    demo.render_photos(folder)
+    first = folder / "building 01" / "1.jpg"
+    PIL.Image.open(first).save(folder / "again.jpg", quality=60)
+    options = duplicates.DuplicatesOptions(photos=f"{folder}/")
+    duplicates.main(options)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "4 added; 4 photos"
+    assert lines[1] == f"Index: {folder}.index"
+    group = {line.split()[-1] for line in lines[2:4]}
+    assert group == {"01/1.jpg", "again.jpg"}
+    assert lines[4].startswith("1 group with 1 copy among 4 photos")
+    (folder / "again.jpg").unlink()
+    options = duplicates.DuplicatesOptions(photos=str(folder), format="json")
+    assert duplicates.main(options) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_or_an_index_is_needed():
+    with pytest.raises(UserError, match="Give --photos=FOLDER or --index"):
+        duplicates.DuplicatesOptions()
