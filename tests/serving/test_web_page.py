@@ -379,6 +379,30 @@ def test_attention_and_matches_of_a_result(open_page):
     check_view(page)
 
 
+@pytest.mark.skipif(
+    not PhotoMatcher().is_installed, reason="XFeat is not installed."
+)
+def test_the_border_of_the_query_stays_on_the_result(open_page):
+    page = open_page(hash_="#like=scene%2Fwhole.jpg")
+    page.wait_for_selector(".score")
+    card = page.locator(".card", has_text="scene/part.jpg")
+    card.locator(".photo").click()
+    page.locator("[data-tab=matches]").click()
+    page.wait_for_selector(".detail-stage polygon.outline", state="attached")
+    left_of_result = """() => {
+      const border = document.querySelector("polygon.outline");
+      const result = document.querySelectorAll(".matches image")[1];
+      const { left, y } = result.getBoundingClientRect();
+      const shown = border.getBoundingClientRect();
+      const hit = (x) => document.elementsFromPoint(x, y + 50).includes(border);
+      const columns = [...Array(Math.ceil(left - shown.left) + 9).keys()];
+      return [left - shown.left, columns.some((x) => hit(left - 1 - x))];
+    }"""
+    reach, is_visible = page.evaluate(left_of_result)
+    assert reach > 10
+    assert not is_visible
+
+
 def test_the_map_opens_photos(open_page, photos):
     page = open_page()
     page.locator("#show-map").click()

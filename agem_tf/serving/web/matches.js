@@ -51,6 +51,12 @@ export function drawMatches(answer, addresses, isStacked) {
     },
     picture(0, first),
     picture(1, second),
+    // The border of the query may reach beyond the result, over the query.
+    drawing(
+      "clipPath",
+      { id: "result-area" },
+      drawing("rect", { x: shift[0], y: shift[1], width: second[0], height: second[1] }),
+    ),
     outline(answer, (point) => at(point, 1)),
     lines,
   );
@@ -66,5 +72,9 @@ function outline({ transform, query_size: [width, height] }, at) {
   if (corners.some((corner) => !(depth(corner) > 0))) return null;
   const points = corners.map((corner) => at([corner[0] / depth(corner), corner[1] / depth(corner)]));
   if (points.flat().some((value) => !(Math.abs(value) < 1e5))) return null;
-  return drawing("polygon", { class: "outline", points: points.map((point) => point.join(",")).join(" ") });
+  return drawing("polygon", {
+    class: "outline",
+    points: points.map((point) => point.join(",")).join(" "),
+    "clip-path": "url(#result-area)",
+  });
 }
