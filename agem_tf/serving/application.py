@@ -100,10 +100,17 @@ def _answer_errors(application: fastapi.FastAPI) -> None:
         return _refusal(400, str(error))
 
     @application.exception_handler(HTTPException)
-    async def unroutable(_: Request, error: HTTPException) -> Response:
-        return _refusal(
-            error.status_code, str(error.detail), dict(error.headers or {})
-        )
+    async def unroutable(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        sentence = str(error.detail)
+        if error.status_code == 404:
+            sentence = "Nothing is at this address; /openapi.json lists all."
+        elif error.status_code == 405 and "Allow" in headers:
+            sentence = (
+                f"This address is for {headers['Allow']}, not for "
+                f"{request.method}."
+            )
+        return _refusal(error.status_code, sentence, headers)
 
     @application.exception_handler(ClientDisconnect)
     async def left(_: Request, __: ClientDisconnect) -> Response:

@@ -159,10 +159,11 @@ class Guards:
             )
 
     def _check_load(self, exchange: "_Exchange") -> None:
-        """Checks rate, concurrency and the length of the body.
+        """Checks rate, concurrency, length and encoding of the body.
 
         Raises:
-            ServiceError: the client, or all clients together, ask too much.
+            ServiceError: the client, or all clients together, ask too much, or
+                the body is compressed.
         """
         if exchange.path in _PROBES:
             return
@@ -173,6 +174,12 @@ class Guards:
         length = exchange.header("content-length")
         if length.isdecimal() and int(length) > self._options.max_body:
             raise exchange.too_large()
+        # Unpacked, a few bytes may be gigabytes.
+        coding = exchange.header("content-encoding").strip().lower()
+        if coding not in ("", "identity"):
+            raise ServiceError(
+                415, "Compressed bodies are not read; send the body as it is."
+            )
 
 
 class RateLimit:

@@ -1,5 +1,6 @@
 """Requests that the service refuses before anything else sees them."""
 
+import gzip
 import json
 import logging
 import re
@@ -189,3 +190,30 @@ def test_concurrent_requests_are_bounded():
 def test_options_that_do_not_go_together(settings, word):
     with pytest.raises(UserError, match=word):
         ServeOptions(index="x", **settings)
+
+
+@pytest.mark.parametrize("path", ["/search", "/v1/models/agem_tf:predict"])
+def test_a_compressed_body_is_refused_as_one(client, path):
+    body = gzip.compress(b'{"instances": []}')
+    for coding in ("gzip", "Deflate"):
+        answer = client.post(
+            path, content=body, headers={"Content-Encoding": coding}
+        )
+        assert answer.status_code == 415
+        assert answer.json()["error"].startswith("Compressed bodies")
+    answer = client.post(
+        "/search",
+        data={"name": "place 0/0 ä.jpg"},
+        headers={"Content-Encoding": "identity"},
+    )
+    assert answer.status_code == 200
+
+
+def test_a_wrong_address_or_method_is_said(client):
+    missing = client.get("/librarian")
+    assert missing.status_code == 404
+    assert "/openapi.json" in missing.json()["error"]
+    other = client.post("/library")
+    assert other.status_code == 405
+    assert other.headers["allow"] == "GET"
+    assert other.json()["error"] == "This address is for GET, not for POST."
