@@ -255,7 +255,8 @@ class _Exchange:
         """Returns the error of a body that is too large."""
         return ServiceError(
             413,
-            f"A request has at most {self._most_bytes} bytes.",
+            f"A request has at most {self._most_bytes:,} bytes; send smaller "
+            "photos, or start the service with a greater --max_body.",
             {"Connection": "close"},
         )
 
