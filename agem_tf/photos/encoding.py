@@ -110,8 +110,8 @@ def sent_photo(encoded: bytes) -> EncodedPhoto | None:
         The photo with the size that it has upright; None if it has another
         format than JPEG and PNG, other colours than RGB and grey of 8 bits,
         more pixels than any photo may have, damage that a decoder of JPEG
-        reports, or an orientation that TensorFlow's graphs read differently
-        than Pillow.
+        reports, metadata behind the pixels of a PNG, or an orientation that
+        TensorFlow's graphs read differently than Pillow.
     """
     try:
         with reading.open_header(encoded) as photo:
@@ -126,6 +126,7 @@ def sent_photo(encoded: bytes) -> EncodedPhoto | None:
                 or photo.has_transparency_data
                 or ";16" in reading.stored_mode(photo)
                 or turn != orientation(photo)
+                or reading.has_late_metadata(encoded)
                 or pixels > limits.MAX_JPEG_PIXELS
             ):
                 return None

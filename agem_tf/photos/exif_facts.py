@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL.ExifTags import GPS, IFD, Base
 
-from agem_tf.photos.reading import open_header, read_photo_file
+from agem_tf.photos.reading import open_metadata, read_photo_file
+from agem_tf.photos.upright_rgb import exif_of
 
 _DATES = (Base.DateTimeOriginal, Base.DateTimeDigitized, Base.DateTime)
 _FORMAT = "%Y:%m:%d %H:%M:%S"
@@ -24,8 +25,9 @@ def read_exif_facts(path: str | os.PathLike) -> dict[str, str | float]:
         north and east, as far as they are there.
     """
     try:
-        with open_header(read_photo_file(path)) as photo:
-            exif = photo.getexif()
+        encoded = read_photo_file(path)
+        with open_metadata(encoded, os.fspath(path)) as photo:
+            exif = exif_of(photo)
             details = {**exif, **exif.get_ifd(IFD.Exif)}
             position = dict(exif.get_ifd(IFD.GPSInfo))
     # Pillow raises many types for damaged blocks.

@@ -51,6 +51,8 @@ _SLOW_CODECS = ("ppm", "ppm_plain", "bmp_rle")
 _MAX_SLOW_BYTES = 1_000_000
 # Pillow's names of grey with 2 and 4 bits -> what it multiplies grey by.
 _KEY_SCALES = {"L;2": 85, "L;4": 17}
+# Chunks of a PNG with metadata.
+_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 # Errors by which Pillow's readers report that the header is not theirs.
 _HEADER_ERRORS = (SyntaxError, IndexError, TypeError, struct.error)
 
@@ -341,6 +343,32 @@ def open_header(encoded: bytes) -> PIL.Image.Image:
         raise ValueError("HEIF needs pip install '.[heif]'")
     raise ValueError(
         "it is none of JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIF"
+    )
+
+
+def open_metadata(
+    encoded: bytes, name: str
+) -> contextlib.AbstractContextManager[PIL.Image.Image]:
+    """Opens a photo of which the size and the metadata are read.
+
+    It is decoded only if it is a PNG with metadata behind the pixels.
+
+    Args:
+        encoded: a file of one of the supported formats.
+        name: name of the photo, for messages.
+
+    Raises:
+        Exception: of any type; see `open_header` and `opened`.
+    """
+    late = has_late_metadata(encoded)
+    return opened(encoded, name) if late else open_header(encoded)
+
+
+def has_late_metadata(encoded: bytes) -> bool:
+    """Whether a PNG may have metadata behind its pixels."""
+    start = encoded.find(b"IDAT")
+    return encoded.startswith(b"\x89PNG") and any(
+        encoded.find(kind, start) >= 0 for kind in _METADATA
     )
 
 

@@ -55,11 +55,20 @@ def to_rgb(photo: PIL.Image.Image, upright: bool = True) -> PIL.Image.Image:
 def orientation(photo: PIL.Image.Image) -> int:
     """Returns the EXIF orientation from 1 to 8, 1 if it can't be read."""
     try:
-        value = photo.getexif().get(_ORIENTATION_TAG)
+        value = exif_of(photo).get(_ORIENTATION_TAG)
     # Ill-typed EXIF tags raise anything from TypeError to struct.error.
     except Exception:
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def exif_of(photo: PIL.Image.Image) -> PIL.Image.Exif:
+    """Returns the EXIF block of a photo, as far as it has been read.
+
+    Of a PNG, Pillow's own method first decodes all pixels, however many these
+    are; see `reading.open_metadata`.
+    """
+    return PIL.Image.Image.getexif(photo)
 
 
 def upright_size(photo: PIL.Image.Image) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from agem_tf.errors import UserError
 from agem_tf.library.photo_index import rocchio_row
 from agem_tf.photos.boxes import Box, check_box
 from agem_tf.photos.encoding import encode_photo, sent_photo
-from agem_tf.photos.reading import EncodedPhoto, open_header, read_photo_file
+from agem_tf.photos.reading import EncodedPhoto, open_metadata, read_photo_file
 from agem_tf.photos.screening import PhotoStatus
 from agem_tf.photos.upright_rgb import upright_size
 from agem_tf.serving.batched_model import BatchedModel
@@ -256,7 +256,7 @@ def _size(state: IndexState, name: str) -> tuple[int, int] | None:
     """Returns the width and height of an indexed photo, if it can be read."""
     try:
         encoded = read_photo_file(state.path(name))
-        with open_header(encoded) as photo:
+        with open_metadata(encoded, name) as photo:
             return upright_size(photo)
     # Pillow's readers raise many types.
     except Exception:

@@ -2,6 +2,8 @@
 
 import io
 import logging
+import struct
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -10,6 +12,8 @@ import pytest
 from agem_tf.errors import UserError
 from agem_tf.photos import limits
 from agem_tf.photos.encoding import encode_photo, sent_photo
+from agem_tf.photos.reading import open_metadata
+from agem_tf.photos.upright_rgb import upright_size
 
 
 @pytest.fixture
@@ -54,3 +58,30 @@ def test_an_upload_of_too_many_pixels_is_not_decoded(jpeg, monkeypatch):
 def test_a_damaged_upload_is_not_left_to_the_decoder_of_the_model(jpeg):
     assert sent_photo(jpeg).encoded == jpeg
     assert sent_photo(jpeg[:-2] + b"abc" + jpeg[-2:]) is None
+
+
+def png_chunk(kind, content):
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
+
+
+def test_size_and_orientation_of_a_png_are_read_without_its_pixels(jpeg):
+    stream = io.BytesIO()
+    PIL.Image.open(io.BytesIO(jpeg)).save(stream, "PNG")
+    with open_metadata(stream.getvalue(), "a.png") as photo:
+        assert upright_size(photo) == (30, 40)
+        # Decoded, it has none left.
+        assert photo.tile
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_read():
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    PIL.Image.new("RGB", (30, 40)).save(stream, "PNG")
+    encoded, end = stream.getvalue()[:-12], stream.getvalue()[-12:]
+    encoded += png_chunk(b"eXIf", exif.tobytes()[6:]) + end
+    with open_metadata(encoded, "a.png") as photo:
+        assert upright_size(photo) == (40, 30)
+    assert sent_photo(encoded) is None
+    assert encode_photo(encoded, "a.png").width == 40
