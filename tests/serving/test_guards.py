@@ -91,7 +91,7 @@ def test_a_body_is_bounded_as_it_comes(client):
     for content in (large, parts()):
         answer = client.post("/v1/models/agem_tf:predict", content=content)
         assert answer.status_code == 413
-        assert "200000" in answer.json()["error"]
+        assert "200,000" in answer.json()["error"]
     files = {"photo": large}
     assert client.post("/search", files=files).status_code == 413
 
