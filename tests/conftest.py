@@ -21,6 +21,19 @@ import PIL.Image
 import pytest
 
 
+def pytest_configure(config):
+    """Lets pytest-xdist start files in the order of `items` below.
+
+    It would start those with the fewest tests last, which take the longest:
+    at the end, one process would work and the others would have nothing to do.
+    """
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def write_photo(path: pathlib.Path, seed: int, size=(48, 36)) -> None:
     """Writes a small photo-like file; the suffix decides the format."""
     rng = np.random.default_rng(seed)

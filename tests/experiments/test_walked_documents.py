@@ -14,6 +14,7 @@ import pytest
 
 import agem_tf
 
+pytestmark = pytest.mark.long
 ROOT = pathlib.Path(agem_tf.__file__).parents[1]
 # Trainings of the same parts, in seconds and on the photos below.
 SHRUNK = {

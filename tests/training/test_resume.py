@@ -19,6 +19,7 @@ from agem_tf.distribution import preemption
 from agem_tf.models import AGeM
 from agem_tf.weights.keras_files import load_keras_model
 
+pytestmark = pytest.mark.long
 # Of an epoch's row, what depends on the time that it took.
 TIMES = {"images_per_second", "data_wait"}
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from agem_tf.config import BenchmarkConfig, loading
 
+pytestmark = pytest.mark.long
 # Of three steps.
 EPOCHS = 4
 TIMEOUT = 1200
