@@ -57,6 +57,7 @@ class _Change:
     metadata = None
     exif = False
     skip_bad = True
+    factory = "exact"
 
 
 @cli.options
@@ -294,7 +295,11 @@ def main(
     """
     storage = storages.storage_at(options.index, options.model)
     if options.metadata:
-        annotating.check_annotation(options.metadata)
+        field = storage.partition_field(options.factory)
+        # EXIF may give the field, too.
+        annotating.check_annotation(
+            options.metadata, None if options.exif else field
+        )
     return options.apply(storage)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from agem_tf import cli, index
 from agem_tf.errors import UserError
+from agem_tf.retrieval.indexes import storage_at
 
 
 def options_of(*flags):
@@ -65,6 +66,13 @@ def test_values_out_of_bounds_are_refused(flag, sentence):
         options_of("--index=i", "--photos=p", flag)
 
 
+def test_parameters_of_milvus_are_not_for_a_directory(tmp_path):
+    storage = storage_at(str(tmp_path / "photos.index"))
+    for factory in ("exact:partition=place", "HNSW:M=32"):
+        with pytest.raises(UserError, match=f"for Milvus.*={factory}"):
+            storage.check(factory, 16, 300)
+
+
 def test_an_existing_index_is_only_replaced_on_demand(tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(UserError, match="--add adds to it, --overwrite"):
@@ -73,6 +81,20 @@ def test_an_existing_index_is_only_replaced_on_demand(tmp_path):
         index.main(
             options_of(f"--index={tmp_path}", "--photos=p", "--overwrite")
         )
+
+
+def test_metadata_have_the_field_that_partitions_the_index(tmp_path):
+    (tmp_path / "places.csv").write_text("photo,place,year\na.jpg,Rome,2020\n")
+    flags = (
+        f"--index=milvus:{tmp_path}/photos.db --photos=p "
+        f"--metadata={tmp_path}/places.csv"
+    ).split()
+    with pytest.raises(UserError, match="no field 'palce' .* has place, year"):
+        index.main(options_of(*flags, "--factory=exact:partition=palce"))
+    for further in (["place"], ["date", "--exif"]):
+        flags_of_field = f"--factory=exact:partition={' '.join(further)}"
+        with pytest.raises(UserError, match="No folder at p"):
+            index.main(options_of(*flags, *flags_of_field.split()))
 
 
 def test_shards_of_an_index_in_milvus_need_a_directory():

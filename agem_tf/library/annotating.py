@@ -44,18 +44,22 @@ class Annotation:
         return "\n".join(lines)
 
 
-def check_annotation(metadata: str | None) -> None:
+def check_annotation(metadata: str, field: str | None = None) -> None:
     """Checks, before photos are described, that metadata can be added.
 
     Args:
-        metadata: path of a file of metadata, if any.
+        metadata: path of a file of metadata.
+        field: field that it must have, if any.
 
     Raises:
-        UserError: the file is malformed.
+        UserError: the file is malformed, or no photo has the field.
     """
-    if metadata is not None:
-        for _ in read_metadata(metadata):
-            pass
+    found = {name for _, fields in read_metadata(metadata) for name in fields}
+    if field is not None and field not in found:
+        raise UserError(
+            f"{metadata} has no field {field!r} to partition the index by; it "
+            f"has {', '.join(sorted(found)) or 'none'}."
+        )
 
 
 def annotate(

@@ -70,6 +70,12 @@ class DirectoryStorage(Storage):
         return (self._path / MANIFEST).exists()
 
     def check(self, factory: str, dimension: int, count: int) -> None:
+        if ":" in factory:
+            raise UserError(
+                "Parameters after a colon, such as partition=FIELD, are for "
+                "Milvus; leave them out, or give --index=milvus:ADDRESS. "
+                f"Received: --factory={factory}"
+            )
         index = _empty_index(factory, dimension)
         if isinstance(index, FaissIndex):
             index.check_cells(count)

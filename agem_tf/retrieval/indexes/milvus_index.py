@@ -9,21 +9,16 @@ next one.
 Reference: https://milvus.io/docs
 """
 
-import contextlib
-import functools
-import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from logging import CRITICAL, getLogger
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from agem_tf.errors import UserError
 from agem_tf.retrieval import nearest
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 from agem_tf.retrieval.indexes.metadata_filter import MetadataFilter
+from agem_tf.retrieval.indexes.milvus_client import readable_errors
 from agem_tf.retrieval.indexes.milvus_filter import (
     metadata_in,
     milvus_expression,
@@ -32,33 +27,34 @@ from agem_tf.retrieval.indexes.milvus_kinds import (
     MilvusKind,
     check_search_parameters,
 )
+from agem_tf.retrieval.indexes.milvus_partitions import (
+    partition_condition,
+    partition_of,
+)
 from agem_tf.retrieval.indexes.milvus_photos import (
     MilvusSelection,
     photo_entry,
 )
+from agem_tf.retrieval.indexes.milvus_rows import (
+    MANIFEST_PROPERTY,
+    OPEN,
+    create_collection,
+    has_key_of,
+    new_row,
+)
 from agem_tf.retrieval.indexes.photo_metadata import Fields
 from agem_tf.retrieval.indexes.photo_states import PhotoState
 
-# Property of a collection that holds its manifest.
-MANIFEST_PROPERTY = "agem_tf"
 FORMAT = 3
 # A message to Milvus may have 64 MiB and a limited number of queries.
 _MESSAGE_VALUES = 2**22
 _MESSAGE_ROWS = 1000
-_LONGEST_NAME = 65_535
 # Milvus finds at most so many photos per query.
 _MOST_FOUND = 16_384
-# Version at which rows that are not gone end.
-_OPEN = 2**62
 
 
 class MilvusIndex(DescriptorIndex):
     """One version of an index, in a collection of Milvus.
-
-    Rows have the fields id, key (a hash of the name), name, since and until
-    (the first version that has the row, and the first that does not), photo
-    (the state of the file and metadata) and descriptor. They are selected by
-    key, because names may contain quotes, which would have to be escaped.
 
     Args:
         client: a pymilvus.MilvusClient.
@@ -84,6 +80,8 @@ class MilvusIndex(DescriptorIndex):
         self._version = manifest["version"] + changes
         self._visible = f"since <= {self._version} and until > {self._version}"
         self._dtype = np.dtype(manifest["vectors"])
+        # Field of the metadata that the index is partitioned by.
+        self._partition = manifest.get("partition")
         self._parameters: dict[str, int | str] = {}
         self._count: int | None = None
         # Whether it is a new collection without any row.
@@ -101,46 +99,8 @@ class MilvusIndex(DescriptorIndex):
         kind: MilvusKind,
         manifest: Mapping[str, Any],
     ) -> "MilvusIndex":
-        """Creates an empty collection.
-
-        Args:
-            client: a pymilvus.MilvusClient.
-            collection: name of the collection, which does not exist.
-            kind: kind of index.
-            manifest: stored with the collection.
-        """
-        types = import_pymilvus().DataType
-        vectors = {
-            "float32": types.FLOAT_VECTOR,
-            "float16": types.FLOAT16_VECTOR,
-        }
-        schema = client.create_schema(auto_id=False)
-        schema.add_field("id", types.INT64, is_primary=True)
-        for name in ("key", "since", "until"):
-            schema.add_field(name, types.INT64)
-        schema.add_field("name", types.VARCHAR, max_length=_LONGEST_NAME)
-        schema.add_field("photo", types.JSON)
-        schema.add_field(
-            "descriptor", vectors[kind.vectors], dim=manifest["dimension"]
-        )
-        search = client.prepare_index_params()
-        search.add_index(
-            "descriptor",
-            index_type=kind.name,
-            metric_type="IP",
-            # Milvus Lite ignores parameters that are not in this object.
-            params={"params": dict(kind.parameters)},
-        )
-        search.add_index("key", index_type="INVERTED")
-        with readable_errors():
-            client.create_collection(
-                collection,
-                schema=schema,
-                index_params=search,
-                properties={MANIFEST_PROPERTY: json.dumps(dict(manifest))},
-                # A search finds what was added immediately before.
-                consistency_level="Strong",
-            )
+        """Creates an empty collection; see `create_collection`."""
+        create_collection(client, collection, kind, manifest)
         index = cls(client, collection, manifest, changes=True)
         index._is_empty = True
         return index
@@ -152,9 +112,9 @@ class MilvusIndex(DescriptorIndex):
     def undo_unfinished(self) -> None:
         """Removes what a killed change has left, and rows of old versions."""
         version = self.manifest["version"]
-        unfinished = f"until > {version} and until < {_OPEN}"
+        unfinished = f"until > {version} and until < {OPEN}"
         for rows in self._batches(unfinished, ["id"]):
-            self._upsert([{"id": r["id"], "until": _OPEN} for r in rows], True)
+            self._upsert([{"id": r["id"], "until": OPEN} for r in rows], True)
         with readable_errors():
             self._client.delete(
                 self.collection,
@@ -212,7 +172,14 @@ class MilvusIndex(DescriptorIndex):
 
     def passing(self, where: MetadataFilter) -> MilvusSelection:
         lists = {field for field, is_list in self.fields.items() if is_list}
-        return MilvusSelection(self, milvus_expression(where, lists))
+        expression = milvus_expression(where, lists)
+        if self._partition is not None:
+            partitions = partition_condition(
+                where, self._partition, self._partition in lists
+            )
+            if partitions:
+                expression = f"{partitions} and ({expression})"
+        return MilvusSelection(self, expression)
 
     def descriptor(self, name: str) -> np.ndarray | None:
         rows = self._rows([name], ["descriptor"])
@@ -245,7 +212,10 @@ class MilvusIndex(DescriptorIndex):
                 if row["name"] not in values:
                     continue
                 photo = row["photo"] | dict(values[row["name"]])
-                if row["since"] == self._version:
+                stays = self._partition_of(photo) == self._partition_of(
+                    row["photo"]
+                )
+                if stays and row["since"] == self._version:
                     newer.append({"id": row["id"], "photo": photo})
                 else:
                     older.append((row["name"], {"photo": photo}))
@@ -291,7 +261,7 @@ class MilvusIndex(DescriptorIndex):
             return super()._search_among(queries, top, names)
         if not names:
             return [[] for _ in queries]
-        return self._find(queries, top, self._visible_and(_keys(names)))
+        return self._find(queries, top, self._visible_and(has_key_of(names)))
 
     def _find(
         self, queries: np.ndarray, top: int, condition: str
@@ -333,7 +303,7 @@ class MilvusIndex(DescriptorIndex):
             with readable_errors():
                 found += self._client.query(
                     self.collection,
-                    filter=f"{condition} and {_keys(part)}",
+                    filter=f"{condition} and {has_key_of(part)}",
                     output_fields=fields,
                 )
         return found
@@ -362,15 +332,19 @@ class MilvusIndex(DescriptorIndex):
     def _row(
         self, name: str, descriptor: np.ndarray, photo: Mapping[str, Any]
     ) -> dict[str, Any]:
-        return {
-            "id": _number(f"{name}\0{self._version}"),
-            "key": _number(name),
-            "since": self._version,
-            "until": _OPEN,
-            "name": name,
-            "photo": dict(photo),
-            "descriptor": np.asarray(descriptor, self._dtype),
-        }
+        return new_row(
+            name,
+            np.asarray(descriptor, self._dtype),
+            photo,
+            self._version,
+            self._partition_of(photo),
+        )
+
+    def _partition_of(self, photo: Mapping[str, Any]) -> int | None:
+        """Returns the partition of a photo, None without partitions."""
+        if self._partition is None:
+            return None
+        return partition_of(metadata_in(photo), self._partition)
 
     def _vector(self, stored: bytes | Sequence[float]) -> np.ndarray:
         """Returns a stored descriptor; half precision comes as bytes."""
@@ -430,54 +404,6 @@ class MilvusIndex(DescriptorIndex):
                 self._client.upsert(
                     self.collection, rows, partial_update=partial
                 )
-
-
-@contextlib.contextmanager
-def readable_errors() -> Iterator[None]:
-    """Turns an error of Milvus into one sentence.
-
-    Raises:
-        UserError: Milvus reports an error, or can't be reached.
-    """
-    try:
-        yield
-    except import_pymilvus().MilvusException as error:
-        raise UserError(f"Milvus: {error.message or error}.") from error
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"Milvus requires names in UTF-8; rename {error.object!r}."
-        ) from error
-
-
-@functools.cache
-def import_pymilvus() -> ModuleType:
-    """Imports pymilvus and silences its logs, which repeat what is raised.
-
-    Raises:
-        UserError: it can't be imported.
-    """
-    try:
-        import pymilvus
-    except ImportError as error:
-        raise UserError(
-            f"The client of Milvus can't be imported ({error}); run pip "
-            "install 'pymilvus[milvus-lite]'."
-        ) from error
-    # grpc logs in this process for Milvus Lite, which is a server inside it.
-    for name in ("pymilvus", "milvus_lite", "grpc"):
-        getLogger(name).setLevel(CRITICAL)
-    return pymilvus
-
-
-def _number(name: str) -> int:
-    """Returns a signed 64-bit hash; a million names do not collide."""
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], signed=True)
-
-
-def _keys(names: Collection[str]) -> str:
-    """Returns the condition for rows of some photos."""
-    return f"key in [{', '.join(str(_number(name)) for name in names)}]"
 
 
 def _parts(items: Any, size: int) -> Iterator[Any]:

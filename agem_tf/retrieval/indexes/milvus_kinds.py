@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes import exact_index
 
-_VECTORS = "vectors"
+_VECTORS, _PARTITION = "vectors", "partition"
 _VECTOR_TYPES = ("float32", "float16")
 # Smallest and greatest value of a parameter, or all of its values.
 _Bounds = tuple[int, int] | frozenset[str]
@@ -72,11 +72,13 @@ class MilvusKind:
         parameters: parameters to build it with; Milvus' own defaults for
             others.
         vectors: type of the stored numbers, "float32" or "float16".
+        partition: field of the metadata that the index is partitioned by.
     """
 
     name: str
     parameters: Mapping[str, int | str | bool]
     vectors: str = "float32"
+    partition: str | None = None
 
 
 def parse_kind(factory: str, dimension: int, in_lite: bool) -> MilvusKind:
@@ -84,7 +86,7 @@ def parse_kind(factory: str, dimension: int, in_lite: bool) -> MilvusKind:
 
     Args:
         factory: "exact", or a kind with parameters, as in
-            "HNSW:M=32,efConstruction=200,vectors=float16".
+            "HNSW:M=32,efConstruction=200,vectors=float16,partition=place".
         dimension: dimension of the descriptors.
         in_lite: whether the index is in Milvus Lite.
 
@@ -92,8 +94,7 @@ def parse_kind(factory: str, dimension: int, in_lite: bool) -> MilvusKind:
         UserError: the kind or a parameter is unknown, out of bounds, or not
             supported by Milvus Lite.
     """
-    name, _, given = factory.partition(":")
-    name = "FLAT" if name == exact_index.FACTORY else name
+    name, values = _name_and_values(factory)
     if name not in _KINDS:
         raise UserError(
             f"In Milvus --factory is one of exact, {', '.join(_KINDS)}. "
@@ -105,7 +106,12 @@ def parse_kind(factory: str, dimension: int, in_lite: bool) -> MilvusKind:
             f"{name} needs a Milvus server; Milvus Lite has "
             f"{', '.join(supported)}."
         )
-    values = dict(part.partition("=")[::2] for part in given.split(",") if part)
+    partition = values.pop(_PARTITION, None)
+    if partition == "":
+        raise UserError(
+            f"{_PARTITION} names a field of the metadata. Received: "
+            f"--factory={factory}"
+        )
     vectors = values.pop(_VECTORS, _VECTOR_TYPES[0])
     if vectors not in _VECTOR_TYPES:
         raise UserError(
@@ -126,7 +132,12 @@ def parse_kind(factory: str, dimension: int, in_lite: bool) -> MilvusKind:
         )
     if _REFINE_TYPE in parameters:
         parameters["refine"] = True
-    return MilvusKind(name, parameters, vectors)
+    return MilvusKind(name, parameters, vectors, partition)
+
+
+def partition_field(factory: str) -> str | None:
+    """Returns the field that --factory partitions by, if any."""
+    return _name_and_values(factory)[1].get(_PARTITION)
 
 
 def check_search_parameters(
@@ -138,6 +149,13 @@ def check_search_parameters(
         UserError: the kind has no such parameter, or it is out of bounds.
     """
     return _checked(name, _KINDS[name].search, parameters)
+
+
+def _name_and_values(factory: str) -> tuple[str, dict[str, str]]:
+    name, _, given = factory.partition(":")
+    name = "FLAT" if name == exact_index.FACTORY else name
+    parts = [part for part in given.split(",") if part]
+    return name, dict(part.partition("=")[::2] for part in parts)
 
 
 def _checked(

@@ -28,18 +28,20 @@ from agem_tf.files.atomic_writing import resumable_workspace
 from agem_tf.files.locations import large_temporary_directory
 from agem_tf.files.locks import BusyError, exclusive
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex
-from agem_tf.retrieval.indexes.milvus_index import (
-    FORMAT,
-    MANIFEST_PROPERTY,
-    MilvusIndex,
+from agem_tf.retrieval.indexes.milvus_client import (
+    TOKEN,
+    connect,
     import_pymilvus,
     readable_errors,
+    stop_lite,
 )
-from agem_tf.retrieval.indexes.milvus_kinds import parse_kind
+from agem_tf.retrieval.indexes.milvus_index import FORMAT, MilvusIndex
+from agem_tf.retrieval.indexes.milvus_kinds import parse_kind, partition_field
 from agem_tf.retrieval.indexes.milvus_photos import (
     MilvusMetadata,
     MilvusStates,
 )
+from agem_tf.retrieval.indexes.milvus_rows import MANIFEST_PROPERTY
 from agem_tf.retrieval.indexes.storage import (
     Draft,
     Origin,
@@ -51,11 +53,7 @@ _DEFAULT_NAME = "agem_tf"
 _PREFIX = "agem_tf_"
 _DRAFT = re.compile(_PREFIX + "[0-9a-f]{32}")
 _LITE = ".db"
-# Milvus Lite rejects pymilvus' default of one ping per ten seconds as abuse: it
-# closes the connection, and prints a warning, while descriptors are extracted.
-_LITE_OPTIONS = {"grpc.keepalive_time_ms": 600_000}
 _SCHEMES = ("http://", "https://", "tcp://", "unix:")
-_TOKEN, _DATABASE = "MILVUS_TOKEN", "MILVUS_DATABASE"
 # Property that a process sets on a server's collection while it changes it.
 _CLAIM = "agem_tf_change"
 # After so long, the process that made a claim or a draft counts as dead.
@@ -93,7 +91,7 @@ class MilvusStorage(Storage):
         if not self._is_lite and "@" in self._uri:
             raise UserError(
                 "An address is seen by others of the machine; give user and "
-                f"password in the environment variable {_TOKEN}=USER:PASSWORD."
+                f"password in the environment variable {TOKEN}=USER:PASSWORD."
             )
         if not re.fullmatch(r"[A-Za-z_]\w{0,200}", self._name, re.ASCII):
             raise UserError(
@@ -109,6 +107,9 @@ class MilvusStorage(Storage):
     def check(self, factory: str, dimension: int, count: int) -> None:
         parse_kind(factory, dimension, self._is_lite)
         self._model_path()
+
+    def partition_field(self, factory: str) -> str | None:
+        return partition_field(factory)
 
     def open(self) -> StoredIndex:
         return self._opened(changes=False)
@@ -183,6 +184,7 @@ class MilvusStorage(Storage):
             "factory": kind.name,
             "parameters": dict(kind.parameters),
             "vectors": kind.vectors,
+            "partition": kind.partition,
             "dimension": dimension,
             "photos": origin.photos,
             "provenance": dict(origin.provenance),
@@ -291,21 +293,12 @@ class MilvusStorage(Storage):
             if is_new_model:
                 shutil.rmtree(model, ignore_errors=True)
             if is_new:
-                self._release()
+                stop_lite(self._uri, self.__dict__.pop("_client", None))
                 _remove_new_database(pathlib.Path(self._uri))
                 if self._is_missing:
                     # Still locked: who waits for it makes another one.
                     pathlib.Path(f"{self._uri}.lock").unlink(missing_ok=True)
             raise
-
-    def _release(self) -> None:
-        """Stops the server of Milvus Lite; the next use starts it again."""
-        from milvus_lite.server_manager import server_manager_instance
-
-        client = self.__dict__.pop("_client", None)
-        if client is not None:
-            client.close()
-        server_manager_instance.release_server(self._uri)
 
     @contextlib.contextmanager
     def _claimed(self, collection: str) -> Iterator[None]:
@@ -351,14 +344,7 @@ class MilvusStorage(Storage):
 
     @functools.cached_property
     def _client(self) -> Any:
-        options = {"grpc_options": _LITE_OPTIONS}
-        if not self._is_lite:
-            options = {
-                "token": os.environ.get(_TOKEN, ""),
-                "db_name": os.environ.get(_DATABASE, ""),
-            }
-        with readable_errors():
-            return import_pymilvus().MilvusClient(self._uri, **options)
+        return connect(self._uri, self._is_lite)
 
     def _current(self) -> str | None:
         """Returns the collection of the alias, if the alias exists."""

@@ -151,6 +151,10 @@ class Storage(abc.ABC):
                 photos.
         """
 
+    def partition_field(self, factory: str) -> str | None:
+        """Returns the field that a kind of index is partitioned by, if any."""
+        return None
+
     @abc.abstractmethod
     def open(self) -> StoredIndex:
         """Opens the index for searching.

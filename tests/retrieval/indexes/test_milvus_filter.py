@@ -71,13 +71,16 @@ _FILTERS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """An index in Milvus with metadata, and its photos by name."""
+@pytest.fixture(
+    scope="module",
+    params=["exact", *(f"exact:partition={x}" for x in ("year", "tags", "n"))],
+)
+def place(request, tmp_path_factory):
+    """An index in Milvus with metadata, in partitions or not."""
     place = f"milvus:{tmp_path_factory.mktemp('milvus')}/photos.db"
     rows = np.eye(16, dtype=np.float32)[: len(_METADATA)]
     with storage_at(place).created() as draft:
-        index = draft.start("exact", 16, Origin({"model": "a1b2"}))
+        index = draft.start(request.param, 16, Origin({"model": "a1b2"}))
         index.add([f"photo{i}.jpg" for i in range(len(rows))], rows)
         for i, fields in enumerate(_METADATA):
             draft.metadata.update(f"photo{i}.jpg", fields)
@@ -131,11 +134,12 @@ def test_what_milvus_can_not_say_is_refused(photos, where, sentence):
         photos.search(np.ones(16, np.float32), where=where)
 
 
-def test_filters_follow_changes(tmp_path, names, descriptors):
+@pytest.mark.parametrize("factory", ["exact", "exact:partition=year"])
+def test_filters_follow_changes(factory, tmp_path, names, descriptors):
     place = f"milvus:{tmp_path}/photos.db"
     storage = storage_at(place)
     with storage.created() as draft:
-        index = draft.start("exact", 16, Origin({"model": "a1b2"}))
+        index = draft.start(factory, 16, Origin({"model": "a1b2"}))
         index.add(names[:20], descriptors[:20])
         for name in names[:20]:
             draft.metadata.update(name, {"year": 2020})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agem_tf.errors import UserError
-from agem_tf.retrieval.indexes import Origin, milvus_index, storage_at
+from agem_tf.retrieval.indexes import Origin, milvus_client, storage_at
 from agem_tf.retrieval.indexes.exact_index import ExactIndex
 from agem_tf.retrieval.indexes.milvus_kinds import (
     check_search_parameters,
@@ -111,6 +111,7 @@ def test_two_indexes_share_a_file(make, place):
         ("DISKANN", "DISKANN needs a Milvus server; Milvus Lite has FLAT"),
         ("HNSW:vectors=float16", "float16 needs a Milvus server"),
         ("HNSW:vectors=float8", "vectors is one of float32, float16"),
+        ("HNSW:M=8,partition=", "partition names a field of the metadata"),
     ],
 )
 def test_an_unknown_kind_or_parameter_is_refused(place, factory, sentence):
@@ -266,8 +267,9 @@ def same(first, second):
     )
 
 
-def test_a_change_is_all_or_nothing(make, place, names, descriptors):
-    storage = make("exact", place, count=20)
+@pytest.mark.parametrize("factory", ["exact", "exact:partition=year"])
+def test_a_change_is_all_or_nothing(factory, make, place, names, descriptors):
+    storage = make(factory, place, count=20)
     before = contents(storage)
     with pytest.raises(RuntimeError), storage.changed() as stored:
         stored.index.remove(names[:5])
@@ -327,13 +329,14 @@ with np.load(sys.argv[4]) as saved:
 """
 
 
+@pytest.mark.parametrize("factory", ["exact", "exact:partition=year"])
 def test_a_killed_change_leaves_the_old_index(
-    make, place, names, descriptors, tmp_path
+    factory, make, place, names, descriptors, tmp_path
 ):
     np.savez(tmp_path / "photos.npz", names=names, descriptors=descriptors)
     wanted = make("exact", f"milvus:{tmp_path}/wanted.db", count=20)
     change(wanted, names, descriptors)
-    release(make("exact", place, count=20))
+    release(make(factory, place, count=20))
     before, calls = contents_in_file(place), 0
     while True:
         arguments = [place, str(calls), os.path.dirname(__file__)]
@@ -557,7 +560,7 @@ def test_of_two_creators_on_a_server_the_second_repeats(server, names):
 
 def test_a_failed_import_names_its_cause(monkeypatch, place):
     monkeypatch.setitem(sys.modules, "pymilvus", None)
-    milvus_index.import_pymilvus.cache_clear()
+    milvus_client.import_pymilvus.cache_clear()
     with pytest.raises(UserError, match=".*pymilvus.*; run pip") as error:
         storage_at(place).exists  # noqa: B018
     assert isinstance(error.value.__cause__, ImportError)
