@@ -5,8 +5,9 @@ All have one signature, so that recipes can swap them by name.
 
 import keras
 
-from agem_tf.ops.argument_checks import check_above_zero, check_at_least
+from agem_tf.ops.argument_checks import check_above_zero, check_between
 from agem_tf.ops.pooling import crow, gem, mac, rmac, scda, spoc
+from agem_tf.ops.regions import MAX_LEVELS
 
 
 class GlobalPooling(keras.layers.Layer):
@@ -251,7 +252,7 @@ class RMAC(GlobalPooling):
     `agem_tf.ops.rmac_regions`. The sum is not normalized again.
 
     Args:
-        levels: Number of scales, at least 1.
+        levels: Number of scales, from 1 to 32.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Input shape:
@@ -270,7 +271,7 @@ class RMAC(GlobalPooling):
 
     def __init__(self, levels=3, **kwargs):
         super().__init__(**kwargs)
-        check_at_least(1, levels=levels)
+        check_between(1, MAX_LEVELS, levels=levels)
         self.levels = levels
 
     def call(self, inputs):

@@ -7,10 +7,11 @@ import keras
 from keras import ops
 
 from agem_tf.layers.global_poolings import GeM, GlobalPooling
-from agem_tf.ops.argument_checks import check_at_least
+from agem_tf.ops.argument_checks import check_at_least, check_between
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.pooling import gem, pyramid_maxima, regional_attention
 from agem_tf.ops.precision import widen
+from agem_tf.ops.regions import MAX_LEVELS
 
 # softplus of it is 1.
 _UNIT_SOFTPLUS = 0.541324854612918
@@ -82,7 +83,7 @@ class RegionalAttention(GlobalPooling):
     in `A`). The sum is not normalized.
 
     Args:
-        levels: Number of scales of regions, at least 1.
+        levels: Number of scales of regions, from 1 to 32.
         filters: Size of the hidden layer, at least 1.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
@@ -103,7 +104,7 @@ class RegionalAttention(GlobalPooling):
 
     def __init__(self, levels=3, filters=64, **kwargs):
         super().__init__(**kwargs)
-        check_at_least(1, levels=levels)
+        check_between(1, MAX_LEVELS, levels=levels)
         check_at_least(1, filters=filters)
         self.levels = levels
         self.filters = filters
@@ -155,7 +156,7 @@ class PyramidAttention(GlobalPooling):
     normalized.
 
     Args:
-        sizes: Cells per side of each grid, each at least 1.
+        sizes: Cells per side of each grid, up to 32 grids of 1 to 32.
         cascaded: Whether attention is cascaded.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
@@ -176,10 +177,10 @@ class PyramidAttention(GlobalPooling):
 
     def __init__(self, sizes=(1, 2, 3), cascaded=True, **kwargs):
         super().__init__(**kwargs)
-        if not sizes or any(size < 1 for size in sizes):
+        if not all(1 <= n <= MAX_LEVELS for n in (len(sizes), *sizes)):
             raise ValueError(
-                "`sizes` must hold integers of at least 1. "
-                f"Received: sizes={sizes}"
+                f"`sizes` must hold 1 to {MAX_LEVELS} integers from 1 to "
+                f"{MAX_LEVELS}. Received: sizes={sizes}"
             )
         self.sizes = sizes
         self.cascaded = cascaded

@@ -4,10 +4,10 @@ import keras
 from keras import ops
 
 from agem_tf.layers.global_poolings import GlobalPooling
-from agem_tf.ops.argument_checks import check_at_least
+from agem_tf.ops.argument_checks import check_between
 from agem_tf.ops.normalization import l2_normalize
 from agem_tf.ops.precision import widen
-from agem_tf.ops.regions import sum_over_regions
+from agem_tf.ops.regions import MAX_LEVELS, sum_over_regions
 
 
 @keras.saving.register_keras_serializable(package="agem_tf")
@@ -22,7 +22,7 @@ class Regional(GlobalPooling):
     Args:
         pooling: Layer from `(batch, height, width, channels)` to
             `(batch, dimension)`.
-        levels: Number of scales, at least 1, as in `RMAC`.
+        levels: Number of scales, from 1 to 32, as in `RMAC`.
         whitening: Layer from `(batch, dimension)` to `(batch, new dimension)`,
             like `Whitening`, or None.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
@@ -48,7 +48,7 @@ class Regional(GlobalPooling):
         _check_layer("pooling", pooling)
         if whitening is not None:
             _check_layer("whitening", whitening)
-        check_at_least(1, levels=levels)
+        check_between(1, MAX_LEVELS, levels=levels)
         self.pooling = pooling
         self.levels = levels
         self.whitening = whitening

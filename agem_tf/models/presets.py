@@ -29,8 +29,10 @@ from agem_tf.errors import UserError, cause
 from agem_tf.files.atomic_writing import atomic_directory
 from agem_tf.files.manifest import read_manifest, write_manifest
 from agem_tf.models.card import CARD, write_card
-from agem_tf.weights.keras_checks import check_plain_model
-from agem_tf.weights.keras_files import load_keras_weights
+from agem_tf.weights.keras_files import (
+    create_plain_model,
+    load_keras_weights,
+)
 
 _KIND = "preset"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -158,10 +160,11 @@ def _read_directory(directory: pathlib.Path) -> Preset:
     try:
         config = _read_json(path)
         found = config.get("registered_name")
-        check_plain_model(config, found if found in _CLASSES else _CLASSES[0])
-        model = keras.saving.deserialize_keras_object(config)
-        if not isinstance(model, keras.Model):
-            raise ValueError("it describes no network")
+        model = create_plain_model(
+            config,
+            found if found in _CLASSES else _CLASSES[0],
+            os.path.getsize(directory / _WEIGHTS),
+        )
         path = directory / _PREPROCESSOR
         settings = _read_json(path)
         image = read_settings(ImageConfig, settings["image"])

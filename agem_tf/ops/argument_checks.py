@@ -14,6 +14,20 @@ def check_above_zero(**arguments: float) -> None:
             )
 
 
+def check_between(least: int, most: int, **arguments: int) -> None:
+    """Checks that every argument is from `least` to `most`.
+
+    Raises:
+        ValueError: One is not; the message names it.
+    """
+    for name, value in arguments.items():
+        if not least <= value <= most:
+            raise ValueError(
+                f"`{name}` must be from {least} to {most}. "
+                f"Received: {name}={value}"
+            )
+
+
 def check_at_least(least: int, **arguments: int) -> None:
     """Checks that every argument is at least `least`.
 

@@ -12,6 +12,11 @@ from keras import ops
 
 from agem_tf.ops.precision import Tensor
 
+# Scales of regions, and cells per side of a pyramid. A level has about the
+# square of its number of regions: a preset of 300 levels took 10 s per photo,
+# one of 16,384 never ended.
+MAX_LEVELS = 32
+
 
 def rmac_regions(
     height: int, width: int, levels: int = 3

@@ -1,5 +1,6 @@
 """Keras' weight files, and the ImageNet weights that Keras downloads."""
 
+import math
 import os
 import pathlib
 import textwrap
@@ -19,6 +20,8 @@ from agem_tf.weights.keras_checks import (
 SUFFIXES = (".weights.h5", ".h5", ".keras")
 
 _MAX_REASON = 200
+# Of a number of a network, in half precision.
+_LEAST_ITEM_BYTES = 2
 
 
 def load_keras_weights(model: keras.Model, path: str | os.PathLike) -> None:
@@ -68,15 +71,52 @@ def load_keras_model(
             classes, whose code would run.
     """
     try:
-        check_plain_model(
-            check_keras_archive(path), keras.saving.get_registered_name(kind)
+        model = create_plain_model(
+            check_keras_archive(path),
+            keras.saving.get_registered_name(kind),
+            os.path.getsize(path),
         )
-        return keras.saving.load_model(path, compile=False)
+        model.load_weights(path)
+        return model
     except Exception as error:  # h5py and Keras raise errors of many kinds.
         raise UserError(
             f"{path} can't be read as a model ({_first_line(error)}); run "
             "agem_tf.train or copy it again."
         ) from error
+
+
+def create_plain_model(
+    config: dict[str, Any], registered_name: str, num_bytes: int
+) -> keras.Model:
+    """Creates the network of an untrusted description.
+
+    Args:
+        config: What `serialize_keras_object` wrote. How the network was
+            compiled is ignored, because it may consist of any objects.
+        registered_name: Name that its class must have in Keras' registry.
+        num_bytes: Size of the file of its weights.
+
+    Raises:
+        ValueError: See `check_plain_model`; or its weights do not fit in the
+            file. Keras raises further types for wrong arguments.
+    """
+    check_plain_model(config, registered_name)
+    kept = ("module", "class_name", "config", "registered_name")
+    # Until the scope ends, variables have a shape and take no memory.
+    with keras.StatelessScope(initialize_variables=False) as scope:
+        model = keras.saving.deserialize_keras_object(
+            {key: config[key] for key in kept if key in config}
+        )
+        if not isinstance(model, keras.Model):
+            raise ValueError("it describes no network")
+        numbers = sum(math.prod(variable.shape) for variable in model.variables)
+        if numbers * _LEAST_ITEM_BYTES > num_bytes:
+            raise ValueError(
+                f"its network has {numbers} numbers, more than {num_bytes} "
+                "bytes of weights can hold"
+            )
+        scope.initialize_variables = True
+    return model
 
 
 def saved_class(path: str | os.PathLike) -> str | None:

@@ -32,6 +32,24 @@ def preset(model, tmp_path_factory):
     return directory
 
 
+@pytest.fixture
+def changed_preset(preset, reseal, tmp_path):
+    """Returns a function that alters the description of a preset's network."""
+
+    def change_of(change):
+        for path in preset.iterdir():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+        config = json.loads((preset / "config.json").read_bytes())
+        inner = config["config"] | change.get("config", {})
+        config = config | change | {"config": inner}
+        known = {k: value for k, value in config.items() if value is not None}
+        (tmp_path / "config.json").write_text(json.dumps(known))
+        reseal(tmp_path)
+        return tmp_path
+
+    return change_of
+
+
 def check_same(found, model):
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 3))
     assert found.get_config() == model.get_config()
@@ -128,23 +146,35 @@ def test_other_sources_are_refused(source, message, monkeypatch):
         {"registered_name": "Sequential", "class_name": "Sequential"},
         {"class_name": None},
         {"config": {"local_options": "x"}},
+        {"config": {"backbone": "convnextxlarge"}},
+        {"config": {"pooling": "rmac", "pooling_options": {"levels": 9999}}},
     ],
-    ids=["other class", "no class", "options of no branch"],
+    ids=[
+        "other class",
+        "no class",
+        "options of no branch",
+        "more numbers than weights",
+        "regions without end",
+    ],
 )
-def test_a_preset_of_no_network_is_refused(preset, reseal, tmp_path, change):
-    for path in preset.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    config = json.loads((preset / "config.json").read_bytes())
-    change = change | {"config": config["config"] | change.get("config", {})}
-    config = {
-        key: value
-        for key, value in (config | change).items()
-        if value is not None
-    }
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    reseal(tmp_path)
+def test_a_preset_of_no_network_is_refused(changed_preset, change):
     with pytest.raises(UserError, match="config.json can't be read"):
-        agem_tf.load(tmp_path)
+        agem_tf.load(changed_preset(change))
+
+
+def test_objects_to_compile_a_preset_with_are_not_created(
+    changed_preset, model
+):
+    loss = {
+        "module": "keras.layers",
+        "class_name": "Embedding",
+        "config": {"input_dim": 9, "output_dim": 9},
+        "registered_name": None,
+    }
+    settings = {"optimizer": "adam", "loss": loss}
+    found = agem_tf.load(changed_preset({"compile_config": settings}))
+    assert not found.compiled
+    check_same(found, model)
 
 
 def test_a_name_is_a_network_with_imagenet_weights():

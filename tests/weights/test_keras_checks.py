@@ -159,6 +159,7 @@ def test_a_model_of_another_class_is_refused(tmp_path):
         ({"class_name": "Lambda", "config": {}}, "an object 'Lambda'"),
         ([{"class_name": "__lambda__"}], "an object '__lambda__'"),
         (1 << 30, "the number 1073741824"),
+        (1 << 14, "its network has 49152 numbers, more than"),
         ({"weights": "/home/else.h5"}, "names other weights"),
     ],
 )
