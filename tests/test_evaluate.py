@@ -190,7 +190,9 @@ def test_an_index_is_scored_by_what_it_finds(
         ranks = evaluate.main(reranked).ranks
         np.testing.assert_array_equal(ranks, expected.ranks)
     else:
-        with pytest.raises(UserError, match="needs all of them"):
+        with pytest.raises(
+            UserError, match="needs all of them; .* in a directory"
+        ):
             evaluate.main(reranked)
 
 

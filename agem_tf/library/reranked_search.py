@@ -11,7 +11,11 @@ import numpy as np
 
 from agem_tf.errors import UserError
 from agem_tf.files.rows import SelectedRows
-from agem_tf.retrieval.indexes import DescriptorIndex, ExactIndex, Match
+from agem_tf.retrieval.indexes import (
+    DescriptorIndex,
+    Match,
+    check_all_descriptors,
+)
 from agem_tf.retrieval.reranking import PreparedReranking, Step
 
 # The neighbours of every photo of more would take minutes before a search.
@@ -37,11 +41,7 @@ class RerankedSearch:
         steps: Sequence[Step],
         among: Collection[str] | None = None,
     ):
-        if not isinstance(index, ExactIndex):
-            raise UserError(
-                "Re-ranking by descriptors needs all of them; index with "
-                "--factory=exact, or give --rerank=verify alone."
-            )
+        check_all_descriptors(index)
         self._names, rows = index.names(), index.descriptors
         if among is not None:
             places = [i for i, n in enumerate(self._names) if n in among]

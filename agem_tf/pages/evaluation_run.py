@@ -49,7 +49,12 @@ from agem_tf.pages.photo_sources import (
 )
 from agem_tf.pages.scores_page import scores_page
 from agem_tf.retrieval import reranking
-from agem_tf.retrieval.indexes import ExactIndex, StoredIndex, storage_at
+from agem_tf.retrieval.indexes import (
+    ExactIndex,
+    StoredIndex,
+    check_all_descriptors,
+    storage_at,
+)
 from agem_tf.retrieval.local_indexes import load_feature_index
 
 
@@ -113,12 +118,8 @@ def run_index_evaluation(
     stored = storage_at(options.index, options.model).open()
     index = stored.index
     index.tune(loading.parse_assignments(options.parameter))
-    is_exact = isinstance(index, ExactIndex)
-    if steps and not is_exact:
-        raise UserError(
-            "Re-ranking by descriptors needs all of them; index with "
-            "--factory=exact, or give --rerank=verify alone."
-        )
+    if steps:
+        check_all_descriptors(index)
     truth, protocol = _load_truth(options, dataset)
     if truth is None:
         truth, protocol = derive_ground_truth(
@@ -137,7 +138,7 @@ def run_index_evaluation(
     if options.queries:
         queries = load_descriptors(options.queries, truth.query_names)
         queries = stored.fitted(queries, options.queries)
-    if is_exact:
+    if isinstance(index, ExactIndex):
         database = DescriptorSet(
             index.names(), index.descriptors, stored.origin.provenance
         )

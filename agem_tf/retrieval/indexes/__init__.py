@@ -7,7 +7,10 @@ is too slow, or that do not fit on one machine.
 from agem_tf.errors import UserError
 from agem_tf.retrieval.indexes.descriptor_index import DescriptorIndex, Match
 from agem_tf.retrieval.indexes.directory_storage import DirectoryStorage
-from agem_tf.retrieval.indexes.exact_index import ExactIndex
+from agem_tf.retrieval.indexes.exact_index import (
+    ExactIndex,
+    check_all_descriptors,
+)
 from agem_tf.retrieval.indexes.faiss_index import FaissIndex
 from agem_tf.retrieval.indexes.milvus_index import MilvusIndex
 from agem_tf.retrieval.indexes.milvus_storage import MilvusStorage
@@ -30,6 +33,7 @@ __all__ = [
     "Origin",
     "Storage",
     "StoredIndex",
+    "check_all_descriptors",
     "storage_at",
 ]
 

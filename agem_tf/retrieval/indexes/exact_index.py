@@ -307,3 +307,16 @@ def _joined(segments: Sequence[_Segment]) -> _Segment:
     joined = rows[0] if len(rows) == 1 else StackedRows(rows)
     half = all(segment.half for segment in segments)
     return _Segment(PhotoNames(names), joined, np.zeros(len(names), bool), half)
+
+
+def check_all_descriptors(index: DescriptorIndex) -> None:
+    """Checks that an index has the descriptors of all photos at hand.
+
+    Raises:
+        UserError: it is approximate, or in Milvus.
+    """
+    if not isinstance(index, ExactIndex):
+        raise UserError(
+            "Re-ranking by descriptors needs all of them; index with "
+            "--factory=exact in a directory, or give --rerank=verify alone."
+        )
