@@ -211,10 +211,12 @@ def _list_folder(
     listed = StoredItems(ListedPhoto, photos(), _file_of)
     if skipped:
         _LOG.info(
-            "%d files of %s are skipped: not in the folder of a landmark, or "
-            "of an unsupported format; the first: %r",
+            "%d %s of %s %s skipped: not in the folder of a landmark, or of "
+            "an unsupported format; the first: %r",
             skipped,
+            "file" if skipped == 1 else "files",
             root,
+            "is" if skipped == 1 else "are",
             first,
         )
     return counts, listed

@@ -235,6 +235,10 @@ def test_other_files_are_counted_and_hidden_ones_are_not(
     )
     assert line.startswith("2 files")
     assert "loose.jpg" in line
+    (photo_folder / "place1" / "camera.dng").unlink()
+    with caplog.at_level(logging.INFO, logger="agem_tf"):
+        prepare_folder(photo_folder, tmp_path / "other")
+    assert f"1 file of {photo_folder} is skipped" in caplog.text
 
 
 @pytest.mark.parametrize("source", ["photos", "photos/list.csv"])
