@@ -121,6 +121,7 @@ def main(options: DuplicatesOptions) -> list[answers.Answer]:
             title="Duplicates",
             noun="photo with copies",
             nouns="photos with copies",
+            caption="first of the group" if options.other is None else "photo",
         )
     if options.format == "text":
         count = sum(len(answer.matches) for answer in found)

@@ -372,6 +372,7 @@ def answers_page(
     title: str = "Search",
     noun: str = "query",
     nouns: str = "queries",
+    caption: str = "query",
 ) -> str:
     """Returns queries and their results as one HTML file.
 
@@ -384,6 +385,7 @@ def answers_page(
             working directory and then `folder`.
         title: title of the page.
         noun, nouns: what the page calls one query, and several.
+        caption: text below the photo of each query.
     """
     query_folders = (query_folder or "", folder)
     queries = counted(len(answers), noun, nouns)
@@ -401,6 +403,7 @@ def answers_page(
         {"shortened": shortened, "photo": jpeg_url},
         title=title,
         subtitle=f"{queries}, {counted(count, 'photo')} found.",
+        caption=caption,
         shown=[
             (
                 answer,

@@ -64,7 +64,10 @@ def test_the_command_lists_groups(photos, tmp_path, capsys):
         "2 groups with 3 copies among 6 photos, from a similarity of 0.87",
         f"Page: {page}",
     ]
-    assert "2 photos with copies, 3 photos found." in page.read_text()
+    shown = page.read_text()
+    assert "2 photos with copies, 3 photos found." in shown
+    # No photo of a group was searched by.
+    assert shown.count(">first of the group<") == 2 and ">query<" not in shown
 
 
 def test_a_group_may_be_large(photos):
