@@ -56,7 +56,7 @@ class LocalFeatures:
 
     Raises:
         UserError: the shapes do not belong together, a value is NaN or
-            infinite, or the photo has no pixels.
+            infinite, a scale is not positive, or the photo has no pixels.
     """
 
     keypoints: np.ndarray
@@ -78,13 +78,15 @@ class LocalFeatures:
         shapes = {name: array.shape for name, array in converted.items()}
         count = len(descriptors) if descriptors.ndim == 2 else -1
         if (
-            shapes["keypoints"] != (count, 2)
+            shapes["descriptors"][1:] == (0,)
+            or shapes["keypoints"] != (count, 2)
             or shapes["scores"] != (count,)
             or shapes["scales"] != (count,)
         ):
             raise UserError(
-                "local features need keypoints (n, 2), descriptors (n, d), "
-                f"scores (n,) and scales (n,). Received: {shapes}"
+                "local features need keypoints (n, 2), descriptors (n, d) with "
+                "d at least 1, scores (n,) and scales (n,). Received: "
+                f"{shapes}"
             )
         for name, array in converted.items():
             if not np.isfinite(array).all():
@@ -93,6 +95,11 @@ class LocalFeatures:
                     "check the photo and the weights of the model."
                 )
             object.__setattr__(self, name, array)
+        if (self.scales <= 0).any():
+            raise UserError(
+                "scales of local features must be positive. Received: "
+                f"{self.scales.min():g}"
+            )
         height, width = (int(side) for side in self.size)
         if min(height, width) < 1:
             raise UserError(

@@ -90,11 +90,13 @@ def _read(paths: list[pathlib.Path]) -> Iterator[LocalFeatures]:
             found = LocalFeatures(**arrays)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
-        rows = np.asarray(found.descriptors, np.float32)
+        # Squares of values above 1e19 overflow in float32, and those of values
+        # below 1e-23 vanish.
+        rows = np.asarray(found.descriptors, np.float64)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         yield LocalFeatures(
             found.keypoints,
-            rows / np.maximum(lengths, 1e-12),
+            rows / np.where(lengths > 0, lengths, 1),
             found.scores,
             found.scales,
             found.size,

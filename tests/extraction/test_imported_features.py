@@ -48,12 +48,27 @@ def test_files_become_a_set_by_the_names_of_the_photos(tmp_path, capsys):
     assert "1 photo(s) without a feature" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("factor", [1e38, 1e-38])
+def test_descriptors_of_any_length_are_normalized(tmp_path, factor):
+    """Squares of these values are no float32."""
+    values = arrays()
+    rows = np.array([[0.6, 0.8, 0]] * 3 + [[0, 0, 0]]) * factor
+    values["descriptors"] = rows.astype(np.float32)
+    save(tmp_path / "in", "a.jpg", values)
+    found = run(tmp_path)["a.jpg"].descriptors
+    np.testing.assert_allclose(found[:3], [[0.6, 0.8, 0]] * 3, atol=1e-3)
+    np.testing.assert_array_equal(found[3], [0, 0, 0])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"scores": np.array([1, 2, np.nan, 4])}, "scores .* NaN"),
         ({"keypoints": np.zeros((4, 3))}, "keypoints"),
         ({"descriptors": np.ones((4, 5))}, "dimensions"),
+        ({"descriptors": np.ones((4, 0))}, "d at least 1"),
+        ({"scales": np.array([1, 2, 0, 4])}, "positive"),
+        ({"scales": -np.ones(4)}, "positive"),
         ({"size": np.array([1, 2, 3])}, "height and width"),
         ({"size": np.array([60, np.nan])}, "height and width"),
         ({"size": np.array([-60, 80])}, "height and width"),
