@@ -46,11 +46,9 @@ def main(argv: list[str]) -> None:
     del argv
     extractor = model_for_photos().extractor()
     if _PHOTOS.value:
-        paths = list_folder(_PHOTOS.value)
-        folders = [os.path.dirname(path) for path in paths]
-        rows = extractor.encoded(
-            [pathlib.Path(path).read_bytes() for path in paths]
-        )
+        paths = [pathlib.Path(path) for path in list_folder(_PHOTOS.value)]
+        rows = extractor.encoded([path.read_bytes() for path in paths])
+        folders = [path.parent.name for path in paths]
         real = [functools.partial(_recognized_in_turn, rows, folders)]
         print_table(iter([_row("pretrained", real, Voting())]))
         print()
