@@ -24,6 +24,9 @@ from agem_tf.retrieval.reranking.steps import (
 )
 
 _EPSILON = 1e-12
+# Far above any use; powers of 1e300 of similarities that rounding has put
+# slightly above 1 are infinite, and the descriptors NaN.
+_LARGEST_ALPHA = 1000
 # Descriptor values gathered per block: 64 MiB of float32.
 _BLOCK_VALUES = 2**24
 
@@ -131,7 +134,8 @@ def _averaged_blocks(
 
 def _check_arguments(step: QueryExpansion | DatabaseAugmentation) -> None:
     check_positive(num_neighbours=step.num_neighbours)
-    if not 0 <= step.alpha < np.inf:
+    if not 0 <= step.alpha <= _LARGEST_ALPHA:
         raise ValueError(
-            f"`alpha` must be at least 0. Received: alpha={step.alpha}"
+            f"`alpha` must be from 0 to {_LARGEST_ALPHA}. "
+            f"Received: alpha={step.alpha}"
         )

@@ -1,6 +1,7 @@
 """Re-ranking as a sequence of steps, and the text form of the steps."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,6 +43,7 @@ Step = DescriptorStep | RankingStep | SpatialVerification
 # "agem" has the best exponents of the AGeM paper: 1 for the database, 0 for
 # queries.
 PRESETS = {"agem": ("dba:20,1", "qe:10,0")}
+_NEXT_STEP = re.compile(rf"[\s,;+]+(?=(?:{'|'.join([*STEPS, *PRESETS])})\b)")
 # Arguments of steps that may not exceed the size of the database.
 _SIZES = ("num_neighbours", "num_query_neighbours")
 # With more neighbours per photo, diffusion falls far below the ranking by
@@ -74,7 +76,17 @@ def parse_rerank(specifications: Sequence[str]) -> list[Step]:
 
 
 def _parse(text: str) -> Step:
+    text = text.strip()
+    several = _NEXT_STEP.split(text)
+    if len(several) > 1:
+        raise UserError(
+            f"{text!r} holds several steps; give them one by one: "
+            f"{' '.join(f'--rerank={each}' for each in several)} (in a recipe, "
+            f"{' '.join(several)!r})."
+        )
     name, _, values = text.partition(":")
+    if name in PRESETS:
+        raise UserError(f"{text!r}: a preset takes no values; write {name}.")
     if name not in STEPS:
         raise UserError(
             f"Unknown re-ranking {name!r}. Known: "
@@ -87,12 +99,22 @@ def _parse(text: str) -> Step:
     try:
         return STEPS[name](
             *(
-                field.type(value)
+                _value(field, value)
                 for field, value in zip(fields, given, strict=False)
             )
         )
     except ValueError as error:
         raise UserError(f"{text!r}: {error}; write {_usage(name)}.") from error
+
+
+def _value(field: dataclasses.Field, text: str) -> int | float | str:
+    try:
+        return field.type(text)
+    except ValueError as error:
+        kind = "a whole number" if field.type is int else "a number"
+        raise ValueError(
+            f"{field.name} must be {kind}, not {text!r}"
+        ) from error
 
 
 def _usage(name: str) -> str:

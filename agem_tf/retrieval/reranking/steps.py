@@ -77,15 +77,16 @@ class RankingStep(abc.ABC):
 
 
 def check_positive(**arguments: float) -> None:
-    """Checks that all arguments are positive.
+    """Checks that all arguments are positive and finite.
 
     Raises:
-        ValueError: an argument is not positive; the message names it.
+        ValueError: an argument is not; the message names it.
     """
     for name, value in arguments.items():
-        if not value > 0:
+        if not 0 < value < np.inf:
             raise ValueError(
-                f"`{name}` must be positive. Received: {name}={value}"
+                f"`{name}` must be positive and finite. "
+                f"Received: {name}={value}"
             )
 
 

@@ -16,6 +16,9 @@ from agem_tf.retrieval.reranking.steps import (
     similarity_weights,
 )
 
+# Beyond it, neighbours alone count; sums of 1e38 are infinite in float32.
+_LARGEST_BETA = 1000
+
 
 @dataclass(frozen=True)
 class SuperGlobal(RankingStep):
@@ -45,6 +48,11 @@ class SuperGlobal(RankingStep):
             num_neighbours=self.num_neighbours,
             beta=self.beta,
         )
+        if self.beta > _LARGEST_BETA:
+            raise ValueError(
+                f"`beta` must be at most {_LARGEST_BETA}. "
+                f"Received: beta={self.beta}"
+            )
 
     def prepare(self, database: np.ndarray) -> Reorder:
         """See the base class; there is nothing to prepare."""

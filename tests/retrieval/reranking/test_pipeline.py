@@ -206,15 +206,44 @@ def test_the_preset_of_the_paper_augments_and_then_expands():
     [
         ("aqe", r"'aqe'. Known: dba\[:num_neighbours,alpha\], .*qe.*: agem"),
         ("qe:10,0,5", r"too many values; write qe\[:num_neighbours,alpha\]"),
-        ("qe:ten", "'qe:ten'.*write qe"),
-        ("qe:2.5", "'qe:2.5'.*write qe"),
-        ("qe:10,", "'qe:10,'.*write qe"),
+        ("qe:ten", "'qe:ten'.*a whole number, not 'ten'; write qe"),
+        ("qe:2.5", "'qe:2.5'.*a whole number, not '2.5'; write qe"),
+        ("qe:10,", "'qe:10,'.*alpha must be a number, not ''; write qe"),
+        ("qe:10,1e300", "`alpha` must be from 0 to 1000"),
+        ("dba:10,nan", "`alpha` must be from 0 to 1000"),
+        ("superglobal:400,9,inf", "`beta` must be positive and finite"),
+        ("superglobal:400,9,1e39", "`beta` must be at most 1000"),
+        ("agem:3", "'agem:3': a preset takes no values; write agem"),
         ("dba:0", "`num_neighbours` must be positive"),
     ],
 )
 def test_invalid_text_is_refused_with_the_usage(text, message):
     with pytest.raises(UserError, match=message):
         parse_rerank([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second"),
+    [
+        ("qe:5,verify:5", "qe:5", "verify:5"),
+        ("dba:20,1,qe:10,0", "dba:20,1", "qe:10,0"),
+        ("agem verify", "agem", "verify"),
+        ("qe:5; offline_diffusion:7", "qe:5", "offline_diffusion:7"),
+    ],
+)
+def test_several_steps_in_one_text_are_refused_with_how_to_give_them(
+    text, first, second
+):
+    with pytest.raises(
+        UserError,
+        match=f"several steps.* --rerank={first} --rerank={second} "
+        rf"\(in a recipe, '{first} {second}'\)",
+    ):
+        parse_rerank([text])
+
+
+def test_space_around_a_step_is_ignored():
+    assert parse_rerank([" qe:4,0 "]) == [QueryExpansion(4, 0)]
 
 
 def test_steps_after_a_ranking_step_are_refused():
