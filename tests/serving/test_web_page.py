@@ -66,7 +66,8 @@ def address(photos, attentive_run, tmp_path_factory):
                 fields = {"number": number % 4, "taken": f"{2020 + year}-05-01"}
                 name = f"place{number:02}/{year}.jpg"
                 stored.metadata.update(name, fields)
-    service = Service(ServeOptions(index=place))
+    # The first request of each kind compiles; on a busy core, for long.
+    service = Service(ServeOptions(index=place, timeout=600))
     application = create_application(service)
     config = uvicorn.Config(application, port=0, log_config=None, ws="none")
     server = uvicorn.Server(config)
@@ -416,6 +417,31 @@ def test_the_map_opens_photos(open_page, photos):
         page.keyboard.press(key)
     page.wait_for_selector("#detail .detail-stage img")
     assert (photos / page.inner_text("#detail-title")).exists()
+
+
+def test_a_map_that_fails_says_so_and_is_tried_again(open_page):
+    is_busy = [True]
+
+    def route(request):
+        if is_busy:
+            request.fulfill(status=503, json={"error": "Busy; ask later."})
+        else:
+            request.continue_()
+
+    page = open_page(routes={"**/map": route})
+    page.locator("#show-map").click()
+    page.wait_for_selector("#map-problem:visible")
+    assert "Busy; ask later." in page.inner_text("#map-problem")
+    check_view(page)
+    # Further photos hide what their own view says, not this.
+    page.locator("#show-photos").click()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.locator("#show-map").click()
+    page.wait_for_selector("#map-problem:visible")
+    is_busy.clear()
+    page.locator("#map-problem").get_by_role("button", name="Try again").click()
+    page.wait_for_selector("#map canvas[aria-label]")
+    assert not page.is_visible("#map-problem")
 
 
 def test_what_is_refused_or_silent_is_said(open_page, tmp_path):

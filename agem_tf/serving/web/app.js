@@ -119,13 +119,13 @@ function widen() {
 }
 
 /** Shows an error; without an answer, asks until the service is there again. */
-function fail(error, again) {
+function fail(error, again, place = byId("problem")) {
   if (error.isSilence) return disconnected(again);
-  byId("problem").replaceChildren(
+  place.replaceChildren(
     element("span", {}, error.message),
     again && isPassing(error) ? button("Try again", null, { click: again }) : "",
   );
-  byId("problem").hidden = false;
+  place.hidden = false;
 }
 
 // Not a fault of the request: no token yet, too many at once, or the service's own.
@@ -169,10 +169,16 @@ function showView(view) {
   byId("show-map").setAttribute("aria-pressed", String(isMap));
   if (!isMap) return;
   parts.map ??= new PhotoMap(byId("map"), (items, place) => parts.detail.open(items, place));
+  loadMap();
+}
+
+// Its errors are shown in its own view: in that of the photos, the next ones
+// that load as one scrolls would hide them.
+function loadMap() {
+  byId("map-problem").hidden = true;
   mapLoaded ??= parts.map.load().catch((error) => {
     mapLoaded = null;
-    showView("photos");
-    fail(error, () => showView("map"));
+    fail(error, loadMap, byId("map-problem"));
   });
 }
 

@@ -19,11 +19,13 @@ export class PhotoMap {
   #isWaiting = false;
   #canvas;
   #label;
+  #loading;
   #open;
 
   constructor(section, open) {
     this.#open = open;
     this.#canvas = element("canvas", {
+      hidden: true,
       tabindex: "0",
       role: "img",
       pointerdown: (event) => this.#press(event),
@@ -43,19 +45,25 @@ export class PhotoMap {
       iconButton("Zoom out", "less", { click: () => this.#zoomBy(1 / 1.6) }),
       iconButton("Whole map", "box", { click: () => this.#whole() }),
     );
-    section.append(this.#canvas, tools, this.#label);
+    this.#loading = element("p", { class: "wait", hidden: true }, "Loading");
+    section.append(this.#canvas, tools, this.#label, this.#loading);
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
   }
 
   /** Loads the map. */
   async load() {
-    const { points } = await service.photoMap();
-    this.#points = points;
+    this.#loading.hidden = false;
+    try {
+      this.#points = (await service.photoMap()).points;
+    } finally {
+      this.#loading.hidden = true;
+    }
     this.#canvas.setAttribute(
       "aria-label",
-      `Map of ${counted(points.length, "photo")}. Arrow keys move it, plus and minus zoom, Enter opens the photo in the middle.`,
+      `Map of ${counted(this.#points.length, "photo")}. Arrow keys move it, plus and minus zoom, Enter opens the photo in the middle.`,
     );
+    this.#canvas.hidden = false;
     this.#whole();
   }
 
