@@ -404,6 +404,25 @@ def test_the_border_of_the_query_stays_on_the_result(open_page):
     assert not is_visible
 
 
+def test_a_heat_map_that_fails_is_tried_again(open_page):
+    is_busy = [True]
+
+    def route(request):
+        if is_busy:
+            request.fulfill(status=503, json={"error": "Busy; ask later."})
+        else:
+            request.continue_()
+
+    page = open_page(routes={"**/attention": route})
+    page.locator(".card .photo").first.click()
+    page.locator("[data-tab=attention]").click()
+    page.wait_for_selector("#detail .problem")
+    assert "Busy; ask later." in page.inner_text("#detail .problem")
+    is_busy.clear()
+    page.locator("#detail").get_by_role("button", name="Try again").click()
+    page.wait_for_selector("#detail .heat")
+
+
 def test_the_map_opens_photos(open_page, photos):
     page = open_page()
     page.locator("#show-map").click()

@@ -123,13 +123,10 @@ function fail(error, again, place = byId("problem")) {
   if (error.isSilence) return disconnected(again);
   place.replaceChildren(
     element("span", {}, error.message),
-    again && isPassing(error) ? button("Try again", null, { click: again }) : "",
+    again && service.isPassing(error) ? button("Try again", null, { click: again }) : "",
   );
   place.hidden = false;
 }
-
-// Not a fault of the request: no token yet, too many at once, or the service's own.
-const isPassing = ({ status }) => status === undefined || status === 401 || status === 408 || status >= 429;
 
 let waiting = null;
 

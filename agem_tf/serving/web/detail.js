@@ -140,7 +140,9 @@ export class Detail {
         stage.replaceChildren(...(await this.#matches(item, stage, signal)));
       }
     } catch (error) {
-      if (!signal.aborted) stage.replaceChildren(problem(error.message));
+      if (signal.aborted) return;
+      const again = button("Try again", null, { click: () => this.#fill(item, stage) });
+      stage.replaceChildren(problem(error.message, service.isPassing(error) ? again : null));
     }
   }
 
@@ -221,4 +223,5 @@ export class Detail {
   }
 }
 
-const problem = (sentence) => element("p", { class: "problem", role: "alert" }, sentence);
+const problem = (sentence, again = null) =>
+  element("p", { class: "problem", role: "alert" }, element("span", {}, sentence), again);

@@ -15,6 +15,9 @@ export class ServiceError extends Error {
   }
 }
 
+/** Whether an error is no fault of the request: no answer, no token yet, too many at once, or the service's own. */
+export const isPassing = ({ status }) => !status || status === 401 || status === 408 || status >= 429;
+
 let token = sessionStorage.getItem("token");
 
 export const library = () => json("/library");
