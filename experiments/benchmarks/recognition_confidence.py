@@ -13,7 +13,6 @@ the other photos indexed, and with those of other landmarks only.
 """
 
 import functools
-import os
 import pathlib
 from collections.abc import Callable
 
