@@ -65,7 +65,7 @@ class AnswerOptions:
     folder: str | None = cli.option(
         None,
         "Folder of the indexed photos, for the page and --rerank=verify, if it "
-        "has moved or the index does not know it.",
+        "has moved or is not stored in the index.",
     )
     rerank: tuple[str, ...] = cli.option(
         (),
