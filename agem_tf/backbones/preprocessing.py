@@ -84,6 +84,6 @@ class ChannelScaling(keras.layers.Layer):
         }
 
 
-def image_input():
+def image_input() -> keras.KerasTensor:
     """Returns the symbolic input of every backbone: RGB of any size."""
     return keras.Input((None, None, 3), name="images")
