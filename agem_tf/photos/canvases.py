@@ -1,8 +1,8 @@
 """Chooses the canvas of each photo before it is decoded.
 
-The sides of a resized photo follow from those of the photo, so all workers of a
-training know the shapes of every step without communication. The arithmetic is
-that of `photos.decoding`, in the same float32.
+The sides of a resized photo follow from those of the photo, so each worker of a
+training computes the shapes of every step without communication. The arithmetic
+is that of `photos.decoding`, in the same float32.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Turns photo files of any supported format into what TensorFlow decodes.
 
-Later stages trust every `EncodedPhoto`: it decodes, it is RGB or grey, JPEG or
-PNG, and, unless a benchmark wants it otherwise, upright.
+Later stages rely on every `EncodedPhoto`: it decodes, it is an RGB or grey JPEG
+or PNG, and it is upright unless a benchmark requires the stored orientation.
 """
 
 import io

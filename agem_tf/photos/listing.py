@@ -35,7 +35,7 @@ Example = dict[str, Any]
 
 
 class _File(NamedTuple):
-    """The file of a listed photo, as the file system knows it."""
+    """The file of a listed photo, identified by device and inode."""
 
     device: int
     number: int
@@ -128,7 +128,7 @@ def _check_landmarks_of_files(listed: Iterable[ListedPhoto]) -> None:
 
     def files() -> Iterator[_File]:
         for photo in listed:
-            # Whoever reads the photo reports that it is missing.
+            # A missing photo is reported when it is read.
             with contextlib.suppress(OSError, ValueError):
                 facts = os.stat(photo.path)
                 yield _File(
@@ -228,7 +228,7 @@ def _files(
     """Yields the files below a folder that are not hidden, by name.
 
     Links to folders are followed, except to a folder above them. Pipes and
-    broken links are yielded too, so that whoever reads them reports them.
+    broken links are yielded too, and are reported when they are read.
     """
     real = os.path.realpath(folder)
     if real in above:
@@ -359,8 +359,8 @@ def list_folder(
 
     Hidden files and folders are skipped. Links to folders are followed, the
     folder's own subfolders first; each folder is listed once, however many
-    links lead to it. Pipes and broken links are listed, so that whoever reads
-    them reports them.
+    links lead to it. Pipes and broken links are listed too, and are
+    reported when they are read.
 
     Args:
         folder: Local path of the folder.
