@@ -67,7 +67,7 @@ def prepare_tensorflow_import() -> None:
     TensorFlow for TPUs looks for a TPU when it is imported: elsewhere it asks
     a metadata server about ten variables, 30 times each, for minutes.
     TensorFlow for GPUs looks for a GPU, prints an error where there is none,
-    and takes all of its memory unless it is told to grow on demand.
+    and allocates all of its memory unless growth on demand is enabled.
     """
     quiet = "2" if is_gpu_offered() or is_tpu_attached() else "3"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", quiet)

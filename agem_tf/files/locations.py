@@ -97,11 +97,11 @@ def check_local(path: str | os.PathLike, flag: str) -> None:
 def check_file(path: str | os.PathLike) -> None:
     """Checks that a path is not that of a pipe, a socket or a device.
 
-    Reading one may block, or never end; writing replaces it. Archives of
-    strangers can hold them.
+    Reading one may block, or never end; writing replaces it. An archive from
+    an untrusted source can hold one.
 
     Raises:
-        UserError: it is one.
+        UserError: The path is that of a pipe, a socket or a device.
     """
     if is_remote(path):
         return

@@ -1,9 +1,9 @@
 """Check of a SavedModel's operations before it is loaded.
 
 A SavedModel is a program: WriteFile, ReadFile, PyFunc or an operation of a
-library can do what its author wants. An index carries one, and may come from
-somebody else. So only the operations are accepted that exports of this package
-consist of; none of them touches files, processes or the network.
+library can access files or run code. An index contains a SavedModel and may
+come from an untrusted source. Only the operations that exports of this package
+consist of are accepted; none of them touches files, processes or the network.
 """
 
 import os

@@ -33,8 +33,8 @@ Signatures:
         descriptors (batch, max_feature_num, ...), zeros after the counts, and
         status (batch,) int32, a `PhotoStatus`. Photos are turned and resized as
         in extraction, and coordinates are pixels of the upright photo.
-    encoded_images, encoded_crops: of the joint model, the global descriptors;
-        see `retrieval_model`.
+    encoded_images, encoded_crops: Global descriptors, with the joint model
+        only; see `retrieval_model`.
 """
 
 import os
