@@ -111,7 +111,7 @@ def load_plain_weights(
     Args:
         backbone: The network.
         path: A file of Keras.
-        build_plain: Builds the network as the file knows it.
+        build_plain: Builds the network as the file stores it.
 
     Raises:
         UserError: The file is missing, damaged or of another network.

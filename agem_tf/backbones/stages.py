@@ -1,4 +1,4 @@
-"""Which variables of a network compute each of its feature maps.
+"""Variables of a network that compute each of its feature maps.
 
 Rules of the optimizer name a feature map to freeze the layers up to it, on any
 backbone.

@@ -147,8 +147,8 @@ def default_optimizer() -> OptimizerConfig:
     """Returns the quickstart's optimizer.
 
     Few small steps that end in a cosine, and the average of the weights: the
-    network stays near its ImageNet weights, which know real photos, and the
-    score depends little on the seed.
+    network stays near its ImageNet weights, which were trained on real photos,
+    and the score depends little on the seed.
     """
     return OptimizerConfig(
         learning_rate=3e-5, schedule="cosine", warmup_steps=35, average=0.99

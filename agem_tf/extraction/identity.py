@@ -1,4 +1,4 @@
-"""What identifies descriptors: the network that made them, and its settings."""
+"""Identity of descriptors: the network that made them, and its settings."""
 
 import dataclasses
 import hashlib

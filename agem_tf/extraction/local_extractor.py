@@ -42,7 +42,7 @@ class LocalExtractor(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Which of the features of a photo are kept.
+    """Selection of the features of a photo that are kept.
 
     Attributes:
         most: Most features per photo, those of the highest scores.

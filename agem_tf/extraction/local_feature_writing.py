@@ -107,7 +107,7 @@ def write_folder_features(
     """Extracts the local features of the photos of a folder.
 
     A finished set of the same photos and settings is kept, and an interrupted
-    one is resumed; sizes and times of the files tell whether photos changed.
+    one is resumed; sizes and times of the files show whether photos changed.
     For portions see `write_local_features`.
 
     Args:

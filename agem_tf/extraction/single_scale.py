@@ -37,7 +37,7 @@ class SingleScaleExtractor(abc.ABC):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """How the features are made; see `files.provenance`."""
+        """Settings that identify the features; see `files.provenance`."""
         return {
             "model": self.name,
             "image": {"size": self.side},

@@ -98,7 +98,7 @@ def write_preset(
 
 
 class Preset(NamedTuple):
-    """What a preset holds.
+    """Contents of a preset.
 
     Attributes:
         model: An `AGeM` or `DELF`.

@@ -1,4 +1,4 @@
-"""Which pixels a position of a feature map sees, computed from the network.
+"""Pixels that a position of a feature map depends on, from the network.
 
 Each layer with a window of `k` positions enlarges the field by `(k - 1) * j`
 pixels, where `j` is the product of the strides before it.

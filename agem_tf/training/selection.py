@@ -1,4 +1,4 @@
-"""Which validation of a run is the best, from the rows of its history."""
+"""Selection of the best validation of a run, from the rows of its history."""
 
 import math
 from collections.abc import Mapping, Sequence

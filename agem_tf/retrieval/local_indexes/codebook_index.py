@@ -35,7 +35,7 @@ _BITS_SET = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 
 
 class _Lists(NamedTuple):
-    """Where the entries of a part lie.
+    """Location of the entries of a part.
 
     Attributes:
         starts: (words + 1,) first entry of each word.
