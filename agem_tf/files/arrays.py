@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from agem_tf.errors import UserError
+from agem_tf.errors import UserError, cause
 from agem_tf.files.locations import (
     Location,
     check_file,
@@ -129,7 +129,7 @@ def load_arrays(
             return {name: _member(archive, f"{name}.npy") for name in names}
     except _DAMAGE as error:
         raise UserError(
-            f"{path} is not readable ({error}); {remedy}."
+            f"{path} is not readable ({cause(error)}); {remedy}."
         ) from error
 
 
@@ -140,7 +140,11 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(info) as file:
         _check_header(file, min(info.file_size, info.compress_size))
         file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False)
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        # zipfile compares the checksum where the member ends.
+        if file.read(1):
+            raise ValueError(f"{name} does not end with its array")
+    return array
 
 
 def _check_header(file: BinaryIO, size: int) -> None:

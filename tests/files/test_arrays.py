@@ -36,6 +36,29 @@ def test_a_missing_file_is_named(tmp_path):
         load_arrays(tmp_path / "gone.npz", ["labels"], "make it again")
 
 
+def test_altered_numbers_are_found_where_the_directory_is_altered_too(path):
+    """A longer member has no end, where zipfile compares its checksum."""
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\1\2")  # Of labels.npy, in the directory.
+    content[entry + 23] = content[entry + 26] = 1  # Both of its sizes.
+    content[content.index(np.arange(18).tobytes()) + 8] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is not readable"):
+        load_arrays(path, ["labels"], "make it again")
+
+
+def test_a_long_header_is_refused_in_one_line(tmp_path):
+    stream = io.BytesIO()
+    np.save(stream, np.arange(3))
+    header = stream.getvalue()[10:128].rstrip() + b" " * 20_000 + b"\n"
+    array = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("labels.npy", array + bytes(24))
+    with pytest.raises(UserError, match="Header info length") as caught:
+        load_arrays(tmp_path / "x.npz", ["labels"], "make it again")
+    assert "\n" not in str(caught.value)
+
+
 def test_any_damage_is_a_user_error(path):
     whole = path.read_bytes()
     refused = 0
