@@ -368,10 +368,10 @@ def _report_features(extracted, output, or_else):
 
 
 if __name__ == "__main__":
-    preemption.listen()
-    cli.run(
-        main,
-        ExtractOptions,
-        local=ExtractLocalOptions,
-        npz=ImportFeaturesOptions,
-    )
+    with preemption.listening():
+        cli.run(
+            main,
+            ExtractOptions,
+            local=ExtractLocalOptions,
+            npz=ImportFeaturesOptions,
+        )

@@ -71,5 +71,5 @@ def main(options: TrainOptions) -> job.JobResult:
 
 
 if __name__ == "__main__":
-    preemption.listen()
-    cli.run(main, TrainOptions)
+    with preemption.listening():
+        cli.run(main, TrainOptions)

@@ -26,8 +26,28 @@ class _State:
 
 
 def listen() -> None:
-    """Makes SIGTERM end this process with `STATUS`; for commands."""
+    """Makes SIGTERM end this process with `STATUS`."""
     signal.signal(signal.SIGTERM, _on_signal)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Makes SIGTERM end this process with `STATUS`; for commands.
+
+    The signal raises SystemExit wherever Python is. Code that it interrupts may
+    replace it by an error of its own, as TensorFlow's tracing does, which finds
+    its stacks in disorder.
+    """
+    listen()
+    try:
+        yield
+    except BaseException as error:
+        cause = error.__context__
+        while cause is not None:
+            if isinstance(cause, SystemExit) and cause.code == STATUS:
+                end()
+            cause = cause.__context__
+        raise
 
 
 def requested() -> bool:

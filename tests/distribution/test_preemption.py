@@ -22,6 +22,30 @@ def test_it_ends_the_process_at_once():
     assert ended.value.code == preemption.STATUS == 75
 
 
+def _fails_when_it_is_interrupted():
+    """Replaces what interrupts it, as TensorFlow's tracing may."""
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        raise AssertionError("a stack is not as it was")
+
+
+def test_an_error_that_the_end_causes_ends_with_its_status():
+    with pytest.raises(SystemExit) as ended, preemption.listening():
+        _fails_when_it_is_interrupted()
+    assert ended.value.code == preemption.STATUS
+
+
+def test_an_error_after_a_signal_that_is_deferred_is_not_hidden():
+    with (
+        pytest.raises(KeyError),
+        preemption.listening(),
+        preemption.deferred(),
+    ):
+        signal.raise_signal(signal.SIGTERM)
+        raise KeyError
+
+
 def test_a_deferred_block_is_finished_first():
     done = []
     with pytest.raises(SystemExit) as ended:

@@ -20,22 +20,24 @@ def run(
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
-    preemption.listen()
-    train.main(
-        train.TrainOptions(config=recipe, workdir=workdir, strategy=strategy)
-    )
+    with preemption.listening():
+        train.main(
+            train.TrainOptions(
+                config=recipe, workdir=workdir, strategy=strategy
+            )
+        )
 
 
 def run_extraction(workdir: str, output: str, tf_config: str = "") -> None:
     """Extracts the training split as the command does."""
     if tf_config:
         os.environ["TF_CONFIG"] = tf_config
-    preemption.listen()
-    extract.main(
-        extract.ExtractOptions(
-            workdir=workdir,
-            output=output,
-            split="train",
-            strategy="multiworker" if tf_config else "one",
+    with preemption.listening():
+        extract.main(
+            extract.ExtractOptions(
+                workdir=workdir,
+                output=output,
+                split="train",
+                strategy="multiworker" if tf_config else "one",
+            )
         )
-    )
