@@ -34,6 +34,7 @@ class VerifiedMatches:
         transform: (3, 3) float64 that maps pixels (x, y, 1) of the first photo
             to the second, up to scale; the fundamental matrix F of
             `second' F first = 0` for that model; None if there is none.
+        num_inliers: Number of inliers; 0 if there is no transform.
     """
 
     matches: np.ndarray
