@@ -54,7 +54,8 @@ def main(options: DemoOptions) -> None:
             render_photos(photos)
     else:
         photos = pathlib.Path(options.photos).absolute()
-        place = directory / f"index-{_digest(photos)}"
+        digest = hashlib.sha256(str(photos).encode()).hexdigest()
+        place = directory / f"index-{digest[:8]}"
     if place.exists():
         index.main(index.SyncOptions(index=str(place), skip_bad=True))
     else:
@@ -87,10 +88,6 @@ def render_photos(directory: pathlib.Path) -> None:
             for view, (encoded, _) in enumerate(photos):
                 (folder / f"{view + 1}.jpg").write_bytes(encoded)
             done.update(len(photos))
-
-
-def _digest(folder: pathlib.Path) -> str:
-    return hashlib.sha256(str(folder).encode()).hexdigest()[:8]
 
 
 if __name__ == "__main__":
