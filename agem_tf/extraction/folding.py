@@ -105,21 +105,18 @@ def _rewired(
 def _merged_convolution(convolution, normalization) -> layers.Layer:
     """Returns a convolution with the kernel and bias of both layers."""
     scale, shift = _scale_and_shift(convolution, normalization)
+    is_depthwise = isinstance(convolution, layers.DepthwiseConv2D)
+    kernel = "depthwise" if is_depthwise else "kernel"
     config = convolution.get_config() | {
         "use_bias": True,
         "bias_initializer": "zeros",
         # Overwritten below; random numbers would take seconds.
-        f"{_kernel_of(convolution)}_initializer": "zeros",
+        f"{kernel}_initializer": "zeros",
     }
     result = type(convolution).from_config(config)
     result.build(convolution.input.shape)
     result.set_weights([_scaled_kernel(convolution, scale), shift])
     return result
-
-
-def _kernel_of(convolution) -> str:
-    is_depthwise = isinstance(convolution, layers.DepthwiseConv2D)
-    return "depthwise" if is_depthwise else "kernel"
 
 
 class _FoldedConvolution(layers.Layer):

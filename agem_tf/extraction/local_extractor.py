@@ -146,7 +146,8 @@ class DelfExtractor:
             selection.score_threshold,
             selection.iou,
         )
-        reduction = max(shape) / self._resized_side(max(shape))
+        side, size = max(shape), self._image.size
+        reduction = side / (size if self._image.enlarge else min(side, size))
         return LocalFeatures(
             found["locations"].numpy()[:, ::-1],
             found["descriptors"].numpy(),
@@ -154,10 +155,6 @@ class DelfExtractor:
             reduction * found["scales"].numpy(),
             shape,
         )
-
-    def _resized_side(self, side: int) -> int:
-        size = self._image.size
-        return size if self._image.enlarge else min(side, size)
 
 
 def local_image(image: ImageConfig) -> ImageConfig:
