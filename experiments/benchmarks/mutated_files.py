@@ -7,8 +7,8 @@ overwritten, removed, inserted and repeated bytes, and extreme integers, half of
 them in the first or last 512 bytes. In JSON files each value is then replaced
 by values of other types. A mutation may load, or be refused with one UserError;
 any other exception escapes, and its number is printed. Files with checksums may
-not load with other values; those "of a stranger" get checksums that fit the
-mutation, as whoever sends them could write.
+not load with other values; "untrusted" ones get checksums that fit the
+mutation, as an attacker could write them.
 """
 
 import dataclasses
@@ -250,22 +250,22 @@ def readers() -> dict[str, Reader]:
             _write_history,
             lambda folder: workdir.check_workdir(folder, Config("x")),
         ),
-        "config.json of a preset of a stranger": Reader(
+        "untrusted config.json of a preset": Reader(
             "config.json", _write_preset, _preset, slow=True
         ),
-        "preprocessor.json of a preset of a stranger": Reader(
+        "untrusted preprocessor.json of a preset": Reader(
             "preprocessor.json", _write_preset, _preset, slow=True
         ),
-        "weights of a preset of a stranger": Reader(
+        "untrusted weights of a preset": Reader(
             "model.weights.h5", _write_preset, _preset, slow=True
         ),
         "manifest of a preset": Reader(
             "manifest.json", _write_preset, _preset_as_it_is, slow=True
         ),
-        "index of a dataset of a stranger": Reader(
+        "untrusted index of a dataset": Reader(
             "data/index/train.npz",
             _write_dataset,
-            lambda folder: _of_a_stranger(_dataset)(folder / "data"),
+            lambda folder: _resealed(_dataset)(folder / "data"),
         ),
         "checkpoint of a run": Reader(
             "ckpt-1.data*", _write_checkpoint, _checkpoint
@@ -294,39 +294,39 @@ def readers() -> dict[str, Reader]:
         "whitening": Reader(
             "whitening.npz", _write_whitening, _whitening, detects=True
         ),
-        "descriptors of a stranger": Reader(
-            "descriptors.npy", _write_descriptors, _of_a_stranger(_descriptors)
+        "untrusted descriptors": Reader(
+            "descriptors.npy", _write_descriptors, _resealed(_descriptors)
         ),
-        "names of a stranger": Reader(
-            "names.txt", _write_descriptors, _of_a_stranger(_descriptors)
+        "untrusted names": Reader(
+            "names.txt", _write_descriptors, _resealed(_descriptors)
         ),
-        "whitening of a stranger": Reader(
-            "whitening.npz", _write_whitening, _of_a_stranger(_whitening)
+        "untrusted whitening": Reader(
+            "whitening.npz", _write_whitening, _resealed(_whitening)
         ),
-        "index of a stranger": Reader(
-            "places.npy", _write_index, _of_a_stranger(_index)
+        "untrusted index": Reader(
+            "places.npy", _write_index, _resealed(_index)
         ),
-        "codebook of a stranger": Reader(
-            "words.npy", _write_codebook, _of_a_stranger(_codebook)
+        "untrusted codebook": Reader(
+            "words.npy", _write_codebook, _resealed(_codebook)
         ),
-        "entries of words of a stranger": Reader(
+        "untrusted entries of words": Reader(
             "parts/*/entries.npy",
             _write_word_index,
-            _of_a_stranger(_word_index),
+            _resealed(_word_index),
         ),
-        "vectors of words of a stranger": Reader(
+        "untrusted vectors of words": Reader(
             "parts/*/vectors.npy",
             _write_word_index,
-            _of_a_stranger(_word_index),
+            _resealed(_word_index),
         ),
-        "local features of a stranger": Reader(
-            "photos.npy", _write_features, _of_a_stranger(_features)
+        "untrusted local features": Reader(
+            "photos.npy", _write_features, _resealed(_features)
         ),
-        "rows of scores of a stranger": Reader(
-            "per_query.csv", _write_scores, _of_a_stranger(_scores)
+        "untrusted rows of scores": Reader(
+            "per_query.csv", _write_scores, _resealed(_scores)
         ),
-        "metrics.json of a stranger": Reader(
-            "metrics.json", _write_scores, _of_a_stranger(_scores)
+        "untrusted metrics.json": Reader(
+            "metrics.json", _write_scores, _resealed(_scores)
         ),
         "SfM .pkl": Reader(
             "sfm.pkl",
@@ -541,7 +541,7 @@ def _index(folder: pathlib.Path) -> Any:
     return storage_at(str(folder)).open().index.descriptors[:]
 
 
-def _of_a_stranger(
+def _resealed(
     read: Callable[[pathlib.Path], Any],
 ) -> Callable[[pathlib.Path], Any]:
     """Returns a reader that finds checksums of the altered file."""
@@ -608,7 +608,7 @@ def _preset_as_it_is(folder: pathlib.Path) -> Any:
 
 
 def _preset(folder: pathlib.Path) -> Any:
-    return _of_a_stranger(_preset_as_it_is)(folder)
+    return _resealed(_preset_as_it_is)(folder)
 
 
 def _write_dataset(folder: pathlib.Path) -> None:
