@@ -1,4 +1,4 @@
-"""How the matches of two photos are verified; needs no estimator to import."""
+"""Options of geometric verification; importable without an estimator."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def default_estimator(model: str) -> str:
 
 @dataclass(frozen=True)
 class GeometryOptions:
-    """How matches are verified.
+    """Options of the geometric verification of matches.
 
     Attributes:
         model: "homography", "affine" or "fundamental".

@@ -1,4 +1,4 @@
-"""What indexes of local features have in common: parts that photos come in.
+"""Base of the indexes of local features: photos are stored in parts.
 
 INDEX/
   manifest.json   kind, provenance, parts and the photos removed from them

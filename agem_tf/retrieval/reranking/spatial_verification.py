@@ -47,7 +47,7 @@ class SpatialVerification:
 
     @property
     def geometry(self) -> GeometryOptions:
-        """How the matches are verified."""
+        """Options of the geometric verification."""
         estimator = default_estimator(self.model)
         return GeometryOptions(self.model, estimator, self.threshold)
 
