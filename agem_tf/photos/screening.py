@@ -22,7 +22,7 @@ _MOST_AT_ONCE = 16
 
 
 class PhotoStatus(enum.IntEnum):
-    """Whether an encoded photo was decoded, and why not."""
+    """Result of decoding a photo: valid, or the reason of the failure."""
 
     VALID = 0
     UNREADABLE = 1

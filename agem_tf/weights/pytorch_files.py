@@ -86,6 +86,7 @@ def read_state_dictionary(
 
 
 def is_safetensors(path: str | os.PathLike) -> bool:
+    """Returns whether a file is in the safetensors format, by its suffix."""
     return str(path).endswith(".safetensors")
 
 
