@@ -123,7 +123,7 @@ class BenchmarkConfig:
 
 @dataclasses.dataclass(slots=True)
 class EvaluationConfig:
-    """What is scored, and how its rankings are improved."""
+    """Networks and benchmarks to score, and the re-ranking."""
 
     untrained: bool = option(
         True,

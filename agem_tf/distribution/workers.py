@@ -75,7 +75,7 @@ def _of_first_replica(
 
 
 def agreed_stop(any_worker: bool, strategy: tf.distribute.Strategy) -> bool:
-    """Whether to stop: the same answer on all workers.
+    """Returns whether to stop; the answer is the same on all workers.
 
     Args:
         any_worker: Whether any worker had received SIGTERM, as a collective
