@@ -38,7 +38,7 @@ tables = cli.lazy("agem_tf.evaluation.tables")
 
 @cli.options
 class ScoringOptions:
-    """What rankings are scored against, and what is written."""
+    """Ground truth that rankings are scored against, and the output files."""
 
     data_dir: str | None = cli.option(
         None, "Prepared dataset with the ground truth."
@@ -82,7 +82,7 @@ class ScoringOptions:
 
 @cli.options
 class QueryOptions(ScoringOptions):
-    """What is searched by, if not by the photos of the database."""
+    """Queries, if they are not the photos of the database."""
 
     queries: str | None = cli.option(
         None, "Descriptors of the queries cropped to their boxes."

@@ -52,7 +52,7 @@ single_scale = cli.lazy("agem_tf.extraction.single_scale")
 
 @cli.options
 class PhotoChoiceOptions(ShardOptions):
-    """Which photos are extracted, and how many features of each."""
+    """Selection of the photos to extract, and of the features per photo."""
 
     split: str | None = cli.option(
         None, "Split, or several joined by '+'; default: test."
@@ -89,7 +89,7 @@ class PhotoChoiceOptions(ShardOptions):
 
     @property
     def shards_directory(self) -> locations.Location:
-        """Where parts are extracted, local or remote: the output + .shards."""
+        """Local or remote directory of the parts: the output + .shards."""
         return locations.as_location(
             self.output.rstrip("/") + ".shards", "--output"
         )

@@ -39,7 +39,7 @@ verified_answers = cli.lazy("agem_tf.library.verified_answers")
 
 @cli.options
 class AnswerOptions:
-    """What is searched for, and how answers are shown."""
+    """Queries, and the presentation of the answers."""
 
     photos: tuple[str, ...] = cli.option(
         (), "Photos or folders to search by.", positional=True
@@ -96,7 +96,7 @@ class AnswerOptions:
 
     @property
     def has_page(self) -> bool:
-        """Whether a page is asked for."""
+        """Whether the answers are written as a page."""
         return self.output is not None or self.format == "html"
 
     @property

@@ -63,7 +63,7 @@ class QueryTruth:
 
 
 class LandmarkQueries(Sequence[QueryTruth]):
-    """Every photo is a query, which should find those of its landmark.
+    """Queries of a labelled database: each photo searches for its landmark.
 
     The query itself is junk. Positives are listed when a query is read: all
     lists together grow with the square of the photos of a landmark.

@@ -215,6 +215,6 @@ class PyramidAttention(GlobalPooling):
 
 
 def _attend(cells, query):
-    """Returns the mean of the (batch, cells, channels), weighted by a query."""
+    """Returns the (batch, channels) mean of cells by attention to a query."""
     weights = ops.softmax(ops.sum(cells * query, axis=-1), axis=-1)
     return ops.sum(weights[..., None] * cells, axis=1)

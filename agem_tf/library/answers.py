@@ -194,7 +194,7 @@ def _field_text(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class SearchLimits:
-    """What of the ranking is an answer; see `PhotoIndex.search`."""
+    """Selection of answers from a ranking; see `PhotoIndex.search`."""
 
     top: int | None = None
     min_similarity: float | None = None

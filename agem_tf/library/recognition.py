@@ -25,7 +25,7 @@ _POWER = 20
 
 @dataclasses.dataclass(frozen=True)
 class Voting:
-    """How labels are voted for.
+    """Weighted vote of the nearest labelled photos.
 
     Attributes:
         field: metadata field with the label of a photo, or a list of labels.
@@ -57,8 +57,8 @@ class Recognition:
 
     Attributes:
         label: the label; None if the photo shows none of the known ones.
-        confidence: of the best label, in [0, 1], also if it is too low.
-        confidences: by label, best first, of those that were voted for.
+        confidence: confidence in the best label, in [0, 1], also if too low.
+        confidences: confidence by label, of the labels with votes, best first.
     """
 
     label: str | None
