@@ -94,7 +94,7 @@ class IndexOptions(ScaleOptions, ShardOptions, _Change):
 
     @property
     def shards_directory(self) -> str | None:
-        """Directory of the parts, or None if there are no parts."""
+        """Directory of the parts; None for Milvus without --shards."""
         if self.shards or self.index.startswith("milvus:"):
             return self.shards
         return self.index.rstrip("/") + ".shards"
