@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 import simplejpeg
 from etils import epath
 
@@ -55,6 +56,12 @@ _KEY_SCALES = {"L;2": 85, "L;4": 17}
 _METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 # Errors by which Pillow's readers report that the header is not theirs.
 _HEADER_ERRORS = (SyntaxError, IndexError, TypeError, struct.error)
+
+# Environment variable, because a photo that was accepted must be readable in
+# every later command and in every process.
+ACCEPT_TRUNCATED = "AGEM_TF_ACCEPT_TRUNCATED"
+if os.environ.get(ACCEPT_TRUNCATED) == "1":
+    PIL.ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 # Pillow warns of damaged metadata, of which only the orientation is used; its
 # warnings have no file name. For the process, because a filter for a block of

@@ -12,6 +12,7 @@ import zlib
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 import PIL.ImageOps
 import PIL.JpegImagePlugin
 import PIL.TiffImagePlugin
@@ -541,3 +542,47 @@ def test_a_machine_without_memory_is_no_fault_of_the_photo(tmp_path):
     encoded = (tmp_path / "a.png").read_bytes()
     with pytest.raises(MemoryError), reading.opened(encoded, "a.png"):
         raise MemoryError
+
+
+@pytest.fixture
+def without_end(pixels, tmp_path):
+    """Returns a function that writes a photo whose last bytes are missing."""
+
+    def write(suffix):
+        path = save(tmp_path / f"photo.{suffix}", pixels)
+        path.write_bytes(path.read_bytes()[:-100])
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff"])
+def test_a_photo_without_its_end_is_accepted_on_demand(
+    without_end, pixels, monkeypatch, suffix
+):
+    """As viewers do, which show the rest."""
+    path = without_end(suffix)
+    with pytest.raises(UserError, match="truncated"):
+        encoding.read_encoded_photo(path)
+    monkeypatch.setattr(PIL.ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    photo = encoding.read_encoded_photo(path)
+    assert (photo.width, photo.height) == (48, 36)
+    decoded = decode(photo).astype(int)
+    assert np.abs(decoded[:16] - pixels[:16]).mean() < 10
+    np.testing.assert_array_equal(decoded, reading.read_pixels(path))
+
+
+@pytest.mark.parametrize(("value", "status"), [("1", 0), ("", 1)])
+def test_a_variable_accepts_photos_without_their_end(
+    without_end, value, status
+):
+    script = (
+        "import sys; from agem_tf.photos.reading import read_pixels;"
+        "read_pixels(sys.argv[1])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, without_end("jpg")],
+        env=os.environ | {reading.ACCEPT_TRUNCATED: value},
+        capture_output=True,
+    )
+    assert ended.returncode == status
