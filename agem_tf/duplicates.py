@@ -122,6 +122,7 @@ def main(options: DuplicatesOptions) -> list[answers.Answer]:
             noun="photo with copies",
             nouns="photos with copies",
             caption="first of the group" if options.other is None else "photo",
+            has_leads=False,
         )
     if options.format == "text":
         count = sum(len(answer.matches) for answer in found)

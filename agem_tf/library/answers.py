@@ -84,6 +84,25 @@ class Answer:
             caption += f", {counted(len(match.copies), 'copy', 'copies')}"
         return caption
 
+    def lead(self) -> str:
+        """Returns a sentence: how far the first match is ahead of the next.
+
+        The farther, the surer it is. Empty without two matches, and where
+        re-ranking puts a less similar photo first.
+        """
+        if len(self.matches) < 2:
+            return ""
+        if self.inliers is not None and len(self.inliers) > 1:
+            first, second = self.inliers[:2]
+            return (
+                f"The first photo has {counted(first, 'inlier')}, the next "
+                f"{second}."
+            )
+        lead = self.matches[0].similarity - self.matches[1].similarity
+        if lead < 0:
+            return ""
+        return f"The first photo is {lead:.3f} more similar than the next."
+
     def to_json(self) -> str:
         """Returns one line of JSON."""
         matches = [
@@ -373,6 +392,7 @@ def answers_page(
     noun: str = "query",
     nouns: str = "queries",
     caption: str = "query",
+    has_leads: bool = True,
 ) -> str:
     """Returns queries and their results as one HTML file.
 
@@ -386,6 +406,7 @@ def answers_page(
         title: title of the page.
         noun, nouns: what the page calls one query, and several.
         caption: text below the photo of each query.
+        has_leads: whether to say how far each first result is ahead.
     """
     query_folders = (query_folder or "", folder)
     queries = counted(len(answers), noun, nouns)
@@ -404,6 +425,7 @@ def answers_page(
         title=title,
         subtitle=f"{queries}, {counted(count, 'photo')} found.",
         caption=caption,
+        has_leads=has_leads,
         shown=[
             (
                 answer,
@@ -419,7 +441,7 @@ def save_answers_page(
     path: str | os.PathLike,
     answers: Sequence[Answer],
     folder: str | None,
-    **settings: str | None,
+    **settings: str | bool | None,
 ) -> None:
     """Writes a page to a file; see `answers_page`."""
     templates.save_page(path, answers_page(answers, folder, **settings))

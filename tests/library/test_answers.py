@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -193,6 +194,25 @@ def test_the_page_shows_photos_and_names_what_is_gone(answer, photos, tmp_path):
     assert "gone &amp; &lt;away&gt;.jpg" in page
     # Nobody judged these, so that no legend of right and wrong belongs here.
     assert "other landmark" not in page
+
+
+def test_the_page_says_how_sure_it_is(answer, photos, tmp_path):
+    def page(answer, **settings):
+        save_answers_page(
+            tmp_path / "page.html", [answer], str(photos), **settings
+        )
+        return (tmp_path / "page.html").read_text()
+
+    assert "The first photo is 0.412 more similar than the next." in page(
+        answer
+    )
+    verified = dataclasses.replace(answer, inliers=[31, 4])
+    assert "The first photo has 31 inliers, the next 4." in page(verified)
+    reranked = dataclasses.replace(answer, matches=answer.matches[::-1])
+    alone = dataclasses.replace(answer, matches=answer.matches[:1])
+    for unsure in reranked, alone:
+        assert "The first photo" not in page(unsure)
+    assert "The first photo" not in page(answer, has_leads=False)
 
 
 def test_the_page_shows_what_was_searched_for(photos, tmp_path):
