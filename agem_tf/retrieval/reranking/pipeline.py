@@ -1,6 +1,8 @@
 """Re-ranking as a sequence of steps, and the text form of the steps."""
 
 import dataclasses
+import functools
+import logging
 import re
 from collections.abc import Sequence
 
@@ -28,6 +30,8 @@ from agem_tf.retrieval.reranking.steps import (
     Reorder,
 )
 from agem_tf.retrieval.reranking.superglobal import SuperGlobal
+
+_LOG = logging.getLogger(__name__)
 
 STEPS = {
     "dba": DatabaseAugmentation,
@@ -240,10 +244,30 @@ def _check_sizes(steps: Sequence[Step], photos: int) -> None:
                     f"{photos // _PHOTOS_PER_NEIGHBOUR}, about as many as show "
                     "one thing."
                 )
+        _warn_of_few_photos(
+            type(step).__name__, getattr(step, "num_neighbours", 0), photos
+        )
     if split_verification(steps)[1] is not None:
         raise UserError(
             "The re-ranking verify needs local features; use agem_tf.evaluate "
             "with --local_features=DIR."
+        )
+
+
+# Once for each, because a service prepares a re-ranking per request.
+@functools.cache
+def _warn_of_few_photos(step: str, num_neighbours: int, photos: int) -> None:
+    """Warns of neighbours most of which show something else."""
+    most = photos // _PHOTOS_PER_NEIGHBOUR
+    if num_neighbours > max(most, 1):
+        _LOG.warning(
+            "%s with num_neighbours=%d may lower the scores: of %d photos, "
+            "many neighbours of a photo show something else. Give at most %d, "
+            "about as many as show one thing.",
+            step,
+            num_neighbours,
+            photos,
+            max(most, 1),
         )
 
 

@@ -249,3 +249,15 @@ def test_space_around_a_step_is_ignored():
 def test_steps_after_a_ranking_step_are_refused():
     with pytest.raises(UserError, match="Diffusion gives a final ranking"):
         parse_rerank(["dba", "diffusion", "qe"])
+
+
+def test_a_warning_says_when_most_neighbours_show_something_else(caplog):
+    database = np.eye(70, dtype=np.float32)
+    for specification in "qe:7", "dba:8", "dba:8":
+        rerank(database[:1], database, parse_rerank([specification]))
+    (warning,) = caplog.messages
+    assert warning.startswith(
+        "DatabaseAugmentation with num_neighbours=8 may lower the scores: of "
+        "70 photos"
+    )
+    assert "Give at most 7" in warning
