@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 
 from agem_tf.errors import UserError
 from agem_tf.weights.keras_checks import (
@@ -102,20 +103,25 @@ def create_plain_model(
     """
     check_plain_model(config, registered_name)
     kept = ("module", "class_name", "config", "registered_name")
-    # Until the scope ends, variables have a shape and take no memory.
-    with keras.StatelessScope(initialize_variables=False) as scope:
-        model = keras.saving.deserialize_keras_object(
-            {key: config[key] for key in kept if key in config}
-        )
-        if not isinstance(model, keras.Model):
-            raise ValueError("it describes no network")
-        numbers = sum(math.prod(variable.shape) for variable in model.variables)
-        if numbers * _LEAST_ITEM_BYTES > num_bytes:
-            raise ValueError(
-                f"its network has {numbers} numbers, more than {num_bytes} "
-                "bytes of weights can hold"
+    try:
+        # Until the scope ends, variables have a shape and take no memory.
+        with keras.StatelessScope(initialize_variables=False) as scope:
+            model = keras.saving.deserialize_keras_object(
+                {key: config[key] for key in kept if key in config}
             )
-        scope.initialize_variables = True
+            if not isinstance(model, keras.Model):
+                raise ValueError("it describes no network")
+            numbers = sum(math.prod(each.shape) for each in model.variables)
+            if numbers * _LEAST_ITEM_BYTES > num_bytes:
+                raise ValueError(
+                    f"its network has {numbers} numbers, more than {num_bytes} "
+                    "bytes of weights can hold"
+                )
+            scope.initialize_variables = True
+    except BaseException:
+        # Else Keras gives them memory with those of the next network.
+        global_state.set_global_attribute("uninitialized_variables", [])
+        raise
     return model
 
 

@@ -1,6 +1,7 @@
 """Presets are written, read, downloaded, and refused."""
 
 import dataclasses
+import gc
 import json
 import sys
 import types
@@ -160,6 +161,17 @@ def test_other_sources_are_refused(source, message, monkeypatch):
 def test_a_preset_of_no_network_is_refused(changed_preset, change):
     with pytest.raises(UserError, match="config.json can't be read"):
         agem_tf.load(changed_preset(change))
+
+
+def test_nothing_of_a_refused_preset_gets_memory_later(changed_preset):
+    """Keras keeps what has no memory yet, for the next network that loads."""
+    before = sum(isinstance(x, keras.Variable) for x in gc.get_objects())
+    with pytest.raises(UserError, match="numbers"):
+        agem_tf.load(changed_preset({"config": {"backbone": "resnet152"}}))
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    gc.collect()
+    after = sum(isinstance(x, keras.Variable) for x in gc.get_objects())
+    assert after <= before + 10
 
 
 def test_objects_to_compile_a_preset_with_are_not_created(
