@@ -39,7 +39,7 @@ def test_the_start_has_no_gradient():
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"remat": True, "accumulate_steps": 2, "rescale": (1.0, 0.75)}],
+    [{}, {"remat": True, "accumulate_steps": 2}, {"rescale": (1.0, 0.75)}],
 )
 def test_a_large_weight_keeps_descriptors_in_place(
     make_shallow_recipe, tmp_path, settings
