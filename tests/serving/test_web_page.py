@@ -404,21 +404,26 @@ def test_the_border_of_the_query_stays_on_the_result(open_page):
     assert not is_visible
 
 
-def test_a_heat_map_that_fails_is_tried_again(open_page):
-    is_busy = [True]
+class BusyService:
+    """Refuses requests by status 503 as long as it is busy."""
 
-    def route(request):
-        if is_busy:
+    is_busy = True
+
+    def answer(self, request):
+        if self.is_busy:
             request.fulfill(status=503, json={"error": "Busy; ask later."})
         else:
             request.continue_()
 
-    page = open_page(routes={"**/attention": route})
+
+def test_a_heat_map_that_fails_is_tried_again(open_page):
+    busy = BusyService()
+    page = open_page(routes={"**/attention": busy.answer})
     page.locator(".card .photo").first.click()
     page.locator("[data-tab=attention]").click()
     page.wait_for_selector("#detail .problem")
     assert "Busy; ask later." in page.inner_text("#detail .problem")
-    is_busy.clear()
+    busy.is_busy = False
     page.locator("#detail").get_by_role("button", name="Try again").click()
     page.wait_for_selector("#detail .heat")
 
@@ -439,15 +444,8 @@ def test_the_map_opens_photos(open_page, photos):
 
 
 def test_a_map_that_fails_says_so_and_is_tried_again(open_page):
-    is_busy = [True]
-
-    def route(request):
-        if is_busy:
-            request.fulfill(status=503, json={"error": "Busy; ask later."})
-        else:
-            request.continue_()
-
-    page = open_page(routes={"**/map": route})
+    busy = BusyService()
+    page = open_page(routes={"**/map": busy.answer})
     page.locator("#show-map").click()
     page.wait_for_selector("#map-problem:visible")
     assert "Busy; ask later." in page.inner_text("#map-problem")
@@ -457,7 +455,7 @@ def test_a_map_that_fails_says_so_and_is_tried_again(open_page):
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.locator("#show-map").click()
     page.wait_for_selector("#map-problem:visible")
-    is_busy.clear()
+    busy.is_busy = False
     page.locator("#map-problem").get_by_role("button", name="Try again").click()
     page.wait_for_selector("#map canvas[aria-label]")
     assert not page.is_visible("#map-problem")
